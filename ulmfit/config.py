@@ -1,0 +1,224 @@
+"""Settings: one frozen model a stage, and the three presets.
+
+What stands here enters an artifact's key (see ``artifacts.py``), so nothing here may be a path, a device or
+a time: those are arguments of a run, not of its result.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ulmfit.errors import UserError
+
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[int, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0.0)]
+
+
+class Stage(BaseModel):
+    """Base of all settings: immutable, and a misspelt option is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CorpusConfig(Stage):
+    """How documents are split and sampled. ``max_*`` cut a split to a seeded sample, by label in proportion."""
+
+    valid_share: Share = 0.1
+    test_share: Share = Field(0.2, description="share held out for testing where no test file is given")
+    max_train: Positive | None = Field(None, description="labelled documents to train on, at most")
+    max_test: Positive | None = Field(None, description="test documents, at most")
+    max_unlabelled: Annotated[int, Field(ge=0)] | None = Field(None, description="unlabelled documents, at most")
+    seed: int = 0
+
+
+class QualityConfig(Stage):
+    """Thresholds on a corpus; one that is passed stops the run."""
+
+    max_quarantined_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+
+
+class TextConfig(Stage):
+    """The tokenizer: a spaCy language and a named set of rules."""
+
+    lang: str = "en"
+    rules: Literal["default", "fastai"] = "default"
+
+
+class VocabConfig(Stage):
+    """Which tokens get a row of the embedding: the most frequent ``max_size`` seen ``min_count`` times or more."""
+
+    max_size: Annotated[int, Field(ge=16)] = 60_000
+    min_count: Positive = 3
+
+
+class ModelConfig(Stage):
+    """Sizes of the AWD-LSTM encoder (Howard & Ruder 2018, sec. 4.1; Merity et al. 2017)."""
+
+    embedding: Positive = 400
+    hidden: Positive = 1152
+    layers: Positive = 3
+
+
+class Dropouts(Stage):
+    """The five dropouts of the AWD-LSTM (Merity et al. 2017, sec. 4)."""
+
+    output: Share = 0.4
+    hidden: Share = 0.3
+    input: Share = 0.4
+    embedding: Share = 0.05
+    weight: Share = 0.5
+
+    def scaled(self, factor: float) -> Dropouts:
+        """All five multiplied by ``factor``; ValueError if one reaches 1."""
+        return Dropouts(**{name: value * factor for name, value in self.model_dump().items()})
+
+
+class LMConfig(Stage):
+    """Training of a language model: pretraining and fine-tuning differ in these values alone."""
+
+    epochs: Annotated[float, Field(ge=0.0, description="passes over the text; may be a fraction")] = 1.0
+    batch_size: Positive = 64
+    bptt: Annotated[int, Field(ge=5)] = 70
+    lr: Rate = 0.004
+    betas: tuple[float, float] = (0.7, 0.99)
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    clip: Rate = 0.25
+    cut_frac: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    ratio: Annotated[float, Field(gt=1.0)] = 32.0
+    decay: Annotated[float, Field(ge=1.0, description="layer l-1 learns at 1/decay of layer l")] = 1.0
+    gradual: Annotated[bool, Field(description="one layer more is unfrozen each epoch, the last first")] = False
+    alpha: Annotated[float, Field(ge=0.0, description="AR: weight of the dropped output's squares")] = 2.0
+    beta: Annotated[float, Field(ge=0.0, description="TAR: weight of the output's change over time")] = 1.0
+    dropouts: Dropouts = Dropouts()
+    max_tokens: Positive | None = Field(None, description="stop after so many tokens, for budgets")
+    seed: int = 0
+
+
+class ClassifierConfig(Stage):
+    """Training of a classifier on an encoder (Howard & Ruder 2018, sec. 3.3)."""
+
+    init: Annotated[Literal["finetuned", "scratch"], Field(description="where the encoder comes from")] = "finetuned"
+    epochs: Positive = 4
+    batch_size: Positive = 64
+    bptt: Annotated[int, Field(ge=5, description="chunk length of BPT3C")] = 70
+    max_tokens: Positive | None = Field(None, description="a longer document keeps its first so many tokens")
+    max_gradient_tokens: Positive = Field(1400, description="BPT3C: gradients reach the last so many tokens")
+    lr: Rate = 0.01
+    betas: tuple[float, float] = (0.7, 0.99)
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    clip: Rate = 0.25
+    cut_frac: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    ratio: Annotated[float, Field(gt=1.0)] = 32.0
+    decay: Annotated[float, Field(ge=1.0)] = 2.6
+    unfreeze: Literal["gradual", "full", "last"] = "gradual"
+    hidden: Positive = 50
+    head_dropouts: tuple[Share, Share] = (0.4, 0.1)
+    dropouts: Dropouts = Dropouts()
+    seed: int = 0
+
+
+class EvaluateConfig(Stage):
+    """The report: bootstrap intervals, and the baseline trained on the same rows."""
+
+    bootstrap: Positive = 1000
+    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
+    mistakes: Positive = 20
+    seed: int = 0
+
+
+class Settings(Stage):
+    """All stages of the main job."""
+
+    general: CorpusConfig = CorpusConfig(max_unlabelled=None)
+    corpus: CorpusConfig = CorpusConfig()
+    quality: QualityConfig = QualityConfig()
+    text: TextConfig = TextConfig()
+    general_vocab: VocabConfig = VocabConfig()
+    vocab: VocabConfig = VocabConfig()
+    model: ModelConfig = ModelConfig()
+    pretrain: LMConfig = LMConfig()
+    finetune: LMConfig = LMConfig()
+    classifier: ClassifierConfig = ClassifierConfig()
+    scratch: Annotated[bool, Field(description="also train the classifier from scratch, for comparison")] = False
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+
+def base() -> Settings:
+    """The paper's sizes and rates (sec. 4.1); 1150 is rounded up to 1152, a multiple of 64."""
+    return Settings(
+        pretrain=LMConfig(epochs=10, dropouts=Dropouts(output=0.1, hidden=0.15, input=0.25, embedding=0.02, weight=0.2)),
+        finetune=LMConfig(epochs=15, decay=2.6),
+        classifier=ClassifierConfig(epochs=50),
+    )
+
+
+def small() -> Settings:
+    """Sized for two CPU cores: minutes, not days."""
+    mild = Dropouts(output=0.1, hidden=0.1, input=0.1, embedding=0.02, weight=0.1)
+    return Settings(
+        general_vocab=VocabConfig(max_size=8_000, min_count=2),
+        vocab=VocabConfig(max_size=8_000, min_count=2),
+        model=ModelConfig(embedding=128, hidden=256, layers=2),
+        pretrain=LMConfig(epochs=1, batch_size=32, lr=0.005, dropouts=mild),
+        finetune=LMConfig(epochs=1, batch_size=32, dropouts=mild, decay=1.3),
+        classifier=ClassifierConfig(epochs=5, batch_size=32, max_gradient_tokens=400, dropouts=mild.scaled(2)),
+    )
+
+
+def tiny() -> Settings:
+    """Seconds: for tests and first tries; its models are not good."""
+    none = Dropouts(output=0.0, hidden=0.0, input=0.0, embedding=0.0, weight=0.1)
+    lm = LMConfig(epochs=1, batch_size=8, bptt=20, lr=0.01, dropouts=none, max_tokens=20_000)
+    return Settings(
+        general_vocab=VocabConfig(max_size=1_000, min_count=1),
+        vocab=VocabConfig(max_size=1_000, min_count=1),
+        model=ModelConfig(embedding=16, hidden=32, layers=2),
+        pretrain=lm,
+        finetune=lm,
+        classifier=ClassifierConfig(epochs=3, batch_size=16, bptt=20, max_gradient_tokens=100, hidden=16, dropouts=none),
+        evaluate=EvaluateConfig(bootstrap=200),
+    )
+
+
+PRESETS = {"tiny": tiny, "small": small, "base": base}
+
+
+def preset(name: str) -> Settings:
+    """The named preset; UserError for a name that is none."""
+    if name not in PRESETS:
+        raise UserError(f"there is no preset {name!r}; choose one of: {', '.join(PRESETS)}")
+    return PRESETS[name]()
+
+
+def override(settings: Settings, assignments: list[str]) -> Settings:
+    """``settings`` with ``stage.option=value`` assignments applied, values read as YAML.
+
+    Raises UserError naming the assignment, and the options there are where the name is not one of them.
+    """
+    tree = settings.model_dump()
+    for assignment in assignments:
+        path, sign, text = assignment.partition("=")
+        if not sign:
+            raise UserError(f"--set {assignment}: write stage.option=value")
+        _assign(tree, path.strip(), yaml.safe_load(text), assignment)
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"--set {where}: {first['msg']} (given: {first['input']!r})") from error
+
+
+def _assign(tree: dict[str, Any], path: str, value: Any, assignment: str) -> None:
+    *parents, leaf = path.split(".")
+    node: Any = tree
+    for name in parents:
+        node = node.get(name) if isinstance(node, dict) else None
+    if not isinstance(node, dict) or leaf not in node:
+        known = ", ".join(sorted(node)) if isinstance(node, dict) else ", ".join(sorted(tree))
+        raise UserError(f"--set {assignment}: there is no option {path!r}; there are: {known}")
+    node[leaf] = value
