@@ -159,11 +159,11 @@ class Store:
             if found:
                 yield found
 
-    def make(self, recipe: Recipe, build: Callable[[Path], dict[str, Any]], run_id: str | None = None) -> tuple[Artifact, bool]:
+    def make(self, recipe: Recipe, build: Callable[[Path], dict[str, Any]]) -> tuple[Artifact, bool]:
         """The artifact of ``recipe`` and whether it was found; otherwise ``build(workdir)`` makes it.
 
         ``build`` writes into the folder it is given, which may hold what an interrupted run left there, and returns
-        the record. A second process that wants the same artifact waits for the first. A file that is missing or
+        the record; a ``run_id`` in it names the tracked run. A second process that wants the same artifact waits for the first. A file that is missing or
         whose digest differs is taken away and ``build`` called for the rest.
         """
         found = self.sound(recipe)
@@ -178,7 +178,7 @@ class Store:
             work.mkdir(parents=True, exist_ok=True)
             started = time.time()
             record = build(work)
-            return self._commit(recipe, work, record, run_id, time.time() - started), False
+            return self._commit(recipe, work, record, time.time() - started), False
 
     def sound(self, recipe: Recipe) -> Artifact | None:
         """The finished artifact of ``recipe`` with every file's digest checked; None where anything is amiss."""
@@ -203,7 +203,7 @@ class Store:
         _remove(self.work(recipe.key))
         os.replace(path, self.work(recipe.key))
 
-    def _commit(self, recipe: Recipe, work: Path, record: dict[str, Any], run_id: str | None, seconds: float) -> Artifact:
+    def _commit(self, recipe: Recipe, work: Path, record: dict[str, Any], seconds: float) -> Artifact:
         for stray in work.rglob("*.tmp"):
             stray.unlink()
         files = {}
@@ -216,9 +216,9 @@ class Store:
             "version": recipe.version,
             "config": _stable(recipe.config),
             "inputs": dict(recipe.inputs),
-            "record": record,
+            "record": {name: value for name, value in record.items() if name != "run_id"},
             "files": files,
-            "run_id": run_id,
+            "run_id": record.get("run_id"),
             "seconds": round(seconds, 3),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "libraries": library_versions(),

@@ -1,0 +1,1 @@
+"""The flows, which only compose tasks, and the command line."""

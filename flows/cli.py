@@ -1,0 +1,261 @@
+"""The command line. Exit 0 done; 2 the user's input or setting is at fault, in one line; 1 anything else."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, NoReturn, Optional
+
+import click
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from ulmfit.errors import UserError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+log = logging.getLogger("ulmfit")
+
+# What the system says of a disk or a folder is for the user to mend.
+SYSTEM_FAULTS = {
+    errno.ENOSPC: "no space is left on the disk; free some and run again (finished stages and parts are kept)",
+    errno.EDQUOT: "the disk quota is used up; free some space and run again (finished stages and parts are kept)",
+    errno.EROFS: "the file system is read-only; choose another folder with --workspace",
+    errno.EACCES: "permission denied; choose another folder, or mend its permissions",
+    errno.EPERM: "not permitted; choose another folder, or mend its permissions",
+}
+
+Corpus = Annotated[str, typer.Option("--corpus", help="name of a known corpus, a file (csv, tsv, jsonl, parquet; .gz, .zst) or a folder")]
+TextColumn = Annotated[str, typer.Option("--text-column", help="column that holds the text")]
+LabelColumn = Annotated[str, typer.Option("--label-column", help="column that holds the label")]
+TestFile = Annotated[Optional[str], typer.Option("--test", help="file of test documents; without it a share is held out")]  # noqa: UP045
+Unlabelled = Annotated[Optional[str], typer.Option("--unlabelled", help="file of further text of the domain")]  # noqa: UP045
+Encoding = Annotated[str, typer.Option("--encoding", help="encoding of the text files")]
+Preset = Annotated[str, typer.Option("--preset", help="tiny (seconds), small (minutes) or base (the paper's sizes)")]
+WorkspaceDir = Annotated[Optional[str], typer.Option("--workspace", help="folder for all that runs make [ULMFIT_HOME, .ulmfit]")]  # noqa: UP045
+DaskAddress = Annotated[Optional[str], typer.Option("--dask", help="a scheduler's address, or a number of local workers")]  # noqa: UP045
+Seed = Annotated[Optional[int], typer.Option("--seed", help="seed of every random choice")]  # noqa: UP045
+Options = Annotated[Optional[list[str]], typer.Option("--set", help="stage.option=value; may be given more than once")]  # noqa: UP045
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line of standard output")]
+
+
+@app.callback()
+def common(debug: Annotated[bool, typer.Option("--debug", help="show the traceback of an error")] = False) -> None:
+    """Text classifiers that a team can retrain on its own data, on schedule, and defend."""
+
+
+@app.command()
+def train(
+    corpus: Corpus = "imdb",
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "label",
+    test: TestFile = None,
+    unlabelled: Unlabelled = None,
+    encoding: Encoding = "utf-8",
+    preset: Preset = "small",
+    pretrain: Annotated[str, typer.Option("--pretrain", help="general corpus for pretraining")] = "wikitext-103",
+    workspace: WorkspaceDir = None,
+    dask: DaskAddress = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
+    seed: Seed = None,
+    model_name: Annotated[Optional[str], typer.Option("--model-name", help="name in the registry [ulmfit-<corpus>]")] = None,  # noqa: UP045
+    options: Options = None,
+    as_json: AsJson = False,
+) -> None:
+    """The main job: two corpora in, a registered forward+backward classifier out."""
+    from flows.jobs import TrainJob
+
+    job = TrainJob.model_validate(_without(locals(), "options", "as_json", "TrainJob") | {"options": options or []})
+    job.settings()  # a wrong option is told before anything starts
+    summary = _in_server(job.workspace, lambda: _flow("flows.train", "train", job))
+    _show_summary(summary)
+    if as_json:
+        _print_json(summary)
+
+
+@app.command()
+def preprocess(
+    corpus: Annotated[str, typer.Argument(help="name of a known corpus, a file or a folder")],
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "label",
+    test: TestFile = None,
+    unlabelled: Unlabelled = None,
+    encoding: Encoding = "utf-8",
+    preset: Preset = "small",
+    workspace: WorkspaceDir = None,
+    dask: DaskAddress = None,
+    seed: Seed = None,
+    options: Options = None,
+    as_json: AsJson = False,
+) -> None:
+    """Preprocessing by itself: a corpus in, shards of ids out."""
+    from flows.jobs import TextJob
+
+    job = TextJob.model_validate(_without(locals(), "options", "as_json", "TextJob") | {"options": options or []})
+    job.settings()
+    summary = _in_server(job.workspace, lambda: _flow("flows.preprocess", "preprocess", job))
+    for stage in summary["stages"]:
+        typer.echo(f"{stage['name']:<12} {'found' if stage['cached'] else 'made':<6} {stage['path']}")
+    if as_json:
+        _print_json(summary)
+
+
+@app.command()
+def predict(
+    model: Annotated[str, typer.Argument(help="a model's folder, or models:/NAME@ALIAS, or models:/NAME/VERSION")],
+    file: Annotated[Optional[Path], typer.Argument(help="csv, tsv, jsonl, parquet or a folder; without it, --text or standard input")] = None,  # noqa: UP045
+    text: Annotated[Optional[list[str]], typer.Option("--text", help="a text; may be given more than once")] = None,  # noqa: UP045
+    text_column: TextColumn = "text",
+    encoding: Encoding = "utf-8",
+    workspace: WorkspaceDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Label and probabilities of texts, a line of JSON each."""
+    from flows.prediction import predict_texts, read_texts
+
+    texts = read_texts(file, text, text_column, encoding)
+    rows = predict_texts(model, texts, workspace)
+    if as_json:
+        _print_json({"model": model, "predictions": rows})
+        return
+    for row in rows:
+        typer.echo(json.dumps(row, ensure_ascii=False))
+
+
+@app.command()
+def lineage(
+    uri: Annotated[str, typer.Argument(help="models:/NAME@ALIAS or models:/NAME/VERSION")],
+    workspace: WorkspaceDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """The exact corpora, vocabularies, language models and settings behind a registered version."""
+    from flows.chain import chain_tree
+    from tasks.registry import version_lineage
+    from tasks.workspace import Workspace
+
+    chain = version_lineage(Workspace.open(workspace).tracking_uri, uri)
+    if as_json:
+        _print_json(chain)
+    else:
+        Console().print(chain_tree(chain))
+
+
+@app.command()
+def doctor(workspace: WorkspaceDir = None, as_json: AsJson = False) -> None:
+    """Look for what will go wrong: versions, missing parts, the device, the workspace; each finding with its remedy."""
+    from flows.doctor import examine, show
+
+    findings = examine(workspace)
+    show(findings)
+    if as_json:
+        _print_json({"findings": [finding.__dict__ for finding in findings]})
+    if any(finding.level == "error" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _flow(module: str, name: str, job: Any) -> dict[str, Any]:
+    """Run a flow. Its module is imported now, when Prefect's server is known."""
+    from importlib import import_module
+
+    return getattr(import_module(module), name)(job)
+
+
+def _in_server(workspace: str | None, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    from flows.server import prefect_server
+    from tasks.workspace import Workspace
+
+    with prefect_server(Workspace.open(workspace)):
+        return run()
+
+
+def _without(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
+
+
+def _show_summary(summary: dict[str, Any]) -> None:
+    from ulmfit.report import result_table
+
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    console.print(result_table(summary))
+    made = [stage for stage in summary["stages"] if not stage["cached"]]
+    model = summary["model"]
+    console.print(f"stages  {len(made)} made, {len(summary['stages']) - len(made)} found finished; {summary['run']['seconds']:.0f} s in all")
+    console.print(f"report  {summary['report']}", soft_wrap=True)
+    console.print(f"model   {model['uri']} ({model['alias']})", soft_wrap=True)
+    console.print(f"try it  ulmfit predict models:/{model['name']}@{model['alias']} --text '...'", soft_wrap=True, markup=False)
+    console.print(f"look    mlflow ui --backend-store-uri {summary['run']['tracking_uri']}", soft_wrap=True)
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    debug = "--debug" in sys.argv
+    sys.argv = [sys.argv[0], *(["--debug"] if debug else []), *(argument for argument in sys.argv[1:] if argument != "--debug")]
+    _set_up(debug)
+    try:
+        code = app(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = _interrupted()
+    except click.ClickException as error:
+        code = _at_fault(error.format_message())
+    except (UserError, ValidationError) as error:
+        if debug:
+            raise
+        code = _at_fault(_one_line(error))
+    except OSError as error:
+        if debug or error.errno not in SYSTEM_FAULTS:
+            raise
+        code = _at_fault(f"{error.filename or 'writing'}: {SYSTEM_FAULTS[error.errno]}")
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _set_up(debug: bool) -> None:
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True)
+    for name in ("ulmfit", "tasks", "flows"):
+        logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.INFO)
+    warnings.simplefilter("default" if debug else "ignore")
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    signal.signal(signal.SIGINT, lambda number, frame: _stop(number, frame))
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """End at once on Ctrl-C: training threads cannot be asked to, and what is finished is safe in the store."""
+    import psutil
+
+    for child in psutil.Process().children(recursive=True):
+        child.terminate()
+    os._exit(_interrupted())
+
+
+def _interrupted() -> int:
+    sys.stderr.write("\ninterrupted; finished stages are kept, and the same command goes on from there\n")
+    sys.stderr.flush()
+    return 130
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']} (given: {first['input']!r})"
+    return " ".join(str(error).split())
+
+
+def _at_fault(message: str) -> int:
+    sys.stderr.write(f"ulmfit: {message}\n")
+    return 2
+
+
+if __name__ == "__main__":
+    main()

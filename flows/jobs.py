@@ -1,0 +1,57 @@
+"""What a flow is asked to do: the parameters that the command line takes and a deployment shows as a form."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ulmfit.config import Settings, override, preset
+from ulmfit.corpora.ingest import CorpusSource
+
+
+class TextJob(BaseModel):
+    """A corpus, and where and how to work on it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    corpus: str = Field("imdb", description="name of a known corpus, a file (csv, tsv, jsonl, parquet; .gz, .zst) or a folder")
+    text_column: str = Field("text", description="column that holds the text")
+    label_column: str = Field("label", description="column that holds the label")
+    test: str | None = Field(None, description="file of test documents; without it a share of the corpus is held out")
+    unlabelled: str | None = Field(None, description="file of further text of the domain, without labels")
+    encoding: str = Field("utf-8", description="encoding of the text files")
+    preset: Literal["tiny", "small", "base"] = Field("small", description="sizes and rates: tiny (seconds), small (minutes), base (the paper's)")
+    options: list[str] = Field(default_factory=list, description="settings of the preset to change, as stage.option=value")
+    seed: int | None = Field(None, description="seed of every random choice")
+    workspace: str | None = Field(None, description="folder for artifacts, tracking and reports")
+    dask: str | None = Field(None, description="address of a Dask scheduler, or a number of local workers")
+
+    def settings(self) -> Settings:
+        """The preset with the options applied. Raises UserError for an option that is none."""
+        seeds = [f"{stage}.seed={self.seed}" for stage in ("general", "corpus", "pretrain", "finetune", "classifier", "evaluate")]
+        return override(preset(self.preset), (seeds if self.seed is not None else []) + list(self.options))
+
+    def source(self) -> CorpusSource:
+        """The corpus of the domain."""
+        return CorpusSource(self.corpus, self.text_column, self.label_column, self.test, self.unlabelled, self.encoding)
+
+    @property
+    def name(self) -> str:
+        """The corpus's short name, from which the registered model's is made."""
+        stem = Path(self.corpus.rstrip("/")).name.split(".")[0]
+        return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "corpus"
+
+
+class TrainJob(TextJob):
+    """The main job: from text to a registered classifier."""
+
+    pretrain: str = Field("wikitext-103", description="general corpus for pretraining: a known corpus, a file or a folder")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to train")
+    model_name: str | None = Field(None, description="name in the registry; ulmfit-<corpus> if left empty")
+
+    @property
+    def registered_name(self) -> str:
+        return self.model_name or f"ulmfit-{self.name}"

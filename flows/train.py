@@ -1,0 +1,131 @@
+"""The main job as a DAG: two corpora in, a registered forward+backward classifier out."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from prefect import flow
+from prefect.futures import PrefectFuture
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.jobs import TextJob, TrainJob
+from tasks.cluster import Cluster, open_cluster
+from tasks.corpora import ingest
+from tasks.evaluation import bundle, measure
+from tasks.preprocessing import build_vocabulary, encode, tokenise
+from tasks.registry import register
+from tasks.report import Finished, report
+from tasks.stage import Job, Stage
+from tasks.tracking import Tracker, flatten
+from tasks.training import classify, finetune, pretrain, resolve_device
+from tasks.workspace import Workspace
+from ulmfit.config import ClassifierConfig, Settings
+from ulmfit.corpora.ingest import CorpusSource
+
+DIRECTIONS = ("forward", "backward")
+
+
+@flow(name="train", task_runner=ThreadPoolTaskRunner(max_workers=8), persist_result=False)
+def train(job: TrainJob) -> dict[str, Any]:
+    """Ingest, tokenise, pretrain, fine-tune, classify, average, evaluate, register; returns the summary.
+
+    Every stage that the workspace already holds is found, not done.
+    """
+    settings, started = job.settings(), time.time()
+    with tracked_run("train", job, settings, resolve_device(job.device)) as run, open_cluster(job.dask) as cluster:
+        stages = Stages()
+        domain = text_stages(run, stages, cluster, job.source(), settings, "")
+        general = text_stages(run, stages, cluster, CorpusSource(job.pretrain, label_column=None), settings, "-general")
+        classifiers = {direction: _train_direction(run, stages, general, domain, settings, direction) for direction in DIRECTIONS}
+        model = _average(run, stages, classifiers, domain, "average")
+        scratch = _scratch(run, stages, domain, settings) if settings.scratch else None
+        evaluation = stages.add(measure, run, "evaluate", domain["corpus"], domain["ids"], model, scratch, settings.evaluate)
+        finished = stages.results()
+        version = register(run, job.registered_name, model.result(), evaluation.result())
+        return report(run, Finished(job.name, settings, finished, version, started=started))
+
+
+class Stages:
+    """The stages submitted so far, in the order of the DAG."""
+
+    def __init__(self) -> None:
+        self.futures: list[PrefectFuture[Stage]] = []
+
+    def add(self, task: Any, run: Job, name: str, *arguments: Any) -> PrefectFuture[Stage]:
+        """Submit a stage; it starts when the stages among its arguments have ended."""
+        future = task.with_options(task_run_name=name).submit(run, name, *arguments)
+        self.futures.append(future)
+        return future
+
+    def results(self) -> list[Stage]:
+        """Wait for all. In DAG order the first that failed is the cause, and its exception is raised."""
+        return [future.result() for future in self.futures]
+
+
+Futures = dict[str, PrefectFuture[Stage]]
+
+
+def text_stages(run: Job, stages: Stages, cluster: Cluster, source: CorpusSource, settings: Settings, suffix: str) -> Futures:
+    """Documents -> Corpus -> TokenShards -> Vocab -> IdShards."""
+    general = suffix == "-general"
+    sampling, vocabulary = (settings.general, settings.general_vocab) if general else (settings.corpus, settings.vocab)
+    corpus = stages.add(ingest, run, f"ingest{suffix}", source, sampling, settings.quality, source.label_column is not None)
+    tokens = stages.add(tokenise, run, f"tokenise{suffix}", cluster, corpus, settings.text)
+    vocab = stages.add(build_vocabulary, run, f"vocabulary{suffix}", tokens, vocabulary)
+    ids = stages.add(encode, run, f"encode{suffix}", cluster, corpus, tokens, vocab)
+    return {"corpus": corpus, "tokens": tokens, "vocab": vocab, "ids": ids}
+
+
+def _train_direction(run: Job, stages: Stages, general: Futures, domain: Futures, settings: Settings, direction: str) -> PrefectFuture[Stage]:
+    lm = stages.add(
+        pretrain, run, f"pretrain-{direction}", general["ids"], general["vocab"], settings.model, settings.pretrain, direction
+    )
+    tuned = stages.add(finetune, run, f"finetune-{direction}", lm, domain["ids"], domain["vocab"], settings.finetune, direction)
+    return _classifier(run, stages, f"classify-{direction}", tuned, domain, settings, settings.classifier, direction)
+
+
+def _classifier(
+    run: Job,
+    stages: Stages,
+    name: str,
+    lm: PrefectFuture[Stage] | None,
+    domain: Futures,
+    settings: Settings,
+    config: ClassifierConfig,
+    direction: str,
+) -> PrefectFuture[Stage]:
+    return stages.add(classify, run, name, lm, domain["corpus"], domain["ids"], domain["vocab"], settings.model, config, direction)
+
+
+def _average(run: Job, stages: Stages, parts: Futures, domain: Futures, name: str) -> PrefectFuture[Stage]:
+    return stages.add(bundle, run, name, parts["forward"], parts["backward"], domain["corpus"], domain["tokens"], domain["vocab"])
+
+
+def _scratch(run: Job, stages: Stages, domain: Futures, settings: Settings) -> PrefectFuture[Stage]:
+    """The same classifiers without a language model behind them: what the method is worth."""
+    config = settings.classifier.model_copy(update={"init": "scratch", "unfreeze": "full", "decay": 1.0})
+    parts = {direction: _classifier(run, stages, f"scratch-{direction}", None, domain, settings, config, direction) for direction in DIRECTIONS}
+    return _average(run, stages, parts, domain, "average-scratch")
+
+
+@contextmanager
+def tracked_run(flow_name: str, job: TextJob, settings: Settings, device: str) -> Iterator[Job]:
+    """The flow's own tracked run, parent of its stages' runs."""
+    workspace = Workspace.open(job.workspace)
+    tracker = Tracker.open(workspace, f"ulmfit-{job.name}")
+    run_id = tracker.start(f"{flow_name} {job.name}", {"ulmfit.flow": flow_name, "ulmfit.corpus": job.corpus, "ulmfit.preset": job.preset})
+    for name, value in flatten(settings.model_dump(mode="json")).items():
+        tracker.client.log_param(run_id, name, value)
+    threads = max(1, (os.cpu_count() or 1) // len(DIRECTIONS))
+    try:
+        yield Job(workspace, tracker, run_id, device, threads)
+    except BaseException as error:
+        tracker.finish(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+        raise
+    tracker.finish(run_id)
+
+

@@ -1,0 +1,151 @@
+"""The model registry: versions with everything that is needed to load them and to defend them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelInput, LoggedModelOutput
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, Schema
+from prefect.cache_policies import NO_CACHE
+from prefect import task
+from prefect.states import Completed, State
+
+import ulmfit
+from tasks.stage import Job, Stage
+from tasks.tracking import KEY_TAG
+from ulmfit.errors import UserError
+
+log = logging.getLogger(__name__)
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+REQUIREMENTS = ("torch", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml", "rich", "safetensors", "spacy", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version: ``uri`` is what ``ulmfit predict`` and MLflow load."""
+
+    name: str
+    version: str
+    model_id: str
+
+    @property
+    def uri(self) -> str:
+        return f"models:/{self.name}/{self.version}"
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def register(job: Job, name: str, model: Stage, evaluation: Stage) -> State:
+    """Register the bundle under ``name``, once: the version that has its artifact key is found again.
+
+    A new version becomes the challenger; the first one also the champion.
+    """
+    client = job.tracker.client
+    key = model.artifact.key
+    found = find_version(client, name, key)
+    if found:
+        return Completed(data=found, name="Cached")
+    logged = client.create_logged_model(job.tracker.experiment_id, name, job.run_id, tags={KEY_TAG: key}, model_type="classifier")
+    with tempfile.TemporaryDirectory(prefix="ulmfit-model-") as folder:
+        save_pyfunc(model.artifact.path, Path(folder) / "model", model.artifact.record["labels"])
+        client.log_model_artifacts(logged.model_id, str(Path(folder) / "model"))
+    client.finalize_logged_model(logged.model_id, "READY")
+    parts = [LoggedModelInput(part) for part in _part_models(client, model)]
+    client.log_inputs(job.run_id, models=parts)
+    client.log_outputs(job.run_id, [LoggedModelOutput(logged.model_id, 0)])
+    version = _create_version(client, job, name, key, logged.model_id, evaluation)
+    log.info("registered %s", version.uri)
+    return Completed(data=version)
+
+
+def _create_version(client: MlflowClient, job: Job, name: str, key: str, model_id: str, evaluation: Stage) -> Version:
+    try:
+        client.create_registered_model(name, tags={"ulmfit": "classifier"})
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    scores = evaluation.artifact.record["scores"]["forward+backward"]
+    tags = {KEY_TAG: key, "ulmfit.evaluation": evaluation.artifact.key} | {metric: f"{value:.4f}" for metric, value in scores.items()}
+    made = client.create_model_version(name, f"models:/{model_id}", job.run_id, tags=tags, model_id=model_id)
+    aliases = client.get_registered_model(name).aliases
+    for alias in (CHALLENGER,) if CHAMPION in aliases else (CHALLENGER, CHAMPION):
+        client.set_registered_model_alias(name, alias, made.version)
+    return Version(name, str(made.version), model_id)
+
+
+def find_version(client: MlflowClient, name: str, key: str) -> Version | None:
+    """The version of ``name`` made from the artifact ``key``."""
+    for found in client.search_model_versions(f"name = '{name}'"):
+        if found.tags.get(KEY_TAG) == key:
+            return Version(name, str(found.version), found.model_id or "")
+    return None
+
+
+def _part_models(client: MlflowClient, model: Stage) -> list[str]:
+    lineage = json.loads((model.artifact.path / "lineage.json").read_text())
+    ids = [entry["record"].get("model_id") for entry in lineage["artifacts"].values() if entry["kind"] == "classifier" and "record" in entry]
+    return [model_id for model_id in ids if model_id and _known(client, model_id)]
+
+
+def _known(client: MlflowClient, model_id: str) -> bool:
+    try:
+        client.get_logged_model(model_id)
+    except MlflowException:
+        return False
+    return True
+
+
+def save_pyfunc(bundle: Path, folder: Path, labels: list[str]) -> None:
+    """Write the bundle as an MLflow pyfunc that carries its own code, so a server needs only the requirements."""
+    outputs = [ColSpec("string", "label")] + [ColSpec("float", f"probability_{label}") for label in labels]
+    mlflow.pyfunc.save_model(
+        path=str(folder),
+        python_model=str(Path(__file__).with_name("pyfunc_model.py")),
+        artifacts={"bundle": str(bundle)},
+        code_paths=[str(Path(ulmfit.__file__).parent)],
+        pip_requirements=[f"{name}=={metadata.version(name).split('+')[0]}" for name in REQUIREMENTS],
+        signature=ModelSignature(Schema([ColSpec("string", "text")]), Schema(outputs)),
+    )
+
+
+def resolve(tracking_uri: str, uri: str) -> ModelVersion:
+    """The version behind ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``; UserError where there is none."""
+    client = MlflowClient(tracking_uri)
+    body = uri.removeprefix("models:/").strip("/")
+    try:
+        if "@" in body:
+            name, _, alias = body.partition("@")
+            return client.get_model_version_by_alias(name, alias)
+        name, _, version = body.partition("/")
+        return client.get_model_version(name, version)
+    except MlflowException as error:
+        known = ", ".join(sorted(model.name for model in client.search_registered_models())) or "none"
+        raise UserError(f"{uri}: no such registered version; write models:/NAME@ALIAS or models:/NAME/VERSION (models there are: {known})") from error
+
+
+def fetch_bundle(tracking_uri: str, uri: str, folder: Path) -> Path:
+    """Download the bundle of a registered version into ``folder``; a local store's is found where it lies."""
+    version = resolve(tracking_uri, uri)
+    mlflow.set_tracking_uri(tracking_uri)
+    path = mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}", dst_path=str(folder), tracking_uri=tracking_uri)
+    return Path(path) / "artifacts" / "bundle"
+
+
+def version_lineage(tracking_uri: str, uri: str) -> dict[str, Any]:
+    """The chain of artifacts behind a registered version, read from the version itself."""
+    version = resolve(tracking_uri, uri)
+    with tempfile.TemporaryDirectory(prefix="ulmfit-lineage-") as folder:
+        bundle = fetch_bundle(tracking_uri, uri, Path(folder))
+        chain = json.loads((bundle / "lineage.json").read_text())
+    return {"model": version.name, "version": str(version.version), "aliases": list(version.aliases), "tags": dict(version.tags), **chain}

@@ -1,0 +1,105 @@
+"""The report of a flow run: summary.json, report.html, and the lineage as a Prefect artifact."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from tasks.registry import Version
+from tasks.stage import Job, Stage
+from ulmfit.artifacts import library_versions
+from ulmfit.config import Settings
+from ulmfit.report import mermaid, render
+
+
+@dataclass(frozen=True)
+class Finished:
+    """All that a report is made of. ``stages`` are in the order of the DAG."""
+
+    name: str
+    settings: Settings
+    stages: list[Stage] = field(default_factory=list)
+    version: Version | None = None
+    alias: str = "challenger"
+    started: float = 0.0
+
+    def stage(self, name: str) -> Stage:
+        return next(stage for stage in self.stages if stage.name == name)
+
+    def has(self, name: str) -> bool:
+        return any(stage.name == name for stage in self.stages)
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def report(job: Job, finished: Finished) -> dict[str, Any]:
+    """Write the report of this run into the workspace and beside its tracked run; returns the summary."""
+    summary = summarise(job, finished)
+    folder = job.workspace.reports / f"{finished.name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(finished.started))}-{job.run_id[:6]}"
+    summary["report"] = str(folder / "report.html")
+    folder.mkdir(parents=True)
+    render(summary, folder)
+    job.tracker.client.log_artifacts(job.run_id, str(folder), "report")
+    create_markdown_artifact(f"```mermaid\n{mermaid(summary['stages'])}\n```", key=f"lineage-{_slug(finished.name)}", description="lineage of the run")
+    return summary
+
+
+def summarise(job: Job, finished: Finished) -> dict[str, Any]:
+    """The summary of a run: results, data, curves, stages, settings, model; plain JSON."""
+    results = json.loads((finished.stage("evaluate").artifact.path / "results.json").read_text())
+    return {
+        "name": finished.name,
+        "corpus": _corpus(finished.stage("ingest")),
+        "general": _corpus(finished.stage("ingest-general")) if finished.has("ingest-general") else None,
+        "results": results,
+        "histories": {stage.name: json.loads(history.read_text()) for stage in finished.stages if (history := stage.artifact.path / "history.json").exists()},
+        "stages": [_stage(stage) for stage in finished.stages],
+        "settings": finished.settings.model_dump(mode="json"),
+        "model": _model(finished),
+        "run": {
+            "id": job.run_id,
+            "experiment": job.tracker.experiment_id,
+            "tracking_uri": job.tracker.uri,
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(finished.started)),
+            "seconds": round(time.time() - finished.started, 1),
+            "device": job.device,
+            "versions": library_versions(),
+        },
+    }
+
+
+def _corpus(stage: Stage) -> dict[str, Any]:
+    return {"key": stage.artifact.key, **stage.artifact.record}
+
+
+def _stage(stage: Stage) -> dict[str, Any]:
+    artifact = stage.artifact
+    return {
+        "name": stage.name,
+        "kind": artifact.kind,
+        "key": artifact.key,
+        "run_id": artifact.run_id,
+        "seconds": artifact.manifest["seconds"],
+        "bytes": artifact.bytes,
+        "cached": stage.cached,
+        "inputs": artifact.manifest["inputs"],
+        "record": artifact.record,
+    }
+
+
+def _model(finished: Finished) -> dict[str, Any]:
+    version = finished.version
+    path = str(finished.stage("average").artifact.path)
+    registered = {"name": version.name, "version": version.version, "uri": version.uri, "alias": finished.alias} if version else {}
+    return {**registered, "path": path}
+
+
+def _slug(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in name.lower())
+
+

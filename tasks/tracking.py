@@ -1,0 +1,168 @@
+"""MLflow: runs, curves, inputs and outputs. Run ids are passed by hand; the active run is never used.
+
+The active run of MLflow's fluent interface belongs to a thread; stages run in several.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, LoggedModelOutput, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+from tasks.workspace import Workspace
+from ulmfit.artifacts import Artifact, Recipe
+
+log = logging.getLogger(__name__)
+
+KEY_TAG = "ulmfit.artifact"
+PARENT_TAG = "mlflow.parentRunId"
+FLUSH_METRICS, FLUSH_SECONDS = 200, 5.0  # one batch costs about what ten single metrics do
+SYSTEM_METRICS_EVERY = 5  # seconds
+
+
+@dataclass(frozen=True)
+class Tracker:
+    """One experiment of one tracking server."""
+
+    uri: str
+    experiment_id: str
+
+    @classmethod
+    def open(cls, workspace: Workspace, experiment: str) -> Tracker:
+        """The named experiment, made if it is not there."""
+        uri = workspace.tracking_uri
+        client = MlflowClient(uri)
+        found = client.get_experiment_by_name(experiment)
+        if found:
+            return cls(uri, found.experiment_id)
+        own = (workspace.mlflow_artifacts / experiment).as_uri() if uri.startswith("sqlite:///") else None
+        try:
+            return cls(uri, client.create_experiment(experiment, artifact_location=own))
+        except MlflowException:  # another run made it in the meantime
+            found = client.get_experiment_by_name(experiment)
+            if found is None:
+                raise
+            return cls(uri, found.experiment_id)
+
+    @property
+    def client(self) -> MlflowClient:
+        return MlflowClient(self.uri)
+
+    def start(self, name: str, tags: Mapping[str, str], parent: str | None = None) -> str:
+        """A new run's id."""
+        parent_tag = {PARENT_TAG: parent} if parent else {}
+        return self.client.create_run(self.experiment_id, tags={**tags, **parent_tag}, run_name=name).info.run_id
+
+    def reopen(self, name: str, key: str, parent: str) -> str:
+        """The run that tracks the artifact ``key``: the one that failed on it before, or a new one."""
+        found = self.client.search_runs([self.experiment_id], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
+        if not found:
+            return self.start(name, {KEY_TAG: key}, parent)
+        run_id = found[0].info.run_id
+        self.client.update_run(run_id, status="RUNNING")
+        self.client.set_tag(run_id, PARENT_TAG, parent)
+        return run_id
+
+    def finish(self, run_id: str, status: str = "FINISHED") -> None:
+        self.client.set_terminated(run_id, status)
+
+
+class StageRun:
+    """The tracked run of one stage: parameters, buffered curves, inputs and outputs."""
+
+    def __init__(self, tracker: Tracker, run_id: str):
+        self.run_id = run_id
+        self._tracker, self._client = tracker, tracker.client
+        self._buffer: list[Metric] = []
+        self._flushed, self._lock = time.monotonic(), threading.Lock()
+
+    def observe(self, step: int, values: Mapping[str, float]) -> None:
+        """Note points of curves; they are sent in batches."""
+        now = int(time.time() * 1000)
+        with self._lock:
+            self._buffer += [Metric(name, float(value), now, step) for name, value in values.items()]
+            if len(self._buffer) < FLUSH_METRICS and time.monotonic() - self._flushed < FLUSH_SECONDS:
+                return
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what is buffered."""
+        with self._lock:
+            points, self._buffer = self._buffer, []
+            self._flushed = time.monotonic()
+        for start in range(0, len(points), 1000):
+            self._client.log_batch(self.run_id, metrics=points[start : start + 1000])
+
+    def describe(self, recipe: Recipe) -> None:
+        """Log the recipe: settings as parameters, identity as tags."""
+        config = recipe.config if isinstance(recipe.config, Mapping) else recipe.config.model_dump()
+        params = [Param(name, str(value)[:500]) for name, value in flatten(config).items()]
+        tags = [RunTag("ulmfit.kind", recipe.kind), RunTag("ulmfit.inputs", json.dumps(dict(recipe.inputs)))]
+        self._client.log_batch(self.run_id, params=params[:100], tags=tags)
+
+    def inputs(self, artifacts: Mapping[str, Artifact], models: Sequence[str]) -> None:
+        """Log what the stage reads: data as datasets with their digests, models by their ids."""
+        datasets = [
+            DatasetInput(
+                Dataset(f"{artifact.kind}", artifact.key[:32], "local", json.dumps({"uri": artifact.path.as_uri(), "key": artifact.key})),
+                [InputTag("mlflow.data.context", role)],
+            )
+            for role, artifact in artifacts.items()
+        ]
+        self._client.log_inputs(self.run_id, datasets=datasets, models=[LoggedModelInput(model) for model in self._known(models)])
+
+    def _known(self, models: Sequence[str]) -> Iterator[str]:
+        for model in models:
+            try:
+                self._client.get_logged_model(model)
+                yield model
+            except MlflowException:
+                log.warning("the tracking store does not know the input model %s; was it made with another store?", model)
+
+    def output_model(self, name: str, recipe: Recipe, folder: Path) -> str:
+        """Log the model in ``folder`` as this run's output and return its id. Its weights stay in the artifact store."""
+        tags = {KEY_TAG: recipe.key, "ulmfit.path": str(folder)}
+        model = self._client.create_logged_model(self._tracker.experiment_id, name, self.run_id, tags=tags, model_type=recipe.kind)
+        for file in ("config.json", "history.json"):
+            self._client.log_model_artifact(model.model_id, str(folder / file))
+        self._client.finalize_logged_model(model.model_id, "READY")
+        self._client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, 0)])
+        return model.model_id
+
+    def result(self, record: Mapping[str, Any]) -> None:
+        """Log the record's numbers as the run's final metrics."""
+        numbers = {name: value for name, value in flatten(record).items() if isinstance(value, int | float) and not isinstance(value, bool)}
+        self.observe(0, {f"result.{name}": value for name, value in numbers.items()})
+        self.flush()
+
+    @contextmanager
+    def system_metrics(self) -> Iterator[None]:
+        """Sample the machine's load into the run while the block runs."""
+        monitor = SystemMetricsMonitor(self.run_id, sampling_interval=SYSTEM_METRICS_EVERY, tracking_uri=self._tracker.uri)
+        monitor.start()
+        try:
+            yield
+        finally:
+            monitor.finish()
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """``{"a": {"b": 1}}`` as ``{"a.b": 1}``; lists are left whole."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat

@@ -1,0 +1,158 @@
+"""Batches: windows of text for language models, padded groups of documents for classifiers.
+
+Backward is the id sequence reversed when it is read. All choices come from a seed, so an epoch can be repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ulmfit.shards import Documents
+from ulmfit.text.vocab import PAD
+
+POOL = 50  # batches that are sorted by length together, as a compromise between padding and chance
+
+
+def oriented(ids: np.ndarray, direction: str) -> np.ndarray:
+    """The ids as the direction reads them; ValueError for a direction that is none."""
+    if direction not in ("forward", "backward"):
+        raise ValueError(f"a direction is forward or backward, not {direction!r}")
+    return ids if direction == "forward" else ids[::-1]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The plan of an LM's training: text cut into ``batch`` parallel streams, read in windows of varying length.
+
+    A window's base is ``bptt`` with probability 0.95, else half of it; its length is drawn from N(base, 5), at least 5
+    (Merity et al. 2017, sec. 4.1). ``lengths`` has one entry a step, over all epochs.
+    """
+
+    epochs: tuple[tuple[int, ...], ...]
+    batch: int
+
+    @property
+    def steps(self) -> int:
+        return sum(map(len, self.epochs))
+
+    @property
+    def tokens(self) -> int:
+        return self.batch * sum(map(sum, self.epochs))
+
+    @classmethod
+    def plan(cls, tokens: int, batch: int, bptt: int, epochs: float, max_tokens: int | None, seed: int) -> Windows:
+        """Windows over ``epochs`` passes (the last may be a part) of ``tokens`` tokens, ``max_tokens`` in all at most."""
+        rng = np.random.default_rng(seed)
+        stream = (tokens - 1) // batch  # the last token of a stream is a target only
+        left = int(min(epochs * stream, (max_tokens or np.inf) / batch)) if stream > 0 else 0
+        plan: list[tuple[int, ...]] = []
+        while left >= 5:
+            lengths = tuple(_window_lengths(min(stream, left), bptt, rng))
+            plan.append(lengths)
+            left -= stream
+        return cls(tuple(plan), batch)
+
+
+def _window_lengths(stream: int, bptt: int, rng: np.random.Generator) -> Iterator[int]:
+    position = 0
+    while stream - position >= 1:
+        base = bptt if rng.random() < 0.95 else bptt / 2
+        length = min(max(5, int(rng.normal(base, 5))), stream - position)
+        yield length
+        position += length
+
+
+def lm_batches(train: Documents, windows: Windows, direction: str, seed: int) -> Iterator[tuple[Tensor, Tensor, bool]]:
+    """``(ids [T, B], targets [T, B], first)`` a step, int64; ``first`` says that the streams begin anew.
+
+    Documents are shuffled every epoch.
+    """
+    rng = np.random.default_rng(seed + 1)
+    for lengths in windows.epochs:
+        flat = oriented(train.flat(rng.permutation(len(train))), direction)
+        yield from stream_windows(flat, windows.batch, lengths)
+
+
+def stream_windows(flat: np.ndarray, batch: int, lengths: Sequence[int]) -> Iterator[tuple[Tensor, Tensor, bool]]:
+    """Windows of the given lengths over one run of ids, cut into ``batch`` streams side by side."""
+    stream = (len(flat) - 1) // batch
+    starts = np.arange(batch) * stream
+    position = 0
+    for length in lengths:
+        at = np.arange(position, position + length)[:, None] + starts
+        yield _tensor(flat[at]), _tensor(flat[at + 1]), position == 0
+        position += length
+
+
+def _tensor(ids: np.ndarray) -> Tensor:
+    return torch.from_numpy(ids.astype(np.int64))
+
+
+@dataclass(frozen=True)
+class DocumentBatch:
+    """Documents side by side: ``ids`` int64 [T, B] padded at the end, ``lengths`` int64 [B], ``index`` int64 [B] their places."""
+
+    ids: Tensor
+    lengths: Tensor
+    index: np.ndarray
+
+
+def pad(documents: Documents, index: np.ndarray, direction: str, max_tokens: int | None) -> DocumentBatch:
+    """The documents at ``index`` as one batch. A longer one keeps its first ``max_tokens``, in either direction."""
+    rows = [oriented(documents.doc(i)[:max_tokens], direction) for i in index]
+    lengths = np.array([max(1, len(row)) for row in rows], dtype=np.int64)
+    ids = np.full((int(lengths.max()), len(rows)), PAD, dtype=np.int64)
+    for column, row in enumerate(rows):
+        ids[: len(row), column] = row
+    return DocumentBatch(torch.from_numpy(ids), torch.from_numpy(lengths), np.asarray(index))
+
+
+def bucket(lengths: np.ndarray, order: np.ndarray, batch: int, max_padded: int, max_spread: int) -> list[np.ndarray]:
+    """Cut ``order`` (sorted by length, longest first) into groups of ``batch`` documents at most.
+
+    A group also ends where it would hold more than ``max_padded`` positions, or differ in length by more than
+    ``max_spread``: both bound the memory of a step.
+    """
+    groups: list[np.ndarray] = []
+    start = 0
+    for end in range(1, len(order) + 1):
+        longest = lengths[order[start]]
+        full = end == len(order) or end - start == batch or (end + 1 - start) * longest > max_padded
+        if full or longest - lengths[order[end]] > max_spread:
+            groups.append(order[start:end])
+            start = end
+    return groups
+
+
+def training_batches(lengths: np.ndarray, batch: int, max_gradient_tokens: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """One epoch of groups of documents: shuffled, sorted by length within pools, and the groups shuffled again."""
+    order = rng.permutation(len(lengths))
+    groups: list[np.ndarray] = []
+    for start in range(0, len(order), POOL * batch):
+        pool = order[start : start + POOL * batch]
+        pool = pool[np.argsort(-lengths[pool], kind="stable")]
+        groups += bucket(lengths, pool, batch, batch * max_gradient_tokens, max_gradient_tokens)
+    groups = _join_singles(groups)
+    return [groups[number] for number in rng.permutation(len(groups))]
+
+
+def _join_singles(groups: list[np.ndarray]) -> list[np.ndarray]:
+    """A document alone goes with its neighbours: batch normalisation learns nothing from one."""
+    joined: list[np.ndarray] = []
+    for group in groups:
+        if joined and (len(group) == 1 or len(joined[-1]) == 1):
+            joined[-1] = np.concatenate([joined[-1], group])
+        else:
+            joined.append(group)
+    return joined
+
+
+def inference_batches(lengths: np.ndarray, max_padded: int) -> list[np.ndarray]:
+    """All documents, longest first, in groups of ``max_padded`` positions at most."""
+    order = np.argsort(-lengths, kind="stable")
+    return bucket(lengths, order, len(order) or 1, max_padded, max_padded) if len(order) else []

@@ -1,0 +1,108 @@
+"""The classifier: concat pooling and back-propagation through time for text classification (Howard & Ruder 2018, sec. 3.3)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ulmfit.config import Dropouts, ModelConfig
+from ulmfit.models.awd_lstm import AWDLSTM, detach, mask
+
+
+class Head(nn.Module):
+    """Pooled states [B, 3E] to logits [B, L]: two blocks of batch normalisation, dropout and a linear layer, ReLU between."""
+
+    def __init__(self, inputs: int, hidden: int, labels: int, dropouts: tuple[float, float], generator: torch.Generator):
+        super().__init__()
+        self.dropouts = dropouts
+        self.norm1, self.norm2 = nn.BatchNorm1d(inputs), nn.BatchNorm1d(hidden)
+        self.linear1, self.linear2 = nn.Linear(inputs, hidden, bias=False), nn.Linear(hidden, labels)
+        nn.init.uniform_(self.linear1.weight, -1 / math.sqrt(inputs), 1 / math.sqrt(inputs), generator=generator)
+        nn.init.uniform_(self.linear2.weight, -1 / math.sqrt(hidden), 1 / math.sqrt(hidden), generator=generator)
+        nn.init.zeros_(self.linear2.bias)
+
+    def forward(self, pooled: Tensor, generator: torch.Generator) -> Tensor:
+        x = self.linear1(self._drop(self.norm1(pooled), self.dropouts[0], generator)).relu()
+        return self.linear2(self._drop(self.norm2(x), self.dropouts[1], generator))
+
+    def _drop(self, x: Tensor, p: float, generator: torch.Generator) -> Tensor:
+        return x * mask(tuple(x.shape), p, generator, x) if self.training and p else x
+
+
+class Classifier(nn.Module):
+    """A document's ids to logits. Documents stand in columns, padded at the end."""
+
+    def __init__(
+        self,
+        vocab_size: int,
+        labels: int,
+        config: ModelConfig,
+        dropouts: Dropouts = Dropouts(),
+        hidden: int = 50,
+        head_dropouts: tuple[float, float] = (0.4, 0.1),
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.encoder = AWDLSTM(vocab_size, config, dropouts, seed)
+        self.head = Head(3 * config.embedding, hidden, labels, head_dropouts, self.encoder.generator)
+
+    def forward(self, ids_TB: Tensor, lengths_B: Tensor, bptt: int = 70, max_gradient_tokens: int = 1400) -> Tensor:
+        """Logits [B, L]. ``lengths_B`` int64: real tokens a document, each 1 or more."""
+        return self.head(self.pool(ids_TB, lengths_B, bptt, max_gradient_tokens), self.encoder.generator)
+
+    def pool(self, ids_TB: Tensor, lengths_B: Tensor, bptt: int, max_gradient_tokens: int) -> Tensor:
+        """[h_T, maxpool(H), meanpool(H)] [B, 3E] over the real positions alone.
+
+        BPT3C: the document is read in chunks of ``bptt`` with the state carried over. Gradients flow through the chunks
+        that reach the last ``max_gradient_tokens`` of the batch's shortest document; earlier chunks are pooled without
+        them, so that memory is bounded whatever a document's length.
+        """
+        free = _gradient_start(lengths_B, bptt, max_gradient_tokens)
+        state = self.encoder.initial_state(ids_TB.shape[1])
+        pooling = Pooling(lengths_B)
+        for start in range(0, len(ids_TB), bptt):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and start >= free):
+                hidden, state = self.encoder(ids_TB[start : start + bptt], state)
+                pooling.add(hidden, start)
+            if start + bptt == free:
+                state = detach(state)
+        return pooling.result()
+
+    def groups(self) -> list[list[nn.Parameter]]:
+        """Layer groups from the first to the last: embedding, LSTMs, head."""
+        return [*self.encoder.groups(), list(self.head.parameters())]
+
+
+def _gradient_start(lengths_B: Tensor, bptt: int, max_gradient_tokens: int) -> int:
+    """The first position, a multiple of ``bptt``, from which on gradients are kept."""
+    return max(0, int(lengths_B.min()) - max_gradient_tokens) // bptt * bptt
+
+
+class Pooling:
+    """Running last, maximum and mean of hidden states over the real positions of padded documents."""
+
+    def __init__(self, lengths_B: Tensor):
+        self.lengths = lengths_B
+        self.last: Tensor | None = None
+
+    def add(self, hidden_TBE: Tensor, start: int) -> None:
+        """Take in the states of positions ``start``, ``start`` + 1, ..."""
+        steps = torch.arange(start, start + len(hidden_TBE), device=hidden_TBE.device)
+        real_TB1 = (steps[:, None] < self.lengths).unsqueeze(-1)
+        total = hidden_TBE.where(real_TB1, 0.0).sum(0)
+        highest = hidden_TBE.where(real_TB1, -torch.inf).amax(0)
+        if self.last is None:
+            self.total, self.highest, self.last = total, highest, torch.zeros_like(total)
+        else:
+            self.total, self.highest = self.total + total, torch.maximum(self.highest, highest)
+        ends = self.lengths - 1 - start
+        here_B = (ends >= 0) & (ends < len(hidden_TBE))
+        at = hidden_TBE[ends.clamp(0, len(hidden_TBE) - 1), torch.arange(hidden_TBE.shape[1], device=hidden_TBE.device)]
+        self.last = torch.where(here_B[:, None], at, self.last)
+
+    def result(self) -> Tensor:
+        """[B, 3E]: last, maximum, mean."""
+        assert self.last is not None, "a batch has at least one position"
+        return torch.cat([self.last, self.highest, self.total / self.lengths[:, None]], dim=1)

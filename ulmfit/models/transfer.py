@@ -1,0 +1,37 @@
+"""Carrying weights over: from one vocabulary to another, and from a language model into a classifier."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ulmfit.config import Dropouts
+from ulmfit.models.classifier import Classifier
+from ulmfit.models.language_model import LanguageModel
+from ulmfit.text.vocab import Vocab
+
+
+def transfer_vocabulary(lm: LanguageModel, old: Vocab, new: Vocab, dropouts: Dropouts | None = None, seed: int = 0) -> LanguageModel:
+    """A language model over ``new``: a token that ``old`` knows keeps its row bit for bit, any other starts at the mean row.
+
+    The decoder's bias goes the same way. ValueError where ``lm`` has not ``old``'s size.
+    """
+    if lm.encoder.vocab_size != len(old):
+        raise ValueError(f"the language model has {lm.encoder.vocab_size} rows, its vocabulary {len(old)} tokens")
+    moved = LanguageModel(len(new), lm.encoder.config, dropouts or lm.encoder.dropouts, seed)
+    moved.encoder.layers.load_state_dict(lm.encoder.layers.state_dict())
+    place = {token: row for row, token in enumerate(old.tokens)}
+    rows = torch.from_numpy(np.array([place.get(token, -1) for token in new.tokens], dtype=np.int64))
+    with torch.no_grad():
+        for source, target in ((lm.encoder.embedding.weight, moved.encoder.embedding.weight), (lm.bias, moved.bias)):
+            kept = source[rows.clamp(min=0)]
+            target.copy_(torch.where((rows >= 0).view(-1, *[1] * (source.dim() - 1)), kept, source.mean(0)))
+    return moved
+
+
+def take_encoder(classifier: Classifier, lm: LanguageModel) -> None:
+    """Copy the language model's encoder into the classifier. ValueError where their shapes differ."""
+    try:
+        classifier.encoder.load_state_dict(lm.encoder.state_dict())
+    except RuntimeError as error:
+        raise ValueError(f"the language model's encoder does not fit the classifier: {' '.join(str(error).split())}") from error

@@ -1,0 +1,125 @@
+"""Training curves as inline SVG that takes its colours and letters from the page around it."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+MAX_POINTS = 500
+SIZE = (5.4, 3.0)  # inches of 72 units
+
+# Colours that stand for the page's CSS variables; they are put in place once the SVG is drawn.
+COLOURS = {"--ink-2": "#010202", "--rule": "#010203", "--forward": "#010204", "--backward": "#010205", "--other": "#010206"}
+
+Curve = tuple[list[float], list[float]]
+Histories = Mapping[str, Sequence[Mapping[str, Any]]]
+
+_lock = threading.Lock()  # rcParams are global
+
+
+def curves_of(history: Sequence[Mapping[str, Any]]) -> dict[str, Curve]:
+    """Steps and values by curve name, in order of step, thinned to at most about 500 points; values that are null or not finite left out."""
+    curves: dict[str, Curve] = {}
+    for point in sorted(history, key=lambda point: point["step"]):
+        value = point["value"]
+        if value is not None and abs(value) < float("inf"):
+            steps, values = curves.setdefault(point["name"], ([], []))
+            steps.append(point["step"])
+            values.append(value)
+    return {name: (_thinned(steps), _thinned(values)) for name, (steps, values) in curves.items()}
+
+
+def _thinned(values: list[float]) -> list[float]:
+    every = -(-len(values) // MAX_POINTS)
+    return values if every <= 1 else [*values[: len(values) - 1 : every], values[-1]]
+
+
+def loss_svg(title: str, histories: Histories) -> str:
+    """Training loss (line) and validation loss (dots) by step, a colour for each direction. ``histories`` by direction."""
+    return _figure(title, "loss, nats", histories, {"train_loss": "training", "valid_loss": "validation"})
+
+
+def accuracy_svg(title: str, histories: Histories) -> str:
+    """Validation accuracy by step."""
+
+    def as_percent(axes: Axes) -> None:
+        axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
+
+    return _figure(title, "accuracy", histories, {"valid_accuracy": "validation"}, as_percent)
+
+
+def rate_svg(title: str, histories: Histories) -> str:
+    """The learning rate as it was run, by step."""
+
+    def from_zero(axes: Axes) -> None:
+        axes.set_ylim(bottom=0)
+        axes.ticklabel_format(axis="y", style="plain", useOffset=False)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+
+    return _figure(title, "learning rate", histories, {"lr": "learning rate"}, from_zero)
+
+
+def _figure(title: str, unit: str, histories: Histories, names: Mapping[str, str], finish: Callable[[Axes], None] | None = None) -> str:
+    """One panel as SVG; empty where no history has one of the curves ``names``."""
+    figure = Figure(figsize=SIZE, layout="constrained")
+    axes = figure.subplots()
+    told = []
+    for direction, history in histories.items():
+        curves = curves_of(history)
+        for name, what in names.items():
+            if name in curves:
+                _draw(axes, curves[name], direction, dots=name.startswith("valid"), beside="train_loss" in names)
+                steps, values = curves[name]
+                told.append(f"{direction} {what}: {values[0]:.4g} at step {steps[0]:.0f}, {values[-1]:.4g} at step {steps[-1]:.0f}")
+    if not told:
+        return ""
+    _clean(axes, unit)
+    if finish:
+        finish(axes)
+    return _themed(figure, f"{title}, {unit} by step. " + "; ".join(told) + ".")
+
+
+def _draw(axes: Axes, curve: Curve, direction: str, dots: bool, beside: bool) -> None:
+    steps, values = curve
+    colour = COLOURS.get(f"--{direction}", COLOURS["--other"])
+    if dots:
+        axes.plot(steps, values, color=colour, linewidth=1.2, linestyle=(0, (3, 2)) if beside else "-", marker="o", markersize=4.5, zorder=3)
+    else:
+        axes.plot(steps, values, color=colour, linewidth=1.4, solid_joinstyle="round")
+
+
+def _clean(axes: Axes, unit: str) -> None:
+    axes.set_title(unit, loc="left", fontsize=9, color=COLOURS["--ink-2"])
+    axes.set_xlabel("step", fontsize=9, color=COLOURS["--ink-2"])
+    axes.grid(axis="y", color=COLOURS["--rule"], linewidth=0.8)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(COLOURS["--rule"])
+    axes.tick_params(colors=COLOURS["--ink-2"], labelsize=9, length=0)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(6, integer=True))
+    axes.margins(x=0.02, y=0.08)
+
+
+def _themed(figure: Figure, description: str) -> str:
+    """The figure as an ``<svg>`` element: no prologue, metadata or fixed size, its text as text, its colours as variables."""
+    buffer = io.StringIO()
+    with _lock, matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": description}):
+        figure.savefig(buffer, format="svg", transparent=True)
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
+    box = re.search(r'viewBox="[^"]*"', svg)
+    assert box is not None
+    svg = re.sub(r"<svg[^>]*>", f'<svg class="plot" {box[0]} role="img" aria-label="{html.escape(description)}">', svg, count=1)
+    svg = re.sub(r'<g id="(?:figure|axes|matplotlib|line2d|patch|text|xtick|ytick)[^"]*">', "<g>", svg)
+    for variable, colour in COLOURS.items():
+        svg = svg.replace(colour, f"var({variable})")
+    return svg.strip()

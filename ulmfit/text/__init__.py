@@ -1,0 +1,1 @@
+"""From text to tokens to ids: the rules, the tokenizer, the vocabulary."""

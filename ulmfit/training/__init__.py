@@ -1,0 +1,1 @@
+"""Training: schedules, the loops, and the stages that the DAG and the estimator share."""
