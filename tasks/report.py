@@ -15,7 +15,8 @@ from tasks.registry import Version
 from tasks.stage import Job, Stage
 from ulmfit.artifacts import library_versions
 from ulmfit.config import Settings
-from ulmfit.report import mermaid, render
+from ulmfit.graph import mermaid
+from ulmfit.report import render
 
 
 @dataclass(frozen=True)

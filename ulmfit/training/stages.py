@@ -12,7 +12,7 @@ from typing import Any
 from ulmfit.config import ClassifierConfig, LMConfig, ModelConfig
 from ulmfit.errors import UserError
 from ulmfit.models.classifier import Classifier
-from ulmfit.models.files import load_language_model, save_model
+from ulmfit.models.files import load_language_model, read_config, save_model
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.models.transfer import take_encoder, transfer_vocabulary
 from ulmfit.shards import Documents
@@ -108,3 +108,8 @@ def train_classifier(
     vocab.save(folder / "vocab.json")
     curves.save(folder)
     return record
+
+
+def model_config(folder: Path) -> ModelConfig:
+    """The sizes of the saved model in ``folder``. UserError where it holds none."""
+    return ModelConfig(**read_config(folder)["model"])
