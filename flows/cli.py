@@ -74,7 +74,7 @@ def train(
     from flows.jobs import TrainJob
 
     job = TrainJob.model_validate(_without(locals(), "options", "as_json", "TrainJob") | {"options": options or []})
-    job.settings()  # a wrong option is told before anything starts
+    job.check()
     summary = _in_server(job.workspace, lambda: _flow("flows.train", "train", job))
     _show_summary(summary)
     if as_json:
@@ -100,7 +100,7 @@ def preprocess(
     from flows.jobs import TextJob
 
     job = TextJob.model_validate(_without(locals(), "options", "as_json", "TextJob") | {"options": options or []})
-    job.settings()
+    job.check()
     summary = _in_server(job.workspace, lambda: _flow("flows.preprocess", "preprocess", job))
     for stage in summary["stages"]:
         typer.echo(f"{stage['name']:<12} {'found' if stage['cached'] else 'made':<6} {stage['path']}")
@@ -225,6 +225,12 @@ def _set_up(debug: bool) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True)
     for name in ("ulmfit", "tasks", "flows"):
         logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.INFO)
+    # What these say of a failure, the command says in one line.
+    for name in ("distributed", "prefect", "mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.CRITICAL)
+    for name, value in (("MLFLOW_DISABLE_TELEMETRY", "true"), ("MLFLOW_CONFIGURE_LOGGING", "0"), ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")):
+        os.environ.setdefault(name, value)
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "DEBUG" if debug else "CRITICAL")
     warnings.simplefilter("default" if debug else "ignore")
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
     signal.signal(signal.SIGINT, lambda number, frame: _stop(number, frame))

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ulmfit.config import Settings, override, preset
-from ulmfit.corpora.ingest import CorpusSource
+from ulmfit.corpora.ingest import CorpusSource, peek
 
 
 class TextJob(BaseModel):
@@ -38,6 +38,11 @@ class TextJob(BaseModel):
         """The corpus of the domain."""
         return CorpusSource(self.corpus, self.text_column, self.label_column, self.test, self.unlabelled, self.encoding)
 
+    def check(self) -> None:
+        """Raise UserError now for what would be found at fault after minutes: options, files, columns."""
+        self.settings()
+        peek(self.source())
+
     @property
     def name(self) -> str:
         """The corpus's short name, from which the registered model's is made."""
@@ -51,6 +56,10 @@ class TrainJob(TextJob):
     pretrain: str = Field("wikitext-103", description="general corpus for pretraining: a known corpus, a file or a folder")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to train")
     model_name: str | None = Field(None, description="name in the registry; ulmfit-<corpus> if left empty")
+
+    def check(self) -> None:
+        super().check()
+        peek(CorpusSource(self.pretrain, self.text_column, None))
 
     @property
     def registered_name(self) -> str:

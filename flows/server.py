@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 
 START_SECONDS = 90.0
 QUIET = {
-    "PREFECT_LOGGING_LEVEL": "WARNING",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
     "DO_NOT_TRACK": "1",

@@ -91,13 +91,14 @@ def _connect(address: str | None) -> Client:
     workers = int(address) if address else (os.cpu_count() or 1)
     if workers < 1:
         raise UserError("--dask 0: give at least one local worker")
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it says of workers that come and go is no news
     dask.config.set({"distributed.scheduler.allowed-failures": ALLOWED_DEATHS, "distributed.comm.timeouts.connect": "30s"})
     cluster = LocalCluster(
         n_workers=workers,
         threads_per_worker=1,  # tokenising holds the interpreter's lock
         processes=True,
         memory_limit=MEMORY_SHARE / workers,
-        silence_logs=logging.ERROR,
+        silence_logs=logging.CRITICAL,
         dashboard_address="127.0.0.1:0",
     )
     log.info("Dask: %d local workers, dashboard at %s", workers, cluster.dashboard_link)

@@ -41,9 +41,7 @@ def ingest(job: Job, name: str, source: CorpusSource, config: CorpusConfig, qual
 
 def _memo_path(store: Store, raw: str, config: CorpusConfig, quality: QualityConfig, labelled: bool) -> Path:
     body = {"raw": raw, "config": config, "quality": quality, "labelled": labelled}
-    folder = store.root / ".sources"
-    folder.mkdir(exist_ok=True)
-    return folder / f"{Recipe('source', INGEST_VERSION, body).key}.json"
+    return store.root / ".sources" / f"{Recipe('source', INGEST_VERSION, body).key}.json"
 
 
 def _read_memo(path: Path) -> dict[str, str] | None:

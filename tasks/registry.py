@@ -12,11 +12,9 @@ from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModelInput, LoggedModelOutput
+from mlflow.entities import LoggedModel, LoggedModelInput, LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, Schema
 from prefect.cache_policies import NO_CACHE
 from prefect import task
 from prefect.states import Completed, State
@@ -58,18 +56,18 @@ def register(job: Job, name: str, model: Stage, evaluation: Stage) -> State:
         return Completed(data=found, name="Cached")
     logged = client.create_logged_model(job.tracker.experiment_id, name, job.run_id, tags={KEY_TAG: key}, model_type="classifier")
     with tempfile.TemporaryDirectory(prefix="ulmfit-model-") as folder:
-        save_pyfunc(model.artifact.path, Path(folder) / "model", model.artifact.record["labels"])
+        save_pyfunc(model.artifact.path, Path(folder) / "model")
         client.log_model_artifacts(logged.model_id, str(Path(folder) / "model"))
     client.finalize_logged_model(logged.model_id, "READY")
     parts = [LoggedModelInput(part) for part in _part_models(client, model)]
     client.log_inputs(job.run_id, models=parts)
     client.log_outputs(job.run_id, [LoggedModelOutput(logged.model_id, 0)])
-    version = _create_version(client, job, name, key, logged.model_id, evaluation)
+    version = _create_version(client, job, name, key, logged, evaluation)
     log.info("registered %s", version.uri)
     return Completed(data=version)
 
 
-def _create_version(client: MlflowClient, job: Job, name: str, key: str, model_id: str, evaluation: Stage) -> Version:
+def _create_version(client: MlflowClient, job: Job, name: str, key: str, logged: LoggedModel, evaluation: Stage) -> Version:
     try:
         client.create_registered_model(name, tags={"ulmfit": "classifier"})
     except MlflowException as error:
@@ -77,11 +75,11 @@ def _create_version(client: MlflowClient, job: Job, name: str, key: str, model_i
             raise
     scores = evaluation.artifact.record["scores"]["forward+backward"]
     tags = {KEY_TAG: key, "ulmfit.evaluation": evaluation.artifact.key} | {metric: f"{value:.4f}" for metric, value in scores.items()}
-    made = client.create_model_version(name, f"models:/{model_id}", job.run_id, tags=tags, model_id=model_id)
+    made = client.create_model_version(name, logged.artifact_location, job.run_id, tags=tags, model_id=logged.model_id)
     aliases = client.get_registered_model(name).aliases
     for alias in (CHALLENGER,) if CHAMPION in aliases else (CHALLENGER, CHAMPION):
         client.set_registered_model_alias(name, alias, made.version)
-    return Version(name, str(made.version), model_id)
+    return Version(name, str(made.version), logged.model_id)
 
 
 def find_version(client: MlflowClient, name: str, key: str) -> Version | None:
@@ -106,16 +104,14 @@ def _known(client: MlflowClient, model_id: str) -> bool:
     return True
 
 
-def save_pyfunc(bundle: Path, folder: Path, labels: list[str]) -> None:
+def save_pyfunc(bundle: Path, folder: Path) -> None:
     """Write the bundle as an MLflow pyfunc that carries its own code, so a server needs only the requirements."""
-    outputs = [ColSpec("string", "label")] + [ColSpec("float", f"probability_{label}") for label in labels]
     mlflow.pyfunc.save_model(
         path=str(folder),
         python_model=str(Path(__file__).with_name("pyfunc_model.py")),
         artifacts={"bundle": str(bundle)},
         code_paths=[str(Path(ulmfit.__file__).parent)],
         pip_requirements=[f"{name}=={metadata.version(name).split('+')[0]}" for name in REQUIREMENTS],
-        signature=ModelSignature(Schema([ColSpec("string", "text")]), Schema(outputs)),
     )
 
 

@@ -46,19 +46,21 @@ def report(job: Job, finished: Finished) -> dict[str, Any]:
     folder.mkdir(parents=True)
     render(summary, folder)
     job.tracker.client.log_artifacts(job.run_id, str(folder), "report")
-    create_markdown_artifact(f"```mermaid\n{mermaid(summary['stages'])}\n```", key=f"lineage-{_slug(finished.name)}", description="lineage of the run")
+    chart = f"```mermaid\n{mermaid(summary['stages'])}\n```"
+    create_markdown_artifact(chart, key=f"lineage-{_slug(finished.name)}", description="lineage of the run")
     return summary
 
 
 def summarise(job: Job, finished: Finished) -> dict[str, Any]:
     """The summary of a run: results, data, curves, stages, settings, model; plain JSON."""
     results = json.loads((finished.stage("evaluate").artifact.path / "results.json").read_text())
+    histories = {stage.name: stage.artifact.path / "history.json" for stage in finished.stages}
     return {
         "name": finished.name,
         "corpus": _corpus(finished.stage("ingest")),
         "general": _corpus(finished.stage("ingest-general")) if finished.has("ingest-general") else None,
         "results": results,
-        "histories": {stage.name: json.loads(history.read_text()) for stage in finished.stages if (history := stage.artifact.path / "history.json").exists()},
+        "histories": {name: json.loads(path.read_text()) for name, path in histories.items() if path.exists()},
         "stages": [_stage(stage) for stage in finished.stages],
         "settings": finished.settings.model_dump(mode="json"),
         "model": _model(finished),
@@ -69,6 +71,7 @@ def summarise(job: Job, finished: Finished) -> dict[str, Any]:
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(finished.started)),
             "seconds": round(time.time() - finished.started, 1),
             "device": job.device,
+            "workspace": str(job.workspace.root),
             "versions": library_versions(),
         },
     }

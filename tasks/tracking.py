@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -143,7 +144,7 @@ class StageRun:
     def result(self, record: Mapping[str, Any]) -> None:
         """Log the record's numbers as the run's final metrics."""
         numbers = {name: value for name, value in flatten(record).items() if isinstance(value, int | float) and not isinstance(value, bool)}
-        self.observe(0, {f"result.{name}": value for name, value in numbers.items()})
+        self.observe(0, {re.sub(r"[^\w\-. /]", "-", f"result.{name}"): value for name, value in numbers.items()})
         self.flush()
 
     @contextmanager

@@ -28,7 +28,7 @@ class Workspace:
         if path.exists() and not path.is_dir():
             raise UserError(f"the workspace {path} is a file, not a folder; choose another with --workspace")
         workspace = cls(path)
-        _ = workspace.store  # says at once if the folder cannot be written
+        workspace.store.set_up()
         return workspace
 
     @property

@@ -14,6 +14,7 @@ import logging
 import math
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -126,12 +127,14 @@ class Store:
 
     def __init__(self, root: str | Path):
         self.root = Path(root)
+
+    def set_up(self) -> None:
+        """Make the store's folders; UserError where they cannot be written."""
         try:
-            for name in (".work", ".locks"):
+            for name in (".work", ".locks", ".sources"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
-            probe = self.root / ".locks" / f"probe.{os.getpid()}"
-            probe.touch()
-            probe.unlink()
+            with tempfile.TemporaryFile(dir=self.root / ".locks"):
+                pass
         except OSError as error:
             raise UserError(f"the workspace cannot be written: {self.root}: {error.strerror}; choose another with --workspace") from error
 

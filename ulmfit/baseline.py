@@ -51,4 +51,4 @@ def baseline_probabilities(
 
 def _min_df(documents: int) -> int:
     """Rare word pairs are noise in a large corpus and all there is in a small one."""
-    return 1 if documents < 1_000 else 2 if documents < 10_000 else 3
+    return 1 if documents < 300 else 2 if documents < 10_000 else 3

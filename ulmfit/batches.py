@@ -137,19 +137,7 @@ def training_batches(lengths: np.ndarray, batch: int, max_gradient_tokens: int, 
         pool = order[start : start + POOL * batch]
         pool = pool[np.argsort(-lengths[pool], kind="stable")]
         groups += bucket(lengths, pool, batch, batch * max_gradient_tokens, max_gradient_tokens)
-    groups = _join_singles(groups)
     return [groups[number] for number in rng.permutation(len(groups))]
-
-
-def _join_singles(groups: list[np.ndarray]) -> list[np.ndarray]:
-    """A document alone goes with its neighbours: batch normalisation learns nothing from one."""
-    joined: list[np.ndarray] = []
-    for group in groups:
-        if joined and (len(group) == 1 or len(joined[-1]) == 1):
-            joined[-1] = np.concatenate([joined[-1], group])
-        else:
-            joined.append(group)
-    return joined
 
 
 def inference_batches(lengths: np.ndarray, max_padded: int) -> list[np.ndarray]:

@@ -46,10 +46,13 @@ def evaluate(
         "baseline": baseline.NAME if baseline.NAME in systems else None,
         "systems": {name: metrics.score(labels, probabilities, config) for name, probabilities in systems.items()},
         "differences": {
-            name: metrics.accuracy_difference(labels, probabilities, systems[baseline.NAME], config) for name, probabilities in compared.items()
+            name: metrics.accuracy_difference(labels, probabilities, systems[baseline.NAME], config)
+            for name, probabilities in compared.items()
         },
         "confusion": metrics.confusion(labels, systems[headline]).tolist(),
-        "mistakes": mistakes(systems[headline], labels, label_names, texts, ids or [str(row) for row in range(len(labels))], config.mistakes),
+        "mistakes": mistakes(
+            systems[headline], labels, label_names, texts, [str(row) for row in range(len(labels))] if ids is None else ids, config.mistakes
+        ),
     }
 
 
@@ -83,9 +86,7 @@ def excerpt(text: str) -> str:
     return line if len(line) <= EXCERPT else line[:EXCERPT].rsplit(" ", 1)[0] + " …"
 
 
-def write_predictions(
-    folder: Path, ids: Sequence[str], labels: NDArray[np.integer], systems: Systems, label_names: Sequence[str]
-) -> Path:
+def write_predictions(folder: Path, ids: Sequence[str], labels: NDArray[np.integer], systems: Systems, label_names: Sequence[str]) -> Path:
     """Write ``predictions.parquet``: a row for each system and document.
 
     Columns: id, system, label and predicted (strings), probability (float32, of the predicted label), probabilities

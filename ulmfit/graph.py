@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ulmfit.formats import duration
+
 NODE_WIDTH, NODE_HEIGHT, GAP_X, GAP_Y = 176.0, 50.0, 22.0, 40.0
 BEND_WIDTH = 14.0  # room for a line that passes through a layer
 MARGIN = 6.0
@@ -148,11 +150,13 @@ def _spread(layer: list[_Node], wishes: list[float]) -> None:
 
 
 def _line(top: _Node, bottom: _Node, left: float) -> str:
+    """A curve between two layers, and straight on past the boxes of a layer where ``bottom`` is a bend."""
     x1, x2 = top.x - left, bottom.x - left
-    y1 = MARGIN + top.layer * (NODE_HEIGHT + GAP_Y) + (NODE_HEIGHT if top.stage else NODE_HEIGHT / 2)
-    y2 = MARGIN + bottom.layer * (NODE_HEIGHT + GAP_Y) + (0 if bottom.stage else NODE_HEIGHT / 2)
+    y1 = MARGIN + top.layer * (NODE_HEIGHT + GAP_Y) + NODE_HEIGHT
+    y2 = MARGIN + bottom.layer * (NODE_HEIGHT + GAP_Y)
     middle = (y1 + y2) / 2
-    return f'<path d="M{x1:.1f} {y1:.1f}C{x1:.1f} {middle:.1f} {x2:.1f} {middle:.1f} {x2:.1f} {y2:.1f}"/>'
+    onwards = "" if bottom.stage else f"V{y2 + NODE_HEIGHT:.1f}"
+    return f'<path d="M{x1:.1f} {y1:.1f}C{x1:.1f} {middle:.1f} {x2:.1f} {middle:.1f} {x2:.1f} {y2:.1f}{onwards}"/>'
 
 
 def _box(node: _Node, left: float) -> str:
@@ -160,7 +164,7 @@ def _box(node: _Node, left: float) -> str:
     assert stage is not None
     x, y = node.x - left, MARGIN + node.layer * (NODE_HEIGHT + GAP_Y)
     name = stage["name"] if len(stage["name"]) <= 24 else stage["name"][:23] + "…"
-    how = "given" if stage["seconds"] is None else "cached" if stage["cached"] else f"{stage['seconds']:,.1f} s"
+    how = "given" if stage["seconds"] is None else "cached" if stage["cached"] else duration(stage["seconds"])
     return (
         f'<g class="{"cached" if stage["cached"] else "made"}"><title>{html.escape(stage["name"])}: {html.escape(stage["key"])}</title>'
         f'<rect x="{x - NODE_WIDTH / 2:.1f}" y="{y:.1f}" width="{NODE_WIDTH:.0f}" height="{NODE_HEIGHT:.0f}" rx="9"/>'

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 MAX_POINTS = 500
-SIZE = (5.4, 3.0)  # inches of 72 units
+SIZE = (4.3, 2.75)  # inches of 72 units: about 1 unit a CSS pixel where three stand side by side
 
 # Colours that stand for the page's CSS variables; they are put in place once the SVG is drawn.
 COLOURS = {"--ink-2": "#010202", "--rule": "#010203", "--forward": "#010204", "--backward": "#010205", "--other": "#010206"}
@@ -26,7 +26,7 @@ _lock = threading.Lock()  # rcParams are global
 
 
 def curves_of(history: Sequence[Mapping[str, Any]]) -> dict[str, Curve]:
-    """Steps and values by curve name, in order of step, thinned to at most about 500 points; values that are null or not finite left out."""
+    """Steps and values by curve name, in order of step, at most about 500 of them; values that are null or not finite are left out."""
     curves: dict[str, Curve] = {}
     for point in sorted(history, key=lambda point: point["step"]):
         value = point["value"]
@@ -71,12 +71,12 @@ def _figure(title: str, unit: str, histories: Histories, names: Mapping[str, str
     """One panel as SVG; empty where no history has one of the curves ``names``."""
     figure = Figure(figsize=SIZE, layout="constrained")
     axes = figure.subplots()
-    told = []
+    told, first = [], next(iter(histories), None)
     for direction, history in histories.items():
         curves = curves_of(history)
         for name, what in names.items():
             if name in curves:
-                _draw(axes, curves[name], direction, dots=name.startswith("valid"), beside="train_loss" in names)
+                _draw(axes, curves[name], direction, under=direction == first, dots=name.startswith("valid"), beside="train_loss" in names)
                 steps, values = curves[name]
                 told.append(f"{direction} {what}: {values[0]:.4g} at step {steps[0]:.0f}, {values[-1]:.4g} at step {steps[-1]:.0f}")
     if not told:
@@ -87,24 +87,46 @@ def _figure(title: str, unit: str, histories: Histories, names: Mapping[str, str
     return _themed(figure, f"{title}, {unit} by step. " + "; ".join(told) + ".")
 
 
-def _draw(axes: Axes, curve: Curve, direction: str, dots: bool, beside: bool) -> None:
+def _draw(axes: Axes, curve: Curve, direction: str, under: bool, dots: bool, beside: bool) -> None:
+    """Draw a curve; one that may lie ``under`` another is wider, so that both are seen where they are the same."""
     steps, values = curve
     colour = COLOURS.get(f"--{direction}", COLOURS["--other"])
     if dots:
-        axes.plot(steps, values, color=colour, linewidth=1.2, linestyle=(0, (3, 2)) if beside else "-", marker="o", markersize=4.5, zorder=3)
+        style: Any = (0, (2, 2)) if beside else "-"
+        axes.plot(
+            steps,
+            values,
+            color=colour,
+            linewidth=3.4 if under else 1.3,
+            alpha=0.6 if under else 1,
+            linestyle=style,
+            marker="o",
+            markersize=6.5 if under else 3.5,
+            zorder=3,
+        )
     else:
-        axes.plot(steps, values, color=colour, linewidth=1.4, solid_joinstyle="round")
+        marker = "o" if len(steps) == 1 else None  # a line of one point would not be seen
+        axes.plot(
+            steps,
+            values,
+            color=colour,
+            linewidth=4 if under else 1.3,
+            alpha=0.5 if under else 1,
+            solid_joinstyle="round",
+            marker=marker,
+            markersize=6.5 if under else 3.5,
+        )
 
 
 def _clean(axes: Axes, unit: str) -> None:
-    axes.set_title(unit, loc="left", fontsize=9, color=COLOURS["--ink-2"])
-    axes.set_xlabel("step", fontsize=9, color=COLOURS["--ink-2"])
+    axes.set_title(unit, loc="left", fontsize=10.5, color=COLOURS["--ink-2"])
+    axes.set_xlabel("step", fontsize=10.5, color=COLOURS["--ink-2"])
     axes.grid(axis="y", color=COLOURS["--rule"], linewidth=0.8)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(COLOURS["--rule"])
-    axes.tick_params(colors=COLOURS["--ink-2"], labelsize=9, length=0)
+    axes.tick_params(colors=COLOURS["--ink-2"], labelsize=10.5, length=0)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5, integer=True))
     axes.margins(x=0.02, y=0.08)
 
 

@@ -20,7 +20,18 @@ import pyarrow.parquet as pq
 
 from ulmfit.config import VocabConfig
 from ulmfit.errors import UserError
-from ulmfit.shards import COUNTS_SUFFIX, IDS_SUFFIX, TOKENS_SUFFIX, PartRecord, done_part, file_entries, one_batch, read_ipc, save_record, write_ipc
+from ulmfit.shards import (
+    COUNTS_SUFFIX,
+    IDS_SUFFIX,
+    TOKENS_SUFFIX,
+    PartRecord,
+    done_part,
+    file_entries,
+    one_batch,
+    read_ipc,
+    save_record,
+    write_ipc,
+)
 from ulmfit.text.vocab import Vocab
 
 if TYPE_CHECKING:
@@ -88,7 +99,9 @@ def _read_part(source: Path) -> pa.Table:
     try:
         return pq.read_table(source, columns=["id", "text", "label"], partitioning=None)
     except (pa.ArrowInvalid, KeyError) as error:
-        raise UserError(f"{source}: not a part of a corpus ({str(error).splitlines()[0]}); delete the corpus artifact and run again") from error
+        raise UserError(
+            f"{source}: not a part of a corpus ({str(error).splitlines()[0]}); delete the corpus artifact and run again"
+        ) from error
 
 
 def token_table(corpus: pa.Table, documents: list[list[str]]) -> tuple[pa.Table, pa.Table]:
@@ -134,7 +147,9 @@ def _codes(column: pa.ChunkedArray, labels: tuple[str, ...], source: Path) -> pa
     codes = pc.index_in(column, value_set=pa.array(labels, pa.string()), skip_nulls=True)
     strange = column.filter(pc.and_(pc.is_null(codes), pc.is_valid(column)))
     if len(strange):
-        raise UserError(f"{source}: label {strange[0].as_py()!r} is none of the {len(labels)} labels of the corpus; run the corpus stage again")
+        raise UserError(
+            f"{source}: label {strange[0].as_py()!r} is none of the {len(labels)} labels of the corpus; run the corpus stage again"
+        )
     return pc.fill_null(codes, -1).cast(pa.int32())
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ulmfit.artifacts import write_atomic
+from ulmfit.formats import count, duration, interval, number, percent, points, signed, size
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+# What is trained, by the first part of the stage's name (``classify-forward``).
 STAGES = {
     "pretrain": "Language model, general text",
     "finetune": "Language model, domain text",
-    "classifier": "Classifier",
+    "classify": "Classifier",
     "scratch": "Classifier from scratch",
 }
 MATRIX_LABELS = 20  # with more, the commonest confusions are listed in place of the matrix
@@ -34,7 +37,7 @@ def render(summary: Mapping[str, Any], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / "summary.json", json.dumps(clean, indent=1, ensure_ascii=False, allow_nan=False).encode())
     pages = Environment(loader=PackageLoader("ulmfit"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    pages.filters |= {"percent": percent, "points": points, "count": count, "size": size, "duration": duration, "number": number, "interval": interval}
+    pages.filters |= {show.__name__: show for show in (percent, points, signed, count, size, duration, interval)}
     page = pages.get_template("report.html").render(view(clean))
     write_atomic(folder / "report.html", page.encode())
 
@@ -43,20 +46,24 @@ def view(summary: Mapping[str, Any]) -> dict[str, Any]:
     """What the template shows: the summary, and what is worked out from it."""
     from ulmfit import graph
 
-    results, stages = summary["results"], summary["stages"]
+    results, stages, run = summary["results"], summary["stages"], summary["run"]
+    tone, sentence = verdict(results)
     return {
-        **{name: summary[name] for name in ("corpus", "results", "stages", "settings", "run")},
+        **{name: summary[name] for name in ("name", "corpus", "results", "stages", "run")},
         "general": summary.get("general"),
-        "model": summary.get("model") or {},
+        "model": summary["model"],
         "metrics": METRICS,
-        "verdict": verdict(results),
+        "tone": tone,
+        "verdict": sentence,
+        "ticks": [{"at": at, "label": label} for at, label in _ticks(*_scale(results))],
         "systems": systems_of(results),
         "matrix": matrix_of(results),
-        "training": training_of(summary["histories"]),
-        "language_models": [stage for stage in stages if stage["record"].get("valid_perplexity") is not None],
-        "settings_rows": list(flatten(summary["settings"])),
-        "longest": max((stage["seconds"] for stage in stages), default=0) or 1,
-        "roles": {stage["key"]: stage["name"] for stage in stages},
+        "training": training_of(summary["histories"], stages),
+        "settings": {stage: list(flatten(options)) for stage, options in _grouped(summary["settings"]).items()},
+        "commands": commands_of(summary["model"], run),
+        "run_link": _run_link(run),
+        "longest": max((stage["seconds"] or 0 for stage in stages), default=0) or 1,
+        "names": {stage["key"]: stage["name"] for stage in stages},
         "lineage": graph.lineage_svg(stages) if stages else "",
         "mermaid": graph.mermaid(stages),
     }
@@ -71,26 +78,44 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def verdict(results: Mapping[str, Any]) -> str:
-    """One sentence: is the model better than the baseline, and is that sure?"""
+def verdict(results: Mapping[str, Any]) -> tuple[str, str]:
+    """Is the model better than the baseline, and is that sure? A tone (better, worse, unsure, alone) and one sentence."""
     difference = results["differences"].get(results["headline"])
-    if difference is None:
-        return "There is no baseline in this run to compare with."
-    by = f"{points(abs(difference['value']))} points ({points(difference['low'])} to {points(difference['high'])})"
-    if difference["low"] > 0:
-        return f"The model is more accurate than the baseline by {by}."
-    if difference["high"] < 0:
-        return f"The baseline is more accurate, by {points(-difference['value'])} points: use it, or give the model more text. ({by.split('(')[1]}"
-    return f"The test documents do not tell the model and the baseline apart: {signed(difference['value'])} points ({by.split('(')[1]}."
+    if difference is None or None in difference.values():
+        return "alone", "There is no baseline in this run to compare with."
+    value, low, high = difference["value"], difference["low"], difference["high"]
+    if low > 0:
+        return "better", f"The model is more accurate than the baseline, by {points(value)} points ({points(low)} to {points(high)})."
+    if high < 0:
+        return "worse", (
+            f"The baseline is more accurate than the model, by {points(-value)} points ({points(-high)} to {points(-low)}): "
+            "use the baseline, or give the model more text."
+        )
+    return "unsure", (
+        f"These test documents do not tell the model and the baseline apart: the difference is {signed(value)} points "
+        f"({signed(low)} to {signed(high)})."
+    )
+
+
+def _scale(results: Mapping[str, Any]) -> tuple[float, float, float]:
+    """Low end, high end and step of an axis that holds every system's accuracy and its interval."""
+    known = [value for scores in results["systems"].values() for value in scores["accuracy"].values() if value is not None]
+    low, high = min(known, default=0.0), max(known, default=1.0)
+    step = next(step for step in (0.005, 0.01, 0.02, 0.05, 0.1, 0.25) if (high - low) / step <= 4 or step == 0.25)
+    start, end = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
+    return (start, end, step) if end > start else (start - step, end, step)
+
+
+def _ticks(low: float, high: float, step: float) -> Iterator[tuple[float, str]]:
+    """Places in percent of the axis, and what is written there."""
+    for i in range(round((high - low) / step) + 1):
+        yield round(100 * i * step / (high - low), 2), f"{100 * (low + i * step):.3g}%"
 
 
 def systems_of(results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Systems for the table, with where their accuracy and its interval lie on a common scale of 0 to 100."""
-    entries = results["systems"]
-    accuracies = [scores["accuracy"] for scores in entries.values()]
-    low = min(accuracy["low"] for accuracy in accuracies)
-    high = max(accuracy["high"] for accuracy in accuracies)
-    place = lambda value: round(4 + 92 * (value - low) / ((high - low) or 1), 2)
+    """Systems for the table, with where their accuracy and its interval lie on the common axis, in percent of its length."""
+    start, end, _ = _scale(results)
+    place = lambda value: None if value is None else round(100 * (value - start) / (end - start), 2)
     return [
         {
             "name": name,
@@ -98,39 +123,69 @@ def systems_of(results: Mapping[str, Any]) -> list[dict[str, Any]]:
             "difference": results["differences"].get(name),
             "headline": name == results["headline"],
             "baseline": name == results["baseline"],
-            "whisker": {end: place(scores["accuracy"][end]) for end in ("low", "value", "high")},
+            "whisker": {point: place(scores["accuracy"][point]) for point in ("low", "value", "high")},
         }
-        for name, scores in entries.items()
+        for name, scores in results["systems"].items()
     ]
 
 
 def matrix_of(results: Mapping[str, Any]) -> dict[str, Any]:
-    """The confusion matrix with each row's shares in percent; or the commonest confusions where there are many labels."""
+    """The confusion matrix with shares of each row and a tint for each cell (0-60); and the commonest confusions."""
     labels, counts = results["labels"], results["confusion"]
     rows = []
-    for label, row in zip(labels, counts, strict=True):
-        total = sum(row)
-        cells = [{"count": cell, "share": round(100 * cell / total) if total else 0, "right": i == len(rows)} for i, cell in enumerate(row)]
-        rows.append({"label": label, "cells": cells, "total": total})
-    pairs = [(counts[i][j], labels[i], labels[j]) for i in range(len(labels)) for j in range(len(labels)) if i != j and counts[i][j]]
-    return {"rows": rows, "whole": len(labels) <= MATRIX_LABELS, "pairs": sorted(pairs, key=lambda pair: -pair[0])[:MATRIX_LABELS]}
+    for i, (label, row) in enumerate(zip(labels, counts, strict=True)):
+        total, predicted = sum(row), sum(other[i] for other in counts)
+        shares = [cell / total if total else 0 for cell in row]
+        cells = [{"count": cell, "share": share, "tint": round(60 * math.sqrt(share))} for cell, share in zip(row, shares, strict=True)]
+        recall, precision = (row[i] / total if total else None), (row[i] / predicted if predicted else None)
+        rows.append({"label": label, "cells": cells, "total": total, "recall": recall, "precision": precision})
+    pairs = [
+        (cell["count"], cell["share"], row["label"], labels[j])
+        for i, row in enumerate(rows)
+        for j, cell in enumerate(row["cells"])
+        if i != j
+    ]
+    common = sorted((pair for pair in pairs if pair[0]), key=lambda pair: -pair[0])[:MATRIX_LABELS]
+    return {"rows": rows, "whole": len(labels) <= MATRIX_LABELS, "pairs": common}
 
 
-def training_of(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    """For each stage of training its title and plots; histories are named ``stage-direction``."""
+def training_of(histories: Mapping[str, Sequence[Mapping[str, Any]]], stages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """For each kind of training its title, plots and figures; histories are named ``stage-direction``, as the stages are."""
     from ulmfit import plots
 
-    stages: dict[str, dict[str, Sequence[Mapping[str, Any]]]] = {name: {} for name in STAGES}
+    grouped: dict[str, dict[str, Sequence[Mapping[str, Any]]]] = {name: {} for name in STAGES}
     for name, history in histories.items():
         stage, _, direction = name.rpartition("-")
-        stages.setdefault(stage or name, {})[direction] = history
+        grouped.setdefault(stage or name, {})[direction] = history
+    records = {stage["name"]: stage["record"] for stage in stages}
     shown = []
-    for stage, by_direction in stages.items():
+    for stage, by_direction in grouped.items():
         title = STAGES.get(stage, stage.capitalize())
         drawn = [draw(title, by_direction) for draw in (plots.loss_svg, plots.accuracy_svg, plots.rate_svg)]
         if any(drawn):
-            shown.append({"title": title, "plots": [_unique(svg, f"{stage}-{i}") for i, svg in enumerate(drawn) if svg]})
+            found = {direction: records.get(f"{stage}-{direction}", {}) for direction in by_direction}
+            unique = [_unique(svg, f"{stage}-{i}") for i, svg in enumerate(drawn) if svg]
+            shown.append({"title": title, "plots": unique, "directions": list(by_direction), "figures": _figures(found)})
     return shown
+
+
+def _figures(records: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
+    """What stages recorded of their training: rows of a title and a value for each of ``records``."""
+    known: dict[str, tuple[str, Callable[[float | None], str]]] = {
+        "valid_accuracy": ("validation accuracy", percent),
+        "valid_loss": ("validation loss", number),
+        "valid_perplexity": ("validation perplexity", number),
+        "steps": ("steps", count),
+        "trained_tokens": ("tokens trained on", count),
+        "tokens_per_second": ("tokens a second", count),
+        "rows_kept": ("embeddings kept", count),
+        "rows_new": ("embeddings new", count),
+    }
+    return [
+        (title, [form(record.get(name)) for record in records.values()])
+        for name, (title, form) in known.items()
+        if any(record.get(name) is not None for record in records.values())
+    ]
 
 
 def _unique(svg: str, prefix: str) -> str:
@@ -140,73 +195,57 @@ def _unique(svg: str, prefix: str) -> str:
     return svg
 
 
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Settings as (dotted name, value) rows."""
-    rows: list[tuple[str, Any]] = []
+def _grouped(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Settings by stage; those of no stage under ``run``."""
+    groups = {name: dict(value) for name, value in settings.items() if isinstance(value, Mapping)}
+    alone = {name: value for name, value in settings.items() if not isinstance(value, Mapping)}
+    return groups | ({"run": alone} if alone else {})
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Settings as (dotted name, value) rows, a value as ``--set`` reads it."""
     for name, value in tree.items():
-        rows += flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [(prefix + name, "none" if value is None else value)]
-    return rows
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value if isinstance(value, str) else json.dumps(value)
+
+
+def commands_of(model: Mapping[str, Any], run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What to do with the model: titles and the text to type."""
+    registered = f"models:/{model['name']}@{model['alias']}" if "name" in model else None
+    place = f" --workspace {shlex.quote(run['workspace'])}" if registered and run.get("workspace") else ""
+    shown = [("Classify a text", f"ulmfit predict {shlex.quote(registered or model['path'])} --text 'A text to classify.'{place}")]
+    if registered:
+        shown.append(("See what the model was made of", f"ulmfit lineage {shlex.quote(registered)}{place}"))
+    path = json.dumps(model["path"], ensure_ascii=False)
+    code = f'from ulmfit import TextClassifier\n\nmodel = TextClassifier.load({path})\nmodel.predict(["A text to classify."])'
+    shown.append(("From Python", code))
+    if run["tracking_uri"].startswith("sqlite:"):
+        shown.append(("Browse the tracked runs", f"mlflow ui --backend-store-uri {shlex.quote(run['tracking_uri'])}"))
+    return shown
+
+
+def _run_link(run: Mapping[str, Any]) -> str | None:
+    """The beginning of the tracking server's page of a run, where there is a server."""
+    uri = run["tracking_uri"]
+    return f"{uri.rstrip('/')}/#/experiments/{run['experiment']}/runs/" if uri.startswith(("http://", "https://")) else None
 
 
 def result_table(summary: Mapping[str, Any]) -> Table:
     """The systems and their scores, for the terminal."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    results = summary["results"]
-    table = Table(title=f"{results['documents']:,} test documents, {percent(results['confidence'], 0)} intervals", title_justify="left")
-    table.add_column("system")
-    for title in (*METRICS.values(), "points over baseline"):
-        table.add_column(title.lower() if title[0] == "A" or title[0] == "M" else title, justify="right", no_wrap=True)
+    results = finite(summary["results"])
+    title = f"{count(results['documents'])} test documents, {percent(results['confidence'], 0)} intervals"
+    table = Table(title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("system", "accuracy", "macro-F1", "ROC AUC", "over baseline"):
+        table.add_column(heading, justify="left" if heading == "system" else "right", no_wrap=heading != "system")
     for system in systems_of(results):
-        cells = [f"{percent(scores['value'])} {interval(scores)}".strip() for scores in system["scores"].values()]
+        cells = [f"{percent(scores['value'])}\n{interval(scores)}" for scores in system["scores"].values()]
         difference = system["difference"]
-        cells.append(f"{signed(difference['value'])} [{points(difference['low'])} to {points(difference['high'])}]" if difference else "")
+        cells.append(f"{signed(difference['value'])}\n{interval(difference)}" if difference else "")
         table.add_row(*(Text(cell) for cell in (system["name"], *cells)), style="bold" if system["headline"] else "")
     return table
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None else f"{100 * value:.{digits}f}%"
-
-
-def points(value: float | None) -> str:
-    """A share as percentage points."""
-    return "–" if value is None else f"{100 * value:.1f}".replace("-", "−")
-
-
-def signed(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:+.1f}".replace("-", "−")
-
-
-def interval(estimate: Mapping[str, float | None]) -> str:
-    return "" if estimate["low"] is None else f"[{points(estimate['low'])}, {points(estimate['high'])}]"
-
-
-def count(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.0f}"
-
-
-def number(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-def size(value: float | None) -> str:
-    """Bytes as people read them."""
-    if value is None:
-        return "–"
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000 or unit == "GB":
-            return f"{value:,.0f} {unit}" if unit == "B" else f"{value:,.1f} {unit}"
-        value /= 1000
-    raise AssertionError
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds as people read them."""
-    if seconds is None:
-        return "–"
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds >= 0.1 else f"{1000 * seconds:.0f} ms"
-    minutes = round(seconds / 60)
-    return f"{seconds / 60:.1f} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -101,7 +101,9 @@ class Documents:
     ``lengths`` int64 [N], ids a document; ``labels`` int32 [N], codes into the sorted labels, -1 for none.
     """
 
-    def __init__(self, shards: list[np.ndarray], shard: np.ndarray, start: np.ndarray, lengths: np.ndarray, labels: np.ndarray, ids: pa.ChunkedArray):
+    def __init__(
+        self, shards: list[np.ndarray], shard: np.ndarray, start: np.ndarray, lengths: np.ndarray, labels: np.ndarray, ids: pa.ChunkedArray
+    ):
         assert len(shard) == len(start) == len(lengths) == len(labels) == len(ids)
         assert len({flat.dtype for flat in shards}) <= 1, "shards of one vocabulary have ids of one width"
         self._shards, self._shard, self._start, self._names = shards, shard, start, ids
@@ -118,7 +120,9 @@ class Documents:
         return cls._join([read_ipc(folder / f"{part}{IDS_SUFFIX}") for part in chosen])
 
     @classmethod
-    def of(cls, documents: Sequence[np.ndarray], labels: Sequence[int] | np.ndarray | None = None, ids: Sequence[str] | None = None) -> Documents:
+    def of(
+        cls, documents: Sequence[np.ndarray], labels: Sequence[int] | np.ndarray | None = None, ids: Sequence[str] | None = None
+    ) -> Documents:
         """Documents held in memory, each an array [T] of ids, uint16 or uint32; without ``ids`` named by number."""
         lengths = np.array([len(document) for document in documents], dtype=np.int64)
         flat = np.concatenate(documents) if len(documents) else np.empty(0, np.uint16)
@@ -176,7 +180,9 @@ class Documents:
     def take(self, order: np.ndarray) -> Documents:
         """The documents at ``order`` (integers), as views."""
         index = np.asarray(order, dtype=np.int64)
-        return Documents(self._shards, self._shard[index], self._start[index], self.lengths[index], self.labels[index], self._names.take(pa.array(index)))
+        return Documents(
+            self._shards, self._shard[index], self._start[index], self.lengths[index], self.labels[index], self._names.take(pa.array(index))
+        )
 
     def flat(self, order: np.ndarray | None = None) -> np.ndarray:
         """All ids in one run [tokens], documents in the given order (default: as they stand); a fresh array."""

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 INGEST_VERSION = 1
 PART_BYTES = 8 << 20  # text of one Parquet part
+LEAST = 2  # training rows of a class
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,15 @@ class LoadedCorpus:
         return digest.hexdigest()
 
 
+def peek(source: CorpusSource) -> None:
+    """Raise the UserError that the first row of a file would raise: a missing file, a wrong column, a wrong encoding's name."""
+    check_encoding(source.encoding)
+    labels = {source.source: source.label_column, source.test: source.label_column, source.unlabelled: None}
+    for place, label_column in labels.items():
+        if place is not None and place not in CATALOG:
+            next(read_rows(Path(place), source.text_column, label_column, source.encoding), None)
+
+
 def fingerprint(source: CorpusSource, cache: Path) -> str:
     """SHA-256 over the raw bytes of every file of ``source`` and the choices of how to read them.
 
@@ -100,22 +110,24 @@ def load(source: CorpusSource, config: CorpusConfig, quality: QualityConfig, cac
     unusable.
     """
     check_encoding(source.encoding)
+    if labelled and source.source in CATALOG and not CATALOG[source.source].labelled:
+        raise UserError(f"{source.source} is general text without labels; give it as --general, and a labelled corpus as --corpus")
     findings = Findings()
     splits = checks.inspect(_rows(source, cache, labelled), labelled, findings)
-    checks.check_quarantine(findings, quality)
+    checks.check_quarantine(source.source, findings, quality)
     checks.drop_duplicates(splits, findings)
     if labelled:
         _check_labels(source, splits)
     _carve(splits, config, labelled)
     checks.drop_overlap(splits, findings)
     if labelled:
-        _check_classes(splits["train"])
+        _check_labels(source, splits)  # again: what was removed may have been the last of its class
     _sample(splits, config, labelled)
     return LoadedCorpus(_name(source), splits, findings)
 
 
 def _name(source: CorpusSource) -> str:
-    return source.source if source.source in CATALOG else Path(source.source).name
+    return source.source if source.source in CATALOG else Path(source.source).absolute().name
 
 
 def _rows(source: CorpusSource, cache: Path, labelled: bool) -> Iterator[Row]:
@@ -157,10 +169,10 @@ def _check_labels(source: CorpusSource, splits: dict[str, list[Document]]) -> No
 
 def _check_classes(train: list[Document]) -> None:
     counts = Counter(item.label for item in train)
-    rare = sorted(str(label) for label, count in counts.items() if count < 2)
+    rare = sorted(str(label) for label, count in counts.items() if count < LEAST)
     if rare:
         others = f" (so have {len(rare) - 1} other classes)" if len(rare) > 1 else ""
-        raise UserError(f"class {rare[0]!r} has 1 training row{others}: merge it with another class or drop it; a class needs 2 rows or more")
+        raise UserError(f"class {rare[0]!r} has 1 training row{others}: merge it with another class or drop it; each needs {LEAST} or more")
 
 
 def _rank(documents: list[Document], purpose: str, seed: int) -> list[int]:
@@ -169,63 +181,55 @@ def _rank(documents: list[Document], purpose: str, seed: int) -> list[int]:
     return sorted(range(len(documents)), key=lambda i: hashlib.blake2b(documents[i].fold, digest_size=8, key=salt).digest())
 
 
-def _by_label(documents: list[Document]) -> dict[str | None, list[int]]:
-    groups: dict[str | None, list[int]] = {}
-    for index, item in enumerate(documents):
-        groups.setdefault(item.label, []).append(index)
-    return {label: groups[label] for label in sorted(groups, key=str)}
-
-
-def _take(documents: list[Document], counts: dict[str | None, int], purpose: str, seed: int) -> tuple[list[Document], list[Document]]:
-    """Split into (taken, left), each in the order given: the first ``counts[label]`` of every label by rank."""
-    taken: set[int] = set()
-    left_over = dict(counts)
-    for index in _rank(documents, purpose, seed):
-        label = documents[index].label
-        if left_over.get(label, 0) > 0:
-            left_over[label] -= 1
-            taken.add(index)
-    return [item for i, item in enumerate(documents) if i in taken], [item for i, item in enumerate(documents) if i not in taken]
+def _take(documents: list[Document], chosen: set[int]) -> tuple[list[Document], list[Document]]:
+    """Split into (taken, left) by index, each in the order given."""
+    return [item for i, item in enumerate(documents) if i in chosen], [item for i, item in enumerate(documents) if i not in chosen]
 
 
 def _carve(splits: dict[str, list[Document]], config: CorpusConfig, labelled: bool) -> None:
-    """Hold out rows of train for the splits the source lacks; each class stays in train and, if it can, in the rest."""
+    """Hold out rows of train for the splits the source lacks; each class stays in train and, if it can, is in the rest."""
     wanted = [("test", config.test_share), ("valid", config.valid_share)] if labelled else [("valid", config.valid_share)]
     for split, share in wanted:
         if splits[split] or not share:
             continue
-        counts = {}
-        for label, rows in _by_label(splits["train"]).items():
-            counts[label] = min(max(round(len(rows) * share), 1), len(rows) - 1)
-        splits[split], splits["train"] = _take(splits["train"], counts, split, config.seed)
+        ranked = _rank(splits["train"], split, config.seed)
+        chosen = set()
+        for label, size in Counter(item.label for item in splits["train"]).items():
+            count = max(min(max(round(size * share), 1), size - LEAST), 0)
+            chosen.update([index for index in ranked if splits["train"][index].label == label][:count])
+        splits[split], splits["train"] = _take(splits["train"], chosen)
 
 
-def _quota(documents: list[Document], total: int) -> dict[str | None, int]:
-    """``total`` shared out over the labels in proportion, one each at least (largest remainders)."""
-    groups = _by_label(documents)
-    if total < len(groups):
-        raise UserError(f"a sample of {total} documents is fewer than the {len(groups)} classes; take {len(groups)} or more")
-    exact = {label: total * len(rows) / len(documents) for label, rows in groups.items()}
-    quota = {label: max(int(value), 1) for label, value in exact.items()}
-    by_need = sorted(groups, key=lambda label: (quota[label] - exact[label], str(label)))
-    for label in by_need[: max(total - sum(quota.values()), 0)]:
-        quota[label] += 1
-    while sum(quota.values()) > total:  # the "one each" was paid by no one yet: the largest pays
-        quota[max(quota, key=lambda label: quota[label])] -= 1
-    return quota
+def _sampled(documents: list[Document], total: int, purpose: str, seed: int) -> set[int]:
+    """Indices of ``total`` documents: of each label one, and the rest in proportion.
+
+    All are put in one order, whatever ``total`` is, so that a smaller sample is a part of a larger one: a label's first
+    by rank, then the others by how far down among their label they stand.
+    """
+    sizes = Counter(item.label for item in documents)
+    if total < len(sizes) and None not in sizes:
+        raise UserError(f"a sample of {total} documents is fewer than the {len(sizes)} classes; take {len(sizes)} or more")
+    met: Counter[str | None] = Counter()
+    places = []
+    for index in _rank(documents, purpose, seed):
+        label = documents[index].label
+        places.append((met[label] > 0, (met[label] + 0.5) / sizes[label], str(label), index))
+        met[label] += 1
+    return {index for *_, index in sorted(places)[:total]}
 
 
 def _sample(splits: dict[str, list[Document]], config: CorpusConfig, labelled: bool) -> None:
     """Apply ``max_*``. Training rows that are not taken lose their label and are unlabelled text: text they still are."""
     if config.max_train is not None and len(splits["train"]) > config.max_train:
-        quota = _quota(splits["train"], config.max_train)
-        splits["train"], spare = _take(splits["train"], quota, "train", config.seed)
+        splits["train"], spare = _take(splits["train"], _sampled(splits["train"], config.max_train, "train", config.seed))
         if labelled:
             splits["unlabelled"] = splits["unlabelled"] + [replace(item, label=None) for item in spare]
     if config.max_test is not None and len(splits["test"]) > config.max_test:
-        splits["test"], _ = _take(splits["test"], _quota(splits["test"], config.max_test), "max_test", config.seed)
+        splits["test"], _ = _take(splits["test"], _sampled(splits["test"], config.max_test, "max_test", config.seed))
     if config.max_unlabelled is not None and len(splits["unlabelled"]) > config.max_unlabelled:
-        splits["unlabelled"], _ = _take(splits["unlabelled"], {None: config.max_unlabelled}, "unlabelled", config.seed)
+        splits["unlabelled"], _ = _take(
+            splits["unlabelled"], _sampled(splits["unlabelled"], config.max_unlabelled, "unlabelled", config.seed)
+        )
 
 
 def write_corpus(loaded: LoadedCorpus, folder: Path) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def _encodable(text: str) -> bool:
 
 def label_text(value: Any) -> str:
     """The label as a string without outer white space; "" for none. 1 and 1.0 (an integer column with gaps) are both "1"."""
-    if value is None or isinstance(value, float) and math.isnan(value):
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -132,10 +132,10 @@ def _excerpt(value: Any) -> str:
     return ("" if value is None else str(value))[:EXCERPT].encode(errors="replace").decode()
 
 
-def check_quarantine(findings: Findings, quality: QualityConfig) -> None:
-    """UserError where nothing or too little is left to use."""
+def check_quarantine(source: str, findings: Findings, quality: QualityConfig) -> None:
+    """UserError where nothing or too little of ``source`` is left to use."""
     if not findings.rows:
-        raise UserError("the corpus holds no documents: no file has a row below its header")
+        raise UserError(f"{source}: there are no documents in it; it needs rows (a csv: below its header)")
     bad = len(findings.quarantined)
     share = bad / findings.rows
     if bad:
@@ -144,9 +144,9 @@ def check_quarantine(findings: Findings, quality: QualityConfig) -> None:
         message = f"{bad} of {findings.rows} rows cannot be used ({listed})"
         first = findings.quarantined[0]
         if share > quality.max_quarantined_share or bad == findings.rows:
+            allow = f", or allow it with --set quality.max_quarantined_share={math.ceil(share * 100) / 100}" if bad < findings.rows else ""
             raise UserError(
-                f"{message}, the first is row {first.row} of {first.source}; mend the file or the column names, "
-                f"or allow it with --set quality.max_quarantined_share={math.ceil(share * 100) / 100}"
+                f"{source}: {message}, the first is row {first.row} of {first.source}; mend the file or the column names{allow}"
             )
         findings.warn(f"{message}; they are listed in quarantine.parquet")
 

@@ -64,6 +64,10 @@ def read_rows(path: Path, text_column: str = "text", label_column: str | None = 
     Raises UserError where the path is missing, its format unknown, a column absent, or its bytes not in ``encoding``.
     """
     check_encoding(encoding)
+    if text_column == label_column:
+        raise UserError(
+            f"{path}: column {text_column!r} cannot be both the text and the label; choose with --text-column and --label-column"
+        )
     if path.is_dir():
         yield from _folder(path, text_column, label_column, encoding)
     elif path.is_file():
@@ -77,7 +81,9 @@ def check_encoding(encoding: str) -> None:
     try:
         "".encode(encoding)
     except LookupError as error:
-        raise UserError(f"--encoding {encoding}: there is no such text encoding; write for example utf-8, latin-1, cp1252 or utf-16") from error
+        raise UserError(
+            f"--encoding {encoding}: there is no such text encoding; write for example utf-8, latin-1, cp1252 or utf-16"
+        ) from error
 
 
 def data_files(path: Path) -> list[Path]:
@@ -115,9 +121,10 @@ def _folder(root: Path, text_column: str, label_column: str | None, encoding: st
 
 
 def _split_of(inside: Path) -> str | None:
-    """The split that a path inside a folder names: by its first folder, or by the start of the file's own name."""
-    if len(inside.parts) > 1:
-        return SPLIT_NAMES.get(inside.parts[0].lower())
+    """The split that a path inside a folder names: by its innermost folder that does, or else the start of the file's name."""
+    named = [SPLIT_NAMES[part.lower()] for part in inside.parts[:-1] if part.lower() in SPLIT_NAMES]
+    if named:
+        return named[-1]
     word = inside.name.lower()
     for cut in "-_. ":
         word = word.split(cut)[0]
@@ -125,11 +132,10 @@ def _split_of(inside: Path) -> str | None:
 
 
 def _document(path: Path, inside: Path, labelled: bool, encoding: str) -> Row:
-    """A .txt file in a folder: one document, its label the folder that holds it."""
-    folders = list(inside.parts[:-1])
-    split = SPLIT_NAMES.get(folders[0].lower()) if folders else None
-    if split:
-        folders.pop(0)
+    """A .txt file in a folder: one document, its label the innermost folder that names no split."""
+    splits = [SPLIT_NAMES[folder.lower()] for folder in inside.parts[:-1] if folder.lower() in SPLIT_NAMES]
+    folders = [folder for folder in inside.parts[:-1] if folder.lower() not in SPLIT_NAMES]
+    split = splits[-1] if splits else None  # train/unsup is unlabelled
     label = folders[-1] if labelled and folders else None
     with reading(path, encoding), open_text(path, encoding) as stream:
         return Row(inside.as_posix(), 1, stream.read(), label, split)
@@ -138,7 +144,9 @@ def _document(path: Path, inside: Path, labelled: bool, encoding: str) -> Row:
 def _file(path: Path, name: str, split: str | None, text_column: str, label_column: str | None, encoding: str) -> Iterator[Row]:
     kind = _format(path)
     if kind not in FORMATS:
-        raise UserError(f"{path}: the format {kind or 'without suffix'} is not known; there are {', '.join(FORMATS)}, each also .gz or .zst")
+        raise UserError(
+            f"{path}: the format {kind or 'without suffix'} is not known; there are {', '.join(FORMATS)}, each also .gz or .zst"
+        )
     if split == "unlabelled":
         label_column = None
     with reading(path, encoding):
@@ -147,7 +155,7 @@ def _file(path: Path, name: str, split: str | None, text_column: str, label_colu
             return
         with open_text(path, encoding) as stream:
             if kind == ".txt":
-                yield from (Row(name, number, line.rstrip("\n"), None, split) for number, line in enumerate(stream, 1) if line.strip())
+                yield from (Row(name, number, line.rstrip("\r\n"), None, split) for number, line in enumerate(stream, 1) if line.strip())
             elif kind in (".jsonl", ".ndjson"):
                 yield from jsonl_rows(stream, path, name, split, text_column, label_column)
             else:
@@ -168,9 +176,34 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
         if path.suffix.lower() == ".gz":
             yield gzip.GzipFile(fileobj=file)  # type: ignore[misc]
         elif path.suffix.lower() == ".zst":
-            yield io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True))  # type: ignore[arg-type]
+            yield io.BufferedReader(_Unzstd(file))
         else:
             yield file
+
+
+class _Unzstd(io.RawIOBase):
+    """Unpacks Zstandard frames; unlike the library's own reader it does not take a frame that is cut short for a whole one."""
+
+    def __init__(self, file: IO[bytes]):
+        self._file, self._packed, self._ready = file, b"", io.BytesIO()
+        self._frame: Any = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not (count := self._ready.readinto(buffer)):
+            chunk = self._packed or self._file.read(1 << 18)
+            if not chunk:
+                if self._frame is not None:
+                    raise zstandard.ZstdError("it ends within a frame")
+                return 0
+            self._frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
+            self._ready = io.BytesIO(self._frame.decompress(chunk))
+            self._packed = self._frame.unused_data
+            if self._frame.eof:
+                self._frame = None
+        return count
 
 
 @contextmanager
@@ -249,8 +282,8 @@ def csv_rows(
                 raise UserError(f"{path}: a quote opened in row {number} (line {line}) is never closed; close it or double it") from error
             yield Row(name, number, split=split, reason="broken quoting")
             continue
-        if not record:  # a blank line is no record of one empty column
-            record = [""] * len(header)
+        if not record:  # a blank line
+            continue
         if len(record) != len(header):
             yield Row(name, number, delimiter.join(record), split=split, reason="wrong number of fields")
             continue
@@ -264,7 +297,9 @@ def column_index(path: Path, header: list[str], column: str, option: str) -> int
     return header.index(column)
 
 
-def jsonl_rows(stream: Iterable[str], path: Path, name: str, split: str | None, text_column: str, label_column: str | None) -> Iterator[Row]:
+def jsonl_rows(
+    stream: Iterable[str], path: Path, name: str, split: str | None, text_column: str, label_column: str | None
+) -> Iterator[Row]:
     """A JSON object a line; blank lines are passed over. A column that no object has raises UserError."""
     wanted = {text_column: "--text-column"} | ({label_column: "--label-column"} if label_column else {})
     seen: dict[str, None] = {}
@@ -290,7 +325,7 @@ def jsonl_rows(stream: Iterable[str], path: Path, name: str, split: str | None, 
 
 def parquet_rows(path: Path, name: str, split: str | None, text_column: str, label_column: str | None) -> Iterator[Row]:
     """Rows of a Parquet file, a batch at a time."""
-    with pq.ParquetFile(path) as file:
+    with open_bytes(path) as raw, pq.ParquetFile(io.BytesIO(raw.read()) if path.suffix.lower() in COMPRESSED else raw) as file:
         header = file.schema_arrow.names
         column_index(path, header, text_column, "--text-column")
         columns = [text_column]
@@ -299,8 +334,13 @@ def parquet_rows(path: Path, name: str, split: str | None, text_column: str, lab
             columns.append(label_column)
         number = 0
         for batch in file.iter_batches(batch_size=1000, columns=columns):
-            texts = batch.column(text_column).to_pylist()
-            labels = batch.column(label_column).to_pylist() if len(columns) == 2 else [None] * len(texts)
+            try:
+                texts = batch.column(0).to_pylist()
+                labels = batch.column(1).to_pylist() if len(columns) == 2 else [None] * len(texts)
+            except UnicodeDecodeError as error:
+                raise UserError(
+                    f"{path}: a text in rows {number + 1} to {number + batch.num_rows} is not utf-8; write the file anew"
+                ) from error
             for text, label in zip(texts, labels, strict=True):
                 number += 1
                 yield Row(name, number, text, label, split)

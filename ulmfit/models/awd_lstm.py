@@ -6,6 +6,7 @@ Shapes: T time, B batch, E embedding, H hidden, V vocabulary. Time comes first, 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +25,7 @@ def mask(shape: tuple[int, ...], p: float, generator: torch.Generator, like: Ten
 class WeightDropLSTM(nn.Module):
     """One LSTM layer with DropConnect on the hidden-to-hidden matrix: one mask a forward pass, the same at every time step."""
 
-    def __init__(self, input_size: int, hidden_size: int, p: float):
+    def __init__(self, input_size: int, hidden_size: int, p: float, generator: torch.Generator):
         super().__init__()
         self.hidden_size, self.p = hidden_size, p
         self.weight_ih = nn.Parameter(torch.empty(4 * hidden_size, input_size))
@@ -32,18 +33,16 @@ class WeightDropLSTM(nn.Module):
         self.bias_ih = nn.Parameter(torch.empty(4 * hidden_size))
         self.bias_hh = nn.Parameter(torch.empty(4 * hidden_size))
 
-    def reset(self, generator: torch.Generator) -> None:
-        """Uniform in +-1/sqrt(H), as LSTMs are by custom."""
-        for parameter in self.parameters():
-            nn.init.uniform_(parameter, -1 / math.sqrt(self.hidden_size), 1 / math.sqrt(self.hidden_size), generator=generator)
+        for parameter in self.parameters():  # uniform in +-1/sqrt(H), as LSTMs are by custom
+            nn.init.uniform_(parameter, -1 / math.sqrt(hidden_size), 1 / math.sqrt(hidden_size), generator=generator)
 
     def forward(self, x_TBI: Tensor, state: tuple[Tensor, Tensor], generator: torch.Generator) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        weight_hh = self.weight_hh
+        weight_hh: Tensor = self.weight_hh
         if self.training and self.p:
             weight_hh = weight_hh * mask(tuple(weight_hh.shape), self.p, generator, weight_hh)
-        weights = [self.weight_ih, weight_hh, self.bias_ih, self.bias_hh]
+        weights: list[Tensor] = [self.weight_ih, weight_hh, self.bias_ih, self.bias_hh]
         # The functional call takes the dropped matrix as it is: no parameter is overwritten, none is copied back.
-        out_TBH, h, c = torch._VF.lstm(x_TBI, state, weights, True, 1, 0.0, self.training, False, False)  # type: ignore[attr-defined]
+        out_TBH, h, c = torch._VF.lstm(x_TBI, state, weights, True, 1, 0.0, self.training, False, False)
         return out_TBH, (h, c)
 
 
@@ -53,15 +52,12 @@ class AWDLSTM(nn.Module):
     def __init__(self, vocab_size: int, config: ModelConfig, dropouts: Dropouts, seed: int = 0):
         super().__init__()
         self.config, self.dropouts, self.vocab_size = config, dropouts, vocab_size
+        self.sizes = [config.embedding, *[config.hidden] * (config.layers - 1), config.embedding]
         self.embedding = nn.Embedding(vocab_size, config.embedding)
-        sizes = [config.embedding, *[config.hidden] * (config.layers - 1), config.embedding]
-        self.layers = nn.ModuleList(
-            WeightDropLSTM(inner, outer, dropouts.weight) for inner, outer in zip(sizes[:-1], sizes[1:], strict=True)
-        )
         self.seed(seed)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1, generator=self.generator)
-        for layer in self.layers:
-            layer.reset(self.generator)
+        layers = [WeightDropLSTM(inner, outer, dropouts.weight, self.generator) for inner, outer in pairwise(self.sizes)]
+        self.layers = nn.ModuleList(layers)
 
     def seed(self, seed: int) -> None:
         """Start the random numbers of the masks anew. They are the model's own, so trainings in several threads do not mix."""
@@ -70,7 +66,7 @@ class AWDLSTM(nn.Module):
     def initial_state(self, batch: int) -> State:
         """Zeros, a pair a layer."""
         weight = self.embedding.weight
-        return [(weight.new_zeros(1, batch, layer.hidden_size), weight.new_zeros(1, batch, layer.hidden_size)) for layer in self.layers]
+        return [(weight.new_zeros(1, batch, size), weight.new_zeros(1, batch, size)) for size in self.sizes[1:]]
 
     def forward(self, ids_TB: Tensor, state: State) -> tuple[Tensor, State]:
         """Hidden states [T, B, E] of the last layer, before any dropout of the output, and the state after the last step."""

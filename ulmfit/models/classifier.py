@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ulmfit.config import Dropouts, ModelConfig
-from ulmfit.models.awd_lstm import AWDLSTM, detach, mask
+from ulmfit.models.awd_lstm import AWDLSTM, mask
 
 
 class Head(nn.Module):
@@ -24,11 +25,18 @@ class Head(nn.Module):
         nn.init.zeros_(self.linear2.bias)
 
     def forward(self, pooled: Tensor, generator: torch.Generator) -> Tensor:
-        x = self.linear1(self._drop(self.norm1(pooled), self.dropouts[0], generator)).relu()
-        return self.linear2(self._drop(self.norm2(x), self.dropouts[1], generator))
+        x = self.linear1(self._drop(_normalised(self.norm1, pooled), self.dropouts[0], generator)).relu()
+        return self.linear2(self._drop(_normalised(self.norm2, x), self.dropouts[1], generator))
 
     def _drop(self, x: Tensor, p: float, generator: torch.Generator) -> Tensor:
         return x * mask(tuple(x.shape), p, generator, x) if self.training and p else x
+
+
+def _normalised(norm: nn.BatchNorm1d, x_BF: Tensor) -> Tensor:
+    """Batch normalisation. A document alone has no spread: in training, too, it goes by the running statistics."""
+    if len(x_BF) > 1:
+        return norm(x_BF)
+    return F.batch_norm(x_BF, norm.running_mean, norm.running_var, norm.weight, norm.bias, training=False, eps=norm.eps)
 
 
 class Classifier(nn.Module):
@@ -39,7 +47,7 @@ class Classifier(nn.Module):
         vocab_size: int,
         labels: int,
         config: ModelConfig,
-        dropouts: Dropouts = Dropouts(),
+        dropouts: Dropouts,
         hidden: int = 50,
         head_dropouts: tuple[float, float] = (0.4, 0.1),
         seed: int = 0,
@@ -66,8 +74,6 @@ class Classifier(nn.Module):
             with torch.set_grad_enabled(torch.is_grad_enabled() and start >= free):
                 hidden, state = self.encoder(ids_TB[start : start + bptt], state)
                 pooling.add(hidden, start)
-            if start + bptt == free:
-                state = detach(state)
         return pooling.result()
 
     def groups(self) -> list[list[nn.Parameter]]:
@@ -91,7 +97,7 @@ class Pooling:
         """Take in the states of positions ``start``, ``start`` + 1, ..."""
         steps = torch.arange(start, start + len(hidden_TBE), device=hidden_TBE.device)
         real_TB1 = (steps[:, None] < self.lengths).unsqueeze(-1)
-        total = hidden_TBE.where(real_TB1, 0.0).sum(0)
+        total = hidden_TBE.where(real_TB1, 0.0).sum(0, dtype=torch.float32)  # half precision would lose a long document's tail
         highest = hidden_TBE.where(real_TB1, -torch.inf).amax(0)
         if self.last is None:
             self.total, self.highest, self.last = total, highest, torch.zeros_like(total)

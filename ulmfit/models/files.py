@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import nn
 
 from ulmfit.artifacts import write_atomic
 from ulmfit.config import Dropouts, ModelConfig
@@ -17,6 +18,7 @@ from ulmfit.models.classifier import Classifier
 from ulmfit.models.language_model import LanguageModel
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+FACTS = ("kind", "model", "dropouts", "vocab_size")  # what every config.json says
 
 
 def save_model(folder: Path, model: LanguageModel | Classifier, **facts: Any) -> None:
@@ -36,45 +38,53 @@ def save_model(folder: Path, model: LanguageModel | Classifier, **facts: Any) ->
     write_atomic(folder / CONFIG, json.dumps(config, indent=1).encode())
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """The facts of a saved model. UserError where the folder holds none."""
+def read_config(folder: Path, kind: str | None = None) -> dict[str, Any]:
+    """The facts of a saved model. UserError where the folder holds none, or one of another ``kind`` than is asked for."""
     try:
-        return json.loads((folder / CONFIG).read_text())
-    except FileNotFoundError as error:
+        config = json.loads((folder / CONFIG).read_text())
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(f"{folder}: not a model folder, {CONFIG} is missing; name a folder that this library wrote") from error
     except ValueError as error:
         raise UserError(f"{folder / CONFIG}: damaged ({error}); take the model from the artifact store again") from error
+    if not isinstance(config, dict) or not all(fact in config for fact in FACTS):
+        raise UserError(f"{folder / CONFIG}: not a model's settings ({', '.join(FACTS)}); name a folder that this library wrote")
+    if kind and config["kind"] != kind:
+        raise UserError(f"{folder}: holds a {config['kind']}, not a {kind}; name the folder of a {kind}")
+    return config
 
 
 def load_language_model(folder: Path, dropouts: Dropouts | None = None, seed: int = 0) -> LanguageModel:
     """The language model in ``folder``, with other dropouts if given. UserError where files are missing or do not fit."""
-    config = read_config(folder)
-    model = LanguageModel(config["vocab_size"], ModelConfig(**config["model"]), dropouts or Dropouts(**config["dropouts"]), seed)
-    _load_weights(folder, model)
+    config = read_config(folder, "language_model")
+    with _fitting(folder):
+        model = LanguageModel(config["vocab_size"], ModelConfig(**config["model"]), dropouts or Dropouts(**config["dropouts"]), seed)
+        model.load_state_dict(load_file(folder / WEIGHTS))
     return model
 
 
 def load_classifier(folder: Path) -> Classifier:
     """The classifier in ``folder``. UserError where files are missing or do not fit."""
-    config = read_config(folder)
-    if config["kind"] != "classifier":
-        raise UserError(f"{folder}: holds a {config['kind']}, not a classifier; name the folder of a classifier")
-    model = Classifier(
-        config["vocab_size"],
-        len(config["labels"]),
-        ModelConfig(**config["model"]),
-        Dropouts(**config["dropouts"]),
-        config["hidden"],
-        tuple(config["head_dropouts"]),
-    )
-    _load_weights(folder, model)
+    config = read_config(folder, "classifier")
+    with _fitting(folder):
+        model = Classifier(
+            config["vocab_size"],
+            len(config["labels"]),
+            ModelConfig(**config["model"]),
+            Dropouts(**config["dropouts"]),
+            config["hidden"],
+            tuple(config["head_dropouts"]),
+        )
+        model.load_state_dict(load_file(folder / WEIGHTS))
     return model
 
 
-def _load_weights(folder: Path, model: nn.Module) -> None:
+@contextmanager
+def _fitting(folder: Path) -> Iterator[None]:
+    """What a missing, damaged or foreign file raises, as one line for the user."""
     try:
-        model.load_state_dict(load_file(folder / WEIGHTS))
+        yield
     except FileNotFoundError as error:
         raise UserError(f"{folder}: not a model folder, {WEIGHTS} is missing; name a folder that this library wrote") from error
-    except (RuntimeError, SafetensorError) as error:
-        raise UserError(f"{folder / WEIGHTS}: does not fit {CONFIG} ({' '.join(str(error).split())[:200]})") from error
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise UserError(f"{folder / WEIGHTS}: damaged, or no fit for {CONFIG} ({reason}); take the model from the store again") from error

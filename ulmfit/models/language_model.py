@@ -37,7 +37,7 @@ class LanguageModel(nn.Module):
         weight = self.encoder.embedding.weight
         if rows.is_cuda:
             return F.cross_entropy(F.linear(rows, weight, self.bias).float(), targets)
-        return LinearCrossEntropy.apply(rows, weight, self.bias, targets)
+        return LinearCrossEntropy.apply(rows, weight, self.bias, targets, torch.is_grad_enabled())
 
     def groups(self) -> list[list[nn.Parameter]]:
         """Layer groups from the first to the last: the LSTMs, then the tied matrix, which as decoder is the last layer."""
@@ -57,20 +57,20 @@ class LinearCrossEntropy(torch.autograd.Function):
     """``cross_entropy(linear(rows, weight, bias), targets)`` in chunks of rows, gradients computed on the way.
 
     The N x V logits of a step are the largest thing in an LM's memory; here a chunk of them lives in the cache, becomes
-    its own gradient in place, and is forgotten.
+    its own gradient in place, and is forgotten. ``learning`` says whether gradients are wanted: autograd cannot tell a
+    function that it runs under ``no_grad``.
     """
 
     @staticmethod
-    def forward(ctx: Any, rows_NE: Tensor, weight_VE: Tensor, bias_V: Tensor, targets_N: Tensor) -> Tensor:
-        needed = any(ctx.needs_input_grad[:3])
-        grad_rows, grad_weight, grad_bias = (torch.zeros_like(x) for x in (rows_NE, weight_VE, bias_V)) if needed else (None,) * 3
+    def forward(ctx: Any, rows_NE: Tensor, weight_VE: Tensor, bias_V: Tensor, targets_N: Tensor, learning: bool) -> Tensor:
+        grad_rows, grad_weight, grad_bias = (torch.zeros_like(x if learning else x[:0]) for x in (rows_NE, weight_VE, bias_V))
         total = rows_NE.new_zeros(())
         for start in range(0, len(rows_NE), CHUNK):
             rows, targets = rows_NE[start : start + CHUNK], targets_N[start : start + CHUNK, None]
             logits = torch.addmm(bias_V, rows, weight_VE.t())
             normaliser = logits.logsumexp(1, keepdim=True)
             total += (normaliser - logits.gather(1, targets)).sum()
-            if grad_rows is None:
+            if not learning:
                 continue
             errors = logits.sub_(normaliser).exp_()  # the softmax, in place
             errors.scatter_add_(1, targets, errors.new_full(targets.shape, -1.0))
@@ -82,7 +82,7 @@ class LinearCrossEntropy(torch.autograd.Function):
         return total / len(rows_NE)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         scale = grads[0] / ctx.count
         grad_rows, grad_weight, grad_bias = ctx.saved_tensors
-        return grad_rows * scale, grad_weight * scale, grad_bias * scale, None
+        return grad_rows * scale, grad_weight * scale, grad_bias * scale, None, None

@@ -1,30 +1,33 @@
 """The tokenizer: rules and spaCy. The only place that imports spaCy.
 
-spaCy splits what stands between white space independently of its surroundings, and there are few distinct such chunks in
-much text; so each is split once and remembered.
+Much text has few distinct chunks between its white space; so each is made into tokens once and remembered.
+``reference.py`` says the same without memory or short cuts.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 import spacy
+from spacy.tokenizer import Tokenizer as SpacyTokenizer
 
 from ulmfit.errors import UserError
-from ulmfit.text.rules import BOS, MAJ, REP, RULES, SPECIALS, UP, WREP, fold_repetition, mark_case, split_elongation
+from ulmfit.text.rules import BOS, MAJ, REP, RULES, UP, WREP
 
 REMEMBERED = 400_000  # distinct chunks; about 100 MB at the most
 LONGEST_REMEMBERED = 64  # characters; a longer chunk is hardly seen twice
 
-_PIECES = re.compile(r"\s+|\S+")
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+WHITE_SPACE = re.compile(r"\s+")
 
 
 class Tokenizer:
     """Texts to tokens: ``Tokenizer(lang="en", rules="default")(texts) -> list[list[str]]``; each starts with ``xxbos``.
 
-    Raises UserError for a language that spaCy does not have or rules that are none.
+    Raises UserError for a language that spaCy does not have, rules that are none, or texts that are no strings.
     """
 
     def __init__(self, lang: str = "en", rules: str = "default"):
@@ -32,12 +35,14 @@ class Tokenizer:
             raise UserError(f"there are no rules {rules!r}; choose one of: {', '.join(RULES)}")
         self.lang, self.rules = lang, rules
         self._rules = RULES[rules]
-        self._spacy = _spacy_tokenizer(lang)
-        self._memory: dict[str, tuple[str, ...]] = {}
-        self._document: Callable[[str], list[str]] = self._default if rules == "default" else self._fastai
+        self._language = Language(lang)
+        self._cut = self._rules.cut or self._language.cut
+        self._memory: dict[str, list[str]] = {}
 
     def __call__(self, texts: Iterable[str]) -> list[list[str]]:
-        return [self._document(text) for text in texts]
+        if isinstance(texts, str):
+            raise UserError(f"a tokenizer takes a list of texts; given one text, {texts[:40]!r}: put it into a list")
+        return [self._tokens(text, number) for number, text in enumerate(texts)]
 
     def __reduce__(self) -> tuple[type[Tokenizer], tuple[str, str]]:
         return Tokenizer, (self.lang, self.rules)
@@ -58,45 +63,20 @@ class Tokenizer:
             )
         return tokenizer
 
-    def _default(self, text: str) -> list[str]:
-        tokens = [BOS]
-        chunks = self._rules.clean(text).split()
-        memory = self._memory
-        for chunk in chunks:
-            tokens += memory.get(chunk) or self._remember(chunk, self._default_chunk)
-        low = [chunk.lower() for chunk in chunks]
-        if any(first == second == third for first, second, third in zip(low, low[1:], low[2:], strict=False)) or _close_repeats(low):
-            return [BOS, *fold_repetition(tokens[1:])]
-        return tokens
-
-    def _default_chunk(self, chunk: str) -> tuple[str, ...]:
-        if chunk in SPECIALS:
-            return (chunk,)
-        tokens: list[str] = []
-        for piece in split_elongation(chunk):
-            if isinstance(piece, tuple):
-                character, times = piece
-                tokens += [REP, str(times), character.lower()]
-            elif piece:
-                for word in self._spacy(piece):
-                    tokens += mark_case(word)
-        return tuple(tokens)
-
-    def _fastai(self, text: str) -> list[str]:
+    def _tokens(self, text: str, number: int) -> list[str]:
+        if not isinstance(text, str):
+            raise UserError(f"text {number} is no string but {text!r}; leave it out or give a string")
+        text = without_lone_surrogates(text)
+        for rule in self._rules.document:
+            text = rule(text)
         tokens = [BOS]
         memory = self._memory
-        for piece in _PIECES.findall(self._rules.clean(text)):
-            if piece == " ":
-                continue
-            if piece[0].isspace():
-                # spaCy takes one blank as the end of the word before, and what else there is as a token.
-                tokens.append((piece[1:] if piece[0] == " " else piece).replace(" ", "▁"))
-            else:
-                tokens += memory.get(piece) or self._remember(piece, self._spacy)
-        return tokens
+        for chunk in self._cut(text):
+            tokens += memory.get(chunk) or self._remember(chunk)
+        return self._rules.finish(tokens)
 
-    def _remember(self, chunk: str, split: Callable[[str], tuple[str, ...]]) -> tuple[str, ...]:
-        tokens = split(chunk)
+    def _remember(self, chunk: str) -> list[str]:
+        tokens = self._rules.chunk(chunk, self._language.split)
         if len(chunk) <= LONGEST_REMEMBERED:
             if len(self._memory) >= REMEMBERED:
                 self._memory.clear()
@@ -104,58 +84,107 @@ class Tokenizer:
         return tokens
 
 
-def _close_repeats(low: list[str]) -> bool:
-    """Repeats in which a mark clings to the last word ("no no no!") or within one chunk ("ha-ha-ha")."""
-    return any(_REPEAT.search(chunk) for chunk in low if "-" in chunk or "," in chunk or "." in chunk) or any(
-        first == second and third.startswith(first) and not third[len(first)].isalnum()
-        for first, second, third in zip(low, low[1:], low[2:], strict=False)
-        if third != first and len(third) > len(first)
-    )
+def without_lone_surrogates(text: str) -> str:
+    """``text`` with U+FFFD for halves of surrogate pairs, which no encoding can write."""
+    return text if text.isascii() else LONE_SURROGATE.sub("\ufffd", text)
 
 
-_REPEAT = re.compile(r"\b([^\W\d_]+)\W\1\W\1\b")
+class Language:
+    """spaCy's tokenizer of one language, and where it may be given a text piecemeal."""
+
+    def __init__(self, lang: str):
+        try:
+            self._spacy = spacy.blank(lang).tokenizer
+        except ImportError as error:
+            reason = " ".join(str(error).split())[:160]
+            raise UserError(f"the language {lang!r} cannot be tokenised: {reason}; give a spaCy language code, and install the packages it names") from error
+        self._seams = _seams(lang, self._spacy) if isinstance(self._spacy, SpacyTokenizer) else None
+        if self._seams:
+            before = re.escape("".join(sorted({last for last, _ in self._seams})))
+            after = re.escape("".join(sorted({first for _, first in self._seams})))
+            self._seam = re.compile(rf"(?<=[{before}])\s+(?=[{after}])")
+
+    def split(self, text: str) -> list[str]:
+        """spaCy's tokens."""
+        return [token.text for token in self._spacy(text)]
+
+    def cut(self, text: str) -> list[str]:
+        """Parts of a text without white space at its ends, such that their tokens, one after the other, are those of the whole.
+
+        spaCy splits what stands between white space by itself, takes one blank as the end of the word before and other
+        white space as a token; only its special cases may reach over a gap (see ``_seams``), and there the text stays whole.
+        """
+        if self._seams is None:
+            return [text]
+        whole = {gap.start() for gap in self._seam.finditer(text) if self._is_seam(text, gap)} if self._seams else ()
+        parts = []
+        start = 0
+        for gap in WHITE_SPACE.finditer(text):
+            white, position = gap[0], gap.start()
+            if position in whole:
+                continue
+            parts.append(text[start:position])
+            if white != " ":
+                parts.append(white.removeprefix(" "))
+            start = gap.end()
+        parts.append(text[start:])
+        return parts
+
+    def _is_seam(self, text: str, gap: re.Match[str]) -> bool:
+        assert self._seams
+        pairs = self._seams.get((text[gap.start() - 1], text[gap.end()]), ())
+        return any(text.endswith(left, 0, gap.start()) and text.startswith(right, gap.end()) for left, right in pairs)
 
 
-def _spacy_tokenizer(lang: str) -> Callable[[str], tuple[str, ...]]:
-    try:
-        tokenizer = spacy.blank(lang).tokenizer
-    except ImportError as error:
-        reason = " ".join(str(error).split())[:160]
-        raise UserError(f"the language {lang!r} cannot be tokenised: {reason}; give a spaCy language code, and install the packages it names") from error
+def _seams(lang: str, tokenizer: SpacyTokenizer) -> dict[tuple[str, str], list[tuple[str, str]]]:
+    """Pairs of tokens that stand side by side in a special case of spaCy (``:)``, ``a.m.``), by the characters that meet.
 
-    def split(chunk: str) -> tuple[str, ...]:
-        return tuple(token.text for token in tokenizer(chunk))
+    spaCy looks for its special cases among the tokens of the whole text, gaps or not. One that it finds over a gap is not
+    applied, but it keeps another that it overlaps from being applied: ``' ''`` is three tokens, ``''`` alone is one.
+    """
+    plain = spacy.blank(lang).tokenizer
+    plain.rules = {}
+    seams: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
+    for case in tokenizer.rules or {}:
+        tokens = [token.text for token in plain(case)]
+        for left, right in zip(tokens, tokens[1:], strict=False):
+            seams[left[-1], right[0]].add((left, right))
+    return {meeting: sorted(pairs) for meeting, pairs in seams.items()}
 
-    return split
 
-
-_NO_SPACE_BEFORE = frozenset(".,;:!?)]}%'’”…")
-_NO_SPACE_AFTER = frozenset("([{$#“")
+_NO_SPACE_BEFORE = frozenset(".,;:!?)]}%'’”…\n")
+_NO_SPACE_AFTER = frozenset("([{$#“\n")
+_MOST_TIMES = 1000  # a language model may write any number
 
 
 def detokenise(tokens: Iterable[str]) -> str:
     """Readable text from tokens, for reports: marks applied, punctuation joined. Not an exact inverse: spacing is guessed."""
-    words: list[str] = []
+    text = ""
+    glued = False  # to an elongation before it: "s xxrep 3 o n" is "sooon" or "sooo n", and nobody knows
+    case = None
     items = iter([token for token in tokens if token != BOS])
     for token in items:
-        words.append(_read(token, items))
-    text = ""
-    for word in words:
-        joined = not text or word[:1] in _NO_SPACE_BEFORE or word == "n't" or text[-1] in _NO_SPACE_AFTER
+        if token in (UP, MAJ):
+            case = token
+            continue
+        word, times, between = token, 1, ""
+        if token in (REP, WREP):
+            count = next(items, "")
+            word = next(items, "")
+            if token == WREP and word in (UP, MAJ):
+                case, word = word, next(items, "")
+            times = min(int(count), _MOST_TIMES) if count.isdecimal() and len(count) < 10 else 1
+            glued = token == REP and word.isalpha() and text[-1:].isalpha()
+            between = " " if token == WREP else ""
+        word = _with_case(between.join([word] * times), case)
+        case = None
+        joined = glued or not text or not word or word[0] in _NO_SPACE_BEFORE or word == "n't" or text[-1] in _NO_SPACE_AFTER
         text += word if joined else f" {word}"
+        glued = False
     return text
 
 
-def _read(token: str, items: Any) -> str:
-    """One word: the marks before it are applied to what follows."""
-    if token == UP:
-        return next(items, "").upper()
-    if token == MAJ:
-        following = _read(next(items, ""), items)
-        return following[:1].upper() + following[1:]
-    if token in (REP, WREP):
-        times, what = next(items, "0"), next(items, "")
-        count = int(times) if times.isdigit() else 1
-        what = _read(what, items)
-        return what * count if token == REP else " ".join([what] * count)
-    return token
+def _with_case(word: str, case: str | None) -> str:
+    if case == UP:
+        return word.upper()
+    return word[:1].upper() + word[1:] if case == MAJ else word

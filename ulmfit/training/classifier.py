@@ -68,7 +68,7 @@ def _epoch(
         loss.add(value)
         pace.add(int(batch.lengths.sum()))
         if optimizer.step_number % EVERY == 0 or index is batches[-1]:
-            curves.add(optimizer.step_number, train_loss=loss.look(optimizer.step_number), lr=optimizer.lr)
+            curves.add(optimizer.step_number, train_loss=loss.look(), lr=optimizer.lr)
 
 
 def validate(model: Classifier, valid: Documents, config: ClassifierConfig, direction: str, device: str) -> dict[str, float]:

@@ -34,7 +34,8 @@ def train_language_model(
     model.encoder.seed(config.seed)
     windows = Windows.plan(train.tokens, config.batch_size, config.bptt, config.epochs, config.max_tokens, config.seed)
     if config.epochs and not windows.steps:
-        raise UserError(f"{name}: {train.tokens} tokens are too few for {config.batch_size} parallel streams; give more text, or a smaller batch_size")
+        few = f"{train.tokens} tokens are too few for {config.batch_size} parallel streams"
+        raise UserError(f"{name}: {few}; give more text, or a smaller batch_size")
     groups = model.groups()
     optimizer = Optimizer(groups, config, windows.steps)
     loss, epoch = Loss(), -1
@@ -50,7 +51,7 @@ def train_language_model(
             loss.add(value)
             pace.add(ids.numel())
             if optimizer.step_number % EVERY == 0 or optimizer.step_number == windows.steps:
-                curves.add(optimizer.step_number, train_loss=loss.look(optimizer.step_number), lr=optimizer.lr)
+                curves.add(optimizer.step_number, train_loss=loss.look(), lr=optimizer.lr)
     freeze(groups, len(groups))
     return {"steps": windows.steps, **pace.record(), **_validated(model, valid, direction, device, curves, windows.steps)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,13 +24,19 @@ SMOOTHING = 0.9
 
 
 class Curves:
-    """Points of a training's curves: kept for ``history.json``, and passed on to the observer."""
+    """Points of a training's curves: kept for ``history.json``, and passed on to the observer.
+
+    A training whose curve leaves the numbers is over: ``add`` raises RuntimeError, naming the step.
+    """
 
     def __init__(self, observe: Observer | None):
         self.points: list[dict[str, Any]] = []
         self._observe = observe
 
     def add(self, step: int, **values: float) -> None:
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise RuntimeError(f"{name} is {value} at step {step}: the learning rate is too high for this model or data; lower it")
         self.points += [{"step": step, "name": name, "value": value} for name, value in values.items()]
         if self._observe:
             self._observe(step, values)
@@ -76,13 +83,9 @@ class Loss:
         self._mean = value * (1 - SMOOTHING) if self._mean is None else self._mean * SMOOTHING + value * (1 - SMOOTHING)
         self._weight = self._weight * SMOOTHING + 1 - SMOOTHING
 
-    def look(self, step: int) -> float:
-        """The smoothed loss. RuntimeError where it is no number any more."""
+    def look(self) -> float:
         assert self._mean is not None, "a loss was added before it is looked at"
-        value = float(self._mean) / self._weight
-        if not value < float("inf"):
-            raise RuntimeError(f"the training loss is {value} at step {step}: the learning rate is too high for this model or data; lower it")
-        return value
+        return float(self._mean) / self._weight
 
 
 @contextmanager
@@ -114,4 +117,5 @@ class Pace:
 
     def record(self) -> dict[str, float]:
         seconds = time.perf_counter() - self._started
-        return {"trained_tokens": self.tokens, "training_seconds": round(seconds, 2), "tokens_per_second": round(self.tokens / max(seconds, 1e-9), 1)}
+        speed = self.tokens / max(seconds, 1e-9)
+        return {"trained_tokens": self.tokens, "training_seconds": round(seconds, 2), "tokens_per_second": round(speed, 1)}

@@ -54,12 +54,22 @@ def finetune(
     observe: Observer | None = None,
 ) -> dict[str, Any]:
     """The language model in ``pretrained`` on other text, its vocabulary carried over to ``vocab`` (sec. 3.2)."""
-    lm = load_language_model(pretrained, config.dropouts, config.seed)
-    old = Vocab.load(pretrained / "vocab.json")
+    lm, old = _open(pretrained, direction)
     kept = sum(token in old for token in vocab.tokens)
     lm = transfer_vocabulary(lm, old, vocab, config.dropouts, config.seed)
     record = _train_lm(lm, train, valid, vocab, config, direction, folder, device, observe, f"fine-tune {direction}")
     return {**record, "rows_kept": kept, "rows_new": len(vocab) - kept}
+
+
+def _open(folder: Path, direction: str) -> tuple[LanguageModel, Vocab]:
+    """The language model in ``folder`` and its vocabulary. UserError where they do not belong together, or it reads the other way."""
+    lm, vocab = load_language_model(folder), Vocab.load(folder / "vocab.json")
+    if lm.encoder.vocab_size != len(vocab):
+        raise UserError(f"{folder}: the model has {lm.encoder.vocab_size} rows, vocab.json {len(vocab)} tokens; take both from one run")
+    found = read_config(folder).get("direction", direction)
+    if found != direction:
+        raise UserError(f"{folder}: the language model reads {found}; give one that reads {direction}")
+    return lm, vocab
 
 
 def _train_lm(
@@ -100,7 +110,10 @@ def train_classifier(
         raise UserError(f"{len(train)} labelled documents are too few to train a classifier; give 2 or more")
     classifier = Classifier(len(vocab), len(labels), model, config.dropouts, config.hidden, config.head_dropouts, config.seed)
     if lm:
-        take_encoder(classifier, load_language_model(lm))
+        pretrained, words = _open(lm, direction)
+        if words != vocab:
+            raise UserError(f"{lm}: the language model has another vocabulary than the classifier; fine-tune it with that one first")
+        take_encoder(classifier, pretrained)
     curves = Curves(observe)
     name = f"classify {direction}" if lm else f"classify {direction}, from scratch"
     record = train_classifier_model(classifier, train, valid, config, direction, device, curves, name)

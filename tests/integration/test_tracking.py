@@ -1,0 +1,79 @@
+"""MLflow tracking on a real PostgreSQL server, and what is peculiar to runs."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flows.server import free_port
+from tasks.stage import Job
+from tasks.tracking import StageRun, Tracker
+from tasks.workspace import Workspace
+from ulmfit.artifacts import Recipe
+
+BINARIES = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1:]
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server of its own, on a free port; it does not run as root."""
+    if not BINARIES:
+        pytest.skip("no PostgreSQL server is installed (Debian: postgresql)")
+    folder = tmp_path_factory.mktemp("postgres")
+    user = "postgres" if os.getuid() == 0 else None
+    if user:
+        for parent in (folder, *folder.parents[:2]):
+            parent.chmod(0o755)
+        shutil.chown(folder, user)
+    port, bin_ = free_port(), BINARIES[0]
+
+    def run(*command: str) -> None:
+        subprocess.run(["runuser", "-u", user, "--", *command] if user else command, check=True, cwd=folder, stdout=subprocess.DEVNULL)
+
+    run(f"{bin_}/initdb", "-D", f"{folder}/data", "-U", "ulmfit", "-A", "trust", "--no-sync")
+    run(f"{bin_}/pg_ctl", "-D", f"{folder}/data", "-w", "-l", f"{folder}/log", "-o", f"-p {port} -k {folder} -h 127.0.0.1", "start")
+    try:
+        yield f"postgresql+psycopg2://ulmfit@127.0.0.1:{port}/postgres"
+    finally:
+        run(f"{bin_}/pg_ctl", "-D", f"{folder}/data", "-m", "immediate", "stop")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def tracker(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tracker:
+    if request.param == "postgres":
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue("postgres"))
+    return Tracker.open(Workspace.open(tmp_path / "workspace"), f"ulmfit-{request.param}")
+
+
+def test_curves_are_sent_in_batches_and_none_is_lost(tracker: Tracker) -> None:
+    run = StageRun(tracker, tracker.start("stage", {}))
+    for step in range(1234):
+        run.observe(step, {"train_loss": 1 / (step + 1), "lr": 0.1})
+    run.flush()
+    history = tracker.client.get_metric_history(run.run_id, "train_loss")
+    assert sorted(point.step for point in history) == list(range(1234))
+
+
+def test_a_retried_stage_reopens_its_run(tracker: Tracker) -> None:
+    parent = tracker.start("flow", {})
+    first = tracker.reopen("stage", "k" * 64, parent)
+    tracker.finish(first, "FAILED")
+    again = tracker.reopen("stage", "k" * 64, tracker.start("second flow", {}))
+    assert again == first and tracker.client.get_run(first).info.status == "RUNNING"
+    assert tracker.reopen("other", "l" * 64, parent) != first
+
+
+def test_a_recipe_shows_as_parameters(tracker: Tracker, tmp_path: Path) -> None:
+    run = StageRun(tracker, tracker.start("stage", {}))
+    run.describe(Recipe("vocab", 1, {"max_size": 100, "inner": {"min_count": 2}}, {"tokens": "a" * 64}))
+    run.result({"tokens": 99, "note": "text", "scores": {"forward+backward": {"accuracy": 0.5}}})
+    found = tracker.client.get_run(run.run_id).data
+    assert found.params == {"max_size": "100", "inner.min_count": "2"}
+    assert found.metrics["result.tokens"] == 99 and found.metrics["result.scores.forward-backward.accuracy"] == 0.5
+    assert Job(Workspace(tmp_path), tracker, run.run_id).device == "cpu"

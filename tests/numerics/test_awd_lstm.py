@@ -1,0 +1,155 @@
+"""The encoder against a loop over time, and its five dropouts one by one. fp32; tolerances are absolute."""
+
+import pytest
+import torch
+from reference import NO_DROPOUT, SMALL, WORDS, encode, lstm_loop, text
+
+from ulmfit.config import Dropouts
+from ulmfit.models import awd_lstm
+from ulmfit.models.awd_lstm import AWDLSTM, detach
+from ulmfit.models.language_model import LanguageModel
+
+FORWARD, GRADIENT = 1e-6, 1e-5
+
+
+@pytest.fixture
+def masks(monkeypatch) -> list[torch.Tensor]:
+    """Every mask drawn by the encoder from here on."""
+    drawn, real = [], awd_lstm.mask
+
+    def recorder(*arguments):
+        drawn.append(real(*arguments))
+        return drawn[-1]
+
+    monkeypatch.setattr(awd_lstm, "mask", recorder)
+    return drawn
+
+
+def encoder_with(**dropouts: float) -> AWDLSTM:
+    return AWDLSTM(WORDS, SMALL, NO_DROPOUT.model_copy(update=dropouts), seed=1)
+
+
+def test_evaluation_is_the_loop_over_time():
+    encoder, ids = encoder_with(weight=0.5, input=0.5).eval(), text((9, 4))
+    states, after = encoder(ids, encoder.initial_state(4))
+    expected = encode(encoder, ids)
+    assert torch.allclose(states, expected, atol=FORWARD)
+    assert torch.allclose(after[-1][0][0], expected[-1], atol=FORWARD)
+
+
+def test_layers_have_the_sizes_of_the_paper():
+    encoder = encoder_with()
+    assert [(layer.weight_ih.shape[1], layer.hidden_size) for layer in encoder.layers] == [(6, 10), (10, 10), (10, 6)]
+
+
+def test_recurrent_weights_are_dropped_as_in_the_loop(masks):
+    layer, generator = encoder_with(weight=0.5).layers[0], torch.Generator().manual_seed(3)
+    x = torch.randn(7, 3, 6, generator=generator)
+    h, c = torch.randn(3, 10, generator=generator), torch.randn(3, 10, generator=generator)
+    out, (h_end, c_end) = layer(x, (h[None], c[None]), generator)
+    assert [mask.shape for mask in masks] == [(40, 10)]  # one for all seven steps
+    dropped = layer.weight_hh.detach() * masks[0]
+    expected, h_loop, c_loop = lstm_loop(x, h, c, layer.weight_ih, dropped, layer.bias_ih, layer.bias_hh)
+    assert torch.allclose(out, expected, atol=FORWARD)
+    assert torch.allclose(h_end[0], h_loop, atol=FORWARD) and torch.allclose(c_end[0], c_loop, atol=FORWARD)
+
+
+def test_gradients_are_those_of_the_loop(masks):
+    layer, generator = encoder_with(weight=0.5).layers[0], torch.Generator().manual_seed(3)
+    x, weigh = torch.randn(7, 3, 6, generator=generator), torch.randn(7, 3, 10, generator=generator)
+    zeros = torch.zeros(3, 10)
+    (layer(x, (zeros[None], zeros[None]), generator)[0] * weigh).sum().backward()
+    mine = [parameter.grad for parameter in layer.parameters()]
+    w_ih, w_hh, b_ih, b_hh = (parameter.detach().clone().requires_grad_() for parameter in layer.parameters())
+    (lstm_loop(x, zeros, zeros, w_ih, w_hh * masks[0], b_ih, b_hh)[0] * weigh).sum().backward()
+    for gradient, parameter in zip(mine, (w_ih, w_hh, b_ih, b_hh), strict=True):
+        assert torch.allclose(gradient, parameter.grad, atol=GRADIENT)
+    assert (mine[1][masks[0] == 0] == 0).all()
+
+
+def test_one_weight_mask_a_layer_and_forward_pass(masks):
+    encoder = encoder_with(weight=0.5)
+    before = [layer.weight_hh.detach().clone() for layer in encoder.layers]
+    for _ in range(2):
+        encoder(text((5, 2)), encoder.initial_state(2))
+    assert [mask.shape for mask in masks] == [(40, 10), (40, 10), (24, 6)] * 2
+    assert not torch.equal(masks[0], masks[3])
+    assert all(torch.equal(layer.weight_hh, weight) for layer, weight in zip(encoder.layers, before, strict=True))
+
+
+@pytest.mark.parametrize("p", [0.05, 0.25, 0.5, 0.9])
+def test_a_mask_is_nought_or_the_inverse_of_what_is_kept(p):
+    mask = awd_lstm.mask((200, 500), p, torch.Generator().manual_seed(0), torch.zeros(1))
+    assert torch.allclose(mask[mask != 0], torch.tensor(1 / (1 - p)))
+    assert float((mask == 0).float().mean()) == pytest.approx(p, abs=0.01)  # over six standard deviations of 1e5 draws
+
+
+def test_embedding_dropout_drops_words_wherever_they_stand():
+    encoder, ids = encoder_with(embedding=0.5), text((40, 6))
+    states, plain = encoder._embed(ids).detach(), encoder.embedding.weight.detach()
+    fates = set()
+    for word in ids.unique():
+        rows = states[ids == word]
+        gone = bool((rows == 0).all())
+        assert gone or torch.allclose(rows, 2 * plain[word].expand_as(rows), atol=FORWARD)
+        fates.add(gone)
+    assert fates == {True, False}
+
+
+def test_variational_masks_are_shared_over_time_and_differ_between_columns():
+    encoder = encoder_with()
+    out = encoder.variational(torch.ones(20, 8, 50), 0.4)
+    assert (out == out[0]).all()
+    assert len({tuple(column.tolist()) for column in out[0]}) == 8
+    assert torch.allclose(out[out != 0], torch.tensor(1 / 0.6))
+    assert not torch.equal(out, encoder.variational(torch.ones(20, 8, 50), 0.4))
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes"),
+    [("embedding", [(WORDS,)]), ("input", [(1, 3, 6)]), ("hidden", [(1, 3, 10)] * 2), ("output", [(1, 3, 6)])],
+)
+def test_each_dropout_stands_in_its_place(masks, name, shapes):
+    model = LanguageModel(WORDS, SMALL, NO_DROPOUT.model_copy(update={name: 0.5}))
+    raw, dropped, _ = model.hidden(text((4, 3)), model.encoder.initial_state(3))
+    assert [mask.shape for mask in masks] == shapes
+    if name == "output":
+        assert torch.equal(dropped, raw * masks[0]) and not torch.equal(dropped, raw)
+    else:
+        assert torch.equal(dropped, raw)
+
+
+def test_nothing_is_dropped_in_evaluation(masks):
+    model = LanguageModel(WORDS, SMALL, Dropouts(output=0.9, hidden=0.9, input=0.9, embedding=0.9, weight=0.9)).eval()
+    bare = LanguageModel(WORDS, SMALL, NO_DROPOUT).train()
+    bare.load_state_dict(model.state_dict())
+    ids, state = text((5, 2)), model.encoder.initial_state(2)
+    raw, dropped, _ = model.hidden(ids, state)
+    assert torch.equal(raw, dropped) and torch.equal(raw, bare.hidden(ids, state)[0])
+    assert masks == []
+
+
+def test_two_windows_with_the_state_carried_are_one_pass():
+    encoder, ids = encoder_with().eval(), text((12, 3))
+    whole, after = encoder(ids, encoder.initial_state(3))
+    first, state = encoder(ids[:5], encoder.initial_state(3))
+    second, end = encoder(ids[5:], detach(state))
+    assert torch.allclose(torch.cat([first, second]), whole, atol=FORWARD)
+    assert all(torch.allclose(a, b, atol=FORWARD) for mine, other in zip(after, end, strict=True) for a, b in zip(mine, other, strict=True))
+
+
+def test_a_detached_state_carries_no_gradient():
+    encoder = encoder_with()
+    _, state = encoder(text((4, 2)), encoder.initial_state(2))
+    assert all(tensor.requires_grad for pair in state for tensor in pair)
+    assert not any(tensor.requires_grad for pair in detach(state) for tensor in pair)
+
+
+def test_masks_come_from_the_models_own_seed():
+    encoder = encoder_with(weight=0.3, input=0.3, hidden=0.3, embedding=0.3)
+    runs = []
+    for seed in (5, 5, 6):
+        encoder.seed(seed)
+        torch.manual_seed(len(runs))  # the global seed has no say
+        runs.append(encoder(text((6, 2)), encoder.initial_state(2))[0])
+    assert torch.equal(runs[0], runs[1]) and not torch.equal(runs[0], runs[2])
