@@ -71,12 +71,13 @@ def measure(job: Job, name: str, corpus: Stage, ids: Stage, model: Stage, scratc
         systems = _directions(model, test, job.device, "")
         if scratch:
             systems |= _directions(scratch, test, job.device, " from scratch")
-        texts = {split: read_split(corpus.artifact, split, ["text", "label"]) for split in ("train", "test")}
+        texts = {split: read_split(corpus.artifact, split, ["id", "text", "label"]) for split in ("train", "test")}
+        assert texts["test"]["id"] == test.ids, "shards and corpus parts stand in one order"
         names = corpus.artifact.record["labels"]
         systems["TF-IDF + logistic regression"] = baseline_probabilities(
             texts["train"]["text"], _codes(texts["train"]["label"], names), texts["test"]["text"], config.seed
         )
-        results = evaluate(systems, test.labels, names, texts["test"]["text"], config)
+        results = evaluate(systems, test.labels, names, texts["test"]["text"], config, test.ids)
         write_predictions(work, test.ids, test.labels, systems, names)
         write_atomic(work / "results.json", json.dumps(results, indent=1).encode())
         return {"scores": {system: {metric: value["value"] for metric, value in scores.items()} for system, scores in results["systems"].items()}}

@@ -20,6 +20,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, LoggedModelOutput, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from tasks.workspace import Workspace
 from ulmfit.artifacts import Artifact, Recipe
@@ -121,7 +122,11 @@ class StageRun:
             )
             for role, artifact in artifacts.items()
         ]
-        self._client.log_inputs(self.run_id, datasets=datasets, models=[LoggedModelInput(model) for model in self._known(models)])
+        known = [LoggedModelInput(model) for model in self._known(models)]
+        # Two stages that read the same data for the first time race to note the dataset, and the server lets one of them fail.
+        for attempt in Retrying(retry=retry_if_exception_type(MlflowException), stop=stop_after_attempt(4), wait=wait_random(0.05, 0.3), reraise=True):
+            with attempt:
+                self._client.log_inputs(self.run_id, datasets=datasets, models=known)
 
     def _known(self, models: Sequence[str]) -> Iterator[str]:
         for model in models:

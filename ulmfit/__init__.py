@@ -5,20 +5,24 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ulmfit.estimator import TextClassifier
     from ulmfit.text.tokenizer import Tokenizer
 
-__all__ = ["TextClassifier", "Tokenizer"]
+    __version__: str
+
+__all__ = ["TextClassifier", "Tokenizer", "__version__"]
 
 # Loaded when asked for: a worker that only encodes shards needs neither torch nor spaCy.
 _PLACES = {"TextClassifier": "ulmfit.estimator", "Tokenizer": "ulmfit.text.tokenizer"}
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return metadata.version("ulmfit")
     if name not in _PLACES:
         raise AttributeError(f"module 'ulmfit' has no attribute {name!r}")
     return getattr(import_module(_PLACES[name]), name)

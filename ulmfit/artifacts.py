@@ -179,6 +179,7 @@ class Store:
             self._withdraw(recipe)
             work = self.work(recipe.key)
             work.mkdir(parents=True, exist_ok=True)
+            _remove(work / MANIFEST)  # of a run that was killed just before its work was moved
             started = time.time()
             record = build(work)
             return self._commit(recipe, work, record, time.time() - started), False

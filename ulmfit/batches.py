@@ -136,7 +136,8 @@ def training_batches(lengths: np.ndarray, batch: int, max_gradient_tokens: int, 
     for start in range(0, len(order), POOL * batch):
         pool = order[start : start + POOL * batch]
         pool = pool[np.argsort(-lengths[pool], kind="stable")]
-        groups += bucket(lengths, pool, batch, batch * max_gradient_tokens, max_gradient_tokens)
+        # No bound on padded positions here: BPT3C holds gradients for two spreads at most, and a batch keeps its size.
+        groups += bucket(lengths, pool, batch, None, max_gradient_tokens)
     return [groups[number] for number in rng.permutation(len(groups))]
 
 

@@ -204,7 +204,11 @@ def override(settings: Settings, assignments: list[str]) -> Settings:
         path, sign, text = assignment.partition("=")
         if not sign:
             raise UserError(f"--set {assignment}: write stage.option=value")
-        _assign(tree, path.strip(), yaml.safe_load(text), assignment)
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UserError(f"--set {assignment}: {text!r} is no YAML value; put text with special characters into quotes") from error
+        _assign(tree, path.strip(), value, assignment)
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:

@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
-from ulmfit.config import Settings, override, preset
+from ulmfit.artifacts import write_atomic
+from ulmfit.config import LMConfig, Settings, override, preset
 from ulmfit.errors import UserError
-from ulmfit.inference import DIRECTIONS, Predictor, write_bundle
+from ulmfit.inference import DIRECTIONS, FILES, LINEAGE, Predictor, missing, write_bundle
+from ulmfit.models.files import read_config
 from ulmfit.shards import Documents
 from ulmfit.text.tokenizer import Tokenizer
 from ulmfit.text.vocab import Vocab
 from ulmfit.training import stages
 
+NOTE = "estimator.json"  # beside a saved bundle: the constructor's arguments, and the classes in their own type
+
 
 class TextClassifier(ClassifierMixin, BaseEstimator):
     """ULMFiT, forward and backward averaged.
 
-    preset: "tiny", "small" or "base". options: settings to change, as ``("classifier.epochs=8", ...)``. pretrained: a
-    folder with ``forward/`` and ``backward/`` language models; without one, the language model is trained on the texts
-    given to ``fit``. device: "auto", "cpu" or "cuda".
+    preset: "tiny", "small" or "base". lang, rules: the tokenizer. pretrained: a folder with ``forward/`` and
+    ``backward/`` language models; without one, the language model is trained on the texts given to ``fit``. device:
+    "auto", "cpu" or "cuda". seed: of every random choice. options: settings to change, as ``("classifier.epochs=8", ...)``.
+
+    ``classes_`` [L], sorted, is there once fitted or loaded.
     """
+
+    classes_: NDArray[Any]
+    _predictor: Predictor
 
     def __init__(
         self,
@@ -48,120 +60,198 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         self.seed = seed
         self.options = options
 
-    def fit(self, texts: Sequence[str], labels: Sequence[Any], unlabelled: Sequence[str] | None = None) -> TextClassifier:
-        """Fine-tune a language model on all texts, then train a classifier on the labelled ones; both directions.
+    def fit(self, texts: Iterable[str], labels: Iterable[Any], unlabelled: Iterable[str] | None = None) -> TextClassifier:
+        """Train a language model on all texts, then a classifier on the labelled ones; both directions.
 
-        ``labels`` may be strings or numbers. Raises UserError (a ValueError) for input that cannot be learnt from.
+        ``labels``: a string or number a text. Raises UserError (a ValueError) for input that cannot be learnt from.
         """
-        texts, labels = _texts(texts, "texts"), list(labels)
-        further = _texts(unlabelled, "unlabelled") if unlabelled is not None else []
-        if len(texts) != len(labels):
-            raise UserError(f"{len(texts)} texts and {len(labels)} labels: give a label for each text")
-        self.classes_, codes = np.unique(np.asarray(labels), return_inverse=True)
-        if len(self.classes_) < 2:
-            raise UserError(f"all {len(labels)} labels are {labels[0]!r}: give at least two classes" if labels else "no texts are given to fit")
-        self._remove_folder()
-        self._folder = Path(tempfile.mkdtemp(prefix="ulmfit-classifier-"))
-        settings = self._settings()
+        labelled = _texts(texts, "texts")
+        further = [] if unlabelled is None else _texts(unlabelled, "unlabelled")
+        classes, codes = _classes(labels, len(labelled))
+        if not any(text.strip() for text in labelled):
+            raise UserError(f"all {len(labelled)} texts are empty: there is nothing to learn from")
+        settings, device = self._settings(), resolve_device(self.device)
+        tokenizer = Tokenizer(settings.text.lang, settings.text.rules)
+        pretrained = _language_models(self.pretrained)
+        names = [str(name) for name in classes.tolist()]
         with tempfile.TemporaryDirectory(prefix="ulmfit-fit-") as work:
-            self._train(Path(work), settings, texts, codes, further)
-        self._predictor = Predictor.load(self._folder, self._device())
+            training = _Training(Path(work), settings, pretrained, device)
+            training.run(tokenizer([*labelled, *further]), codes, names)
+            self._predictor = training.bundle(tokenizer, names)
+        self.classes_ = classes
         return self
 
-    def _train(self, work: Path, settings: Settings, texts: list[str], codes: np.ndarray, further: list[str]) -> None:
-        tokenizer = Tokenizer(settings.text.lang, settings.text.rules)
-        tokens = tokenizer([*texts, *further])
-        vocab = Vocab.from_counts(_count(tokens), settings.vocab.max_size, settings.vocab.min_count)
-        ids = [vocab.encode(document).astype(vocab.dtype) for document in tokens]
-        text = Documents.of(ids)
-        train, valid = _hold_out(Documents.of(ids[: len(texts)], codes), settings.corpus.valid_share, self.seed)
-        held_out = Documents.of([valid.doc(i) for i in range(len(valid))])
-        names = [str(label) for label in self.classes_]
-        for direction in DIRECTIONS:
-            lm = work / f"lm-{direction}"
-            lm.mkdir()
-            if self.pretrained:
-                source = Path(self.pretrained) / direction
-                stages.finetune(source, text, held_out, vocab, settings.finetune, direction, lm, self._device())
-            else:
-                stages.pretrain(text, held_out, vocab, settings.model, settings.pretrain, direction, lm, self._device())
-            folder = work / direction
-            folder.mkdir()
-            model = stages.model_config(lm)
-            stages.train_classifier(lm, train, valid, vocab, names, model, settings.classifier, direction, folder, self._device())
-        vocab.save(work / "vocab.json")
-        write_bundle(self._folder, work / "forward", work / "backward", work / "vocab.json", tokenizer.definition, names)
+    def predict(self, texts: Iterable[str]) -> NDArray[Any]:
+        """The likeliest class of each text, [N], of the type of the labels given to ``fit``."""
+        probabilities = self.predict_proba(texts)
+        return self.classes_[probabilities.argmax(1)]
 
-    def predict(self, texts: Sequence[str]) -> np.ndarray:
-        """The likeliest class of each text, [N], of the type of the labels given to ``fit`` (strings after ``load``)."""
-        return self.classes_[self.predict_proba(texts).argmax(1)]
-
-    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
-        """float32 [N, L], columns in the order of ``classes_``."""
+    def predict_proba(self, texts: Iterable[str]) -> NDArray[np.float32]:
+        """Probabilities float32 [N, L], columns in the order of ``classes_``."""
         return self._fitted().probabilities(_texts(texts, "texts"))
 
     def save(self, path: str | Path) -> None:
-        """Write the model's folder. UserError where ``path`` holds something that is not a model."""
-        self._fitted()
-        target = Path(path)
-        if target.exists() and not (target.is_dir() and ((target / "labels.json").exists() or not any(target.iterdir()))):
-            raise UserError(f"{target}: holds something that is not a model; choose a new folder")
-        beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=_made(target.absolute().parent)))
-        shutil.copytree(self._folder, beside, dirs_exist_ok=True)
-        if target.exists():
-            shutil.rmtree(target)
-        beside.rename(target)
-        target.chmod(0o755)
+        """Write the model's folder, in place of a model that is there. UserError where ``path`` holds anything else."""
+        predictor, target = self._fitted(), Path(path).absolute()
+        _check_free(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        try:
+            predictor.save(beside)
+            arguments = {name: str(value) if isinstance(value, Path) else value for name, value in self.get_params().items()}
+            note = {"arguments": arguments | {"options": list(self.options)}, "classes": self.classes_.tolist()}
+            write_atomic(beside / NOTE, json.dumps(note, indent=1, ensure_ascii=False).encode())
+            beside.chmod(0o755)
+            if target.exists():
+                shutil.rmtree(target)
+            beside.rename(target)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto") -> TextClassifier:
-        """The classifier in the folder ``path``. UserError where it holds none, naming what is missing."""
-        loaded = cls(device=device)
-        loaded._predictor = Predictor.load(path, loaded._device())
-        loaded._folder = Path(path)
-        loaded._kept = True
-        definition = loaded._predictor.tokenizer.definition
-        loaded.lang, loaded.rules = definition["lang"], definition["rules"]
-        loaded.classes_ = np.asarray(loaded._predictor.labels)
+        """The classifier in the folder ``path``, written by ``save`` or by a training run.
+
+        UserError where the folder holds none, naming what is missing. Classes of a training run's model are strings.
+        """
+        predictor = Predictor.load(path, resolve_device(device))
+        note = Path(path) / NOTE
+        if note.exists():
+            saved = json.loads(note.read_text(encoding="utf-8"))
+            loaded = cls(**saved["arguments"] | {"device": device})
+            loaded.classes_ = np.asarray(saved["classes"])
+        else:
+            loaded = cls(lang=predictor.definition["lang"], rules=predictor.definition["rules"], device=device)
+            loaded.classes_ = np.asarray(predictor.labels)
+        loaded._predictor = predictor
         return loaded
 
     def _settings(self) -> Settings:
-        seeds = [f"{stage}.seed={self.seed}" for stage in ("corpus", "pretrain", "finetune", "classifier")]
-        text = [f"text.lang={self.lang}", f"text.rules={self.rules}"]
-        return override(preset(self.preset), [*seeds, *text, *self.options])
-
-    def _device(self) -> str:
-        import torch
-
-        return ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
+        """The preset with the constructor's arguments, then ``options``, which have the last word."""
+        text = [f"text.{name}={json.dumps(getattr(self, name))}" for name in ("lang", "rules")]
+        seeds = [f"{stage}.seed={json.dumps(self.seed)}" for stage in ("corpus", "pretrain", "finetune", "classifier")]
+        options = [self.options] if isinstance(self.options, str) else self.options
+        return override(preset(self.preset), [*text, *seeds, *options])
 
     def _fitted(self) -> Predictor:
         if not hasattr(self, "_predictor"):
             raise NotFittedError("this TextClassifier is not fitted: call fit, or TextClassifier.load")
         return self._predictor
 
-    def _remove_folder(self) -> None:
-        if hasattr(self, "_folder") and not hasattr(self, "_kept"):
-            shutil.rmtree(self._folder, ignore_errors=True)
-        self.__dict__.pop("_kept", None)
 
-    def __del__(self) -> None:
-        self._remove_folder()
+def resolve_device(name: str) -> str:
+    """``auto`` as ``cuda`` where there is one, else ``cpu``; UserError for a device that is not there."""
+    import torch
+
+    available = torch.cuda.is_available()
+    if name not in ("auto", "cpu", "cuda"):
+        raise UserError(f"there is no device {name!r}; choose auto, cpu or cuda")
+    if name == "cuda" and not available:
+        raise UserError("device='cuda': torch finds no CUDA device; use device='cpu', or install a CUDA build of torch")
+    return ("cuda" if available else "cpu") if name == "auto" else name
 
 
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+@dataclass(frozen=True)
+class _Training:
+    """One fit: the stages of the DAG in one folder, ``pretrained`` being the language models to start from."""
+
+    work: Path
+    settings: Settings
+    pretrained: dict[str, Path]
+    device: str
+
+    def run(self, tokens: list[list[str]], codes: NDArray[np.int64], names: list[str]) -> None:
+        """Train both classifiers. The first ``len(codes)`` documents of ``tokens`` are the labelled ones."""
+        vocab = Vocab.from_counts(_count(tokens), self.settings.vocab.max_size, self.settings.vocab.min_count)
+        vocab.save(self.work / "vocab.json")
+        labels = np.concatenate([codes, np.full(len(tokens) - len(codes), -1)])
+        documents = Documents.of([vocab.encode(document).astype(vocab.dtype) for document in tokens], labels)
+        held = _held_out(codes, self.settings.corpus.valid_share, self.settings.corpus.seed)
+        train, valid = documents.take(np.setdiff1d(np.arange(len(codes)), held)), documents.take(held)
+        text = documents.take(np.setdiff1d(np.arange(len(documents)), held))
+        config = self.settings.classifier
+        for direction in DIRECTIONS:
+            lm = self._language_model(text, valid, vocab, direction) if config.init == "finetuned" else None
+            model = stages.model_config(lm) if lm else self.settings.model
+            stages.train_classifier(lm, train, valid, vocab, names, model, config, direction, self._folder(direction), self.device)
+
+    def _language_model(self, text: Documents, valid: Documents, vocab: Vocab, direction: str) -> Path:
+        """The folder of a language model of the domain."""
+        folder = self._folder(f"lm-{direction}")
+        if self.pretrained:
+            config = _narrowed(self.settings.finetune, text.tokens)
+            stages.finetune(self.pretrained[direction], text, valid, vocab, config, direction, folder, self.device)
+        else:
+            config = _narrowed(self.settings.pretrain, text.tokens)
+            stages.pretrain(text, valid, vocab, self.settings.model, config, direction, folder, self.device)
+        return folder
+
+    def bundle(self, tokenizer: Tokenizer, names: list[str]) -> Predictor:
+        """The trained model, loaded."""
+        folder = self._folder("bundle")
+        write_bundle(folder, self.work / "forward", self.work / "backward", self.work / "vocab.json", tokenizer.definition, names)
+        return Predictor.load(folder, self.device)
+
+    def _folder(self, name: str) -> Path:
+        folder = self.work / name
+        folder.mkdir()
+        return folder
 
 
-def _texts(given: Sequence[str], name: str) -> list[str]:
+def _language_models(folder: str | Path | None) -> dict[str, Path]:
+    """A language model's folder a direction; UserError where ``folder`` does not hold them."""
+    found = {direction: Path(folder) / direction for direction in DIRECTIONS} if folder is not None else {}
+    for path in found.values():
+        read_config(path, "language_model")
+    return found
+
+
+def _narrowed(config: LMConfig, tokens: int) -> LMConfig:
+    """Fewer parallel streams where the text is too short to give each of them a few windows."""
+    streams = max(1, tokens // (2 * config.bptt))
+    return config if config.batch_size <= streams else config.model_copy(update={"batch_size": streams})
+
+
+def _check_free(target: Path) -> None:
+    """UserError unless ``target`` is absent, an empty folder, or a model and nothing besides."""
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise UserError(f"{target}: is a file; choose a new folder")
+    found = {path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir()}
+    strange = sorted(found - {*FILES, LINEAGE, NOTE})
+    if strange or (found and missing(target)):
+        raise UserError(f"{target}: holds something that is not a model ({(strange or sorted(found))[0]}); choose a new folder")
+
+
+def _texts(given: Iterable[str], name: str) -> list[str]:
     if isinstance(given, str):
         raise UserError(f"{name} is one string; give a list of strings")
+    if hasattr(given, "columns") or isinstance(given, dict):
+        raise UserError(f"{name} is a table; give the column that holds the text")
     texts = list(given)
     for index, text in enumerate(texts):
         if not isinstance(text, str):
             raise UserError(f"{name}[{index}] is {type(text).__name__}, not a string; convert or drop it")
     return texts
+
+
+def _classes(given: Iterable[Any], texts: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The sorted classes and a code for each label; UserError for labels that do not suit the texts."""
+    labels = list(given)
+    if not texts:
+        raise UserError("there are no texts; give two or more, of at least two classes")
+    if len(labels) != texts:
+        raise UserError(f"{texts} texts and {len(labels)} labels: give one label for each text")
+    for index, label in enumerate(labels):
+        if label is None or np.ndim(label) or label != label:
+            raise UserError(f"labels[{index}] is {label!r}: give a string or a number, or drop the text")
+        if isinstance(label, str) != isinstance(labels[0], str):
+            raise UserError(f"labels[{index}] is {label!r}, labels[0] is {labels[0]!r}: give strings alone or numbers alone")
+    classes, codes = np.unique(np.asarray(labels), return_inverse=True)
+    if len(classes) < 2:
+        raise UserError(f"all {texts} labels are {labels[0]!r}: give texts of at least two classes")
+    return classes, codes
 
 
 def _count(documents: list[list[str]]) -> dict[str, int]:
@@ -171,11 +261,11 @@ def _count(documents: list[list[str]]) -> dict[str, int]:
     return counts
 
 
-def _hold_out(documents: Documents, share: float, seed: int) -> tuple[Documents, Documents]:
-    """A seeded, stratified share of the documents for validation; a class with one document keeps it for training."""
+def _held_out(codes: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int64]:
+    """Rows for validation: a seeded share of each class, never all of it; sorted."""
     rng = np.random.default_rng(seed)
-    held = np.zeros(len(documents), dtype=bool)
-    for code in np.unique(documents.labels):
-        rows = rng.permutation(np.flatnonzero(documents.labels == code))
-        held[rows[: min(round(len(rows) * share), len(rows) - 1)]] = True
-    return documents.take(np.flatnonzero(~held)), documents.take(np.flatnonzero(held))
+    chosen = [np.empty(0, dtype=np.int64)]
+    for code in np.unique(codes):
+        rows = rng.permutation(np.flatnonzero(codes == code))
+        chosen.append(rows[: min(round(len(rows) * share), len(rows) - 1)])
+    return np.sort(np.concatenate(chosen))

@@ -8,88 +8,173 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ulmfit.artifacts import write_atomic
 from ulmfit.errors import UserError
-from ulmfit.models.files import CONFIG, WEIGHTS, load_classifier, read_config
+from ulmfit.models.classifier import Classifier
+from ulmfit.models.files import CONFIG, WEIGHTS, load_classifier, read_config, save_model
+from ulmfit.progress import Bar, progress
 from ulmfit.shards import Documents
 from ulmfit.text.tokenizer import Tokenizer
 from ulmfit.text.vocab import Vocab
 from ulmfit.training.classifier import predict_logits
 
 DIRECTIONS = ("forward", "backward")
+FILES = ("labels.json", "tokenizer.json", "vocab.json", *(f"{direction}/{name}" for direction in DIRECTIONS for name in (CONFIG, WEIGHTS)))
+LINEAGE = "lineage.json"
+
+TEXTS = 1_000  # texts whose tokens are held as strings at a time
+LONG = 500  # documents from which on progress is shown
+
+Probabilities = NDArray[np.float32]
 
 
-def write_bundle(folder: Path, forward: Path, backward: Path, vocab: Path, tokenizer: dict[str, Any], labels: Sequence[str]) -> None:
+def write_bundle(folder: Path, forward: Path, backward: Path, vocab: Path, tokenizer: Mapping[str, Any], labels: Sequence[str]) -> None:
     """Put two classifiers and what they need into one folder. ValueError where a part reads in the wrong direction."""
     for direction, part in zip(DIRECTIONS, (forward, backward), strict=True):
-        found = read_config(part)["direction"]
+        found = read_config(part, "classifier")["direction"]
         if found != direction:
             raise ValueError(f"{part} reads {found}, and was given as the {direction} classifier")
         (folder / direction).mkdir(parents=True, exist_ok=True)
         for name in (WEIGHTS, CONFIG):
             shutil.copyfile(part / name, folder / direction / name)
     shutil.copyfile(vocab, folder / "vocab.json")
-    write_atomic(folder / "tokenizer.json", json.dumps(tokenizer, indent=1).encode())
+    write_atomic(folder / "tokenizer.json", json.dumps(dict(tokenizer), indent=1).encode())
     write_atomic(folder / "labels.json", json.dumps(list(labels), ensure_ascii=False).encode())
+
+
+def missing(folder: Path) -> list[str]:
+    """The files that ``folder`` lacks to be a bundle; none where it is one."""
+    return [name for name in FILES if not (folder / name).is_file()]
 
 
 class Predictor:
     """A loaded bundle. ``labels`` are the classes in the order of the probabilities' columns."""
 
     def __init__(self, folder: Path, device: str = "cpu"):
-        self.folder, self.device = folder, device
-        self.labels: list[str] = _read_json(folder, "labels.json")
-        self.tokenizer = Tokenizer.from_definition(_read_json(folder, "tokenizer.json"))
+        _check_whole(folder)
+        self.device = device
+        self.labels: list[str] = _labels(folder)
+        self.definition = _definition(folder)
+        self.tokenizer = _tokenizer(json.dumps(self.definition, sort_keys=True))
         self.vocab = Vocab.load(folder / "vocab.json")
-        self._parts = {direction: (load_classifier(folder / direction).to(device).eval(), read_config(folder / direction)) for direction in DIRECTIONS}
-        for direction, (model, _) in self._parts.items():
-            if model.encoder.vocab_size != len(self.vocab):
-                raise UserError(f"{folder}: the {direction} classifier has {model.encoder.vocab_size} rows, vocab.json {len(self.vocab)} tokens; they do not belong together")
+        self.lineage = _read_json(folder / LINEAGE) if (folder / LINEAGE).exists() else None
+        self._parts = {direction: self._part(folder / direction, direction) for direction in DIRECTIONS}
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "cpu") -> Predictor:
-        """The model in ``folder``. UserError where the folder is none, naming what is missing."""
+        """The model in ``folder``. UserError where the folder holds none, is not whole or its parts do not belong together."""
         return cls(Path(folder), device)
 
-    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
+    def save(self, folder: Path) -> None:
+        """Write the bundle into ``folder``, which is made if need be."""
+        for direction, (model, reading) in self._parts.items():
+            (folder / direction).mkdir(parents=True, exist_ok=True)
+            save_model(folder / direction, model, direction=direction, labels=self.labels, **reading)
+        self.vocab.save(folder / "vocab.json")
+        named = {"tokenizer.json": self.definition, "labels.json": self.labels} | ({LINEAGE: self.lineage} if self.lineage else {})
+        for name, value in named.items():
+            write_atomic(folder / name, json.dumps(value, indent=1, ensure_ascii=False).encode())
+
+    def probabilities(self, texts: Sequence[str]) -> Probabilities:
         """float32 [N, L]: the mean of both directions' probabilities, in the order of ``texts``."""
         return average(self.directions(texts))
 
-    def directions(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
+    def directions(self, texts: Sequence[str]) -> dict[str, Probabilities]:
         """float32 [N, L] a direction."""
         return self.directions_of(self.encode(texts))
 
-    def directions_of(self, documents: Documents) -> dict[str, np.ndarray]:
-        """The same for documents that are encoded through this model's vocabulary."""
+    def probabilities_of(self, documents: Documents) -> Probabilities:
+        """``probabilities`` of documents that are encoded through this model's vocabulary."""
+        return average(self.directions_of(documents))
+
+    def directions_of(self, documents: Documents) -> dict[str, Probabilities]:
+        """``directions`` of documents that are encoded through this model's vocabulary."""
+        if len(documents) < LONG:
+            return {direction: self._predict(documents, direction) for direction in DIRECTIONS}
         found = {}
-        for direction, (model, config) in self._parts.items():
-            logits = predict_logits(model, documents, direction, config["bptt"], config["max_tokens"], self.device)
-            found[direction] = logits.softmax(1).numpy()
+        for direction in DIRECTIONS:
+            with progress(f"predict {direction}", len(documents), "documents") as bar:
+                found[direction] = self._predict(documents, direction, bar)
         return found
 
     def encode(self, texts: Sequence[str]) -> Documents:
-        """Texts as the classifiers read them."""
-        ids = [self.vocab.encode(tokens).astype(self.vocab.dtype) for tokens in self.tokenizer(texts)]
+        """Texts as the classifiers read them; every document has at least its first token, ``xxbos``."""
+        ids: list[np.ndarray] = []
+        for start in range(0, len(texts), TEXTS):
+            ids += [self.vocab.encode(tokens).astype(self.vocab.dtype) for tokens in self.tokenizer(texts[start : start + TEXTS])]
         return Documents.of(ids)
 
+    def _predict(self, documents: Documents, direction: str, bar: Bar | None = None) -> Probabilities:
+        model, reading = self._parts[direction]
+        logits = predict_logits(model, documents, direction, reading["bptt"], reading["max_tokens"], self.device, bar)
+        return np.asarray(logits.softmax(1).numpy(), dtype=np.float32)
 
-def average(directions: dict[str, np.ndarray]) -> np.ndarray:
+    def _part(self, folder: Path, direction: str) -> tuple[Classifier, dict[str, Any]]:
+        config = read_config(folder, "classifier")
+        facts = {
+            "direction": (config.get("direction"), direction),
+            "labels": (config.get("labels"), self.labels),
+            "vocabulary size": (config["vocab_size"], len(self.vocab)),
+        }
+        for fact, (has, due) in facts.items():
+            if has != due:
+                raise UserError(f"{folder}: its {fact} is {_short(has)}, the model's {_short(due)}; take all files from one training")
+        return load_classifier(folder).to(self.device).eval(), {"bptt": config.get("bptt", 70), "max_tokens": config.get("max_tokens")}
+
+
+def average(directions: Mapping[str, Probabilities]) -> Probabilities:
     """The ensemble: the mean of the directions' probabilities."""
-    return (directions["forward"] + directions["backward"]) / 2
+    return np.mean([directions[direction] for direction in DIRECTIONS], axis=0, dtype=np.float32)
 
 
-def _read_json(folder: Path, name: str) -> Any:
+def _check_whole(folder: Path) -> None:
+    remedy = "give a folder that ulmfit wrote"
     if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such model folder; give a folder that ulmfit wrote, or models:/NAME@ALIAS")
+        raise UserError(f"{folder}: {'not a folder' if folder.exists() else 'there is no such folder'}; {remedy}")
+    lacking = missing(folder)
+    if lacking:
+        raise UserError(f"{folder}: not a model, {lacking[0]} is missing{_others(len(lacking) - 1)}; {remedy}")
+
+
+def _others(number: int) -> str:
+    return f" (and {number} other file{'s' if number > 1 else ''})" if number else ""
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def _labels(folder: Path) -> list[str]:
+    labels = _read_json(folder / "labels.json")
+    if not isinstance(labels, list) or len(labels) < 2 or not all(isinstance(label, str) for label in labels):
+        raise UserError(f"{folder / 'labels.json'}: not a list of two or more labels; take the model from where it was made again")
+    return labels
+
+
+def _definition(folder: Path) -> dict[str, Any]:
+    definition = _read_json(folder / "tokenizer.json")
+    if not isinstance(definition, dict) or not {"lang", "rules", "rules_version"} <= definition.keys():
+        raise UserError(f"{folder / 'tokenizer.json'}: not a tokenizer's definition; take the model from where it was made again")
+    return definition
+
+
+@lru_cache(maxsize=4)
+def _tokenizer(definition: str) -> Tokenizer:
+    """One tokenizer for all models of a process that define it alike: it remembers the words that it has split."""
+    return Tokenizer.from_definition(json.loads(definition))
+
+
+def _read_json(path: Path) -> Any:
     try:
-        return json.loads((folder / name).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{folder}: not a model folder, {name} is missing; give a folder that ulmfit wrote, or models:/NAME@ALIAS") from error
+        return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise UserError(f"{folder / name}: damaged ({error}); take the model from where it was made again") from error
+        raise UserError(f"{path}: damaged ({error}); take the model from where it was made again") from error

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 MAX_POINTS = 500
 SIZE = (4.3, 2.75)  # inches of 72 units: about 1 unit a CSS pixel where three stand side by side
+MARGINS = {"left": 0.145, "right": 0.96, "top": 0.89, "bottom": 0.18}
 
 # Colours that stand for the page's CSS variables; they are put in place once the SVG is drawn.
 COLOURS = {"--ink-2": "#010202", "--rule": "#010203", "--forward": "#010204", "--backward": "#010205", "--other": "#010206"}
@@ -69,8 +70,8 @@ def rate_svg(title: str, histories: Histories) -> str:
 
 def _figure(title: str, unit: str, histories: Histories, names: Mapping[str, str], finish: Callable[[Axes], None] | None = None) -> str:
     """One panel as SVG; empty where no history has one of the curves ``names``."""
-    figure = Figure(figsize=SIZE, layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=SIZE)
+    axes = figure.subplots(gridspec_kw=MARGINS)  # the same in every panel, so that panels below each other align
     told, first = [], next(iter(histories), None)
     for direction, history in histories.items():
         curves = curves_of(history)
@@ -110,8 +111,8 @@ def _draw(axes: Axes, curve: Curve, direction: str, under: bool, dots: bool, bes
             steps,
             values,
             color=colour,
-            linewidth=4 if under else 1.3,
-            alpha=0.5 if under else 1,
+            linewidth=3.4 if under else 1.4,
+            alpha=0.6 if under else 1,
             solid_joinstyle="round",
             marker=marker,
             markersize=6.5 if under else 3.5,

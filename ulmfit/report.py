@@ -240,7 +240,9 @@ def result_table(summary: Mapping[str, Any]) -> Table:
 
     results = finite(summary["results"])
     title = f"{count(results['documents'])} test documents, {percent(results['confidence'], 0)} intervals"
-    table = Table(title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
+    )
     for heading in ("system", "accuracy", "macro-F1", "ROC AUC", "over baseline"):
         table.add_column(heading, justify="left" if heading == "system" else "right", no_wrap=heading != "system")
     for system in systems_of(results):

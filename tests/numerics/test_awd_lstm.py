@@ -42,6 +42,13 @@ def test_layers_have_the_sizes_of_the_paper():
     assert [(layer.weight_ih.shape[1], layer.hidden_size) for layer in encoder.layers] == [(6, 10), (10, 10), (10, 6)]
 
 
+@pytest.mark.parametrize("embedding", [16, 128, 400])
+def test_embedding_rows_begin_as_long_as_the_papers(embedding):
+    weight = AWDLSTM(500, SMALL.model_copy(update={"embedding": embedding}), NO_DROPOUT).embedding.weight
+    assert weight.norm(dim=1).mean().item() == pytest.approx(20 * 0.1 / 3**0.5, rel=0.03)  # 400 numbers in +-0.1
+    assert weight.mean().item() == pytest.approx(0, abs=0.02)
+
+
 def test_recurrent_weights_are_dropped_as_in_the_loop(masks):
     layer, generator = encoder_with(weight=0.5).layers[0], torch.Generator().manual_seed(3)
     x = torch.randn(7, 3, 6, generator=generator)

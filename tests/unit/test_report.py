@@ -1,4 +1,3 @@
-import copy
 import json
 import re
 from html.parser import HTMLParser
@@ -120,9 +119,11 @@ def corpus(name, labels, text):
     }
 
 
-def summary_of(labels=("bad", "good"), with_baseline=True, text="a text", registered=True):
-    """A summary as a flow makes it, of few stages; ``text`` stands in all places that users fill."""
-    names = [f"{kind}-{direction}" for kind in ("pretrain", "finetune", "classify", "scratch") for direction in ("forward", "backward")]
+ALL_CURVES = [f"{kind}-{direction}" for kind in ("pretrain", "finetune", "classify", "scratch") for direction in ("forward", "backward")]
+
+
+def summary_of(labels=("bad", "good"), with_baseline=True, text="a text", registered=True, curves=()):
+    """A summary as a flow makes it, of few stages; ``text`` stands in all places that users fill, ``curves`` name the histories."""
     stages = [stage("ingest", True), stage("encode", True, corpus="ingest")]
     for direction in ("forward", "backward"):
         stages += [
@@ -137,7 +138,7 @@ def summary_of(labels=("bad", "good"), with_baseline=True, text="a text", regist
         "corpus": corpus("reviews", labels, text),
         "general": corpus("wiki", ("unused",), text) | {"labels": []},
         "results": results_of(labels, with_baseline, text),
-        "histories": {name: history("classify" in name or "scratch" in name) for name in names},
+        "histories": {name: history("classify" in name or "scratch" in name) for name in curves},
         "stages": stages,
         "settings": tiny().model_dump(mode="json"),
         "model": model | {"path": "/models/one"},
@@ -161,7 +162,7 @@ def page_of(summary, folder):
 
 @pytest.fixture(scope="module")
 def summary():
-    return summary_of()
+    return summary_of(curves=ALL_CURVES)
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +194,13 @@ def test_the_page_tells_all_of_the_run(page, summary):
     assert [item for item in told if item not in page.text] == []
 
 
+def test_splits_are_told_in_their_order(tmp_path):
+    changed = summary_of()
+    changed["corpus"]["splits"] = dict(sorted(changed["corpus"]["splits"].items()))  # as a manifest is read back
+    text = page_of(changed, tmp_path).text
+    assert "train 100 12,345 valid 100 12,345 test 100 12,345" in text and "Share of train train valid test" in text
+
+
 def test_links_within_the_page_lead_somewhere_and_ids_are_its_own(page):
     assert len(page.ids) == len(set(page.ids))
     assert {target[1:] for _, target in page.targets if target.startswith("#")} <= set(page.ids)
@@ -206,7 +214,7 @@ def test_the_page_loads_nothing_and_runs_nothing(page):
 
 
 def test_a_tracking_server_is_linked_to_but_not_loaded(summary, tmp_path):
-    changed = summary | {"run": summary["run"] | {"tracking_uri": "https://tracking.example/"}}
+    changed = summary | {"histories": {}, "run": summary["run"] | {"tracking_uri": "https://tracking.example/"}}
     page = page_of(changed, tmp_path)
     away = [(tag, target) for tag, target in page.targets if not target.startswith(("#", "data:"))]
     assert ("a", "https://tracking.example/#/experiments/1/runs/0123456789abcdef") in away
@@ -232,8 +240,8 @@ def test_hostile_texts_stay_texts(tmp_path):
     assert "<script>alert(1)</script>" in page.text and "{{ 1 + 1 }}" in page.text
 
 
-def test_values_that_are_not_finite_become_null(summary, tmp_path):
-    changed = copy.deepcopy(summary)
+def test_values_that_are_not_finite_become_null(tmp_path):
+    changed = summary_of(curves=["classify-forward"])
     changed["results"]["systems"]["forward"]["roc_auc"] = {"value": float("nan"), "low": float("nan"), "high": float("inf")}
     changed["results"]["systems"]["backward"]["accuracy"] = {"value": float("nan"), "low": None, "high": None}
     changed["results"]["differences"][ENSEMBLE]["low"] = float("nan")
@@ -249,11 +257,11 @@ def test_values_that_are_not_finite_become_null(summary, tmp_path):
     assert "–" in page.text and "nan" not in page.text.lower()
 
 
-def test_a_summary_renders_again_from_its_file(summary, page, tmp_path):
-    render(summary, tmp_path)
+def test_a_summary_renders_again_from_its_file(tmp_path):
+    render(summary_of(curves=["classify-forward"]), tmp_path)
     again = tmp_path / "again"
     render(json.loads((tmp_path / "summary.json").read_text()), again)
-    assert (again / "report.html").read_text() == (tmp_path / "report.html").read_text() == page.source
+    assert (again / "report.html").read_text() == (tmp_path / "report.html").read_text()
 
 
 def test_many_labels_are_told_by_their_confusions(tmp_path):

@@ -29,7 +29,7 @@ NONE = Documents.of([])
 NO_DROPOUT = Dropouts(output=0, hidden=0, input=0, embedding=0, weight=0)
 SOME = Dropouts(output=0.1, hidden=0.1, input=0.1, embedding=0.1, weight=0.1)
 MODEL = ModelConfig(embedding=16, hidden=24, layers=2)
-LM = LMConfig(batch_size=8, bptt=20, lr=0.02, dropouts=NO_DROPOUT, alpha=0, beta=0)
+LM = LMConfig(batch_size=8, bptt=20, lr=0.05, dropouts=NO_DROPOUT, alpha=0, beta=0)
 CLASSIFY = ClassifierConfig(epochs=2, batch_size=8, bptt=20, max_gradient_tokens=100, hidden=8, lr=0.02, dropouts=NO_DROPOUT)
 
 
@@ -87,7 +87,7 @@ def copy(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_a_language_model_learns_a_pattern_in_its_direction(tmp_path, direction):
     valid = cycles(20, seed=1)
-    record = stages.pretrain(cycles(100, seed=0), valid, VOCAB, MODEL, LM.model_copy(update={"epochs": 5}), direction, tmp_path)
+    record = stages.pretrain(cycles(100, seed=0), valid, VOCAB, MODEL, LM.model_copy(update={"epochs": 3}), direction, tmp_path)
     assert record["valid_loss"] < 0.4 < math.log(12)  # what is left: a document begins anywhere
     assert record["valid_perplexity"] == pytest.approx(math.exp(record["valid_loss"]))
     model, other = load_language_model(tmp_path), {"forward": "backward", "backward": "forward"}[direction]
@@ -117,6 +117,43 @@ def test_rates_follow_the_lengths_of_the_windows(monkeypatch):
     assert scales == [length / LM.bptt for length in lengths] and len(set(scales)) > 3
 
 
+def test_the_state_goes_from_window_to_window_and_starts_anew_with_an_epoch(monkeypatch):
+    model = LanguageModel(WORDS, MODEL, NO_DROPOUT)
+    hidden, states = model.hidden, []
+
+    def recorder(ids, state):
+        result = hidden(ids, state)
+        states.append((state, result[2]))
+        return result
+
+    monkeypatch.setattr(model, "hidden", recorder)
+    train = cycles(20, seed=0)
+    train_lm(model, train, LM.model_copy(update={"epochs": 2}))
+    plan = Windows.plan(train.tokens, LM.batch_size, LM.bptt, 2, None, LM.seed)
+    assert len(states) == plan.steps and len(plan.epochs[0]) > 2
+    for step, (given, _) in enumerate(states):
+        h = given[0][0]
+        assert not h.requires_grad
+        assert torch.equal(h, torch.zeros_like(h) if step in (0, len(plan.epochs[0])) else states[step - 1][1][0][0])
+
+
+@pytest.mark.parametrize("kind", ["language model", "classifier"])
+def test_masks_begin_with_the_seed_whatever_was_drawn_before(kind):
+    weights = []
+    for drawn in (0, 5):
+        if kind == "classifier":
+            model = Classifier(WORDS, 2, MODEL, SOME, hidden=8)
+        else:
+            model = LanguageModel(WORDS, MODEL, SOME)
+        torch.rand(drawn, generator=model.encoder.generator)
+        if kind == "classifier":
+            train_classifier(model, topics(20, seed=0), CLASSIFY.model_copy(update={"epochs": 1}))
+        else:
+            train_lm(model, cycles(20, seed=0), LM)
+        weights.append(torch.cat([parameter.detach().flatten() for parameter in model.parameters()]))
+    assert torch.equal(*weights)
+
+
 def test_the_budget_of_tokens_is_kept():
     record = train_lm(LanguageModel(WORDS, MODEL, NO_DROPOUT), cycles(100, seed=0), LM.model_copy(update={"max_tokens": 2000, "epochs": 9}))
     assert 1950 < record["trained_tokens"] <= 2000
@@ -136,7 +173,7 @@ def test_no_epochs_leave_the_model_as_it_is():
 
 def test_fine_tuning_starts_from_what_was_learnt(tmp_path):
     first, second = folder(tmp_path / "first"), folder(tmp_path / "second")
-    stages.pretrain(cycles(100, seed=0), NONE, VOCAB, MODEL, LM.model_copy(update={"epochs": 5}), "forward", first)
+    stages.pretrain(cycles(100, seed=0), NONE, VOCAB, MODEL, LM.model_copy(update={"epochs": 3}), "forward", first)
     larger = Vocab([*SPECIALS, "new", *"lkjihgfedcba"])
     where = np.array([larger.tokens.index(token) for token in VOCAB.tokens])
     text = Documents.of([where[document].astype(np.uint16) for document in map(cycles(40, seed=2).doc, range(40))])
@@ -148,8 +185,8 @@ def test_fine_tuning_starts_from_what_was_learnt(tmp_path):
 
 def test_a_classifier_separates_two_easy_classes(tmp_path):
     lm, target = folder(tmp_path / "lm"), folder(tmp_path / "classifier")
-    train, valid = topics(160, seed=0), topics(60, seed=1)
-    stages.pretrain(train, valid, VOCAB, MODEL, LM.model_copy(update={"epochs": 2}), "backward", lm)
+    train, valid = topics(120, seed=0), topics(60, seed=1)
+    stages.pretrain(train, valid, VOCAB, MODEL, LM, "backward", lm)
     config = CLASSIFY.model_copy(update={"epochs": 4, "unfreeze": "full"})
     seen = []
     record = stages.train_classifier(
@@ -211,9 +248,11 @@ def test_one_document_a_batch_trains():
 
 def test_documents_of_wildly_different_lengths_train():
     model = Classifier(WORDS, 2, MODEL, SOME, hidden=8)
-    lengths = [1, 5000, 1, 2, 0, 70, 700, 71, 1500, 69, 4000, 20]
-    record = train_classifier(model, noise(lengths), CLASSIFY.model_copy(update={"batch_size": 4, "unfreeze": "full"}), noise([1, 300]))
-    assert record["trained_tokens"] == 2 * (sum(lengths) + 1)  # the empty document is read as one padding token
+    lengths = [1, 5000, 1, 2, 0, 70, 700, 71, 1500, 69, 20]
+    record = train_classifier(
+        model, noise(lengths), CLASSIFY.model_copy(update={"batch_size": 4, "unfreeze": "full", "epochs": 1}), noise([1, 300])
+    )
+    assert record["trained_tokens"] == (sum(lengths) + 1)  # the empty document is read as one padding token
     assert math.isfinite(record["valid_loss"]) and all(parameter.isfinite().all() for parameter in model.parameters())
 
 

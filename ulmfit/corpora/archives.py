@@ -28,7 +28,7 @@ DAMAGE = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lz
 class _Limited(io.RawIOBase):
     """A stream that refuses to give more than ``limit`` bytes, and says in one line what damage it meets."""
 
-    def __init__(self, stream: IO[bytes], where: str, limit: int):
+    def __init__(self, stream: IO[bytes] | gzip.GzipFile, where: str, limit: int):
         self._stream, self._where, self._limit, self._given = stream, where, limit, 0
 
     def readable(self) -> bool:
@@ -44,7 +44,7 @@ class _Limited(io.RawIOBase):
         return len(data)
 
 
-def limited(stream: IO[bytes], where: str, limit: int = MEMBER_LIMIT) -> io.BufferedReader:
+def limited(stream: IO[bytes] | gzip.GzipFile, where: str, limit: int = MEMBER_LIMIT) -> io.BufferedReader:
     """``stream`` with UserError, naming ``where``, once it gives more than ``limit`` bytes or proves damaged."""
     return io.BufferedReader(_Limited(stream, where, limit), 1 << 18)
 

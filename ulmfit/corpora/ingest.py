@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -111,7 +112,7 @@ def load(source: CorpusSource, config: CorpusConfig, quality: QualityConfig, cac
     """
     check_encoding(source.encoding)
     if labelled and source.source in CATALOG and not CATALOG[source.source].labelled:
-        raise UserError(f"{source.source} is general text without labels; give it as --general, and a labelled corpus as --corpus")
+        raise UserError(f"{source.source} is general text without labels; pretrain on it with --pretrain and give a labelled corpus")
     findings = Findings()
     splits = checks.inspect(_rows(source, cache, labelled), labelled, findings)
     checks.check_quarantine(source.source, findings, quality)
@@ -122,6 +123,11 @@ def load(source: CorpusSource, config: CorpusConfig, quality: QualityConfig, cac
     checks.drop_overlap(splits, findings)
     if labelled:
         _check_labels(source, splits)  # again: what was removed may have been the last of its class
+        if not splits["test"]:
+            raise UserError(
+                f"{source.source}: there are no rows to test on; give them with --test, or leave corpus.test_share above 0 "
+                f"and have more than {LEAST} rows in a class"
+            )
     _sample(splits, config, labelled)
     return LoadedCorpus(_name(source), splits, findings)
 
@@ -188,16 +194,23 @@ def _take(documents: list[Document], chosen: set[int]) -> tuple[list[Document], 
 
 def _carve(splits: dict[str, list[Document]], config: CorpusConfig, labelled: bool) -> None:
     """Hold out rows of train for the splits the source lacks; each class stays in train and, if it can, is in the rest."""
-    wanted = [("test", config.test_share), ("valid", config.valid_share)] if labelled else [("valid", config.valid_share)]
-    for split, share in wanted:
-        if splits[split] or not share:
-            continue
-        ranked = _rank(splits["train"], split, config.seed)
+    shares = {"test": config.test_share, "valid": config.valid_share} if labelled else {"valid": config.valid_share}
+    wanted = [split for split, share in shares.items() if share and not splits[split]]
+    for later, split in zip(reversed(range(len(wanted))), wanted, strict=True):
+        train = splits["train"]
+        due = {label: _due(size, shares[split], later) for label, size in Counter(item.label for item in train).items()}
         chosen = set()
-        for label, size in Counter(item.label for item in splits["train"]).items():
-            count = max(min(max(round(size * share), 1), size - LEAST), 0)
-            chosen.update([index for index in ranked if splits["train"][index].label == label][:count])
-        splits[split], splits["train"] = _take(splits["train"], chosen)
+        for index in _rank(train, split, config.seed):
+            if due[train[index].label] > 0:
+                due[train[index].label] -= 1
+                chosen.add(index)
+        splits[split], splits["train"] = _take(train, chosen)
+
+
+def _due(size: int, share: float, later: int) -> int:
+    """How many of a class's ``size`` rows to hold out: one or more, but train keeps ``LEAST``, and each later split its one."""
+    spare = size - LEAST
+    return min(max(round(size * share), 1), spare - later if spare > later else spare)
 
 
 def _sampled(documents: list[Document], total: int, purpose: str, seed: int) -> set[int]:
@@ -219,11 +232,17 @@ def _sampled(documents: list[Document], total: int, purpose: str, seed: int) -> 
 
 
 def _sample(splits: dict[str, list[Document]], config: CorpusConfig, labelled: bool) -> None:
-    """Apply ``max_*``. Training rows that are not taken lose their label and are unlabelled text: text they still are."""
+    """Apply ``max_*``. Rows that are not taken lose their label and are unlabelled text: text they still are.
+
+    Validation rows shrink as training rows do, for their labels are used as well.
+    """
     if config.max_train is not None and len(splits["train"]) > config.max_train:
+        share = config.max_train / len(splits["train"])
         splits["train"], spare = _take(splits["train"], _sampled(splits["train"], config.max_train, "train", config.seed))
         if labelled:
-            splits["unlabelled"] = splits["unlabelled"] + [replace(item, label=None) for item in spare]
+            fewer = max(math.ceil(share * len(splits["valid"])), len({item.label for item in splits["valid"]}))
+            splits["valid"], spare_valid = _take(splits["valid"], _sampled(splits["valid"], fewer, "max_valid", config.seed))
+            splits["unlabelled"] = splits["unlabelled"] + [replace(item, label=None) for item in [*spare, *spare_valid]]
     if config.max_test is not None and len(splits["test"]) > config.max_test:
         splits["test"], _ = _take(splits["test"], _sampled(splits["test"], config.max_test, "max_test", config.seed))
     if config.max_unlabelled is not None and len(splits["unlabelled"]) > config.max_unlabelled:

@@ -136,7 +136,7 @@ def _document(path: Path, inside: Path, labelled: bool, encoding: str) -> Row:
     splits = [SPLIT_NAMES[folder.lower()] for folder in inside.parts[:-1] if folder.lower() in SPLIT_NAMES]
     folders = [folder for folder in inside.parts[:-1] if folder.lower() not in SPLIT_NAMES]
     split = splits[-1] if splits else None  # train/unsup is unlabelled
-    label = folders[-1] if labelled and folders else None
+    label = folders[-1] if labelled and folders and split != "unlabelled" else None
     with reading(path, encoding), open_text(path, encoding) as stream:
         return Row(inside.as_posix(), 1, stream.read(), label, split)
 
@@ -219,6 +219,10 @@ def reading(path: Path, encoding: str) -> Iterator[None]:
         raise UserError(f"{path}: this is not a readable Parquet file ({str(error).splitlines()[0]})") from error
     except PermissionError as error:
         raise UserError(f"{path}: the file may not be read ({error.strerror}); change its permissions") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise UserError(f"{path}: this Parquet file is damaged ({str(error).splitlines()[0]}); write it anew") from error  # says Arrow
 
 
 def _bad_encoding(path: Path, encoding: str) -> str:

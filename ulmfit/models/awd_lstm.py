@@ -55,7 +55,9 @@ class AWDLSTM(nn.Module):
         self.sizes = [config.embedding, *[config.hidden] * (config.layers - 1), config.embedding]
         self.embedding = nn.Embedding(vocab_size, config.embedding)
         self.seed(seed)
-        nn.init.uniform_(self.embedding.weight, -0.1, 0.1, generator=self.generator)
+        # Rows are as long as those of the paper, +-0.1 in 400 dimensions: shorter ones leave a narrow LSTM deaf to its input.
+        reach = 2 / math.sqrt(config.embedding)
+        nn.init.uniform_(self.embedding.weight, -reach, reach, generator=self.generator)
         layers = [WeightDropLSTM(inner, outer, dropouts.weight, self.generator) for inner, outer in pairwise(self.sizes)]
         self.layers = nn.ModuleList(layers)
 

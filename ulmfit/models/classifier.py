@@ -33,10 +33,16 @@ class Head(nn.Module):
 
 
 def _normalised(norm: nn.BatchNorm1d, x_BF: Tensor) -> Tensor:
-    """Batch normalisation. A document alone has no spread: in training, too, it goes by the running statistics."""
-    if len(x_BF) > 1:
-        return norm(x_BF)
-    return F.batch_norm(x_BF, norm.running_mean, norm.running_var, norm.weight, norm.bias, training=False, eps=norm.eps)
+    """Batch normalisation. A document alone has no spread: in training, too, it goes by the running statistics.
+
+    These are the plain mean of the first ten batches and decay from then on: a training of a few steps would otherwise be
+    judged by the variance of 1 that they start at, hundreds of times that of pooled states.
+    """
+    if norm.training and len(x_BF) == 1:
+        return F.batch_norm(x_BF, norm.running_mean, norm.running_var, norm.weight, norm.bias, training=False, eps=norm.eps)
+    if norm.training and norm.num_batches_tracked is not None:
+        norm.momentum = max(0.1, 1 / (int(norm.num_batches_tracked) + 1))
+    return norm(x_BF)
 
 
 class Classifier(nn.Module):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ulmfit.config import Dropouts, ModelConfig
 from ulmfit.models.awd_lstm import AWDLSTM, State
 
-CHUNK = 512  # rows of the head at a time: 512 x 10,000 logits stay in the cache
+CHUNK = 256  # rows of the head at a time: 256 x 8,000 logits stay in the cache
 
 
 class LanguageModel(nn.Module):
@@ -65,18 +65,21 @@ class LinearCrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, rows_NE: Tensor, weight_VE: Tensor, bias_V: Tensor, targets_N: Tensor, learning: bool) -> Tensor:
         grad_rows, grad_weight, grad_bias = (torch.zeros_like(x if learning else x[:0]) for x in (rows_NE, weight_VE, bias_V))
         total = rows_NE.new_zeros(())
+        # One buffer serves all chunks: memory fresh from the system costs more than the arithmetic on it.
+        buffer = rows_NE.new_empty(min(CHUNK, len(rows_NE)), len(weight_VE))
         for start in range(0, len(rows_NE), CHUNK):
             rows, targets = rows_NE[start : start + CHUNK], targets_N[start : start + CHUNK, None]
-            logits = torch.addmm(bias_V, rows, weight_VE.t())
-            normaliser = logits.logsumexp(1, keepdim=True)
-            total += (normaliser - logits.gather(1, targets)).sum()
+            logits = torch.addmm(bias_V, rows, weight_VE.t(), out=buffer[: len(rows)])
+            expected, highest = logits.gather(1, targets), logits.amax(1, keepdim=True)
+            errors = logits.sub_(highest).exp_()  # in place: the softmax times its row's sum
+            sums = errors.sum(1, keepdim=True)
+            total += (highest + sums.log() - expected).sum()
             if not learning:
                 continue
-            errors = logits.sub_(normaliser).exp_()  # the softmax, in place
-            errors.scatter_add_(1, targets, errors.new_full(targets.shape, -1.0))
-            torch.mm(errors, weight_VE, out=grad_rows[start : start + CHUNK])
-            grad_weight.addmm_(errors.t(), rows)
-            grad_bias += errors.sum(0)
+            errors.scatter_add_(1, targets, -sums)
+            torch.mm(errors, weight_VE, out=grad_rows[start : start + CHUNK]).div_(sums)
+            grad_weight.addmm_(errors.t(), rows / sums)
+            grad_bias.addmv_(errors.t(), sums.reciprocal()[:, 0])
         ctx.save_for_backward(grad_rows, grad_weight, grad_bias)
         ctx.count = len(rows_NE)
         return total / len(rows_NE)

@@ -6,6 +6,7 @@ The tests hold ``Tokenizer`` to it. Functions here share no code with the fast p
 from __future__ import annotations
 
 import html
+import html.entities
 import re
 from itertools import groupby
 
@@ -31,16 +32,21 @@ from ulmfit.text.rules import (
     WREP,
     Split,
 )
-from ulmfit.text.tokenizer import Language
 
 RULERS = "-=_*.~#"
 
 
-def tokenize_reference(text: str, lang: str = "en", rules: str = "default") -> list[str]:
-    """The tokens of one text, the first ``xxbos``."""
-    split = Language(lang).split
+def tokenize_reference(text: str, rules: str, split: Split) -> list[str]:
+    """The tokens of one text, the first ``xxbos``. ``split`` is the language's tokenizer."""
     text = re.sub("[\ud800-\udfff]", "\ufffd", text)
     return default_reference(text, split) if rules == "default" else fastai_reference(text, split)
+
+
+def _without_long_runs(text: str) -> str:
+    parts = []
+    for part in re.split(r"(\s+)", text):
+        parts.append(" ".join(part[start : start + 512] for start in range(0, len(part), 512)) if part.strip() else part)
+    return "".join(parts)
 
 
 # ------------------------------------------------------------------------------------------------------------ default
@@ -53,7 +59,8 @@ def default_reference(text: str, split: Split) -> list[str]:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = LINE_BREAK.sub("\n", text)
     text = WIKITEXT.sub(r"\1", text)
-    tokens = []
+    text = _without_long_runs(text)
+    tokens: list[str] = []
     for paragraph in re.split(r"\n\s*\n", text):
         if tokens and paragraph.strip():
             tokens.append(PARAGRAPH)
@@ -67,7 +74,7 @@ def _is_entity(entity: str) -> bool:
 
 
 def _chunk(chunk: str, split: Split) -> list[str]:
-    tokens = []
+    tokens: list[str] = []
     for number, part in enumerate(chunk.split("<unk>")):
         tokens += [UNK] if number else []
         if ADDRESS.search(part):
@@ -109,7 +116,8 @@ def _elongated(word: str) -> list[str]:
     low = word.lower()
     if low == "www" or ROMAN.fullmatch(word):
         return [low]
-    tokens, plain = [], ""
+    tokens: list[str] = []
+    plain = ""
     for run in _runs(low):
         if len(run) >= 3 and run[0].isalnum() and not run[0].isdecimal():
             tokens += [*_unspecial(plain), REP, str(len(run)), run[0]]
@@ -133,7 +141,7 @@ def _fold(tokens: list[str]) -> list[str]:
         unit, rest = rest[:length], rest[length:]
         repeats = length < 3 and unit[-1].isalpha() and unit[-1] not in SPECIALS
         words.append((unit, unit[-1] if repeats else ""))
-    folded = []
+    folded: list[str] = []
     for word, group in groupby(words, key=lambda unit_and_word: unit_and_word[1]):
         units = [unit for unit, _ in group]
         if word and len(units) >= 3:
@@ -156,5 +164,6 @@ def fastai_reference(text: str, split: Split) -> list[str]:
     text = re.sub(" {2,}", " ", text)
     text = FASTAI_CAPS.sub(lambda word: word[1] + (f"{UP} " if len(word[2]) > 1 else "") + word[2].lower(), text)
     text = FASTAI_MAJ.sub(lambda word: word[1] + (f"{MAJ} " if len(word[2]) > 1 else "") + word[2].lower(), text)
-    text = f"{BOS} " + text.lower().strip()
+    text = _without_long_runs(text.lower().strip())
+    text = f"{BOS} {text}"
     return [token.replace(" ", "▁") for token in split(text)]

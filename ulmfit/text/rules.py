@@ -24,7 +24,8 @@ empty line            ``\\n``                      a paragraph's end; a single l
 ``<unk>``             ``xxunk``                   as WikiText writes it; its ``@-@`` becomes ``-``
 ====================  ==========================  ===========================================================================
 
-``fastai`` gives the tokens that fastai 2.8 gives, its oddities included, for models and vocabularies made with it.
+``fastai`` gives the tokens that fastai 2.8 gives, its oddities included, for models and vocabularies made with it. Both cut a
+run of more than 512 characters without white space, which fastai does not.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from html.entities import html5
-from operator import eq
+from operator import and_, eq
 
 SPECIALS = ("xxunk", "xxpad", "xxbos", "xxeos", "xxfld", "xxrep", "xxwrep", "xxup", "xxmaj")
 UNK, PAD, BOS, EOS, FLD, REP, WREP, UP, MAJ = SPECIALS
@@ -57,6 +58,14 @@ class RuleSet:
     cut: Callable[[str], list[str]] | None
     chunk: Callable[[str, Split], list[str]]
     finish: Callable[[list[str]], list[str]]
+
+
+LONG_RUN = re.compile(r"\S{512}(?=\S)")
+
+
+def cut_long_runs(text: str) -> str:
+    """A space after every 512 characters without one: spaCy's time grows with the square of a chunk's length."""
+    return LONG_RUN.sub(r"\g<0> ", text)
 
 
 # ---------------------------------------------------------------------------------------------- default: the document
@@ -182,7 +191,8 @@ def break_special(low: str) -> list[str]:
 def fold_repetition(tokens: list[str]) -> list[str]:
     """``xxwrep n word`` for three or more equal words in a row; the first one's case mark goes before ``word``."""
     words = [token for token in tokens if token != UP and token != MAJ]
-    if not any(map(eq, words, words[1:])):
+    equal = list(map(eq, words, words[1:]))
+    if not any(map(and_, equal, equal[1:])):
         return tokens
     folded: list[str] = []
     position = 0
@@ -281,11 +291,13 @@ def fastai_chunk(chunk: str, split: Split) -> list[str]:
 
 
 RULES = {
-    "default": RuleSet("default", 1, (decode_entities, break_lines, join_wikitext), cut_at_white_space, default_chunk, fold_repetition),
+    "default": RuleSet(
+        "default", 1, (decode_entities, break_lines, join_wikitext, cut_long_runs), cut_at_white_space, default_chunk, fold_repetition
+    ),
     "fastai": RuleSet(
         "fastai",
         1,
-        (fastai_fix_html, fastai_replace_rep, fastai_replace_wrep, fastai_spaces, fastai_case, fastai_lowercase),
+        (fastai_fix_html, fastai_replace_rep, fastai_replace_wrep, fastai_spaces, fastai_case, fastai_lowercase, cut_long_runs),
         None,
         fastai_chunk,
         list,

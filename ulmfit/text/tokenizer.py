@@ -6,22 +6,36 @@ Much text has few distinct chunks between its white space; so each is made into 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import chain, pairwise
 from typing import Any
 
 import spacy
 from spacy.tokenizer import Tokenizer as SpacyTokenizer
 
 from ulmfit.errors import UserError
-from ulmfit.text.rules import BOS, MAJ, REP, RULES, UP, WREP
+from ulmfit.text.rules import BOS, EOS, MAJ, PAD, REP, RULES, UP, WREP, RuleSet
+
+log = logging.getLogger(__name__)
 
 REMEMBERED = 400_000  # distinct chunks; about 100 MB at the most
 LONGEST_REMEMBERED = 64  # characters; a longer chunk is hardly seen twice
+LONGEST_WORD = 256  # characters; spaCy takes one sign after another off a word's ends, in time that grows with the square
+LONGEST_RUN = 8192  # characters; for languages without white space, whose tokenizers take no text without end
+
+REMEDIES = {
+    "ja": "run: pip install sudachipy sudachidict_core",
+    "ko": "install mecab-ko and mecab-ko-dic, and run: pip install natto-py",
+    "th": "run: pip install pythainlp",
+    "vi": "run: pip install pyvi",
+}
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-WHITE_SPACE = re.compile(r"\s+")
+GAP = re.compile(r"\s+")
+ODD_GAP = re.compile(r"(\s{2,}|[^\S ])")
 
 
 class Tokenizer:
@@ -37,7 +51,7 @@ class Tokenizer:
         self._rules = RULES[rules]
         self._language = Language(lang)
         self._cut = self._rules.cut or self._language.cut
-        self._memory: dict[str, list[str]] = {}
+        self._memory = _Memory(self._rules, self._language)
 
     def __call__(self, texts: Iterable[str]) -> list[list[str]]:
         if isinstance(texts, str):
@@ -56,10 +70,15 @@ class Tokenizer:
     def from_definition(cls, definition: dict[str, Any]) -> Tokenizer:
         """The tokenizer so defined. UserError where this library's rules are of another version."""
         tokenizer = cls(definition["lang"], definition["rules"])
-        if tokenizer.definition["rules_version"] != definition["rules_version"]:
+        here = tokenizer.definition
+        if here["rules_version"] != definition["rules_version"]:
             raise UserError(
-                f"the model was trained with version {definition['rules_version']} of the {tokenizer.rules!r} rules, this library has version "
-                f"{tokenizer.definition['rules_version']}; use the library the model was trained with, or train again"
+                f"the model was trained with version {definition['rules_version']} of the {tokenizer.rules!r} rules, this library has "
+                f"version {here['rules_version']}; use the library the model was trained with, or train again"
+            )
+        if here["spacy"] != definition["spacy"]:
+            log.warning(
+                "the model was trained with spaCy %s, this is %s: a few words may be split otherwise", definition["spacy"], here["spacy"]
             )
         return tokenizer
 
@@ -69,18 +88,22 @@ class Tokenizer:
         text = without_lone_surrogates(text)
         for rule in self._rules.document:
             text = rule(text)
-        tokens = [BOS]
-        memory = self._memory
-        for chunk in self._cut(text):
-            tokens += memory.get(chunk) or self._remember(chunk)
-        return self._rules.finish(tokens)
+        return self._rules.finish([BOS, *chain.from_iterable(map(self._memory.__getitem__, self._cut(text)))])
 
-    def _remember(self, chunk: str) -> list[str]:
+
+class _Memory(dict[str, list[str]]):
+    """Chunk -> its tokens, worked out when first asked for."""
+
+    def __init__(self, rules: RuleSet, language: Language):
+        self._rules, self._language = rules, language
+
+    def __missing__(self, chunk: str) -> list[str]:
         tokens = self._rules.chunk(chunk, self._language.split)
         if len(chunk) <= LONGEST_REMEMBERED:
-            if len(self._memory) >= REMEMBERED:
-                self._memory.clear()
-            self._memory[chunk] = tokens
+            if len(self) >= REMEMBERED:
+                self.clear()
+                self._language.forget()
+            self[chunk] = tokens
         return tokens
 
 
@@ -93,16 +116,15 @@ class Language:
     """spaCy's tokenizer of one language, and where it may be given a text piecemeal."""
 
     def __init__(self, lang: str):
-        try:
-            self._spacy = spacy.blank(lang).tokenizer
-        except ImportError as error:
-            reason = " ".join(str(error).split())[:160]
-            raise UserError(f"the language {lang!r} cannot be tokenised: {reason}; give a spaCy language code, and install the packages it names") from error
-        self._seams = _seams(lang, self._spacy) if isinstance(self._spacy, SpacyTokenizer) else None
-        if self._seams:
-            before = re.escape("".join(sorted({last for last, _ in self._seams})))
-            after = re.escape("".join(sorted({first for _, first in self._seams})))
-            self._seam = re.compile(rf"(?<=[{before}])\s+(?=[{after}])")
+        self._lang = lang
+        self._spacy = _blank(lang)
+        self._can_cut = isinstance(self._spacy, SpacyTokenizer)  # as those of Chinese, Japanese, Thai and a few more are not
+        self._seams = _seams(lang, self._spacy) if self._can_cut else {}
+        self._seam = _gap_between(self._seams)
+
+    def forget(self) -> None:
+        """Load spaCy's tokenizer anew: it keeps every word it has seen."""
+        self._spacy = _blank(self._lang)
 
     def split(self, text: str) -> list[str]:
         """spaCy's tokens."""
@@ -114,26 +136,55 @@ class Language:
         spaCy splits what stands between white space by itself, takes one blank as the end of the word before and other
         white space as a token; only its special cases may reach over a gap (see ``_seams``), and there the text stays whole.
         """
-        if self._seams is None:
+        if not self._can_cut:
             return [text]
-        whole = {gap.start() for gap in self._seam.finditer(text) if self._is_seam(text, gap)} if self._seams else ()
-        parts = []
-        start = 0
-        for gap in WHITE_SPACE.finditer(text):
-            white, position = gap[0], gap.start()
-            if position in whole:
-                continue
-            parts.append(text[start:position])
-            if white != " ":
-                parts.append(white.removeprefix(" "))
-            start = gap.end()
-        parts.append(text[start:])
+        whole = {gap.start() for gap in self._seam.finditer(text) if self._is_seam(text, gap)}
+        if whole:
+            return _cut_but(text, whole)
+        parts: list[str] = []
+        for number, stretch in enumerate(ODD_GAP.split(text)):  # stretches with single blanks, and between them the odd gaps
+            parts += [stretch.removeprefix(" ")] if number % 2 else stretch.split(" ")
         return parts
 
     def _is_seam(self, text: str, gap: re.Match[str]) -> bool:
-        assert self._seams
         pairs = self._seams.get((text[gap.start() - 1], text[gap.end()]), ())
         return any(text.endswith(left, 0, gap.start()) and text.startswith(right, gap.end()) for left, right in pairs)
+
+
+def _blank(lang: str) -> Any:
+    try:
+        return spacy.blank(lang).tokenizer
+    except ImportError as error:
+        reason = " ".join(str(error).split())
+        if "E048" in reason:
+            raise UserError(f"spaCy has no language {lang!r}; give a code such as en, de, fr, zh, or xx for any other") from error
+        raise UserError(f"the language {lang!r} needs packages that are not installed; {REMEDIES.get(lang, reason[:160])}") from error
+
+
+def _pieces(text: str, longest: int) -> list[str]:
+    """``text`` with each run without white space cut every ``longest`` characters; what is not longer stays together."""
+    parts = []
+    done = 0
+    for run in re.finditer(rf"\S{{{longest + 1},}}", text):
+        parts.append(text[done : run.start()].removeprefix(" " if done else ""))
+        parts += [run[0][start : start + longest] for start in range(0, len(run[0]), longest)]
+        done = run.end()
+    parts.append(text[done:].removeprefix(" " if done else ""))  # a blank after a run is taken, as spaCy does
+    return [part for part in parts if part]
+
+
+def _cut_but(text: str, whole: set[int]) -> list[str]:
+    """``text`` cut at its gaps but for those that start at ``whole``."""
+    parts: list[str] = []
+    start = 0
+    for gap in GAP.finditer(text):
+        if gap.start() in whole:
+            continue
+        parts.append(text[start : gap.start()])
+        if gap[0] != " ":
+            parts.append(gap[0].removeprefix(" "))
+        start = gap.end()
+    return [*parts, text[start:]]
 
 
 def _seams(lang: str, tokenizer: SpacyTokenizer) -> dict[tuple[str, str], list[tuple[str, str]]]:
@@ -142,14 +193,25 @@ def _seams(lang: str, tokenizer: SpacyTokenizer) -> dict[tuple[str, str], list[t
     spaCy looks for its special cases among the tokens of the whole text, gaps or not. One that it finds over a gap is not
     applied, but it keeps another that it overlaps from being applied: ``' ''`` is three tokens, ``''`` alone is one.
     """
-    plain = spacy.blank(lang).tokenizer
+    plain = _blank(lang)
     plain.rules = {}
     seams: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
     for case in tokenizer.rules or {}:
         tokens = [token.text for token in plain(case)]
-        for left, right in zip(tokens, tokens[1:], strict=False):
+        for left, right in pairwise(tokens):
             seams[left[-1], right[0]].add((left, right))
     return {meeting: sorted(pairs) for meeting, pairs in seams.items()}
+
+
+def _gap_between(seams: dict[tuple[str, str], list[tuple[str, str]]]) -> re.Pattern[str]:
+    """White space where a seam may be, by the characters beside it; letters apart from the others, which keeps hits few."""
+    gaps = []
+    for letters in (True, False):
+        meetings = [(last, first) for last, first in sorted(seams) if last.isalnum() == letters]
+        if meetings:
+            before, after = (re.escape("".join(dict.fromkeys(characters))) for characters in zip(*meetings, strict=True))
+            gaps.append(rf"(?<=[{before}])\s+(?=[{after}])")
+    return re.compile("|".join(gaps) or r"(?!)")
 
 
 _NO_SPACE_BEFORE = frozenset(".,;:!?)]}%'’”…\n")
@@ -162,7 +224,7 @@ def detokenise(tokens: Iterable[str]) -> str:
     text = ""
     glued = False  # to an elongation before it: "s xxrep 3 o n" is "sooon" or "sooo n", and nobody knows
     case = None
-    items = iter([token for token in tokens if token != BOS])
+    items = iter([token for token in tokens if token not in (BOS, PAD, EOS)])
     for token in items:
         if token in (UP, MAJ):
             case = token
