@@ -111,7 +111,9 @@ def preprocess(
 @app.command()
 def predict(
     model: Annotated[str, typer.Argument(help="a model's folder, or models:/NAME@ALIAS, or models:/NAME/VERSION")],
-    file: Annotated[Optional[Path], typer.Argument(help="csv, tsv, jsonl, parquet or a folder; without it, --text or standard input")] = None,  # noqa: UP045
+    file: Annotated[
+        Optional[Path], typer.Argument(help="csv, tsv, jsonl, parquet or a folder; without it, --text or standard input")
+    ] = None,  # noqa: UP045
     text: Annotated[Optional[list[str]], typer.Option("--text", help="a text; may be given more than once")] = None,  # noqa: UP045
     text_column: TextColumn = "text",
     encoding: Encoding = "utf-8",
@@ -187,7 +189,9 @@ def _show_summary(summary: dict[str, Any]) -> None:
     console.print(result_table(summary))
     made = [stage for stage in summary["stages"] if not stage["cached"]]
     model = summary["model"]
-    console.print(f"stages  {len(made)} made, {len(summary['stages']) - len(made)} found finished; {summary['run']['seconds']:.0f} s in all")
+    console.print(
+        f"stages  {len(made)} made, {len(summary['stages']) - len(made)} found finished; {summary['run']['seconds']:.0f} s in all"
+    )
     console.print(f"report  {summary['report']}", soft_wrap=True)
     console.print(f"model   {model['uri']} ({model['alias']})", soft_wrap=True)
     console.print(f"try it  ulmfit predict models:/{model['name']}@{model['alias']} --text '...'", soft_wrap=True, markup=False)
@@ -228,7 +232,11 @@ def _set_up(debug: bool) -> None:
     # What these say of a failure, the command says in one line.
     for name in ("distributed", "prefect", "mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.CRITICAL)
-    for name, value in (("MLFLOW_DISABLE_TELEMETRY", "true"), ("MLFLOW_CONFIGURE_LOGGING", "0"), ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")):
+    for name, value in (
+        ("MLFLOW_DISABLE_TELEMETRY", "true"),
+        ("MLFLOW_CONFIGURE_LOGGING", "0"),
+        ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
+    ):
         os.environ.setdefault(name, value)
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "DEBUG" if debug else "CRITICAL")
     warnings.simplefilter("default" if debug else "ignore")

@@ -107,7 +107,9 @@ def _artifacts(workspace: Workspace) -> Iterator[Finding]:
     artifacts = list(workspace.store.all())
     bad = [(artifact, files) for artifact in artifacts if (files := damaged(artifact))]
     for artifact, files in bad:
-        yield Finding("warning", f"{artifact.kind} {artifact.key[:12]}", f"damaged: {', '.join(files[:3])}", "run the job again: it is made anew")
+        yield Finding(
+            "warning", f"{artifact.kind} {artifact.key[:12]}", f"damaged: {', '.join(files[:3])}", "run the job again: it is made anew"
+        )
     total = sum(artifact.bytes for artifact in artifacts)
     if not bad:
         yield Finding("ok", "artifacts", f"{len(artifacts)} finished, {total / 2**20:.0f} MiB, every digest holds")
@@ -129,7 +131,9 @@ def _tracking(workspace: Workspace) -> Iterator[Finding]:
         if answer == "ok":
             yield Finding("ok", "tracking", f"{database} is sound")
         else:
-            yield Finding("error", "tracking", f"{database}: {answer}", "move the file away; artifacts are kept, and the next run starts a new one")
+            yield Finding(
+                "error", "tracking", f"{database}: {answer}", "move the file away; artifacts are kept, and the next run starts a new one"
+            )
 
 
 def show(findings: list[Finding]) -> None:

@@ -23,7 +23,9 @@ class TextJob(BaseModel):
     test: str | None = Field(None, description="file of test documents; without it a share of the corpus is held out")
     unlabelled: str | None = Field(None, description="file of further text of the domain, without labels")
     encoding: str = Field("utf-8", description="encoding of the text files")
-    preset: Literal["tiny", "small", "base"] = Field("small", description="sizes and rates: tiny (seconds), small (minutes), base (the paper's)")
+    preset: Literal["tiny", "small", "base"] = Field(
+        "small", description="sizes and rates: tiny (seconds), small (minutes), base (the paper's)"
+    )
     options: list[str] = Field(default_factory=list, description="settings of the preset to change, as stage.option=value")
     seed: int | None = Field(None, description="seed of every random choice")
     workspace: str | None = Field(None, description="folder for artifacts, tracking and reports")

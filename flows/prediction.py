@@ -42,4 +42,4 @@ def read_texts(file: Path | None, texts: list[str] | None, text_column: str, enc
         return [line.rstrip("\n") for line in sys.stdin]
     from ulmfit.corpora.readers import read_rows
 
-    return [text or "" for batch in read_rows(file, text_column, None, encoding) for text in batch.texts]
+    return [str(row.text or "") for row in read_rows(file, text_column, None, encoding)]

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from prefect import flow
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.jobs import TextJob
-from flows.train import Stages, text_stages, tracked_run
+from flows.train import RUNNER, Stages, text_stages, tracked_run
 from tasks.cluster import open_cluster
 
 
-@flow(name="preprocess", task_runner=ThreadPoolTaskRunner(max_workers=4), persist_result=False)
+@flow(name="preprocess", task_runner=RUNNER, persist_result=False)
 def preprocess(job: TextJob) -> dict[str, Any]:
     """Documents -> Corpus -> TokenShards -> Vocab -> IdShards; returns where each lies and what it holds."""
     settings = job.settings()
@@ -24,7 +23,13 @@ def preprocess(job: TextJob) -> dict[str, Any]:
         "name": job.name,
         "run": {"id": run.run_id, "tracking_uri": run.tracker.uri},
         "stages": [
-            {"name": stage.name, "key": stage.artifact.key, "path": str(stage.artifact.path), "cached": stage.cached, "record": stage.artifact.record}
+            {
+                "name": stage.name,
+                "key": stage.artifact.key,
+                "path": str(stage.artifact.path),
+                "cached": stage.cached,
+                "record": stage.artifact.record,
+            }
             for stage in finished
         ],
     }

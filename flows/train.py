@@ -17,7 +17,7 @@ from tasks.cluster import Cluster, open_cluster
 from tasks.corpora import ingest
 from tasks.evaluation import bundle, measure
 from tasks.preprocessing import build_vocabulary, encode, tokenise
-from tasks.registry import register
+from tasks.registry import Version, register
 from tasks.report import Finished, report
 from tasks.stage import Job, Stage
 from tasks.tracking import Tracker, flatten
@@ -29,7 +29,10 @@ from ulmfit.corpora.ingest import CorpusSource
 DIRECTIONS = ("forward", "backward")
 
 
-@flow(name="train", task_runner=ThreadPoolTaskRunner(max_workers=8), persist_result=False)
+RUNNER: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=8)
+
+
+@flow(name="train", task_runner=RUNNER, persist_result=False)
 def train(job: TrainJob) -> dict[str, Any]:
     """Ingest, tokenise, pretrain, fine-tune, classify, average, evaluate, register; returns the summary.
 
@@ -45,7 +48,7 @@ def train(job: TrainJob) -> dict[str, Any]:
         scratch = _scratch(run, stages, domain, settings) if settings.scratch else None
         evaluation = stages.add(measure, run, "evaluate", domain["corpus"], domain["ids"], model, scratch, settings.evaluate)
         finished = stages.results()
-        version = register(run, job.registered_name, model.result(), evaluation.result())
+        version: Version = register(run, job.registered_name, model.result(), evaluation.result())
         return report(run, Finished(job.name, settings, finished, version, started=started))
 
 
@@ -80,10 +83,10 @@ def text_stages(run: Job, stages: Stages, cluster: Cluster, source: CorpusSource
     return {"corpus": corpus, "tokens": tokens, "vocab": vocab, "ids": ids}
 
 
-def _train_direction(run: Job, stages: Stages, general: Futures, domain: Futures, settings: Settings, direction: str) -> PrefectFuture[Stage]:
-    lm = stages.add(
-        pretrain, run, f"pretrain-{direction}", general["ids"], general["vocab"], settings.model, settings.pretrain, direction
-    )
+def _train_direction(
+    run: Job, stages: Stages, general: Futures, domain: Futures, settings: Settings, direction: str
+) -> PrefectFuture[Stage]:
+    lm = stages.add(pretrain, run, f"pretrain-{direction}", general["ids"], general["vocab"], settings.model, settings.pretrain, direction)
     tuned = stages.add(finetune, run, f"finetune-{direction}", lm, domain["ids"], domain["vocab"], settings.finetune, direction)
     return _classifier(run, stages, f"classify-{direction}", tuned, domain, settings, settings.classifier, direction)
 
@@ -108,7 +111,9 @@ def _average(run: Job, stages: Stages, parts: Futures, domain: Futures, name: st
 def _scratch(run: Job, stages: Stages, domain: Futures, settings: Settings) -> PrefectFuture[Stage]:
     """The same classifiers without a language model behind them: what the method is worth."""
     config = settings.classifier.model_copy(update={"init": "scratch", "unfreeze": "full", "decay": 1.0})
-    parts = {direction: _classifier(run, stages, f"scratch-{direction}", None, domain, settings, config, direction) for direction in DIRECTIONS}
+    parts = {
+        direction: _classifier(run, stages, f"scratch-{direction}", None, domain, settings, config, direction) for direction in DIRECTIONS
+    }
     return _average(run, stages, parts, domain, "average-scratch")
 
 
@@ -127,5 +132,3 @@ def tracked_run(flow_name: str, job: TextJob, settings: Settings, device: str) -
         tracker.finish(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
         raise
     tracker.finish(run_id)
-
-

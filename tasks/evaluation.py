@@ -34,7 +34,9 @@ def bundle(job: Job, name: str, forward: Stage, backward: Stage, corpus: Stage, 
     recipe = Recipe("model", BUNDLE_VERSION, {"labels": labels}, {role: stage.artifact.key for role, stage in inputs.items()})
 
     def build(work: Path, run: StageRun) -> dict[str, Any]:
-        write_bundle(work, forward.artifact.path, backward.artifact.path, vocab.artifact.path / "vocab.json", tokenizer_definition(tokens), labels)
+        write_bundle(
+            work, forward.artifact.path, backward.artifact.path, vocab.artifact.path / "vocab.json", tokenizer_definition(tokens), labels
+        )
         chain = lineage(job.workspace.store, recipe)
         write_atomic(work / "lineage.json", json.dumps(chain, indent=1).encode())
         return {"labels": labels, "artifacts": len(chain["artifacts"])}
@@ -75,12 +77,16 @@ def measure(job: Job, name: str, corpus: Stage, ids: Stage, model: Stage, scratc
         assert texts["test"]["id"] == test.ids, "shards and corpus parts stand in one order"
         names = corpus.artifact.record["labels"]
         systems["TF-IDF + logistic regression"] = baseline_probabilities(
-            texts["train"]["text"], _codes(texts["train"]["label"], names), texts["test"]["text"], config.seed
+            texts["train"]["text"], _codes(texts["train"]["label"], names), texts["test"]["text"], config.seed, len(names)
         )
         results = evaluate(systems, test.labels, names, texts["test"]["text"], config, test.ids)
         write_predictions(work, test.ids, test.labels, systems, names)
         write_atomic(work / "results.json", json.dumps(results, indent=1).encode())
-        return {"scores": {system: {metric: value["value"] for metric, value in scores.items()} for system, scores in results["systems"].items()}}
+        return {
+            "scores": {
+                system: {metric: value["value"] for metric, value in scores.items()} for system, scores in results["systems"].items()
+            }
+        }
 
     return run_stage(job, name, recipe, inputs, build)
 

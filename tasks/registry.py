@@ -15,8 +15,8 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelInput, LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from prefect.cache_policies import NO_CACHE
 from prefect import task
+from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed, State
 
 import ulmfit
@@ -92,7 +92,9 @@ def find_version(client: MlflowClient, name: str, key: str) -> Version | None:
 
 def _part_models(client: MlflowClient, model: Stage) -> list[str]:
     lineage = json.loads((model.artifact.path / "lineage.json").read_text())
-    ids = [entry["record"].get("model_id") for entry in lineage["artifacts"].values() if entry["kind"] == "classifier" and "record" in entry]
+    ids = [
+        entry["record"].get("model_id") for entry in lineage["artifacts"].values() if entry["kind"] == "classifier" and "record" in entry
+    ]
     return [model_id for model_id in ids if model_id and _known(client, model_id)]
 
 
@@ -127,7 +129,9 @@ def resolve(tracking_uri: str, uri: str) -> ModelVersion:
         return client.get_model_version(name, version)
     except MlflowException as error:
         known = ", ".join(sorted(model.name for model in client.search_registered_models())) or "none"
-        raise UserError(f"{uri}: no such registered version; write models:/NAME@ALIAS or models:/NAME/VERSION (models there are: {known})") from error
+        raise UserError(
+            f"{uri}: no such registered version; write models:/NAME@ALIAS or models:/NAME/VERSION (models there are: {known})"
+        ) from error
 
 
 def fetch_bundle(tracking_uri: str, uri: str, folder: Path) -> Path:

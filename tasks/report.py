@@ -105,5 +105,3 @@ def _model(finished: Finished) -> dict[str, Any]:
 
 def _slug(name: str) -> str:
     return "".join(letter if letter.isalnum() else "-" for letter in name.lower())
-
-

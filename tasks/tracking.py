@@ -124,7 +124,9 @@ class StageRun:
         ]
         known = [LoggedModelInput(model) for model in self._known(models)]
         # Two stages that read the same data for the first time race to note the dataset, and the server lets one of them fail.
-        for attempt in Retrying(retry=retry_if_exception_type(MlflowException), stop=stop_after_attempt(4), wait=wait_random(0.05, 0.3), reraise=True):
+        for attempt in Retrying(
+            retry=retry_if_exception_type(MlflowException), stop=stop_after_attempt(4), wait=wait_random(0.05, 0.3), reraise=True
+        ):
             with attempt:
                 self._client.log_inputs(self.run_id, datasets=datasets, models=known)
 

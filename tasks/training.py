@@ -98,7 +98,9 @@ def classify(
         train, valid = _documents(ids, "train"), _documents(ids, "valid")
         source = lm.artifact.path if lm else None
         with _device(job) as device:
-            record = stages.train_classifier(source, train, valid, _vocab(vocab), labels, model, config, direction, work, device, run.observe)
+            record = stages.train_classifier(
+                source, train, valid, _vocab(vocab), labels, model, config, direction, work, device, run.observe
+            )
         return {**record, "model_id": run.output_model(name, recipe, work)}
 
     return run_stage(job, name, recipe, inputs, build)

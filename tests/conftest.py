@@ -24,7 +24,30 @@ TOPICS = {
     "delivery": "parcel courier late address tracking box",
     "network": "router wifi signal outage cable speed",
 }
-FILL = "the customer says that it was on monday and we could not help them with this because our team is away please".split()
+FILL = [
+    "the",
+    "customer",
+    "says",
+    "that",
+    "it",
+    "was",
+    "on",
+    "monday",
+    "and",
+    "we",
+    "could",
+    "not",
+    "help",
+    "them",
+    "with",
+    "this",
+    "because",
+    "our",
+    "team",
+    "is",
+    "away",
+    "please",
+]
 
 
 def ticket(rng: random.Random, topic: str) -> str:

@@ -5,6 +5,7 @@ Backward is the id sequence reversed when it is read. All choices come from a se
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -112,18 +113,18 @@ def pad(documents: Documents, index: np.ndarray, direction: str, max_tokens: int
     return DocumentBatch(torch.from_numpy(ids), torch.from_numpy(lengths), np.asarray(index))
 
 
-def bucket(lengths: np.ndarray, order: np.ndarray, batch: int, max_padded: int, max_spread: int) -> list[np.ndarray]:
+def bucket(lengths: np.ndarray, order: np.ndarray, batch: int, max_padded: int | None, max_spread: int) -> list[np.ndarray]:
     """Cut ``order`` (sorted by length, longest first) into groups of ``batch`` documents at most.
 
-    A group also ends where it would hold more than ``max_padded`` positions, or differ in length by more than
-    ``max_spread``: both bound the memory of a step.
+    A group also ends where it would hold more than ``max_padded`` positions (None: any number), or differ in length by
+    more than ``max_spread``: both bound the memory of a step.
     """
     groups: list[np.ndarray] = []
     start = 0
     for end in range(1, len(order) + 1):
         longest = lengths[order[start]]
-        full = end == len(order) or end - start == batch or (end + 1 - start) * longest > max_padded
-        if full or longest - lengths[order[end]] > max_spread:
+        full = end == len(order) or end - start == batch
+        if full or (max_padded and (end + 1 - start) * longest > max_padded) or longest - lengths[order[end]] > max_spread:
             groups.append(order[start:end])
             start = end
     return groups
@@ -137,7 +138,7 @@ def training_batches(lengths: np.ndarray, batch: int, max_gradient_tokens: int, 
         pool = order[start : start + POOL * batch]
         pool = pool[np.argsort(-lengths[pool], kind="stable")]
         # No bound on padded positions here: BPT3C holds gradients for two spreads at most, and a batch keeps its size.
-        groups += bucket(lengths, pool, batch, None, max_gradient_tokens)
+        groups += bucket(lengths, pool, batch, math.inf, max_gradient_tokens)
     return [groups[number] for number in rng.permutation(len(groups))]
 
 

@@ -63,7 +63,14 @@ def _acquire() -> Progress | None:
         return None
     with _lock:
         if _shown is None:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"),
+            )
             _shown = Progress(*columns, console=Console(stderr=True), transient=True)
             _shown.start()
         _users += 1

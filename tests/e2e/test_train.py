@@ -107,7 +107,9 @@ def test_killed_anywhere_the_next_run_goes_on(ulmfit: CommandLine, arguments: li
     second = ulmfit(*here)
     assert second.code == 0, second.err
     assert {stage["key"] for stage in second.json["stages"] if stage["cached"]} == finished
-    assert {stage["name"]: stage["key"] for stage in second.json["stages"]} == {stage["name"]: stage["key"] for stage in first.json["stages"]}
+    assert {stage["name"]: stage["key"] for stage in second.json["stages"]} == {
+        stage["name"]: stage["key"] for stage in first.json["stages"]
+    }
 
 
 def test_ctrl_c_ends_at_once_and_says_what_is_kept(ulmfit: CommandLine, arguments: list[str], tmp_path: Path) -> None:
@@ -136,7 +138,15 @@ def test_a_new_process_gets_the_flows_probabilities_from_the_registry_uri(first:
     test = pq.read_table(root / "corpus" / keys["ingest"] / "test-00000.parquet")
     (tmp_path / "texts.json").write_text(json.dumps(test["text"].to_pylist()))
     uri = f"models:/ulmfit-tickets/{summary['model']['version']}"
-    command = [sys.executable, "-c", NEW_PROCESS, summary["run"]["tracking_uri"], uri, str(tmp_path / "texts.json"), str(tmp_path / "answer.json")]
+    command = [
+        sys.executable,
+        "-c",
+        NEW_PROCESS,
+        summary["run"]["tracking_uri"],
+        uri,
+        str(tmp_path / "texts.json"),
+        str(tmp_path / "answer.json"),
+    ]
     subprocess.run(command, check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": ""})
     answer = json.loads((tmp_path / "answer.json").read_text())
     written = pq.read_table(root / "evaluation" / keys["evaluate"] / "predictions.parquet").to_pylist()
@@ -169,7 +179,14 @@ def test_predict_from_a_folder_and_from_the_registry(ulmfit: CommandLine, argume
     assert len(rows) == 2 and all(abs(sum(row["probabilities"].values()) - 1) < 1e-4 for row in rows)
     (tmp_path / "more.csv").write_text("body\n" + "\n".join(f'"{text}"' for text in texts) + "\n")
     answer = ulmfit(
-        "predict", "models:/ulmfit-tickets/1", str(tmp_path / "more.csv"), "--text-column", "body", "--workspace", str(workspace(arguments)), "--json"
+        "predict",
+        "models:/ulmfit-tickets/1",
+        str(tmp_path / "more.csv"),
+        "--text-column",
+        "body",
+        "--workspace",
+        str(workspace(arguments)),
+        "--json",
     )
     assert answer.json["predictions"] == rows
 

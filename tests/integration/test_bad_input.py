@@ -20,11 +20,23 @@ def tickets(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--corpus", "nowhere.csv"], ["nowhere.csv", "no such file"]),
         (["--corpus", "{tickets}"], ["'text'", "'no', 'body', 'topic'", "--text-column"]),
         (["--corpus", "{tickets}", "--text-column", "body"], ["'label'", "--label-column"]),
-        (["--corpus", "{tickets}", "--text-column", "body", "--label-column", "topic", "--set", "classifier.epoch=3"], ["classifier.epoch", "epochs"]),
-        (["--corpus", "{tickets}", "--text-column", "body", "--label-column", "topic", "--set", "classifier.epochs=many"], ["classifier.epochs", "many"]),
-        (["--corpus", "{tickets}", "--text-column", "body", "--label-column", "topic", "--preset", "huge"], ["preset", "'tiny', 'small' or 'base'"]),
+        (
+            ["--corpus", "{tickets}", "--text-column", "body", "--label-column", "topic", "--set", "classifier.epoch=3"],
+            ["classifier.epoch", "epochs"],
+        ),
+        (
+            ["--corpus", "{tickets}", "--text-column", "body", "--label-column", "topic", "--set", "classifier.epochs=many"],
+            ["classifier.epochs", "many"],
+        ),
+        (
+            ["--corpus", "{tickets}", "--text-column", "body", "--label-column", "topic", "--preset", "huge"],
+            ["preset", "'tiny', 'small' or 'base'"],
+        ),
         (["--corpus", "{tickets}", "--text-column", "body", "--label-column", "topic", "--encoding", "klingon"], ["klingon"]),
-        (["--corpus", "{tickets}", "--text-column", "body", "--label-column", "topic", "--workspace", "{tickets}"], ["--workspace", "a file"]),
+        (
+            ["--corpus", "{tickets}", "--text-column", "body", "--label-column", "topic", "--workspace", "{tickets}"],
+            ["--workspace", "a file"],
+        ),
         (["--corpuss", "x"], ["--corpuss"]),
     ],
 )
@@ -41,7 +53,17 @@ def test_one_line_and_exit_2(ulmfit: CommandLine, tickets: Path, tmp_path: Path,
 
 def test_a_bad_label_column_is_told_before_anything_is_trained(ulmfit: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "one.csv").write_text("text,label\n" + "".join(f"text number {number},same\n" for number in range(20)))
-    ended = ulmfit("train", "--corpus", str(tmp_path / "one.csv"), "--pretrain", str(tmp_path / "one.csv"), "--workspace", str(tmp_path / "ws"), "--preset", "tiny")
+    ended = ulmfit(
+        "train",
+        "--corpus",
+        str(tmp_path / "one.csv"),
+        "--pretrain",
+        str(tmp_path / "one.csv"),
+        "--workspace",
+        str(tmp_path / "ws"),
+        "--preset",
+        "tiny",
+    )
     assert ended.code == 2
     assert "one class" in ended.err.strip().splitlines()[-1]
     assert not (tmp_path / "ws" / "artifacts" / "language-model").exists()

@@ -141,12 +141,9 @@ def test_the_state_goes_from_window_to_window_and_starts_anew_with_an_epoch(monk
 def test_masks_begin_with_the_seed_whatever_was_drawn_before(kind):
     weights = []
     for drawn in (0, 5):
-        if kind == "classifier":
-            model = Classifier(WORDS, 2, MODEL, SOME, hidden=8)
-        else:
-            model = LanguageModel(WORDS, MODEL, SOME)
+        model = Classifier(WORDS, 2, MODEL, SOME, hidden=8) if kind == "classifier" else LanguageModel(WORDS, MODEL, SOME)
         torch.rand(drawn, generator=model.encoder.generator)
-        if kind == "classifier":
+        if isinstance(model, Classifier):
             train_classifier(model, topics(20, seed=0), CLASSIFY.model_copy(update={"epochs": 1}))
         else:
             train_lm(model, cycles(20, seed=0), LM)

@@ -119,6 +119,7 @@ class Language:
         self._lang = lang
         self._spacy = _blank(lang)
         self._can_cut = isinstance(self._spacy, SpacyTokenizer)  # as those of Chinese, Japanese, Thai and a few more are not
+        self._longest = LONGEST_WORD if self._can_cut else LONGEST_RUN
         self._seams = _seams(lang, self._spacy) if self._can_cut else {}
         self._seam = _gap_between(self._seams)
 
@@ -127,8 +128,10 @@ class Language:
         self._spacy = _blank(self._lang)
 
     def split(self, text: str) -> list[str]:
-        """spaCy's tokens."""
-        return [token.text for token in self._spacy(text)]
+        """spaCy's tokens; those of its pieces where a run without white space is longer than ``LONGEST_WORD`` characters."""
+        if len(text) <= self._longest:
+            return [token.text for token in self._spacy(text)]
+        return [token.text for piece in _pieces(text, self._longest) for token in self._spacy(piece)]
 
     def cut(self, text: str) -> list[str]:
         """Parts of a text without white space at its ends, such that their tokens, one after the other, are those of the whole.

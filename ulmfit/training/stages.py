@@ -84,6 +84,7 @@ def _train_lm(
     observe: Observer | None,
     name: str,
 ) -> dict[str, Any]:
+    folder.mkdir(parents=True, exist_ok=True)
     curves = Curves(observe)
     record = train_language_model(lm, train, valid, config, direction, device, curves, name)
     save_model(folder, lm, direction=direction)
@@ -106,6 +107,7 @@ def train_classifier(
     observe: Observer | None = None,
 ) -> dict[str, Any]:
     """A classifier on the encoder of the language model in ``lm``, or from scratch where it is None (sec. 3.3)."""
+    folder.mkdir(parents=True, exist_ok=True)
     if len(train) < 2:
         raise UserError(f"{len(train)} labelled documents are too few to train a classifier; give 2 or more")
     classifier = Classifier(len(vocab), len(labels), model, config.dropouts, config.hidden, config.head_dropouts, config.seed)
