@@ -111,9 +111,7 @@ def preprocess(
 @app.command()
 def predict(
     model: Annotated[str, typer.Argument(help="a model's folder, or models:/NAME@ALIAS, or models:/NAME/VERSION")],
-    file: Annotated[
-        Optional[Path], typer.Argument(help="csv, tsv, jsonl, parquet or a folder; without it, --text or standard input")
-    ] = None,  # noqa: UP045
+    file: Annotated[Path | None, typer.Argument(help="csv, tsv, jsonl, parquet or a folder; without it, --text or standard input")] = None,
     text: Annotated[Optional[list[str]], typer.Option("--text", help="a text; may be given more than once")] = None,  # noqa: UP045
     text_column: TextColumn = "text",
     encoding: Encoding = "utf-8",

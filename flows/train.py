@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from prefect import flow
 from prefect.futures import PrefectFuture
@@ -29,7 +29,7 @@ from ulmfit.corpora.ingest import CorpusSource
 DIRECTIONS = ("forward", "backward")
 
 
-RUNNER: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=8)
+RUNNER: Any = ThreadPoolTaskRunner(max_workers=8)
 
 
 @flow(name="train", task_runner=RUNNER, persist_result=False)
@@ -45,10 +45,10 @@ def train(job: TrainJob) -> dict[str, Any]:
         general = text_stages(run, stages, cluster, CorpusSource(job.pretrain, label_column=None), settings, "-general")
         classifiers = {direction: _train_direction(run, stages, general, domain, settings, direction) for direction in DIRECTIONS}
         model = _average(run, stages, classifiers, domain, "average")
-        scratch = _scratch(run, stages, domain, settings) if settings.scratch else None
+        scratch = _scratch(run, stages, domain, settings, classifiers) if settings.scratch else None
         evaluation = stages.add(measure, run, "evaluate", domain["corpus"], domain["ids"], model, scratch, settings.evaluate)
         finished = stages.results()
-        version: Version = register(run, job.registered_name, model.result(), evaluation.result())
+        version = cast(Version, register(run, job.registered_name, model.result(), evaluation.result()))
         return report(run, Finished(job.name, settings, finished, version, started=started))
 
 
@@ -58,9 +58,9 @@ class Stages:
     def __init__(self) -> None:
         self.futures: list[PrefectFuture[Stage]] = []
 
-    def add(self, task: Any, run: Job, name: str, *arguments: Any) -> PrefectFuture[Stage]:
-        """Submit a stage; it starts when the stages among its arguments have ended."""
-        future = task.with_options(task_run_name=name).submit(run, name, *arguments)
+    def add(self, task: Any, run: Job, name: str, *arguments: Any, after: Iterable[PrefectFuture[Stage]] = ()) -> PrefectFuture[Stage]:
+        """Submit a stage; it starts when the stages among its arguments, and those of ``after``, have ended."""
+        future = task.with_options(task_run_name=name).submit(run, name, *arguments, wait_for=list(after))
         self.futures.append(future)
         return future
 
@@ -100,19 +100,22 @@ def _classifier(
     settings: Settings,
     config: ClassifierConfig,
     direction: str,
+    after: Iterable[PrefectFuture[Stage]] = (),
 ) -> PrefectFuture[Stage]:
-    return stages.add(classify, run, name, lm, domain["corpus"], domain["ids"], domain["vocab"], settings.model, config, direction)
+    arguments = (lm, domain["corpus"], domain["ids"], domain["vocab"], settings.model, config, direction)
+    return stages.add(classify, run, name, *arguments, after=after)
 
 
 def _average(run: Job, stages: Stages, parts: Futures, domain: Futures, name: str) -> PrefectFuture[Stage]:
     return stages.add(bundle, run, name, parts["forward"], parts["backward"], domain["corpus"], domain["tokens"], domain["vocab"])
 
 
-def _scratch(run: Job, stages: Stages, domain: Futures, settings: Settings) -> PrefectFuture[Stage]:
-    """The same classifiers without a language model behind them: what the method is worth."""
+def _scratch(run: Job, stages: Stages, domain: Futures, settings: Settings, classifiers: Futures) -> PrefectFuture[Stage]:
+    """The same classifiers without a language model behind them: what the method is worth. They wait for the cores to be free."""
     config = settings.classifier.model_copy(update={"init": "scratch", "unfreeze": "full", "decay": 1.0})
     parts = {
-        direction: _classifier(run, stages, f"scratch-{direction}", None, domain, settings, config, direction) for direction in DIRECTIONS
+        direction: _classifier(run, stages, f"scratch-{direction}", None, domain, settings, config, direction, classifiers.values())
+        for direction in DIRECTIONS
     }
     return _average(run, stages, parts, domain, "average-scratch")
 

@@ -157,15 +157,19 @@ def base() -> Settings:
 
 
 def small() -> Settings:
-    """Sized for two CPU cores: minutes, not days."""
+    """Sized for two CPU cores: minutes, not days.
+
+    Few steps are taken, so the rates are higher than the paper's: with 300,000 tokens a language model's validation
+    perplexity was 130 at 0.012 against 149 at 0.005, and fine-tuned 139 at 0.01 against 166 at 0.004.
+    """
     mild = Dropouts(output=0.1, hidden=0.1, input=0.1, embedding=0.02, weight=0.1)
     return Settings(
         general_vocab=VocabConfig(max_size=8_000, min_count=2),
         vocab=VocabConfig(max_size=8_000, min_count=2),
         model=ModelConfig(embedding=128, hidden=256, layers=2),
-        pretrain=LMConfig(epochs=1, batch_size=32, lr=0.005, dropouts=mild),
-        finetune=LMConfig(epochs=1, batch_size=32, dropouts=mild, decay=1.3),
-        classifier=ClassifierConfig(epochs=5, batch_size=32, max_gradient_tokens=400, dropouts=mild.scaled(2)),
+        pretrain=LMConfig(epochs=1, batch_size=32, lr=0.012, dropouts=mild),
+        finetune=LMConfig(epochs=1, batch_size=32, lr=0.01, dropouts=mild),
+        classifier=ClassifierConfig(epochs=5, batch_size=32, max_tokens=300, max_gradient_tokens=300, dropouts=mild.scaled(2)),
     )
 
 

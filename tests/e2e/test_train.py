@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +72,21 @@ def test_logs_go_to_standard_error_and_the_report_is_there(first: Finished) -> N
     assert "<html" in report.read_text() and json.loads((report.parent / "summary.json").read_text())["model"]["name"] == "ulmfit-tickets"
 
 
-def test_run_again_finds_every_stage(ulmfit: CommandLine, arguments: list[str], first: Finished) -> None:
+def test_run_again_finds_every_stage(ulmfit: CommandLine, prefect_api: str, arguments: list[str], first: Finished) -> None:
+    before = len(states(prefect_api))
     again = ulmfit(*arguments)
     assert again.code == 0, again.err
     assert made(again.json) == set()
     assert again.json["model"]["version"] == "1"
     assert again.json["results"] == first.json["results"]
+    assert states(prefect_api).count("Cached") >= len(STAGES) and len(states(prefect_api)) > before
+
+
+def states(prefect_api: str) -> list[str]:
+    """The names of the states of all task runs on the server."""
+    request = urllib.request.Request(f"{prefect_api}/task_runs/filter", b"{}", {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return [run["state_name"] for run in json.load(answer)]
 
 
 def test_a_changed_option_and_a_damaged_shard_rerun_what_they_concern(ulmfit: CommandLine, arguments: list[str], first: Finished) -> None:

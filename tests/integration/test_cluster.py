@@ -47,7 +47,7 @@ def test_a_killed_worker_is_survived(cluster: Cluster, tmp_path: Path) -> None:
 
 
 def test_a_part_that_no_worker_survives_is_named(cluster: Cluster) -> None:
-    with pytest.raises(RuntimeError, match="part-1: .* workers died"):
+    with pytest.raises(RuntimeError, match=r"part-1: .* workers died"):
         cluster.map("poison", die_always, [0, 1, 2], lambda number: f"part-{number}")
 
 
@@ -55,6 +55,12 @@ def test_the_workers_exception_comes_through_as_it_is(cluster: Cluster) -> None:
     with pytest.raises(UserError, match="part 2 is no good"):
         cluster.map("refuse", refuse, [1, 2, 3], str)
     assert cluster.map("after", refuse, [1, 3], str) == [1, 3]
+
+
+def test_an_existing_cluster_is_used_and_left_running(cluster: Cluster) -> None:
+    with open_cluster(cluster.client().scheduler.address) as guest:
+        assert guest.map("guest", refuse, [5, 6], str) == [5, 6]
+    assert cluster.map("host", refuse, [7], str) == [7]
 
 
 def test_nothing_to_map_starts_no_cluster() -> None:

@@ -8,12 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ulmfit import preprocess
 from ulmfit.config import VocabConfig
 from ulmfit.errors import UserError
-from ulmfit.preprocess import EncodeSpec, TokenizeSpec, build_vocab, encode_part, merge_counts, tokenize_part
-from ulmfit.shards import Documents, done_part, read_ipc
+from ulmfit.preprocess import EncodeSpec, TokenizeSpec, build_vocab, encode_part, id_table, merge_counts, token_table, tokenize_part
+from ulmfit.shards import COUNTS_SUFFIX, IDS_SUFFIX, Documents, done_part, read_ipc, write_ipc
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.tokenizer import Tokenizer
 from ulmfit.text.vocab import Vocab
@@ -181,3 +183,47 @@ def test_vocabulary_of_several_parts(tmp_path):
     assert merge_counts([]) == {}
     assert build_vocab(paths, VocabConfig(max_size=100, min_count=2)).tokens[9:] == ("b", "c")
     assert build_vocab(reversed(paths), VocabConfig(max_size=100, min_count=1)).tokens[9:] == ("b", "c", "a", "d")
+
+
+@pytest.mark.parametrize(
+    "harm", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-9]), lambda path: path.write_bytes(path.read_bytes()[::-1])]
+)
+def test_only_the_harmed_part_is_made_again(tmp_path, harm):
+    folder = tmp_path / "tokens"
+    folder.mkdir()
+    specs = [
+        TokenizeSpec(write_corpus(tmp_path / "corpus", f"train-{n:05d}", TEXTS, LABELS), str(folder), "en", "default") for n in range(3)
+    ]
+    records = [tokenize_part(spec) for spec in specs]
+    inodes = {path.name: path.stat().st_ino for path in folder.iterdir()}
+    harm(folder / "train-00001.tokens.arrow")
+    assert [record.files for record in map(tokenize_part, specs)] == [record.files for record in records]
+    changed = {path.name for path in folder.iterdir() if inodes[path.name] != path.stat().st_ino}
+    assert {name.split(".")[0] for name in changed} == {"train-00001"}
+
+
+WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6)
+DOCUMENTS = st.lists(st.tuples(st.lists(WORDS, max_size=8), st.sampled_from(["neg", "pos", None])), max_size=6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(parts=st.lists(DOCUMENTS, min_size=1, max_size=3))
+def test_round_trip_tokens_to_shards_to_ids_to_tokens(tmp_path_factory, parts):
+    folder = tmp_path_factory.mktemp("round")
+    tables = []
+    for number, part in enumerate(parts):
+        ids = [f"{number}/{i}" for i in range(len(part))]
+        corpus = pa.table({"id": pa.array(ids, pa.string()), "label": pa.array([label for _, label in part], pa.string())})
+        tokens, counts = token_table(corpus, [words for words, _ in part])
+        write_ipc(folder / f"{number}{COUNTS_SUFFIX}", counts)
+        tables.append(tokens)
+    counted = merge_counts(sorted(folder.glob(f"*{COUNTS_SUFFIX}")))
+    assert counted == Counter(word for part in parts for words, _ in part for word in words)
+    vocab = Vocab.from_counts(counted, 10**6, 1)
+    for number, tokens in enumerate(tables):
+        write_ipc(folder / "tokens", tokens)
+        write_ipc(folder / f"train-{number:05d}{IDS_SUFFIX}", id_table(read_ipc(folder / "tokens"), vocab, ("neg", "pos"), folder))
+    documents = Documents.open(folder, ["train"])
+    plain = [document for part in parts for document in part]
+    assert [vocab.decode(documents.doc(i)) for i in range(len(documents))] == [words for words, _ in plain]
+    assert documents.labels.tolist() == [{"neg": 0, "pos": 1, None: -1}[label] for _, label in plain]

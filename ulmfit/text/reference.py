@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import html.entities
 import re
-from itertools import groupby
+from itertools import accumulate, groupby, pairwise
 
 from ulmfit.text.rules import (
     ADDRESS,
@@ -78,7 +78,7 @@ def _chunk(chunk: str, split: Split) -> list[str]:
     for number, part in enumerate(chunk.split("<unk>")):
         tokens += [UNK] if number else []
         if ADDRESS.search(part):
-            for word in split(part):
+            for word in _split(part, split):
                 tokens += [*_case(word), *_unspecial(word.lower())]
             continue
         for is_run, group in groupby(_runs(part), key=_is_run_of_marks):
@@ -86,9 +86,17 @@ def _chunk(chunk: str, split: Split) -> list[str]:
                 for run in group:
                     tokens += [run[0] * 3] if run[0] in RULERS else [REP, str(len(run)), run[0].lower()]
             else:
-                for word in split("".join(group)):
+                for word in _split("".join(group), split):
                     tokens += [*_case(word), *_elongated(word)]
     return tokens
+
+
+def _split(part: str, split: Split) -> list[str]:
+    lower = part.lower()
+    if re.search("['’]", part) and part.isupper() and len(lower) == len(part):
+        ends = list(accumulate(len(word) for word in split(lower)))
+        return [part[start:end] for start, end in pairwise([0, *ends])]
+    return split(part)
 
 
 def _runs(text: str) -> list[str]:
@@ -165,5 +173,4 @@ def fastai_reference(text: str, split: Split) -> list[str]:
     text = FASTAI_CAPS.sub(lambda word: word[1] + (f"{UP} " if len(word[2]) > 1 else "") + word[2].lower(), text)
     text = FASTAI_MAJ.sub(lambda word: word[1] + (f"{MAJ} " if len(word[2]) > 1 else "") + word[2].lower(), text)
     text = _without_long_runs(text.lower().strip())
-    text = f"{BOS} {text}"
-    return [token.replace(" ", "▁") for token in split(text)]
+    return [BOS, *(token.replace(" ", "▁") for token in split(text))]

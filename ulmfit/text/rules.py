@@ -72,7 +72,7 @@ def cut_long_runs(text: str) -> str:
 
 ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 # AG News and the like lost each "&", mostly to a space: "it #39;s", "AT amp;T". A lamp; is a lamp.
-BARE_ENTITY = re.compile(r"(?:(?<=\w) (?=(?:#39|#146|#8217|amp);\w))?(?<![&\w])(#[0-9]{2,5}|#x[0-9a-fA-F]{2,5}|amp|quot|lt|gt|nbsp|apos);")
+BARE_ENTITY = re.compile(r"(?:(?<=\w) (?=(?:#39|#146|#8217|amp);\w))?(?<![&\w;])(#[0-9]{2,5}|#x[0-9a-fA-F]{2,5}|amp|quot|lt|gt|nbsp|apos);")
 LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 WIKITEXT = re.compile(r"(?<=\S) @([-,.])@ (?=\S)")
 BLANK_LINE = re.compile(r"\n\s*\n")
@@ -137,7 +137,7 @@ def default_chunk(chunk: str, split: Split) -> list[str]:
 
 
 def _address(part: str, split: Split) -> list[str]:
-    return [token for word in split(part) for token in (*case_mark(word), *break_special(word.lower()))]
+    return [token for word in _split(part, split) for token in (*case_mark(word), *break_special(word.lower()))]
 
 
 def _marks_and_words(part: str, split: Split) -> list[str]:
@@ -151,7 +151,20 @@ def _marks_and_words(part: str, split: Split) -> list[str]:
 
 
 def _words(part: str, split: Split) -> list[str]:
-    return [token for word in split(part) for token in (*case_mark(word), *elongation(word))] if part else []
+    return [token for word in _split(part, split) for token in (*case_mark(word), *elongation(word))] if part else []
+
+
+def _split(part: str, split: Split) -> list[str]:
+    """``split``, but ``DON'T`` comes apart as ``don't`` does: spaCy knows contractions in lower case."""
+    lower = part.lower()
+    if not part.isupper() or not ("'" in part or "’" in part) or len(lower) != len(part):
+        return split(part)
+    words = []
+    start = 0
+    for word in split(lower):
+        words.append(part[start : start + len(word)])
+        start += len(word)
+    return words
 
 
 def case_mark(word: str) -> tuple[str, ...]:

@@ -194,7 +194,7 @@ def _seams(lang: str, tokenizer: SpacyTokenizer) -> dict[tuple[str, str], list[t
     """Pairs of tokens that stand side by side in a special case of spaCy (``:)``, ``a.m.``), by the characters that meet.
 
     spaCy looks for its special cases among the tokens of the whole text, gaps or not. One that it finds over a gap is not
-    applied, but it keeps another that it overlaps from being applied: ``' ''`` is three tokens, ``''`` alone is one.
+    applied, but it keeps others that it overlaps from being applied: ``:p:x`` alone begins with ``:p``, in ``( :p:x`` it does not.
     """
     plain = _blank(lang)
     plain.rules = {}

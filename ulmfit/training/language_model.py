@@ -18,7 +18,7 @@ from ulmfit.shards import Documents
 from ulmfit.training.loop import EVERY, Curves, Loss, Optimizer, Pace, freeze, precision
 from ulmfit.training.schedules import unfrozen
 
-VALIDATION_TOKENS = 100_000
+VALIDATION_TOKENS = 50_000
 VALIDATION_BATCH = 16
 
 
