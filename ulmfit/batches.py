@@ -5,7 +5,6 @@ Backward is the id sequence reversed when it is read. All choices come from a se
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -138,7 +137,7 @@ def training_batches(lengths: np.ndarray, batch: int, max_gradient_tokens: int, 
         pool = order[start : start + POOL * batch]
         pool = pool[np.argsort(-lengths[pool], kind="stable")]
         # No bound on padded positions here: BPT3C holds gradients for two spreads at most, and a batch keeps its size.
-        groups += bucket(lengths, pool, batch, math.inf, max_gradient_tokens)
+        groups += bucket(lengths, pool, batch, None, max_gradient_tokens)
     return [groups[number] for number in rng.permutation(len(groups))]
 
 
