@@ -98,8 +98,8 @@ def test_no_texts_and_no_text():
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: Tokenizer("qq"), "no language 'qq'"),
-        (lambda: Tokenizer(""), "no language ''"),
+        (lambda: Tokenizer("qq"), "'qq' cannot be tokenised: spaCy does not have it"),
+        (lambda: Tokenizer(""), "'' cannot be tokenised"),
         (lambda: Tokenizer(rules="mine"), "no rules 'mine'; choose one of: default, fastai"),
         (lambda: TOKENIZERS["default"]("one text"), "put it into a list"),
         (lambda: TOKENIZERS["default"](["a", None]), "text 1 is no string but None"),
@@ -179,3 +179,13 @@ def test_real_text(rules):
     for corpus in ("imdb", "ag_news"):
         texts = pq.read_table(Path(os.environ["ULMFIT_DATA"]) / corpus / "train.parquet", columns=["text"])["text"].to_pylist()[::400][:40]
         assert TOKENIZERS[rules](texts) == [tokenize_reference(text, rules, SPLIT) for text in texts]
+
+
+def test_spacy_forgets_with_the_memory(monkeypatch):
+    monkeypatch.setattr(module, "REMEMBERED", 2)
+    small = Tokenizer()
+    before = small._language._spacy
+    small(["one two"])
+    assert small._language._spacy is before
+    small(["three"])
+    assert small._language._spacy is not before  # else its store of words would grow without end

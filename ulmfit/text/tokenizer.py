@@ -160,8 +160,10 @@ def _blank(lang: str) -> Any:
     except ImportError as error:
         reason = " ".join(str(error).split())
         if "E048" in reason:
-            raise UserError(f"spaCy has no language {lang!r}; give a code such as en, de, fr, zh, or xx for any other") from error
-        raise UserError(f"the language {lang!r} needs packages that are not installed; {REMEDIES.get(lang, reason[:160])}") from error
+            reason, remedy = "spaCy does not have it", "give a code such as en, de, fr, zh, or xx for any other"
+        else:
+            reason, remedy = "it needs packages that are not installed", REMEDIES.get(lang, reason[:160])
+        raise UserError(f"the language {lang!r} cannot be tokenised: {reason}; {remedy}") from error
 
 
 def _pieces(text: str, longest: int) -> list[str]:
