@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def measure(job: Job, name: str, corpus: Stage, ids: Stage, model: Stage, scratc
     recipe = Recipe("evaluation", EVALUATE_VERSION, config, {role: stage.artifact.key for role, stage in inputs.items()})
 
     def build(work: Path, run: StageRun) -> dict[str, Any]:
-        torch.set_num_threads(job.threads)
+        torch.set_num_threads(os.cpu_count() or 1)  # no other stage runs now
         test = Documents.open(ids.artifact.path, ["test"])
         systems = _directions(model, test, job.device, "")
         if scratch:

@@ -23,8 +23,6 @@ log = logging.getLogger(__name__)
 
 REMEMBERED = 400_000  # distinct chunks; about 100 MB at the most
 LONGEST_REMEMBERED = 64  # characters; a longer chunk is hardly seen twice
-LONGEST_WORD = 256  # characters; spaCy takes one sign after another off a word's ends, in time that grows with the square
-LONGEST_RUN = 8192  # characters; for languages without white space, whose tokenizers take no text without end
 
 REMEDIES = {
     "ja": "run: pip install sudachipy sudachidict_core",
@@ -119,7 +117,6 @@ class Language:
         self._lang = lang
         self._spacy = _blank(lang)
         self._can_cut = isinstance(self._spacy, SpacyTokenizer)  # as those of Chinese, Japanese, Thai and a few more are not
-        self._longest = LONGEST_WORD if self._can_cut else LONGEST_RUN
         self._seams = _seams(lang, self._spacy) if self._can_cut else {}
         self._seam = _gap_between(self._seams)
 
@@ -128,10 +125,8 @@ class Language:
         self._spacy = _blank(self._lang)
 
     def split(self, text: str) -> list[str]:
-        """spaCy's tokens; those of its pieces where a run without white space is longer than ``LONGEST_WORD`` characters."""
-        if len(text) <= self._longest:
-            return [token.text for token in self._spacy(text)]
-        return [token.text for piece in _pieces(text, self._longest) for token in self._spacy(piece)]
+        """spaCy's tokens."""
+        return [token.text for token in self._spacy(text)]
 
     def cut(self, text: str) -> list[str]:
         """Parts of a text without white space at its ends, such that their tokens, one after the other, are those of the whole.
@@ -164,18 +159,6 @@ def _blank(lang: str) -> Any:
         else:
             reason, remedy = "it needs packages that are not installed", REMEDIES.get(lang, reason[:160])
         raise UserError(f"the language {lang!r} cannot be tokenised: {reason}; {remedy}") from error
-
-
-def _pieces(text: str, longest: int) -> list[str]:
-    """``text`` with each run without white space cut every ``longest`` characters; what is not longer stays together."""
-    parts = []
-    done = 0
-    for run in re.finditer(rf"\S{{{longest + 1},}}", text):
-        parts.append(text[done : run.start()].removeprefix(" " if done else ""))
-        parts += [run[0][start : start + longest] for start in range(0, len(run[0]), longest)]
-        done = run.end()
-    parts.append(text[done:].removeprefix(" " if done else ""))  # a blank after a run is taken, as spaCy does
-    return [part for part in parts if part]
 
 
 def _cut_but(text: str, whole: set[int]) -> list[str]:
