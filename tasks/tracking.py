@@ -45,17 +45,12 @@ class Tracker:
         """The named experiment, made if it is not there."""
         uri = workspace.tracking_uri
         client = MlflowClient(uri)
-        found = client.get_experiment_by_name(experiment)
-        if found:
-            return cls(uri, found.experiment_id)
-        own = (workspace.mlflow_artifacts / experiment).as_uri() if uri.startswith("sqlite:///") else None
-        try:
-            return cls(uri, client.create_experiment(experiment, artifact_location=own))
-        except MlflowException:  # another run made it in the meantime
+        with workspace.store.lock("tracking"):  # a new store is set up by one run, not by two at once
             found = client.get_experiment_by_name(experiment)
-            if found is None:
-                raise
-            return cls(uri, found.experiment_id)
+            if found:
+                return cls(uri, found.experiment_id)
+            own = (workspace.mlflow_artifacts / experiment).as_uri() if uri.startswith("sqlite:///") else None
+            return cls(uri, client.create_experiment(experiment, artifact_location=own))
 
     @property
     def client(self) -> MlflowClient:

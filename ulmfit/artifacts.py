@@ -172,7 +172,7 @@ class Store:
         found = self.sound(recipe)
         if found:
             return found, True
-        with self._lock(recipe.key):
+        with self.lock(recipe.key):
             found = self.sound(recipe)
             if found:
                 return found, True
@@ -235,13 +235,13 @@ class Store:
         return Artifact(final, manifest)
 
     @contextmanager
-    def _lock(self, key: str) -> Iterator[None]:
+    def lock(self, key: str) -> Iterator[None]:
         """Held by one process at a time; the kernel gives it back when a process dies."""
         with open(self.root / ".locks" / key, "w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                log.info("waiting for another run in this workspace, which is making artifact %s", key[:12])
+                log.info("waiting for another run in this workspace, which is at work on %s", key[:12])
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
 

@@ -133,6 +133,16 @@ def test_ctrl_c_ends_at_once_and_says_what_is_kept(ulmfit: CommandLine, argument
     assert "the same command goes on from there" in err and "Traceback" not in err
 
 
+@pytest.mark.slow
+def test_two_runs_at_once_share_the_work(ulmfit: CommandLine, arguments: list[str], tmp_path: Path) -> None:
+    here = [*arguments[: arguments.index("--workspace")], "--workspace", str(tmp_path)]
+    runs = [ulmfit.start(*here) for _ in range(2)]
+    ended = [Finished(run.wait(), *out) for run, out in [(run, run.communicate(timeout=200)) for run in runs]]
+    assert [run.code for run in ended] == [0, 0], ended[0].err + ended[1].err
+    first, second = (made(run.json) for run in ended)
+    assert first | second == STAGES and not first & second
+
+
 NEW_PROCESS = """
 import json, sys, mlflow
 mlflow.set_tracking_uri(sys.argv[1])
