@@ -14,10 +14,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn, Optional
 
-import click
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from typer.exceptions import TyperException
 
 from ulmfit.errors import UserError
 
@@ -208,10 +208,10 @@ def main() -> NoReturn:
     _set_up(debug)
     try:
         code = app(standalone_mode=False)
-    except click.exceptions.Abort:
+    except typer.Abort:
         code = _interrupted()
-    except click.ClickException as error:
-        code = _at_fault(error.format_message())
+    except TyperException as error:  # a wrong option or argument
+        code = _at_fault(_one_line(error))
     except (UserError, ValidationError) as error:
         if debug:
             raise
@@ -236,7 +236,8 @@ def _set_up(debug: bool) -> None:
         ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
     ):
         os.environ.setdefault(name, value)
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "DEBUG" if debug else "CRITICAL")
+    for name in ("PREFECT_LOGGING_LEVEL", "PREFECT_LOGGING_INTERNAL_LEVEL"):
+        os.environ.setdefault(name, "DEBUG" if debug else "CRITICAL")
     warnings.simplefilter("default" if debug else "ignore")
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
     signal.signal(signal.SIGINT, lambda number, frame: _stop(number, frame))

@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelInput, LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed, State
@@ -139,7 +140,7 @@ def fetch_bundle(tracking_uri: str, uri: str, folder: Path) -> Path:
     version = resolve(tracking_uri, uri)
     mlflow.set_tracking_uri(tracking_uri)
     path = mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}", dst_path=str(folder), tracking_uri=tracking_uri)
-    return Path(path) / "artifacts" / "bundle"
+    return Path(path) / Model.load(path).flavors["python_function"]["artifacts"]["bundle"]["path"]
 
 
 def version_lineage(tracking_uri: str, uri: str) -> dict[str, Any]:

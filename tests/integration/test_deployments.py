@@ -60,8 +60,8 @@ def test_the_train_deployment_completes_on_a_worker(ulmfit: CommandLine, prefect
         try:
             state = wait(f"{prefect_api}/flow_runs/{run['id']}")
         finally:
-            worker.terminate()
-            worker.wait(20)
+            worker.kill()
+            worker.wait()
     assert state == "COMPLETED", (tmp_path / "worker.log").read_text()[-4000:]
     tasks = ask(f"{prefect_api}/task_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})
     assert {"tokenise", "pretrain-forward", "classify-backward", "evaluate"} <= {task["name"] for task in tasks}

@@ -6,6 +6,7 @@ import glob
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,15 +22,13 @@ BINARIES = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1:]
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """A PostgreSQL server of its own, on a free port; it does not run as root."""
     if not BINARIES:
         pytest.skip("no PostgreSQL server is installed (Debian: postgresql)")
-    folder = tmp_path_factory.mktemp("postgres")
+    folder = Path(tempfile.mkdtemp(prefix="ulmfit-postgres-"))  # not below pytest's own folder, which other users cannot enter
     user = "postgres" if os.getuid() == 0 else None
     if user:
-        for parent in (folder, *folder.parents[:2]):
-            parent.chmod(0o755)
         shutil.chown(folder, user)
     port, bin_ = free_port(), BINARIES[0]
 
@@ -42,6 +41,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"postgresql+psycopg2://ulmfit@127.0.0.1:{port}/postgres"
     finally:
         run(f"{bin_}/pg_ctl", "-D", f"{folder}/data", "-m", "immediate", "stop")
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
