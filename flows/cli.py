@@ -61,7 +61,7 @@ def train(
     unlabelled: Unlabelled = None,
     encoding: Encoding = "utf-8",
     preset: Preset = "small",
-    pretrain: Annotated[str, typer.Option("--pretrain", help="general corpus for pretraining")] = "wikitext-103",
+    pretrain: Annotated[Optional[str], typer.Option("--pretrain", help="general corpus [base: wikitext-103, else wikitext-2]")] = None,  # noqa: UP045
     workspace: WorkspaceDir = None,
     dask: DaskAddress = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",

@@ -55,13 +55,21 @@ class TextJob(BaseModel):
 class TrainJob(TextJob):
     """The main job: from text to a registered classifier."""
 
-    pretrain: str = Field("wikitext-103", description="general corpus for pretraining: a known corpus, a file or a folder")
+    pretrain: str | None = Field(
+        None,
+        description="general corpus for pretraining: a known corpus, a file or a folder; wikitext-103 for the base preset, else wikitext-2",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to train")
     model_name: str | None = Field(None, description="name in the registry; ulmfit-<corpus> if left empty")
 
     def check(self) -> None:
         super().check()
-        peek(CorpusSource(self.pretrain, self.text_column, None))
+        peek(self.general())
+
+    def general(self) -> CorpusSource:
+        """The general corpus; its text column and encoding are those of the domain's."""
+        name = self.pretrain or ("wikitext-103" if self.preset == "base" else "wikitext-2")
+        return CorpusSource(name, self.text_column, None, encoding=self.encoding)
 
     @property
     def registered_name(self) -> str:

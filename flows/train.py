@@ -42,7 +42,7 @@ def train(job: TrainJob) -> dict[str, Any]:
     with tracked_run("train", job, settings, resolve_device(job.device)) as run, open_cluster(job.dask) as cluster:
         stages = Stages()
         domain = text_stages(run, stages, cluster, job.source(), settings, "")
-        general = text_stages(run, stages, cluster, CorpusSource(job.pretrain, label_column=None), settings, "-general")
+        general = text_stages(run, stages, cluster, job.general(), settings, "-general")
         classifiers = {direction: _train_direction(run, stages, general, domain, settings, direction) for direction in DIRECTIONS}
         model = _average(run, stages, classifiers, domain, "average")
         scratch = _scratch(run, stages, domain, settings, classifiers) if settings.scratch else None

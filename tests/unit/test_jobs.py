@@ -1,0 +1,44 @@
+"""The parameters of flows: defaults, names, seeds, and what is told before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flows.jobs import TextJob, TrainJob
+from ulmfit.errors import UserError
+
+
+@pytest.mark.parametrize(("preset", "general"), [("tiny", "wikitext-2"), ("small", "wikitext-2"), ("base", "wikitext-103")])
+def test_the_general_corpus_goes_with_the_preset(preset: str, general: str) -> None:
+    assert TrainJob(preset=preset).general().source == general
+    assert TrainJob(preset=preset, pretrain="mine.txt").general().source == "mine.txt"
+
+
+@pytest.mark.parametrize(
+    ("corpus", "name"), [("imdb", "imdb"), ("/data/My Tickets.2024.csv.gz", "my-tickets"), ("folder/", "folder"), ("Übung.csv", "bung")]
+)
+def test_the_registered_name_comes_from_the_corpus(corpus: str, name: str) -> None:
+    assert TrainJob(corpus=corpus).registered_name == f"ulmfit-{name}"
+    assert TrainJob(corpus=corpus, model_name="mine").registered_name == "mine"
+
+
+def test_a_seed_reaches_every_stage_and_options_have_the_last_word() -> None:
+    settings = TextJob(seed=7, options=["classifier.seed=1"]).settings()
+    assert (settings.corpus.seed, settings.general.seed, settings.pretrain.seed, settings.finetune.seed, settings.evaluate.seed) == (7,) * 5
+    assert settings.classifier.seed == 1
+
+
+def test_faults_are_told_before_anything_starts(tmp_path: Path) -> None:
+    good = tmp_path / "good.csv"
+    good.write_text("text,label\na b,x\nc d,y\n")
+    TrainJob(corpus=str(good), pretrain=str(good)).check()
+    for job, said in (
+        (TrainJob(corpus=str(tmp_path / "none.csv"), pretrain=str(good)), "none.csv"),
+        (TrainJob(corpus=str(good), pretrain=str(tmp_path / "none.txt")), "none.txt"),
+        (TrainJob(corpus=str(good), pretrain=str(good), text_column="body"), "'text', 'label'"),
+        (TrainJob(corpus=str(good), pretrain=str(good), options=["classifier.epoch=1"]), "epochs"),
+    ):
+        with pytest.raises(UserError, match=said):
+            job.check()
