@@ -29,7 +29,7 @@ demo: install
 	$(BIN)/ulmfit train $(DEMO)
 
 test: dev lint
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations 10 -m 'not slow'
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations 10 -m 'not slow'
 
 test-slow: dev
 	$(BIN)/python -m pytest -q -m slow

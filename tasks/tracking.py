@@ -23,7 +23,7 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from tasks.workspace import Workspace
-from ulmfit.artifacts import Artifact, Recipe
+from ulmfit.artifacts import Artifact, Recipe, canonical_json
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ class StageRun:
 
     def describe(self, recipe: Recipe) -> None:
         """Log the recipe: settings as parameters, identity as tags."""
-        config = recipe.config if isinstance(recipe.config, Mapping) else recipe.config.model_dump()
+        config = json.loads(canonical_json(recipe.config))
         params = [Param(name, str(value)[:500]) for name, value in flatten(config).items()]
         tags = [RunTag("ulmfit.kind", recipe.kind), RunTag("ulmfit.inputs", json.dumps(dict(recipe.inputs)))]
         self._client.log_batch(self.run_id, params=params[:100], tags=tags)

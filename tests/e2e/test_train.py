@@ -199,7 +199,8 @@ def test_a_new_process_gets_the_flows_probabilities_from_the_registry_uri(first:
 
 def test_lineage_from_the_registry_uri_alone(ulmfit: CommandLine, arguments: list[str], first: Finished) -> None:
     where = ["--workspace", str(workspace(arguments))]
-    chain = ulmfit("lineage", "models:/ulmfit-tickets@champion", *where, "--json").json
+    told = ulmfit("lineage", "models:/ulmfit-tickets@champion", *where, "--json")
+    chain = told.json
     keys = {stage["key"]: stage["name"] for stage in first.json["stages"]}
     assert {keys[key] for key in chain["artifacts"]} == STAGES - {"evaluate"}
     corpora = {entry["record"]["name"] for entry in chain["artifacts"].values() if entry["kind"] == "corpus"}

@@ -51,6 +51,7 @@ def test_one_line_and_exit_2(ulmfit: CommandLine, tickets: Path, tmp_path: Path,
     assert ended.out == ""
 
 
+@pytest.mark.slow
 def test_a_bad_label_column_is_told_before_anything_is_trained(ulmfit: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "one.csv").write_text("text,label\n" + "".join(f"text number {number},same\n" for number in range(20)))
     ended = ulmfit(
