@@ -289,8 +289,7 @@ def _trec(paths: Sequence[Path]) -> Iterator[Row]:
 
 
 # --- the catalog
-# Digests as published for these files: Zhang et al.'s by fastai (checks.txt), WikiText's and TREC's by Hugging Face
-# (dataset_infos.json), IMDB's by torchtext. The wheels': as they lie in the package index.
+# Digests of the whole files as others publish and pin them; for WikiText-103, of the same file at its first address.
 
 _DBPEDIA_LABELS = [
     *("Company", "EducationalInstitution", "Artist", "Athlete", "OfficeHolder", "MeanOfTransportation", "Building"),
