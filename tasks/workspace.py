@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ulmfit.artifacts import Store
 from ulmfit.errors import UserError
+from ulmfit.storage import is_remote
 
 DEFAULT = ".ulmfit"
 
@@ -17,23 +18,30 @@ class Workspace:
     """Where a team keeps what its runs make. Two concurrent runs in one workspace do not harm each other."""
 
     root: Path
+    artifacts: str | None = None  # where the artifacts are, if not in the folder: another, or a place on S3
 
     @classmethod
-    def open(cls, root: str | Path | None = None) -> Workspace:
+    def open(cls, root: str | Path | None = None, artifacts: str | None = None) -> Workspace:
         """The workspace at ``root``, else ``ULMFIT_HOME``, else ``.ulmfit``; made if it is not there.
 
-        Raises UserError where it cannot be written.
+        Its artifacts are at ``artifacts``, else ``ULMFIT_ARTIFACTS``: a folder or ``s3://BUCKET/FOLDER``; else in its
+        folder ``artifacts``. Raises UserError where it, or the place of the artifacts, cannot be written.
         """
         path = Path(root or os.environ.get("ULMFIT_HOME") or DEFAULT).expanduser().absolute()
         if path.exists() and not path.is_dir():
             raise UserError(f"the workspace {path} is a file, not a folder; choose another with --workspace")
-        workspace = cls(path)
+        workspace = cls(path, _artifacts(artifacts or os.environ.get("ULMFIT_ARTIFACTS")))
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"the workspace cannot be written: {path}: {error.strerror}; choose another with --workspace") from error
         workspace.store.set_up()
         return workspace
 
     @property
     def store(self) -> Store:
-        return Store(self.root / "artifacts")
+        folder = self.root / "artifacts"
+        return Store(self.artifacts or folder, folder)
 
     @property
     def reports(self) -> Path:
@@ -55,3 +63,12 @@ class Workspace:
     @property
     def mlflow_artifacts(self) -> Path:
         return self.root / "mlflow-artifacts"
+
+
+def _artifacts(place: str | None) -> str | None:
+    """The place that the user names for the artifacts, in full."""
+    if not place or is_remote(place):
+        return place or None
+    if ":/" in place:
+        raise UserError(f"{place}: artifacts are kept in a folder or on S3; write a path or s3://BUCKET/FOLDER")
+    return str(Path(place).expanduser().absolute())

@@ -1,8 +1,11 @@
 """The content-addressed store: identity, atomic completion, verification.
 
 An artifact's key is the SHA-256 of its kind, its recipe version, its settings and the keys of its inputs: never
-of a path or a time. ``artifact.json`` is written last and the folder is moved in place whole, so that an artifact
-found in the store is complete. One mechanism serves caching, resume and lineage.
+of a path or a time. ``artifact.json`` is written last, so that an artifact found in the store is complete. One
+mechanism serves caching, resume and lineage.
+
+In a local store the whole folder is moved in place when it is finished. On S3, where nothing can be moved, unfinished
+parts lie where they will stay, and ``artifact.json`` alone declares the artifact done.
 """
 
 from __future__ import annotations
@@ -13,19 +16,21 @@ import json
 import logging
 import math
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
+from ulmfit import storage
 from ulmfit.errors import UserError
+from ulmfit.filesets import Damaged, Files, changed, entries, fetch, in_parallel
 
 log = logging.getLogger(__name__)
 
@@ -56,21 +61,12 @@ def _stable(value: Any) -> Any:
 
 def sha256_file(path: Path) -> str:
     """Hex SHA-256 of a file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return storage.sha256(path)
 
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Write ``data`` beside ``path`` and move it in place, so that a reader sees all of it or nothing."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(beside, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    storage.write_bytes(path, data)
 
 
 @dataclass(frozen=True)
@@ -94,10 +90,29 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A finished artifact: its folder and what ``artifact.json`` says of it."""
+    """A finished artifact: the place of its files, what ``artifact.json`` says of it, and the folder for a local copy."""
 
-    path: Path
+    place: str
     manifest: dict[str, Any]
+    copy: Path
+
+    @cached_property
+    def path(self) -> Path:
+        """The local folder with its files. From S3 those that are not in ``copy`` are fetched, once.
+
+        Raises UserError where one is missing there or its digest differs; the artifact is then unfinished again, less
+        that file, so that the next run makes it anew.
+        """
+        if storage.is_remote(self.place):
+            try:
+                fetch(self.place, self.copy, self.manifest["files"])
+            except Damaged as error:
+                storage.remove(error.place)
+                storage.remove(storage.join(self.place, MANIFEST))
+                raise UserError(
+                    f"{error.place}: the file is missing or damaged (its digest differs); run again, and it is made anew"
+                ) from error
+        return self.copy
 
     @property
     def key(self) -> str:
@@ -123,51 +138,91 @@ class Artifact:
 
 
 class Store:
-    """Artifacts in a local folder: ``<root>/<kind>/<key>/``, with unfinished work in ``<root>/.work/<key>/``."""
+    """Artifacts in a folder or on S3: ``<root>/<kind>/<key>/``.
 
-    def __init__(self, root: str | Path):
-        self.root = Path(root)
+    ``local`` is the folder for locks, for unfinished work (``.work/<key>/``) and, where the store is on S3, for copies
+    (``<kind>/<key>/``); a local store is its own. The locks serve one machine: drivers on two that make the same artifact
+    on S3 at once both do the work, and each file there is whole, from the one or the other.
+    """
+
+    def __init__(self, root: str | Path, local: Path | None = None):
+        self.root = str(root).rstrip("/") if storage.is_remote(root) else str(root)
+        self.remote = storage.is_remote(root)
+        if self.remote and local is None:
+            raise ValueError(f"{root}: a store on S3 needs a local folder too")
+        self.local = local if self.remote and local else Path(root)
 
     def set_up(self) -> None:
-        """Make the store's folders; UserError where they cannot be written."""
+        """Make the store's folders; UserError where they, or the place on S3, cannot be written."""
         try:
             for name in (".work", ".locks", ".sources"):
-                (self.root / name).mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.root / ".locks"):
+                (self.local / name).mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.local / ".locks"):
                 pass
         except OSError as error:
-            raise UserError(f"the workspace cannot be written: {self.root}: {error.strerror}; choose another with --workspace") from error
+            remedy = "choose another with --workspace or ULMFIT_ARTIFACTS"
+            raise UserError(f"the workspace cannot be written: {self.local}: {error.strerror}; {remedy}") from error
+        if self.remote:
+            try:
+                storage.write_bytes(storage.join(self.root, ".writable"), b"")
+            except OSError as error:
+                raise UserError(f"the artifacts cannot be written: {self.root}: {error.strerror}; choose another place") from error
 
     def find(self, kind: str, key: str) -> Artifact | None:
         """The finished artifact as it lies there, its files not read; None where there is none."""
-        path = self.root / kind / key
+        place = storage.join(self.root, kind, key)
         try:
-            return Artifact(path, json.loads((path / MANIFEST).read_text()))
+            data = storage.read_bytes(storage.join(place, MANIFEST))
         except FileNotFoundError:
             return None
-        except ValueError:
-            log.warning("%s is damaged: %s cannot be read; it will be made again", path, MANIFEST)
+        manifest = _json(data)
+        if "files" not in manifest:
+            log.warning("%s is damaged: %s cannot be read; it will be made again", place, MANIFEST)
             return None
+        return Artifact(place, manifest, self.local / kind / key)
 
     def get(self, key: str) -> Artifact | None:
         """The finished artifact of that key, whatever its kind."""
-        for path in self.root.glob(f"*/{key}/{MANIFEST}"):
-            return self.find(path.parent.parent.name, key)
-        return None
+        return next(filter(None, (self.find(kind, key) for kind in self._kinds())), None)
 
     def all(self) -> Iterator[Artifact]:
         """Every finished artifact."""
-        for path in sorted(self.root.glob(f"[!.]*/*/{MANIFEST}")):
-            found = self.find(path.parent.parent.name, path.parent.name)
-            if found:
-                yield found
+        for kind in self._kinds():
+            for key in storage.folders(storage.join(self.root, kind)):
+                if found := self.find(kind, key):
+                    yield found
+
+    def _kinds(self) -> list[str]:
+        return [name for name in storage.folders(self.root) if not name.startswith(".")]
+
+    def place(self, recipe: Recipe) -> str:
+        """Where workers write the files of an artifact while it is made: a local folder, moved when it is finished, or its place on S3."""
+        return storage.join(self.root, recipe.kind, recipe.key) if self.remote else str(self.work(recipe.key))
+
+    def find_part(self, key: str) -> dict[str, Any] | None:
+        """What :meth:`note_part` was told last of the part of that identity; None where nothing was, or it is damaged.
+
+        Whether the file it names is still there and sound is for the caller to see.
+        """
+        try:
+            return _json(storage.read_bytes(self._part(key))) or None
+        except FileNotFoundError:
+            return None
+
+    def note_part(self, key: str, body: dict[str, Any]) -> None:
+        """Remember where the finished part of an identity lies (``body``: plain JSON), for artifacts that have the same part."""
+        storage.write_bytes(self._part(key), canonical_json(body))
+
+    def _part(self, key: str) -> str:
+        return storage.join(self.root, ".parts", f"{key}.json")
 
     def make(self, recipe: Recipe, build: Callable[[Path], dict[str, Any]]) -> tuple[Artifact, bool]:
         """The artifact of ``recipe`` and whether it was found; otherwise ``build(workdir)`` makes it.
 
-        ``build`` writes into the folder it is given, which may hold what an interrupted run left there, and returns
-        the record; a ``run_id`` in it names the tracked run. A second process that wants the same artifact waits for the first. A file that is missing or
-        whose digest differs is taken away and ``build`` called for the rest.
+        ``build`` writes into the folder it is given, which may hold what an interrupted run left there; its workers
+        write to :meth:`place`. It returns the record. In it ``run_id`` names the tracked run, and ``files`` has digests
+        that were taken already (name -> {"sha256", "bytes"}). A second process that wants the same artifact waits for
+        the first. A file that is missing or damaged is taken away and ``build`` called for the rest.
         """
         found = self.sound(recipe)
         if found:
@@ -179,65 +234,62 @@ class Store:
             self._withdraw(recipe)
             work = self.work(recipe.key)
             work.mkdir(parents=True, exist_ok=True)
-            _remove(work / MANIFEST)  # of a run that was killed just before its work was moved
+            storage.remove(work / MANIFEST)  # of a run that was killed just before its work was moved
             started = time.time()
             record = build(work)
             return self._commit(recipe, work, record, time.time() - started), False
 
     def sound(self, recipe: Recipe) -> Artifact | None:
-        """The finished artifact of ``recipe`` with every file's digest checked; None where anything is amiss."""
+        """The finished artifact of ``recipe``, where no file is amiss (see :func:`damaged`); else None."""
         found = self.find(recipe.kind, recipe.key)
         return found if found and not damaged(found) else None
 
     def work(self, key: str) -> Path:
-        """Where the unfinished artifact of that key is written."""
-        return self.root / ".work" / key
+        """The local folder in which the unfinished artifact of that key is written."""
+        return self.local / ".work" / key
 
     def _withdraw(self, recipe: Recipe) -> None:
         """Turn a damaged artifact back into unfinished work, less the damaged files."""
-        path = self.root / recipe.kind / recipe.key
-        if not path.exists():
+        place = storage.join(self.root, recipe.kind, recipe.key)
+        if not storage.exists(place):
             return
         found = self.find(recipe.kind, recipe.key)
-        bad = damaged(found) if found else [item.name for item in path.iterdir()]
+        bad = damaged(found) if found else [] if self.remote else os.listdir(place)  # on S3 they may be parts of unfinished work
         for name in bad:
-            log.warning("%s/%s is missing or damaged (its digest differs); it will be made again", path, name)
-            _remove(path / name)
-        _remove(path / MANIFEST)
-        _remove(self.work(recipe.key))
-        os.replace(path, self.work(recipe.key))
+            log.warning("%s/%s is missing or damaged (its digest differs); it will be made again", place, name)
+            storage.remove(storage.join(place, name))
+        storage.remove(storage.join(place, MANIFEST))
+        if not self.remote:
+            storage.remove(self.work(recipe.key))
+            os.replace(place, self.work(recipe.key))
 
     def _commit(self, recipe: Recipe, work: Path, record: dict[str, Any], seconds: float) -> Artifact:
         for stray in work.rglob("*.tmp"):
             stray.unlink()
-        files = {}
-        for path in sorted(item for item in work.rglob("*") if item.is_file()):
-            _fsync(path)
-            files[path.relative_to(work).as_posix()] = {"sha256": sha256_file(path), "bytes": path.stat().st_size}
-        manifest = {
-            "kind": recipe.kind,
-            "key": recipe.key,
-            "version": recipe.version,
-            "config": _stable(recipe.config),
-            "inputs": dict(recipe.inputs),
-            "record": {name: value for name, value in record.items() if name != "run_id"},
-            "files": files,
-            "run_id": record.get("run_id"),
-            "seconds": round(seconds, 3),
-            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "libraries": library_versions(),
-        }
-        write_atomic(work / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
-        final = self.root / recipe.kind / recipe.key
-        final.parent.mkdir(exist_ok=True)
-        os.replace(work, final)
-        _fsync(final.parent)
-        return Artifact(final, manifest)
+        place = storage.join(self.root, recipe.kind, recipe.key)
+        files = entries(work, {} if self.remote else record.get("files", {}))
+        for name in files:
+            _fsync(work / name)
+        if self.remote:
+            in_parallel(lambda name: storage.copy(work / name, storage.join(place, name)), files)
+            files = entries(place, record.get("files", {}) | files, leave=MANIFEST)
+        manifest = _manifest(recipe, record, files, seconds)
+        data = json.dumps(manifest, indent=1, sort_keys=True).encode()
+        final = self.local / recipe.kind / recipe.key
+        if self.remote:
+            storage.write_bytes(storage.join(place, MANIFEST), data)
+            _move_files(work, final)
+        else:
+            write_atomic(work / MANIFEST, data)
+            final.parent.mkdir(exist_ok=True)
+            os.replace(work, final)
+            _fsync(final.parent)
+        return Artifact(place, manifest, final)
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
         """Held by one process at a time; the kernel gives it back when a process dies."""
-        with open(self.root / ".locks" / key, "w") as file:
+        with open(self.local / ".locks" / key, "w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -247,22 +299,48 @@ class Store:
 
 
 def damaged(artifact: Artifact) -> list[str]:
-    """Names of the artifact's files that are missing, cut short or changed."""
-    return [name for name, entry in artifact.manifest["files"].items() if not _intact(artifact.path / name, entry)]
+    """Names of the artifact's files that are missing, cut short or changed.
+
+    On S3 names and sizes are compared, in one listing; digests are when a file is fetched.
+    """
+    files: Files = artifact.manifest["files"]
+    if storage.is_remote(artifact.place):
+        there = storage.files(artifact.place)
+        return [name for name, entry in files.items() if there.get(name) != entry["bytes"]]
+    return changed(artifact.copy, files)
 
 
-def _intact(path: Path, entry: dict[str, Any]) -> bool:
+def _manifest(recipe: Recipe, record: dict[str, Any], files: Files, seconds: float) -> dict[str, Any]:
+    return {
+        "kind": recipe.kind,
+        "key": recipe.key,
+        "version": recipe.version,
+        "config": _stable(recipe.config),
+        "inputs": dict(recipe.inputs),
+        "record": {name: value for name, value in record.items() if name not in ("run_id", "files")},
+        "files": files,
+        "run_id": record.get("run_id"),
+        "seconds": round(seconds, 3),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "libraries": library_versions(),
+    }
+
+
+def _move_files(source: Path, target: Path) -> None:
+    """Move what is in one local folder into another, which may have older files of the same names."""
+    for name in storage.files(source):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(source / name, target / name)
+    storage.remove(source)
+
+
+def _json(data: bytes) -> dict[str, Any]:
+    """The JSON object in ``data``; an empty one where it is cut short or none."""
     try:
-        return path.stat().st_size == entry["bytes"] and sha256_file(path) == entry["sha256"]
-    except OSError:
-        return False
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+        body = json.loads(data)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 def _fsync(path: Path) -> None:

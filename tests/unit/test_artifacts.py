@@ -12,6 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from tasks.workspace import Workspace
+from ulmfit import storage
 from ulmfit.artifacts import MANIFEST, Recipe, Store, canonical_json, damaged, sha256_file, write_atomic
 from ulmfit.config import VocabConfig
 from ulmfit.errors import UserError
@@ -95,7 +97,7 @@ def test_made_once_then_found(store):
     again, found = store.make(RECIPE, building(calls))
     assert (found, len(calls)) == (True, 1)
     assert again == made
-    assert made.path == store.root / "thing" / RECIPE.key
+    assert made.path == store.local / "thing" / RECIPE.key
     assert (made.record, made.run_id, made.kind, made.key) == ({"count": 2}, "r1", "thing", RECIPE.key)
     assert set(made.manifest["files"]) == {"a.txt", "deep/b.txt"}
     assert made.bytes == sum((made.path / name).stat().st_size for name in made.manifest["files"])
@@ -276,7 +278,7 @@ def test_a_disk_that_fills_up_at_the_manifest_leaves_nothing_found(store, monkey
         with pytest.raises(OSError, match="No space"):
             store.make(RECIPE, building(calls))
     assert store.find("thing", RECIPE.key) is None
-    assert not list(store.root.rglob("*.tmp"))
+    assert not list(store.local.rglob("*.tmp"))
     store.make(RECIPE, building(calls))
     assert calls[1] == set()  # all files were there
 
@@ -288,6 +290,93 @@ def test_write_atomic_replaces_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="full"):
         write_atomic(path, b"new")
     assert path.read_bytes() == b"old" and [item.name for item in tmp_path.iterdir()] == ["x.json"]
+
+
+# ------------------------------------------------------------------------------------- what workers write and have hashed
+
+
+def test_digests_that_were_taken_are_not_taken_again(store, monkeypatch):
+    entry = {"sha256": "0" * 64, "bytes": 18}
+
+    def build(work: Path):
+        assert store.place(RECIPE) == str(work)
+        for name in ("a.txt", "deep/b.txt", "c.txt"):
+            storage.write_bytes(
+                storage.join(store.place(RECIPE), name), b"as long as it says" if name != "c.txt" else b"longer than it says"
+            )
+        return {"count": 3, "files": {"a.txt": entry, "c.txt": entry}}
+
+    made, _ = store.make(RECIPE, build)
+    files = made.manifest["files"]
+    assert made.record == {"count": 3} and files["a.txt"] == entry
+    assert files["deep/b.txt"] == {"sha256": sha256_file(made.path / "deep" / "b.txt"), "bytes": 18}
+    assert files["c.txt"] == {"sha256": sha256_file(made.path / "c.txt"), "bytes": 19}  # it has changed since
+    assert damaged(made) == ["a.txt"]
+
+
+def test_a_taken_digest_without_its_file(store):
+    with pytest.raises(FileNotFoundError, match=r"a finished file has vanished.*a\.txt"):
+        store.make(RECIPE, lambda work: {"files": {"a.txt": {"sha256": "0" * 64, "bytes": 3}}})
+    assert store.find("thing", RECIPE.key) is None
+
+
+def test_an_artifact_knows_its_place(store):
+    made, _ = store.make(RECIPE, building([]))
+    assert made.place == str(made.path) == os.path.join(store.root, "thing", RECIPE.key)
+
+
+@pytest.mark.parametrize("left", ["", "{}", "[]", "null", '{"kind": "thing"}'])
+def test_a_manifest_that_is_none(store, left):
+    made, _ = store.make(RECIPE, building([]))
+    (made.path / MANIFEST).write_text(left)
+    assert store.find("thing", RECIPE.key) is store.get(RECIPE.key) is None and list(store.all()) == []
+    assert store.make(RECIPE, building([]))[1] is False
+
+
+def test_unfinished_work_is_not_found_by_its_key(store):
+    work = store.work(RECIPE.key)
+    work.mkdir(parents=True)
+    (work / MANIFEST).write_text('{"files": {}, "key": "x"}')  # a run was killed just before it moved its work
+    assert store.get(RECIPE.key) is None and list(store.all()) == []
+
+
+def test_parts_are_remembered(store):
+    assert store.find_part("abc") is None
+    for number in (1, 2):
+        store.note_part("abc", {"place": f"/tokens/k/part-{number}", "tokens": number})
+    assert store.find_part("abc") == Store(store.root).find_part("abc") == {"place": "/tokens/k/part-2", "tokens": 2}
+    assert store.find_part("abcd") is None and list(store.all()) == []
+    (store.local / ".parts" / "abc.json").write_bytes(b'{"place": "/tok')
+    assert store.find_part("abc") is None
+
+
+# ------------------------------------------------------------------------------------------------------- the workspace
+
+
+def test_where_a_workspace_keeps_its_artifacts(tmp_path, monkeypatch):
+    monkeypatch.delenv("ULMFIT_ARTIFACTS", raising=False)
+    home, elsewhere = tmp_path / "home", tmp_path / "else" / "where"
+    plain = Workspace.open(home)
+    assert (plain.store.root, plain.store.local) == (str(home / "artifacts"), home / "artifacts")
+    assert plain == Workspace(home)
+    named = Workspace.open(home, str(elsewhere))
+    assert (named.root, named.store.root, named.store.local) == (home, str(elsewhere), elsewhere)
+    monkeypatch.setenv("ULMFIT_ARTIFACTS", str(elsewhere))
+    assert Workspace.open(home) == named and elsewhere.is_dir()
+    monkeypatch.chdir(tmp_path)
+    assert Workspace.open("home", "else/where") == named
+    remote = Workspace(home, "s3://bucket/team/").store
+    assert (remote.root, remote.local, remote.place(RECIPE)) == (
+        "s3://bucket/team",
+        home / "artifacts",
+        f"s3://bucket/team/thing/{RECIPE.key}",
+    )
+
+
+@pytest.mark.parametrize("place", ["gs://bucket/x", "https://bucket/x", "s3:/bucket/x", "S3://bucket"])
+def test_artifacts_that_nothing_here_can_keep(tmp_path, place):
+    with pytest.raises(UserError, match=r"in a folder or on S3; write a path or s3://BUCKET/FOLDER"):
+        Workspace.open(tmp_path, place)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

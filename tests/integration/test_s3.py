@@ -1,0 +1,349 @@
+"""Against a real S3 server: files, the store, input, and all that can be wrong with a bucket, its keys and the way to it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.workspace import Workspace
+from tests.integration.s3 import environment, s3, s3_folder, s3_server  # noqa: F401
+from tests.unit.test_readers import RECORDS, brief, write
+from tests.unit.test_storage import Contract
+from ulmfit import filesets, storage
+from ulmfit.artifacts import MANIFEST, Recipe, Store, damaged
+from ulmfit.corpora.readers import data_files, read_rows
+from ulmfit.errors import UserError
+
+pytestmark = pytest.mark.server
+
+RECIPE = Recipe("thing", 1, {"size": 3})
+BUILT = {"vocab.json": b"made here", "deep/made.txt": b"also made here"}  # by the driver
+PARTS = {"part-00000.arrow": b"x" * 1000, "part-00001.arrow": b"y" * 2000}  # by workers
+
+
+class TestStorage(Contract):
+    @pytest.fixture
+    def base(self, s3):  # noqa: F811
+        return s3
+
+
+def fails(match: str, act, *args) -> str:
+    with pytest.raises(UserError, match=match) as error:
+        act(*args)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+# --------------------------------------------------------------------------------------------- what is wrong with the way
+
+ACTS = {
+    "read": lambda place: storage.read_bytes(f"{place}/a"),
+    "write": lambda place: storage.write_bytes(f"{place}/a", b"x"),
+    "list": lambda place: storage.files(f"{place}/folder"),
+    "remove": lambda place: storage.remove(f"{place}/a"),
+    "input": lambda place: list(read_rows(f"{place}/a.csv")),
+    "store": lambda place: Workspace.open(os.environ["TEST_WORKSPACE"], place),
+}
+
+
+@pytest.fixture
+def workspace_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEST_WORKSPACE", str(tmp_path / "workspace"))
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_refused_keys(s3, act, monkeypatch, workspace_folder):  # noqa: F811
+    for name, value in {"AWS_SECRET_ACCESS_KEY": "a wrong one", "AWS_ACCESS_KEY_ID": "UNKNOWNKEY"}.items():
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            assert s3 in fails("access is refused; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", ACTS[act], s3)
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    fails(r"access is refused; .*\(they are not set\)", ACTS[act], s3)
+
+
+@pytest.mark.parametrize("act", ["write", "remove", "input", "store"])
+def test_a_missing_bucket(s3, act, workspace_folder):  # noqa: F811
+    fails("s3://no-such-bucket/x.*: there is no bucket 'no-such-bucket'", ACTS[act], "s3://no-such-bucket/x")
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_a_server_that_is_not_there(s3, act, monkeypatch, workspace_folder):  # noqa: F811
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: it refuses
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        said = fails("cannot be reached .*; check AWS_ENDPOINT_URL and the network", ACTS[act], s3)
+        assert s3 in said and os.environ["AWS_ENDPOINT_URL"] in said
+
+
+def test_an_address_that_is_none(s3, monkeypatch):  # noqa: F811
+    for address in ("127.0.0.1:9000", "s3.example.org", "http://", "ftp://s3.example.org"):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        fails(f"AWS_ENDPOINT_URL={address}: this is no address", storage.exists, s3)
+
+
+def test_a_server_that_goes_away_while_a_file_is_read(tmp_path, monkeypatch):
+    with s3_server(tmp_path) as port:
+        for name, value in environment(port).items():
+            monkeypatch.setenv(name, value)
+        storage.write_bytes("s3://bucket/a.jsonl", b'{"text": "x"}\n' * (storage.REQUEST // 5))
+        rows = read_rows("s3://bucket/a.jsonl", label_column=None)
+        next(rows)
+    fails("s3://bucket/a.jsonl: http.* cannot be reached", list, rows)
+
+
+# -------------------------------------------------------------------------------------------------------------- the store
+
+
+@pytest.fixture
+def store(s3, tmp_path):  # noqa: F811
+    made = Store(s3, tmp_path / "local")
+    made.set_up()
+    return made
+
+
+def building(store: Store, calls: list[set[str]], taken: bool = False):
+    """A build that makes the files that are missing, as driver and workers do, and notes which."""
+
+    def build(work: Path):
+        place = store.place(RECIPE)
+        there = storage.files(place)
+        missing = {name for name in PARTS if name not in there} | {name for name in BUILT if not (work / name).exists()}
+        calls.append(missing)
+        for name in missing:
+            folder = place if name in PARTS else work
+            storage.write_bytes(storage.join(folder, name), (PARTS | BUILT)[name])
+        entries = {name: {"sha256": storage.sha256(storage.join(place, name)), "bytes": len(data)} for name, data in PARTS.items()}
+        return {"count": 4, "run_id": "r1"} | ({"files": entries} if taken else {})
+
+    return build
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_made_once_and_found_from_another_machine(store, tmp_path, taken):
+    calls: list[set[str]] = []
+    made, found = store.make(RECIPE, building(store, calls, taken))
+    assert (found, made.place) == (False, store.place(RECIPE)) and made.place == f"{store.root}/thing/{RECIPE.key}"
+    assert storage.files(made.place).keys() == PARTS.keys() | BUILT.keys() | {MANIFEST}
+    assert made.record == {"count": 4} and made.run_id == "r1"
+    assert made.bytes == sum(map(len, (PARTS | BUILT).values()))
+    other = Store(store.root, tmp_path / "other")
+    other.set_up()
+    again, found = other.make(RECIPE, building(other, calls))
+    assert (found, len(calls)) == (True, 1)
+    assert again.manifest == made.manifest and again.place == made.place
+    assert other.get(RECIPE.key) == other.find("thing", RECIPE.key) == again and list(other.all()) == [again]
+    for artifact, local in ((made, store.local), (again, other.local)):
+        assert artifact.path == local / "thing" / RECIPE.key
+        assert {name: (artifact.path / name).read_bytes() for name in PARTS | BUILT} == PARTS | BUILT
+
+
+def test_digests_that_were_taken_are_not_taken_again(store, monkeypatch):
+    asked = []
+    build = building(store, [], True)
+    known = storage.sha256
+
+    def watched(place):
+        asked.append(str(place).rpartition("/")[2])
+        return known(place)
+
+    def built(work):
+        record = build(work)
+        monkeypatch.setattr(storage, "sha256", watched)
+        return record
+
+    store.make(RECIPE, built)
+    assert sorted(asked) == ["made.txt", "vocab.json"]
+
+
+def test_only_what_is_not_here_is_fetched_and_only_once(store, tmp_path, monkeypatch):
+    made, _ = store.make(RECIPE, building(store, []))
+    fetched = []
+    known = filesets._fetch
+    monkeypatch.setattr(filesets, "_fetch", lambda *request: (fetched.append(request[2]), known(*request)))
+    assert made.path and sorted(fetched) == sorted(PARTS)  # what the driver wrote is here already
+    found = store.find("thing", RECIPE.key)
+    assert found and found.path == made.path and len(fetched) == 2
+    (made.path / "vocab.json").write_bytes(b"Made here")  # the copy is harmed
+    found = store.find("thing", RECIPE.key)
+    assert found and (found.path / "vocab.json").read_bytes() == b"made here" and fetched[2:] == ["vocab.json"]
+
+
+@pytest.mark.parametrize("name", ["part-00001.arrow", "vocab.json"])
+@pytest.mark.parametrize("harm", ["remove", "cut", "edit"])
+def test_only_the_harmed_file_is_made_again(store, tmp_path, name, harm):
+    calls: list[set[str]] = []
+    made, _ = store.make(RECIPE, building(store, calls))
+    place = storage.join(made.place, name)
+    data = (PARTS | BUILT)[name]
+    if harm == "remove":
+        storage.remove(place)
+    else:
+        storage.write_bytes(place, data[:-1] if harm == "cut" else data[:-1] + b"?")
+    other = Store(store.root, tmp_path / "other")  # a machine with no copy of its own
+    other.set_up()
+    if harm == "edit":  # same size: seen when it is fetched
+        found, was_found = other.make(RECIPE, building(other, calls))
+        assert was_found
+        fails(f"{name}: the file is missing or damaged.*; run again", lambda: found.path)
+        assert not list((other.local / "thing" / RECIPE.key).rglob(f"*{name}*"))
+    else:
+        assert damaged(made) == [name]
+    again, found = other.make(RECIPE, building(other, calls))
+    assert not found and damaged(again) == []
+    assert calls[1] - BUILT.keys() == {name} - BUILT.keys()
+    assert {name: (again.path / name).read_bytes() for name in PARTS | BUILT} == PARTS | BUILT
+    assert other.make(RECIPE, building(other, calls))[1] and len(calls) == 2
+
+
+def test_an_artifact_is_done_when_its_manifest_is_there(store):
+    def failing(work: Path):
+        storage.write_bytes(storage.join(store.place(RECIPE), "part-00000.arrow"), PARTS["part-00000.arrow"])
+        storage.write_bytes(work / "vocab.json", BUILT["vocab.json"])
+        raise RuntimeError("no luck")
+
+    with pytest.raises(RuntimeError, match="no luck"):
+        store.make(RECIPE, failing)
+    assert store.find("thing", RECIPE.key) is store.get(RECIPE.key) is None and list(store.all()) == []
+    calls: list[set[str]] = []
+    store.make(RECIPE, building(store, calls))
+    assert calls == [{"part-00001.arrow", "deep/made.txt"}]
+    assert not store.work(RECIPE.key).exists()
+
+
+@pytest.mark.parametrize("left", [b"", b'{"kind": "thi', b"{}"[:1]])
+def test_a_damaged_manifest_costs_no_part(store, left):
+    calls: list[set[str]] = []
+    made, _ = store.make(RECIPE, building(store, calls))
+    storage.write_bytes(storage.join(made.place, MANIFEST), left)
+    assert store.find("thing", RECIPE.key) is None
+    again, found = store.make(RECIPE, building(store, calls))
+    assert not found and calls[1] == BUILT.keys() and damaged(again) == []
+
+
+def test_a_taken_digest_without_its_file(store):
+    def build(work: Path):
+        return {"files": {"part-00000.arrow": {"sha256": "0" * 64, "bytes": 3}}}
+
+    with pytest.raises(FileNotFoundError, match="has vanished"):
+        store.make(RECIPE, build)
+    assert store.find("thing", RECIPE.key) is None
+
+
+def test_a_manifest_that_names_files_outside_of_the_artifact(store, tmp_path):
+    made, _ = store.make(RECIPE, building(store, []))
+    manifest = {**made.manifest, "files": {"../../../out.txt": {"sha256": "0" * 64, "bytes": 1}}}
+    storage.write_bytes(storage.join(made.place, MANIFEST), json.dumps(manifest).encode())
+    found = store.find("thing", RECIPE.key)
+    assert found
+    fails("cannot have a file outside of it", lambda: found.path)
+
+
+def test_parts_are_remembered(store, tmp_path):
+    assert store.find_part("abc") is None
+    for number in (1, 2):
+        store.note_part("abc", {"place": f"{store.root}/tokens/k/part-{number}", "tokens": number})
+    other = Store(store.root, tmp_path / "other")
+    assert other.find_part("abc") == {"place": f"{store.root}/tokens/k/part-2", "tokens": 2}
+    assert list(store.all()) == []
+
+
+def test_workers_are_processes_of_their_own(store):
+    """A process that has only the variables and a place."""
+    code = "import sys; from ulmfit import storage; storage.write_bytes(sys.argv[1] + '/part-00000.arrow', b'by a worker')"
+    command = [sys.executable, "-c", code, store.place(RECIPE)]
+
+    def build(work: Path):
+        subprocess.run(command, check=True, env=dict(os.environ), timeout=60)
+        return {}
+
+    made, _ = store.make(RECIPE, build)
+    assert (made.path / "part-00000.arrow").read_bytes() == b"by a worker"
+
+
+def test_a_workspace_with_its_artifacts_on_s3(s3, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("ULMFIT_ARTIFACTS", f"{s3}/team/")
+    workspace = Workspace.open(tmp_path / "workspace")
+    made, _ = workspace.store.make(RECIPE, building(workspace.store, []))
+    assert made.place == f"{s3}/team/thing/{RECIPE.key}"
+    assert made.path == tmp_path / "workspace" / "artifacts" / "thing" / RECIPE.key
+
+
+# ------------------------------------------------------------------------------------------------------------------ input
+
+
+def put(folder: Path, place: str) -> None:
+    for name in storage.files(folder):
+        storage.copy(folder / name, storage.join(place, name))
+
+
+def test_a_folder_there_gives_the_rows_of_the_folder_here(s3, tmp_path):  # noqa: F811
+    names = ["train-1.csv", "train/x.jsonl.gz", "train-1/a.parquet", "test.tsv.zst", "more.parquet.gz", "valid/pos/1.txt", "unsup/é 1.txt"]
+    for name in names:
+        path = tmp_path / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("a text of its own") if path.suffix == ".txt" else write(path)
+    for name in (".hidden.csv", "_tmp/a.csv", "notes.md"):
+        storage.write_bytes(tmp_path / "data" / name, b"nothing")
+    put(tmp_path / "data", s3)
+    here, there = list(read_rows(tmp_path / "data")), list(read_rows(s3))
+    assert here == there and len(here) == 5 * len(RECORDS) + 2
+    assert [file.removeprefix(f"{s3}/") for file in data_files(s3)] == [
+        file.removeprefix(f"{tmp_path}/data/") for file in data_files(tmp_path / "data")
+    ]
+    assert list(read_rows(s3 + "/")) == there
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a b.jsonl.gz", "é.parquet", "a.csv.zst", "a.parquet.zst"])
+def test_one_file(s3, tmp_path, name):  # noqa: F811
+    storage.copy(write(tmp_path / name), f"{s3}/{name}")
+    rows = list(read_rows(f"{s3}/{name}"))
+    assert brief(rows) == RECORDS and {row.source for row in rows} == {name}
+
+
+def test_what_is_wrong_with_a_file_there(s3):  # noqa: F811
+    def case(name: str, data: bytes, match: str) -> None:
+        storage.write_bytes(f"{s3}/{name}", data)
+        fails(f"{s3}/{name}: {match}", list, read_rows(f"{s3}/{name}"))
+
+    case("a.csv", b"text,label\ncaf\xe9,x\n", r"byte 0xe9 at offset 14 \(row 1\) is not utf-8")
+    case("b.csv", b"body,label\n", "there is no column 'text'")
+    case("c.jsonl.gz", gzip.compress(b'{"text": "x", "label": "y"}\n' * 5000)[:-20], "the compressed file is damaged")
+    case("d.parquet", b"PAR1 and no more", "this is not a readable Parquet file")
+    case("e.xlsx", b"", "the format .xlsx is not known")
+    fails(f"{s3}/gone.csv: there is no such file or folder", list, read_rows(f"{s3}/gone.csv"))
+    storage.write_bytes(f"{s3}/only/readme.md", b"x")
+    fails(f"{s3}/only: the folder holds no file of a known format", list, read_rows(f"{s3}/only"))
+
+
+def test_a_damaged_parquet_page_there(s3, tmp_path):  # noqa: F811
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": [f"text number {i * i}" for i in range(5000)]}), path, compression="zstd")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 4 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 4)
+    storage.write_bytes(f"{s3}/a.parquet", data)
+    fails("this Parquet file is damaged", list, read_rows(f"{s3}/a.parquet", "text", None))
+
+
+def test_a_large_file_is_not_held_in_memory(s3, tmp_path):  # noqa: F811
+    table = pa.table({"text": [f"{number} {os.urandom(1000).hex()}" for number in range(20_000)]})  # 40 MB, one row group
+    with storage.output_file(f"{s3}/a.parquet") as file:
+        pq.write_table(table, file, compression="none", use_dictionary=False)
+    with storage.output_file(f"{s3}/a.txt") as file:
+        file.writelines(f"{text}\n".encode() for text in table["text"].to_pylist())
+    del table
+    for name in ("a.parquet", "a.txt"):
+        before, most, count = pa.total_allocated_bytes(), 0, 0
+        for _ in read_rows(f"{s3}/{name}", label_column=None):
+            count += 1
+            most = max(most, pa.total_allocated_bytes() - before)
+        assert count == 20_000 and most < 25e6
