@@ -4,44 +4,68 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from prefect.states import State
 
+from tasks.cluster import Cluster
 from tasks.stage import Job, run_stage, stage_task
 from tasks.tracking import StageRun
+from ulmfit import storage
 from ulmfit.artifacts import Recipe, Store, write_atomic
 from ulmfit.config import CorpusConfig, QualityConfig
-from ulmfit.corpora.ingest import INGEST_VERSION, CorpusSource, fingerprint, load, write_corpus
+from ulmfit.corpora.ingest import INGEST_VERSION, CorpusSource, Prepared, fingerprint, prepare, write_corpus
+from ulmfit.errors import UserError
 
 log = logging.getLogger(__name__)
 
 
 @stage_task
-def ingest(job: Job, name: str, source: CorpusSource, config: CorpusConfig, quality: QualityConfig, labelled: bool) -> State:
+def ingest(
+    job: Job, name: str, cluster: Cluster, source: CorpusSource, config: CorpusConfig, quality: QualityConfig, labelled: bool
+) -> State:
     """Read, check, split and sample a source. The artifact's key comes from the documents' bytes, never from a path.
 
-    A memo from the raw bytes of the files to that key spares a second reading of the documents.
+    A memo from the raw bytes of the files to that key spares a second reading of the documents. Workers read the source and
+    write beside the artifacts: on other machines than this one, they need both under the same names (a shared folder, or S3).
     """
-    downloads = job.workspace.downloads
-    memo = _memo_path(job.workspace.store, fingerprint(source, downloads), config, quality, labelled)
-    known = _read_memo(memo)
-    loaded = None if known else load(source, config, quality, downloads, labelled)
-    identity = known or {"documents": loaded.digest if loaded else ""}
+    store, downloads = job.workspace.store, job.workspace.downloads
+    raw = fingerprint(source, downloads)
+    memo = _memo_path(store, raw, config, quality, labelled)
+    scan = Recipe("scan", INGEST_VERSION, {"raw": raw, "labelled": labelled}).key
+    scans = storage.join(store.root if store.remote else str(store.local), ".scans", scan)
 
-    def build(work: Path, run: StageRun) -> dict[str, Any]:
-        manifest = write_corpus(loaded or load(source, config, quality, downloads, labelled), work)
-        return {**manifest, "source": source.source, "settings": config.model_dump(mode="json")}
+    def prepared() -> Prepared:
+        try:
+            return prepare(source, config, quality, downloads, labelled, scans, cluster.map)
+        except UserError:  # the files, or how they are read, will not be the same again
+            with suppress(UserError, OSError):
+                storage.remove(scans)
+            raise
 
-    state = run_stage(job, name, Recipe("corpus", INGEST_VERSION, identity), {}, build)
-    write_atomic(memo, json.dumps(identity).encode())
+    with store.lock(scan):  # a second run that wants the same waits, and finds it
+        known = _read_memo(memo)
+        ready = None if known else prepared()
+        identity = known or {"documents": ready.digest if ready else ""}
+        recipe = Recipe("corpus", INGEST_VERSION, identity)
+
+        def build(work: Path, run: StageRun) -> dict[str, Any]:
+            corpus = ready or prepared()
+            manifest, files = write_corpus(corpus, store.place(recipe), cluster.map)
+            settings = {"source": source.source, "more": list(source.more), "settings": config.model_dump(mode="json")}
+            return {**manifest, **settings, "quality": corpus.quality, "files": files}
+
+        state = run_stage(job, name, recipe, {}, build)
+        write_atomic(memo, json.dumps(identity).encode())
+        storage.remove(scans)
     return state
 
 
 def _memo_path(store: Store, raw: str, config: CorpusConfig, quality: QualityConfig, labelled: bool) -> Path:
     body = {"raw": raw, "config": config, "quality": quality, "labelled": labelled}
-    return store.root / ".sources" / f"{Recipe('source', INGEST_VERSION, body).key}.json"
+    return store.local / ".sources" / f"{Recipe('source', INGEST_VERSION, body).key}.json"
 
 
 def _read_memo(path: Path) -> dict[str, str] | None:

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ulmfit.errors import UserError
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+Part = Annotated[float, Field(ge=0.0, le=1.0)]
+Ratio = Annotated[float, Field(ge=1.0)]
 Positive = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(gt=0.0)]
 
@@ -36,9 +38,28 @@ class CorpusConfig(Stage):
 
 
 class QualityConfig(Stage):
-    """Thresholds on a corpus; one that is passed stops the run."""
+    """What a corpus may hold: past a ``max_*`` or below a ``min_*`` the run stops, past a ``warn_*`` it warns; null does neither.
 
-    max_quarantined_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    ``ulmfit/corpora/profile.py`` says what is counted, and of what each share is.
+    """
+
+    max_quarantined_share: Part = Field(0.5, description="rows that cannot be used, of all rows")
+    max_duplicate_share: Part | None = Field(None, description="documents that repeat another of their split but for case and white space")
+    warn_duplicate_share: Part | None = 0.05
+    max_overlap_share: Part | None = Field(None, description="documents of the split that judges which also stand in the other")
+    warn_overlap_share: Part | None = 0.05
+    max_html_share: Part | None = Field(None, description="documents with tags or entities, also those that the tokenizer understands")
+    warn_html_share: Part | None = None
+    max_tag_share: Part | None = Field(None, description="documents with tags other than line breaks, which become words")
+    warn_tag_share: Part | None = 0.05
+    max_broken_share: Part | None = Field(None, description="documents with signs of a wrong encoding")
+    warn_broken_share: Part | None = 0.05
+    max_oov_share: Part | None = Field(None, description="tokens outside the vocabulary, of all tokens")
+    warn_oov_share: Part | None = 0.25
+    min_main_language_share: Part | None = Field(None, description="documents in the commonest language, of those sampled")
+    warn_main_language_share: Part | None = Field(0.8, description="the one warning for too little, not too much")
+    max_class_ratio: Ratio | None = Field(None, description="documents of the largest class to those of the smallest")
+    warn_class_ratio: Ratio | None = 50.0
 
 
 class TextConfig(Stage):

@@ -18,7 +18,7 @@ from ulmfit.config import CorpusConfig, QualityConfig
 from ulmfit.corpora import catalog
 from ulmfit.corpora.catalog import CATALOG, Download, NamedCorpus, Source, Wheel, articles, fetch
 from ulmfit.corpora.download import Unreachable
-from ulmfit.corpora.ingest import CorpusSource, fingerprint, load
+from ulmfit.corpora.ingest import CorpusSource, fingerprint, ingest
 from ulmfit.corpora.readers import Row
 from ulmfit.errors import UserError
 
@@ -102,9 +102,9 @@ def test_wikitext_archive_and_wheel_hold_the_same(tmp_path):
 def test_general_text_is_no_classification(data, tmp_path):
     put(data / "wikitext-2-raw" / "wiki.train.raw", WIKI)
     with pytest.raises(UserError, match="wikitext-2 is general text without labels"):
-        load(CorpusSource("wikitext-2"), CorpusConfig(), QualityConfig(), tmp_path, labelled=True)
-    loaded = load(CorpusSource("wikitext-2"), CorpusConfig(), QualityConfig(), tmp_path, labelled=False)
-    assert loaded.name == "wikitext-2" and loaded.labels == []
+        ingest(CorpusSource("wikitext-2"), CorpusConfig(), QualityConfig(), tmp_path, True, tmp_path / "out")
+    manifest = ingest(CorpusSource("wikitext-2"), CorpusConfig(), QualityConfig(), tmp_path, False, tmp_path / "out")
+    assert manifest["name"] == "wikitext-2" and manifest["labels"] == []
 
 
 # --- classification corpora

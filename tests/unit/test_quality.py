@@ -1,18 +1,21 @@
-"""Checks on documents: what is set aside, what is counted, what stops."""
+"""Checks on rows: what is set aside, what stops, and the digests by which documents are told apart."""
 
+import hashlib
 import math
+import sys
 
+import pyarrow as pa
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from ulmfit.config import QualityConfig
-from ulmfit.corpora.quality import Findings, check_quarantine, drop_duplicates, drop_overlap, fold, inspect, label_text
+from ulmfit.corpora import quality
+from ulmfit.corpora.quality import Rejected, check_quarantine, digests, exact, fold, judge, label_text
 from ulmfit.corpora.readers import Row
 from ulmfit.errors import UserError
 
-
-def inspected(rows, labelled=True):
-    findings = Findings()
-    return inspect([Row("f.csv", number, *row) for number, row in enumerate(rows, 1)], labelled, findings), findings
+# --- rows
 
 
 @pytest.mark.parametrize(
@@ -33,32 +36,28 @@ def inspected(rows, labelled=True):
     ],
 )
 def test_rows_that_cannot_be_used_are_set_aside(row, reason):
-    splits, findings = inspected([("fine", "b"), row])
-    assert [document.text for document in splits["train"]] == ["fine"]
-    rejected = findings.quarantined[0]
+    assert judge(Row("f.csv", 2, *row), needs_label=True) == (reason, "", 0, None)
+    rejected = Rejected.of(Row("f.csv", 2, *row), reason)
     assert (rejected.source, rejected.row, rejected.reason) == ("f.csv", 2, reason)
     rejected.excerpt.encode()  # can be written
 
 
+@pytest.mark.parametrize(
+    ("row", "needs_label", "found"),
+    [
+        (("text", "a"), True, ("text", 4, "a")),
+        (("text", None), False, ("text", 4, None)),
+        (("text", "a"), False, ("text", 4, None)),
+        (("a\0b\0", "x\0"), True, ("ab", 2, "x")),
+        (("é中😀", 1.0), True, ("é中😀", 9, "1")),
+    ],
+)
+def test_rows_that_can_be_used(row, needs_label, found):
+    assert judge(Row("f.csv", 1, *row), needs_label) == ("", *found)
+
+
 def test_excerpts_are_short():
-    _, findings = inspected([("x" * 20_000_000, None)])
-    assert findings.quarantined[0].excerpt == "x" * 80
-
-
-def test_unlabelled_rows_need_no_label():
-    splits, findings = inspected([("a", None, "unlabelled"), ("b", "x", "unlabelled")])
-    assert [document.label for document in splits["unlabelled"]] == [None, None] and not findings.quarantined
-
-
-def test_general_text_drops_labels():
-    splits, _ = inspected([("a", None), ("b", "x", "test")], labelled=False)
-    assert [item.label for item in splits["train"] + splits["test"]] == [None, None]
-
-
-def test_nul_characters_are_removed_and_counted():
-    splits, findings = inspected([("a\0b", "x"), ("c", "x")])
-    assert [document.text for document in splits["train"]] == ["ab", "c"]
-    assert findings.with_nul == 1 and "1 documents held NUL" in findings.warnings[0]
+    assert Rejected.of(Row("f.csv", 1, "x" * 20_000_000), "no label").excerpt == "x" * 80
 
 
 @pytest.mark.parametrize(
@@ -68,50 +67,73 @@ def test_labels_become_strings(value, text):
     assert label_text(value) == text
 
 
-def test_fold_is_blind_to_case_and_white_space():
-    assert fold("A  Straße\n") == fold("a STRASSE") != fold("astrasse")
+# --- too many that cannot be used
 
 
 @pytest.mark.parametrize(
     ("bad", "allowed", "stops"), [(1, 0.5, False), (2, 0.5, False), (3, 0.5, True), (3, 0.75, False), (4, 1.0, True), (0, 0.0, False)]
 )
 def test_too_many_unusable_rows_stop(bad, allowed, stops):
-    _, findings = inspected([("", "a")] * bad + [("x", "a")] * (4 - bad))
-    quality = QualityConfig(max_quarantined_share=allowed)
+    settings = QualityConfig(max_quarantined_share=allowed)
+    told = rf"{bad} of 4 rows cannot be used \({bad} empty\)"
     if not stops:
-        check_quarantine("f.csv", findings, quality)
-        assert bool(findings.warnings) == bool(bad)
+        warning = check_quarantine("f.csv", 4, {"empty": bad} if bad else {}, "row 1 of f.csv", settings)
+        assert warning == (f"{bad} of 4 rows cannot be used ({bad} empty); they are listed in quarantine/" if bad else None)
         return
-    with pytest.raises(UserError, match=rf"f\.csv: {bad} of 4 rows cannot be used \({bad} empty\), the first is row 1 of f\.csv") as error:
-        check_quarantine("f.csv", findings, quality)
+    with pytest.raises(UserError, match=rf"f\.csv: {told}, the first is row 1 of f\.csv") as error:
+        check_quarantine("f.csv", 4, {"empty": bad}, "row 1 of f.csv", settings)
     assert ("max_quarantined_share=0.75" in str(error.value)) == (bad == 3)
 
 
 def test_the_share_that_is_advised_is_enough():
-    _, findings = inspected([("", "a")] * 2 + [("x", "a")])
-    with pytest.raises(UserError) as error:
-        check_quarantine("f.csv", findings, QualityConfig())
-    check_quarantine("f.csv", findings, QualityConfig(max_quarantined_share=float(str(error.value).rpartition("=")[2])))
+    with pytest.raises(UserError, match="3 empty, 1 no label") as error:
+        check_quarantine("f.csv", 6, {"no label": 1, "empty": 3}, "row 1", QualityConfig())
+    advised = float(str(error.value).rpartition("=")[2])
+    assert check_quarantine("f.csv", 6, {"no label": 1, "empty": 3}, "row 1", QualityConfig(max_quarantined_share=advised))
 
 
-def test_duplicates_are_kept_once_but_in_test():
-    rows = [("a", "x"), ("a", "x"), ("A", "x"), ("a", "y"), ("t", "x", "test"), ("t", "x", "test")]
-    splits, findings = inspected(rows)
-    drop_duplicates(splits, findings)
-    assert [(item.text, item.label) for item in splits["train"]] == [("a", "x"), ("A", "x"), ("a", "y")]
-    assert len(splits["test"]) == 2 and findings.duplicates == 2
-    assert any("1 texts of the training rows stand there with different labels" in warning for warning in findings.warnings)
+def test_no_rows_at_all():
+    with pytest.raises(UserError, match=r"f\.csv: there are no documents in it"):
+        check_quarantine("f.csv", 0, {}, "", QualityConfig())
 
 
-def test_overlap_leaves_the_judge_whole():
-    rows = [("A b", "x", "test"), ("a  B", "x", "valid"), ("v", "x", "valid"), ("a b", "x"), ("V", "x"), ("own", "x")]
-    rows += [("a b", None, "unlabelled"), ("v", None, "unlabelled"), ("OWN", None, "unlabelled"), ("free", None, "unlabelled")]
-    splits, findings = inspected(rows)
-    drop_overlap(splits, findings)
-    assert {split: [item.text for item in items] for split, items in splits.items()} == {
-        "test": ["A b"],
-        "valid": ["v"],
-        "train": ["own"],
-        "unlabelled": ["free"],
-    }
-    assert findings.overlap_removed == 6 and len(findings.warnings) == 3
+# --- digests
+
+
+def folded(text):
+    """What ``fold`` is to be, in one line."""
+    return hashlib.blake2b(" ".join(text.casefold().split()).encode(), digest_size=16).digest()
+
+
+def test_fold_is_blind_to_case_and_white_space():
+    assert fold("A  Straße\n") == fold("a STRASSE") != fold("astrasse")
+
+
+# Letters whose folding keeps or changes their length in UTF-8, and white space of one to three bytes.
+LETTERS = "aB zé É\t\n\x1c\x1f\x85\xa0\u2003\u2028\u3000ßẞİıΣςſKÅДд中😀𐐀ŉ\x00\x7f"
+TEXTS = st.text(st.one_of(st.sampled_from(LETTERS), st.characters(exclude_categories=["Cs"])), min_size=1, max_size=12)
+DOCUMENTS = st.lists(TEXTS.filter(lambda text: not text.isspace()), min_size=1, max_size=6)
+
+
+@settings(max_examples=300, deadline=None)
+@given(DOCUMENTS)
+@example(["a ", " a", "\xa0a\xa0", "É", "ß", "a\u3000\u3000B"])
+def test_digests_of_many_are_those_of_each(texts):
+    exacts, folds = digests(pa.array(texts, pa.string()))
+    assert folds == b"".join(map(folded, texts))
+    assert exacts == b"".join(hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts)
+
+
+def test_folding_takes_every_character():
+    letters = [chr(code) for code in range(1, sys.maxunicode + 1) if not 0xD800 <= code < 0xE000 and not chr(code).isspace()]
+    texts = ["".join(letters[start : start + 40]) for start in range(0, len(letters), 40)]
+    assert digests(pa.array(texts, pa.string()))[1] == b"".join(map(folded, texts))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(st.sampled_from(LETTERS), max_size=20), st.integers(1, 4))
+def test_a_long_text_is_digested_block_by_block(text, size):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quality, "BLOCK", size)
+        assert fold(text) == folded(text)
+        assert exact(text) == hashlib.blake2b(text.encode(), digest_size=16).digest()

@@ -2,13 +2,16 @@
 
 import gzip
 import json
+import os
+import tracemalloc
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from ulmfit.corpora.readers import data_files, read_rows
+from ulmfit.corpora.opening import CHUNK
+from ulmfit.corpora.readers import data_files, name_in, read_file, read_rows
 from ulmfit.errors import UserError
 
 RECORDS = [("a good film", "pos"), ('bad, "very" bad\nindeed', "neg"), ("\ttabbed café ✓", "pos")]
@@ -169,6 +172,38 @@ def test_unlabelled_files_need_no_label_column(tmp_path):
     assert [(row.text, row.label) for row in read_rows(tmp_path) if row.split == "unlabelled"] == [("hello", None)]
 
 
+NAMES = ["train-1.csv", "train/x.jsonl.gz", "train-1/a.parquet", "train.csv", "valid/pos/1.txt", "test.tsv.zst"]
+
+
+def fill(root):
+    for name in NAMES:
+        if name.endswith(".txt"):
+            put(root, {name: "a text"})
+        else:
+            write(root / name)
+
+
+def test_the_files_of_a_folder_stand_in_the_order_of_their_paths(tmp_path):
+    fill(tmp_path)
+    put(tmp_path, {".hidden.csv": "", "_tmp/a.csv": "", "a/.b/c.csv": "", "notes.md": ""})
+    expected = sorted(NAMES, key=lambda name: name.split("/"))
+    assert expected != sorted(NAMES)
+    for root in (tmp_path, str(tmp_path), f"{tmp_path}/"):
+        files = data_files(root)
+        assert [name_in(root, file) for file in files] == expected
+        assert all(os.path.isfile(file) for file in files)
+
+
+def test_a_folder_is_read_file_by_file(tmp_path):
+    fill(tmp_path)
+    rows = list(read_rows(tmp_path))
+    assert [row for file in data_files(tmp_path) for row in read_file(tmp_path, file)] == rows
+    assert {row.source for row in rows} == set(NAMES)
+    path = tmp_path / "train.csv"
+    assert data_files(path) == [str(path)] and list(read_file(path, str(path))) == list(read_rows(path))
+    assert {row.source for row in read_rows(path)} == {"train.csv"} and {row.split for row in read_rows(path)} == {None}
+
+
 # --- what is wrong with a file
 
 
@@ -286,6 +321,44 @@ def test_records_that_cannot_be_used_say_why(tmp_path):
     ]
     (tmp_path / "a.jsonl").write_text('{"text": "a", "label": "b"}\n{"text": \n[1]\n' + "[" * 100_000 + "\n")
     assert [row.reason for row in read_rows(tmp_path / "a.jsonl")] == ["", "not JSON", "not a JSON object", "not JSON"]
+
+
+def test_a_file_that_is_taken_away_meanwhile(tmp_path):
+    fill(tmp_path)
+    rows = read_rows(tmp_path)
+    next(rows)
+    (tmp_path / "valid" / "pos" / "1.txt").unlink()
+    with pytest.raises(UserError, match=r"1\.txt: the file has been taken away"):
+        list(rows)
+
+
+def test_bad_bytes_far_down_a_file_with_quoted_line_breaks(tmp_path):
+    """The row is counted over many reads, of which some end within a record, and one between the two bytes of a line's end."""
+    record = b'"a text\r\nof two lines, \xc3\xa9",x\r\n'
+    head = b"text,label\r\n" + record * (3 * CHUNK // len(record))
+    for path, packed in ((tmp_path / "a.csv", bytes), (tmp_path / "a.csv.gz", gzip.compress)):
+        path.write_bytes(packed(head + b'"caf\xe9",y\r\n'))
+        fails(path, rf"byte 0xe9 at offset {len(head) + 4} \(row {3 * CHUNK // len(record) + 1}\)")
+
+
+@pytest.mark.parametrize("packed", ["", ".zst"])
+def test_a_large_parquet_file_is_not_held_in_memory(tmp_path, packed):
+    texts = [f"{number} {os.urandom(1000).hex()}" for number in range(20_000)]  # 40 MB in one row group
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": texts}), path, compression="none", use_dictionary=False)
+    if packed:
+        path = tmp_path / "a.parquet.zst"
+        path.write_bytes(zstandard.ZstdCompressor(level=1).compress((tmp_path / "a.parquet").read_bytes()))
+    before, most, count = pa.total_allocated_bytes(), 0, 0
+    tracemalloc.start()
+    try:
+        for _ in read_rows(path, label_column=None):
+            count += 1
+            most = max(most, pa.total_allocated_bytes() - before)
+        held = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert count == 20_000 and most + held < 25e6
 
 
 def test_nul_characters_reach_the_checks(tmp_path):

@@ -205,7 +205,7 @@ def _wikitext_wheel(paths: Sequence[Path]) -> Iterator[Row]:
 
 def _local_tables(folder: str, data: Path) -> tuple[list[Path], Reader] | None:
     root = data / folder
-    return (data_files(root), partial(_tables, root)) if any(root.glob("train*")) else None
+    return ([Path(file) for file in data_files(root)], partial(_tables, root)) if any(root.glob("train*")) else None
 
 
 def _tables(root: Path, paths: Sequence[Path]) -> Iterator[Row]:

@@ -1,42 +1,36 @@
-"""Checks on documents: what cannot be used is set aside with its reason, and what is doubtful is counted.
+"""Checks on rows: what cannot be used is set aside with its reason, and what can be gets the digests that tell it from others.
 
-- NUL characters are taken out of the text, and the documents that held them counted.
+- NUL characters are taken out of the text.
 - A row without text, with white space alone, with a lone surrogate, or (where labels are needed) without a label is
   quarantined. Where the unusable share passes ``QualityConfig.max_quarantined_share``, UserError.
-- The same text with the same label twice in a split's rows: the first is kept (test rows are kept all: an official
-  test set stays what it is).
-- A text that also stands in the test rows, folded for case and white space, is taken out of train, valid and
-  unlabelled; one that stands in valid, out of train and unlabelled; one that stands in train, out of unlabelled.
+- Two digests of a text, 16 bytes each: ``exact`` of its bytes, ``fold`` of its words without regard to case and white space.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
 import math
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+import pyarrow as pa
 
 from ulmfit.config import QualityConfig
 from ulmfit.corpora.readers import Row
 from ulmfit.errors import UserError
 
-log = logging.getLogger(__name__)
-
 SPLITS = ("train", "valid", "test", "unlabelled")
 EXCERPT = 80  # characters of a rejected record that are kept
+DIGEST = 16  # bytes
+BLOCK = 1 << 20  # characters of a very long text that are looked at together
 
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A document that can be used. ``fold`` is a digest of its text without regard to case and white space."""
-
-    id: str
-    text: str
-    label: str | None
-    fold: bytes
+BLANK, UPPER = 0x20, range(0x41, 0x5B)
+LEADING = 0xC0  # the least byte that opens a UTF-8 sequence of more than one
+# ASCII folded for case, and its white space as blanks; the bytes above are as they are.
+ASCII_FOLD = bytes(BLANK if byte < 128 and chr(byte).isspace() else byte + 0x20 * (byte in UPPER) for byte in range(256))
+ASCII = bytes(range(128))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,75 +42,42 @@ class Rejected:
     reason: str
     excerpt: str
 
-
-@dataclass
-class Findings:
-    """What the checks met on their way."""
-
-    rows: int = 0
-    quarantined: list[Rejected] = field(default_factory=list)
-    duplicates: int = 0
-    overlap_removed: int = 0
-    with_nul: int = 0
-    warnings: list[str] = field(default_factory=list)
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
-        log.warning("%s", message)
+    @classmethod
+    def of(cls, row: Row, reason: str) -> Rejected:
+        value = row.text if isinstance(row.text, str) else "" if row.text is None else str(row.text)
+        return cls(row.source, row.row, reason, value[:EXCERPT].encode(errors="replace").decode())
 
 
-def fold(text: str) -> bytes:
-    """16-byte digest of ``text`` folded for case and white space."""
-    return hashlib.blake2b(" ".join(text.casefold().split()).encode(), digest_size=16).digest()
-
-
-def inspect(rows: Iterable[Row], labelled: bool, findings: Findings) -> dict[str, list[Document]]:
-    """The usable documents by split; a row whose source names no split is training data."""
-    splits: dict[str, list[Document]] = {split: [] for split in SPLITS}
-    for row in rows:
-        findings.rows += 1
-        split = row.split or "train"
-        reason, text, label = _judge(row, needs_label=labelled and split != "unlabelled")
-        if reason:
-            findings.quarantined.append(Rejected(row.source, row.row, reason, _excerpt(row.text)))
-            continue
-        findings.with_nul += text != row.text
-        splits[split].append(Document(f"{row.source}:{row.row}", text, label, fold(text)))
-    if findings.with_nul:
-        findings.warn(f"{findings.with_nul} documents held NUL characters, which were removed")
-    return splits
-
-
-def _judge(row: Row, needs_label: bool) -> tuple[str, str, str | None]:
-    """Why the row cannot be used (or ""), its cleaned text and its label."""
+def judge(row: Row, needs_label: bool) -> tuple[str, str, int, str | None]:
+    """Why the row cannot be used (or ""), its cleaned text, the text's length in bytes of UTF-8, and its label."""
     if row.reason:
-        return row.reason, "", None
+        return row.reason, "", 0, None
     if row.text is None:
-        return "no text", "", None
+        return "no text", "", 0, None
     if not isinstance(row.text, str):
-        return "text is not a string", "", None
+        return "text is not a string", "", 0, None
     text = row.text.replace("\0", "")
     if not text or text.isspace():
-        return "empty", "", None
-    if not _encodable(text):
-        return "broken Unicode", "", None
+        return "empty", "", 0, None
+    size = _encoded_size(text)
+    if not size:
+        return "broken Unicode", "", 0, None
     if not needs_label:
-        return "", text, None
+        return "", text, size, None
     label = label_text(row.label)
     if not label:
-        return "no label", "", None
-    return ("", text, label) if _encodable(label) else ("broken Unicode", "", None)
+        return "no label", "", 0, None
+    return ("", text, size, label) if _encoded_size(label) else ("broken Unicode", "", 0, None)
 
 
-def _encodable(text: str) -> bool:
-    """False for lone surrogates, which JSON escapes can bring in and no file can hold."""
+def _encoded_size(text: str) -> int:
+    """Bytes of a text in UTF-8; 0 for lone surrogates, which JSON escapes can bring in and no file can hold."""
     if text.isascii():
-        return True
+        return len(text)
     try:
-        text.encode()
+        return len(text.encode()) if len(text) <= BLOCK else sum(len(block.encode()) for block in blocks(text))
     except UnicodeEncodeError:
-        return False
-    return True
+        return 0
 
 
 def label_text(value: Any) -> str:
@@ -128,64 +89,103 @@ def label_text(value: Any) -> str:
     return str(value).replace("\0", "").strip()
 
 
-def _excerpt(value: Any) -> str:
-    return ("" if value is None else str(value))[:EXCERPT].encode(errors="replace").decode()
+def check_quarantine(source: str, rows: int, quarantined: Mapping[str, int], first: str, quality: QualityConfig) -> str | None:
+    """What to say of the unusable rows (``quarantined`` of ``rows``, the first of them ``first``), if there are any.
 
-
-def check_quarantine(source: str, findings: Findings, quality: QualityConfig) -> None:
-    """UserError where nothing or too little of ``source`` is left to use."""
-    if not findings.rows:
+    UserError where nothing or too little of ``source`` is left to use.
+    """
+    if not rows:
         raise UserError(f"{source}: there are no documents in it; it needs rows (a csv: below its header)")
-    bad = len(findings.quarantined)
-    share = bad / findings.rows
-    if bad:
-        reasons = Counter(item.reason for item in findings.quarantined)
-        listed = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-        message = f"{bad} of {findings.rows} rows cannot be used ({listed})"
-        first = findings.quarantined[0]
-        if share > quality.max_quarantined_share or bad == findings.rows:
-            allow = f", or allow it with --set quality.max_quarantined_share={math.ceil(share * 100) / 100}" if bad < findings.rows else ""
-            raise UserError(
-                f"{source}: {message}, the first is row {first.row} of {first.source}; mend the file or the column names{allow}"
-            )
-        findings.warn(f"{message}; they are listed in quarantine.parquet")
+    bad = sum(quarantined.values())
+    if not bad:
+        return None
+    share = bad / rows
+    listed = ", ".join(f"{count} {reason}" for reason, count in sorted(quarantined.items(), key=lambda item: -item[1]))
+    message = f"{bad} of {rows} rows cannot be used ({listed})"
+    if share > quality.max_quarantined_share or bad == rows:
+        allow = f", or allow it with --set quality.max_quarantined_share={math.ceil(share * 100) / 100}" if bad < rows else ""
+        raise UserError(f"{source}: {message}, the first is {first}; mend the file or the column names{allow}")
+    return f"{message}; they are listed in quarantine/"
 
 
-def drop_duplicates(splits: dict[str, list[Document]], findings: Findings) -> None:
-    """Keep the first of equal documents (text and label) in each split but test; count them and conflicting labels."""
-    for split, documents in splits.items():
-        seen: set[tuple[str, str | None]] = set()
-        kept = []
-        for document in documents:
-            key = (document.text, document.label)
-            if key not in seen:
-                seen.add(key)
-                kept.append(document)
-        twice = len(documents) - len(kept)
-        findings.duplicates += twice
-        if twice:
-            kept = documents if split == "test" else kept
-            findings.warn(f"{twice} duplicated documents in {split}" + (", left there" if split == "test" else ": each is kept once"))
-        splits[split] = kept
-    conflicts = _conflicts(splits["train"])
-    if conflicts:
-        findings.warn(f"{conflicts} texts of the training rows stand there with different labels")
+# ------------------------------------------------------------------------------------------------------------- digests
 
 
-def _conflicts(documents: list[Document]) -> int:
-    labels: dict[bytes, str | None] = {}
-    return len({item.fold for item in documents if labels.setdefault(item.fold, item.label) != item.label})
+def blocks(text: str) -> Iterator[str]:
+    """``text`` in blocks of ``BLOCK`` characters."""
+    return (text[start : start + BLOCK] for start in range(0, len(text), BLOCK)) if len(text) > BLOCK else iter((text,))
 
 
-def drop_overlap(splits: dict[str, list[Document]], findings: Findings) -> None:
-    """Take out of each split what also stands in a split that judges it (or, for unlabelled, that has it already)."""
-    taken: set[bytes] = set()
-    for split in ("test", "valid", "train", "unlabelled"):
-        documents = splits[split]
-        kept = documents if split == "test" else [item for item in documents if item.fold not in taken]
-        removed = len(documents) - len(kept)
-        if removed:
-            findings.overlap_removed += removed
-            findings.warn(f"{removed} documents of {split} also stand in another split and were removed from {split}")
-        splits[split] = kept
-        taken.update(item.fold for item in documents)
+def exact(text: str) -> bytes:
+    """Digest of ``text`` as it is, taken block by block."""
+    digest = hashlib.blake2b(digest_size=DIGEST)
+    for block in blocks(text):
+        digest.update(block.encode())
+    return digest.digest()
+
+
+def fold(text: str) -> bytes:
+    """Digest of the words of ``text``, folded for case, with one blank between them; taken block by block."""
+    digest = hashlib.blake2b(digest_size=DIGEST)
+    started = gap = False  # a word has been met; white space after it
+    for block in blocks(text):
+        words = " ".join(block.casefold().split()).encode()
+        if words:
+            digest.update(b" " if started and (gap or block[0].isspace()) else b"")
+            digest.update(words)
+            started, gap = True, False
+        gap = gap or block[-1:].isspace()
+    return digest.digest()
+
+
+def digests(texts: pa.StringArray) -> tuple[bytes, bytes]:
+    """``exact`` and ``fold`` of each text, one after the other; none may be empty or null."""
+    assert texts.offset == 0, "a slice's offsets count from the start of what it was cut from"
+    offsets = np.frombuffer(texts.buffers()[1], np.int32, len(texts) + 1)
+    flat = memoryview(texts.buffers()[2])[: offsets[-1]]
+    exacts = _each(flat, offsets[:-1], offsets[1:])
+    folded, others = _folded(flat)
+    folds = _each(*_without_surplus(folded, offsets))
+    for index in np.unique(np.searchsorted(offsets, others, side="right") - 1).tolist():
+        folds[index] = fold(texts[index].as_py())
+    return b"".join(exacts), b"".join(folds)
+
+
+def _each(flat: memoryview, first: np.ndarray, last: np.ndarray) -> list[bytes]:
+    pairs = zip(first.tolist(), last.tolist(), strict=True)
+    return [hashlib.blake2b(flat[start:end], digest_size=DIGEST).digest() for start, end in pairs]
+
+
+def _folded(flat: memoryview) -> tuple[np.ndarray, np.ndarray]:
+    """UTF-8 folded for case in place, and blanks for white space: uint8 [bytes]; and the positions of characters that do not fit."""
+    folded = np.frombuffer(bytearray(flat).translate(ASCII_FOLD), np.uint8)
+    above = bytes(flat).translate(None, ASCII).decode()
+    codes = np.frombuffer(above.encode("utf-32-le"), np.uint32)
+    opens = np.flatnonzero(folded >= LEADING)  # where each of ``codes`` stands
+    others = [np.empty(0, np.int64)]
+    for letter in sorted(set(above)):
+        width = len(letter.encode())
+        like = b" " * width if letter.isspace() else letter.casefold().encode()
+        if like == letter.encode():
+            continue
+        places = opens[codes == ord(letter)]
+        if len(like) != width:
+            others.append(places)
+            continue
+        for step, byte in enumerate(like):
+            folded[places + step] = byte
+    return folded, np.concatenate(others)
+
+
+def _without_surplus(folded: np.ndarray, offsets: np.ndarray) -> tuple[memoryview, np.ndarray, np.ndarray]:
+    """One blank for each run of blanks, and where each text begins and ends then, without outer blanks."""
+    blank = folded == BLANK
+    surplus = np.empty_like(blank)  # a blank after a blank, or one that opens a text
+    surplus[1:] = blank[1:] & blank[:-1]
+    surplus[offsets[:-1]] = blank[offsets[:-1]]
+    dropped = np.flatnonzero(surplus)
+    if len(dropped):
+        folded = folded[~surplus]
+        offsets = offsets - np.searchsorted(dropped, offsets)
+    first, last = offsets[:-1], offsets[1:]
+    return folded.data, first, last - ((last > first) & (folded[last - 1] == BLANK))
