@@ -14,28 +14,39 @@ in the text           tokens                      notes
 ``Hello "Élan A``     ``xxmaj hello " xxmaj élan  the English pronoun ``I`` stays bare: it has no other form; so does the
                       xxmaj a``                   ``'M`` of ``I'M``, which follows its word; ``iPhone`` has no mark to say it
 ``NASA U.S.``         ``xxup nasa xxup u.s.``     two letters or more, all of them upper-case
-``sooo NOOO !!!!``    ``s xxrep 3 o xxup n        three or more, compared without case; digits, addresses, ``www`` and Roman
-                      xxrep 3 o xxrep 4 !``       numerals (``III``) are left alone
+``sooo NOOO !!!!``    ``s xxrep 3 o xxup n        three or more, compared without case. Left alone: numbers, words with a digit
+                      xxrep 3 o xxrep 4 !``       in them (``0xFFFF``), Roman numerals (``xiii``), three capitals (``KKK``),
+                                                  addresses and ``www``, three of ``flmnprst`` within a long word
+                                                  (``Schifffahrt``)
 ``Ha ha HA``          ``xxwrep 3 xxmaj ha``       three words or more with nothing between them, compared without case; the
                                                   first one's mark stands for all. ``ha-ha-ha`` stays, its hyphens are tokens
-``-----  .....``      ``--- ...``                 a ruler of three or more ``-=_*.~#`` is one token, cut to three characters
+``-----  .....``      ``--- ...``                 a ruler of three or more (``-=_*.~#``, dashes, lines) is one token, cut to three
+                                                  characters; but up to five stars stay, for they are ratings: ``*****``
+``said\\on``          ``said \\ on``              a backslash is a token, however it stands: AG News has it for a line's end
 empty line            ``\\n``                      a paragraph's end; a single line break is white space like any other
 ``xxmaj`` itself      ``xx maj``                  a document cannot speak the special tokens
 ``<unk>``             ``xxunk``                   as WikiText writes it; its ``@-@`` becomes ``-``
+``&amp; it #39;s``    ``& it 's``                 entities, and what is left of them, as ``characters.py`` says
 ====================  ==========================  ===========================================================================
 
-``fastai`` gives the tokens that fastai 2.8 gives, its oddities included, for models and vocabularies made with it. Both cut a
-run of more than 512 characters without white space, which fastai does not.
+``fastai`` gives the tokens that fastai 2.8 gives, its oddities included, for models and vocabularies made with it. Both cut
+long runs without white space (``runs.py``), which fastai does not.
 """
 
 from __future__ import annotations
 
 import html
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from html.entities import html5
+from itertools import accumulate, pairwise
 from operator import and_, eq
+
+from ulmfit.text.characters import BARE_ENTITY as BARE_ENTITY
+from ulmfit.text.characters import ENTITY as ENTITY
+from ulmfit.text.characters import decode_entities, mend_characters
+from ulmfit.text.runs import LONGEST_RUN, cut_long_chunk, cut_long_runs
 
 SPECIALS = ("xxunk", "xxpad", "xxbos", "xxeos", "xxfld", "xxrep", "xxwrep", "xxup", "xxmaj")
 UNK, PAD, BOS, EOS, FLD, REP, WREP, UP, MAJ = SPECIALS
@@ -49,7 +60,8 @@ class RuleSet:
     """A named set of rules; ``version`` is raised when its tokens change.
 
     ``cut`` is None where the language's tokenizer is meant to see the whole text: the tokenizer then cuts the text itself,
-    at places where that makes no difference.
+    at places where that makes no difference. Where ``plain(chunk)``, ``chunk(chunk, split)`` is ``word`` of each token of
+    ``split(chunk)``, and nothing more. ``finish`` changes nothing where no token stands three times in a row, marks of case aside.
     """
 
     name: str
@@ -57,42 +69,18 @@ class RuleSet:
     document: tuple[Callable[[str], str], ...]
     cut: Callable[[str], list[str]] | None
     chunk: Callable[[str, Split], list[str]]
-    finish: Callable[[list[str]], list[str]]
-
-
-LONG_RUN = re.compile(r"\S{512}(?=\S)")
-
-
-def cut_long_runs(text: str) -> str:
-    """A space after every 512 characters without one: spaCy's time grows with the square of a chunk's length."""
-    return LONG_RUN.sub(r"\g<0> ", text)
+    plain: Callable[[str], bool]
+    word: Callable[[str], list[str]]
+    finish: Callable[[list[str]], list[str]] | None
 
 
 # ---------------------------------------------------------------------------------------------- default: the document
 
-ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
-# AG News and the like lost each "&", mostly to a space: "it #39;s", "AT amp;T". A lamp; is a lamp.
-BARE_ENTITY = re.compile(r"(?:(?<=\w) (?=(?:#39|#146|#8217|amp);\w))?(?<![&\w;])(#[0-9]{2,5}|#x[0-9a-fA-F]{2,5}|amp|quot|lt|gt|nbsp|apos);")
 LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
-WIKITEXT = re.compile(r"(?<=\S) @([-,.])@ (?=\S)")
+# Looking back from within, for an expression that begins with plain characters is found ten times as fast.
+WIKITEXT = re.compile(r" @(?<=[^\s@] @)([-,.])@ (?=[^\s@])")
+LONE_WIKITEXT = re.compile(r"@(?<!\S@)([-,.])@(?!\S)")
 BLANK_LINE = re.compile(r"\n\s*\n")
-
-
-def decode_entities(text: str) -> str:
-    """``&amp;`` -> ``&``, also where it was escaped two or three times, and where its ``&`` was lost."""
-    if ";" not in text:
-        return text
-    text = BARE_ENTITY.sub(r"&\1;", text)
-    for _ in range(3):
-        if "&" not in text:
-            break
-        text = ENTITY.sub(_character, text)
-    return text
-
-
-def _character(entity: re.Match[str]) -> str:
-    # html.unescape would also read names by their beginnings: "&notable;" as "¬able;".
-    return html.unescape(entity[0]) if entity[0][1] == "#" else html5.get(entity[0][1:], entity[0])
 
 
 def break_lines(text: str) -> str:
@@ -103,8 +91,8 @@ def break_lines(text: str) -> str:
 
 
 def join_wikitext(text: str) -> str:
-    """``state @-@ owned``, ``1 @,@ 000`` -> ``state-owned``, ``1,000``."""
-    return WIKITEXT.sub(r"\1", text) if "@" in text else text
+    """``state @-@ owned``, ``1 @,@ 000`` -> ``state-owned``, ``1,000``; a mark beside nothing or another mark stays apart: ``-``."""
+    return LONE_WIKITEXT.sub(r"\1", WIKITEXT.sub(r"\1", text)) if "@" in text else text
 
 
 def cut_at_white_space(text: str) -> list[str]:
@@ -118,16 +106,25 @@ def cut_at_white_space(text: str) -> list[str]:
 
 # ------------------------------------------------------------------------------------------------- default: the chunk
 
-MARKS = re.compile(r"(?P<ruler>[-=_*.~#])(?P=ruler){2,}|(?P<mark>[^\w\s])(?P=mark){2,}")
+RULERS = r"\-=_*.~#\u2010-\u2015\u2212\u2500\u2501\u2550…·•＿＝－～〜"
+MARKS = re.compile(rf"(?P<ruler>[{RULERS}])(?P=ruler){{2,}}|(?P<mark>[^\w\s])(?P=mark){{2,}}|(?P<slash>\\+)")
+MOST_STARS = 5
 LETTERS = re.compile(r"([^\W\d_])\1{2,}")
-ADDRESS = re.compile(r"://|www\.|\w@\w", re.IGNORECASE)
+ADDRESS = re.compile(r"://|(?<!\w)www\.|\w@\w", re.IGNORECASE)
+NOT_PLAIN = re.compile(r"^\s*$|<unk>|\\|://|(?<!\w)www\.|\w@\w|([^\w\s]|[_＿])\1\1", re.IGNORECASE)
 ROMAN = re.compile(r"M{0,3}(CM|CD|D?C{0,3})(XC|XL|L?X{0,3})(IX|IV|V?I{0,3})")
+SMALL_ROMAN = re.compile(r"c?(xl|l?x{0,3})(ix|iv|v?i{0,3})", re.IGNORECASE)
+SPELT_THRICE = "flmnprst"  # where German words meet: Schifffahrt, Betttuch, Flussschiff
+DOTTED = re.compile(r"\w\.\w")
+ALPHABETIC = re.compile("[0-9A-Za-zÀ-ÖØ-öø-ɏͰ-ӿ]")
 
 
 def default_chunk(chunk: str, split: Split) -> list[str]:
     """The tokens of what stands between white space."""
     if chunk == PARAGRAPH:
         return [PARAGRAPH]
+    if len(chunk) > LONGEST_RUN:
+        return [token for piece in cut_long_chunk(chunk) for token in default_chunk(piece, split)]
     tokens: list[str] = []
     for number, part in enumerate(chunk.split("<unk>")):
         if number:
@@ -144,33 +141,63 @@ def _marks_and_words(part: str, split: Split) -> list[str]:
     tokens: list[str] = []
     end = 0
     for run in MARKS.finditer(part):
-        tokens += _words(part[end : run.start()], split)
-        tokens += [run["ruler"] * 3] if run["ruler"] else [REP, str(len(run[0])), run["mark"].lower()]
+        tokens += [*_words(part[end : run.start()], split), *_marks(run)]
         end = run.end()
     return tokens + _words(part[end:], split)
 
 
+def _marks(run: re.Match[str]) -> list[str]:
+    if run["mark"]:
+        return [REP, str(len(run[0])), run["mark"].lower()]
+    return [run[0]] if run["slash"] or (run["ruler"] == "*" and len(run[0]) <= MOST_STARS) else [run["ruler"] * 3]
+
+
 def _words(part: str, split: Split) -> list[str]:
-    return [token for word in _split(part, split) for token in (*case_mark(word), *elongation(word))] if part else []
+    return [token for word in _split(part, split) for token in default_word(word)] if part else []
 
 
 def _split(part: str, split: Split) -> list[str]:
-    """``split``, but ``DON'T`` comes apart as ``don't`` does: spaCy knows contractions in lower case."""
+    """``split``, but ``DON'T`` comes apart as ``don't`` does, which is what spaCy knows."""
     lower = part.lower()
-    if not part.isupper() or not ("'" in part or "’" in part) or len(lower) != len(part):
-        return split(part)
-    words = []
-    start = 0
-    for word in split(lower):
-        words.append(part[start : start + len(word)])
-        start += len(word)
-    return words
+    if ("'" in part or "’" in part) and part.isupper() and len(lower) == len(part) and not DOTTED.search(part):
+        ends = list(accumulate(map(len, split(lower)), initial=0))
+        words = [part[start:end] for start, end in pairwise(ends)]
+    else:
+        words = split(part)
+    return _unspelt(part, words, split)
+
+
+def _unspelt(text: str, words: list[str], split: Split) -> list[str]:
+    """``words`` of ``text``, those of alphabets whole: for Chinese, spaCy takes every character for a word, of ``NASA`` and ``xxrep`` too."""
+    pairs = (before + after for before, after in pairwise(words) if len(before) == len(after) == 1)
+    if not any(map(str.isalnum, pairs)) or split("ab") != ["a", "b"]:
+        return words
+    whole = [""]
+    end = 0
+    for word in words:
+        start = text.index(word, end)
+        if start == end and ALPHABETIC.match(word) and ALPHABETIC.match(whole[-1]):
+            whole[-1] += word
+        else:
+            whole.append(word)
+        end = start + len(word)
+    return whole[1:]
+
+
+def default_plain(chunk: str) -> bool:
+    """Whether a chunk is split as a whole, without runs of marks, addresses or contractions in capitals."""
+    return not (NOT_PLAIN.search(chunk) or (("'" in chunk or "’" in chunk) and chunk.isupper()) or len(chunk) > LONGEST_RUN)
+
+
+def default_word(word: str) -> list[str]:
+    """One of the language's tokens with its marks."""
+    return [*case_mark(word), *elongation(word)]
 
 
 def case_mark(word: str) -> tuple[str, ...]:
     """``xxup``, ``xxmaj`` or nothing: what the lower-case form of ``word`` does not say."""
     capitals = sum(map(str.isupper, word))
-    if word == "I" or (capitals == 1 and word[0] in "'’"):
+    if word == "I" or (capitals == 1 and len(word) == 2 and word[0] in "'’"):
         return ()
     if capitals >= 2 and word.isupper():
         return (UP,)
@@ -181,14 +208,27 @@ def case_mark(word: str) -> tuple[str, ...]:
 def elongation(word: str) -> list[str]:
     """``word`` in lower case, with ``xxrep n c`` for a letter that stands three times or more."""
     low = word.lower()
-    runs = [] if low == "www" or ROMAN.fullmatch(word) else LETTERS.finditer(low)
     tokens: list[str] = []
     end = 0
-    for run in runs:
+    for run in LETTERS.finditer(low.replace("ς", "σ")):  # one letter, by its place
+        if _is_spelling(word, run):
+            continue
         tokens += break_special(low[end : run.start()])
         tokens += [REP, str(len(run[0])), run[1]]
         end = run.end()
     return tokens + break_special(low[end:])
+
+
+def _is_spelling(word: str, run: re.Match[str]) -> bool:
+    """Whether a word is written so: www, KKK, VIII, xiii, 0xFFFF, 一〇〇〇, Schifffahrt."""
+    before, length, after = run.start(), len(run[0]), len(run.string) - run.end()
+    if length == 3 and before >= 2 and after >= 3 and run[1] in SPELT_THRICE:
+        return True
+    if length == 3 and before == after == 0 and (word.isupper() or run[0] == "www"):
+        return True
+    if not run[1].isalpha() or run[1].isnumeric() or any(map(str.isdecimal, word)):
+        return True
+    return bool(ROMAN.fullmatch(word) or SMALL_ROMAN.fullmatch(word))
 
 
 def break_special(low: str) -> list[str]:
@@ -231,7 +271,14 @@ def _unit_end(tokens: list[str], start: int) -> int:
 
 
 def _is_word(tokens: list[str], start: int, end: int) -> bool:
-    return tokens[start] != REP and tokens[end - 1].isalpha() and tokens[end - 1] not in SPECIALS
+    return tokens[start] != REP and _can_repeat(tokens[end - 1])
+
+
+def _can_repeat(word: str) -> bool:
+    """Whether it is made of letters, with the marks that some alphabets write over and under them."""
+    if word in SPECIALS or word.isnumeric() or not word[0].isalpha():
+        return False
+    return word.isalpha() or all(letter.isalpha() or unicodedata.category(letter)[0] == "M" for letter in word)
 
 
 def _same_word(tokens: list[str], start: int, word: str) -> bool:
@@ -240,6 +287,7 @@ def _same_word(tokens: list[str], start: int, word: str) -> bool:
 
 # ------------------------------------------------------------------------------------------------------------- fastai
 
+WHITE_SPACE = re.compile(r"\s")
 FASTAI_HTML = (
     ("#39;", "'"),
     ("amp;", "&"),
@@ -300,12 +348,28 @@ def fastai_lowercase(text: str) -> str:
 
 def fastai_chunk(chunk: str, split: Split) -> list[str]:
     """The language's tokens; a space inside one becomes ``▁``."""
-    return [token.replace(" ", "▁") for token in split(chunk)]
+    return [token.replace(" ", "▁") for token in _unspelt(chunk, split(chunk), split)]
+
+
+def fastai_plain(chunk: str) -> bool:
+    """Whether there is no white space in it."""
+    return bool(chunk) and not WHITE_SPACE.search(chunk)
+
+
+def fastai_word(word: str) -> list[str]:
+    return [word]
 
 
 RULES = {
     "default": RuleSet(
-        "default", 1, (decode_entities, break_lines, join_wikitext, cut_long_runs), cut_at_white_space, default_chunk, fold_repetition
+        "default",
+        2,
+        (decode_entities, mend_characters, break_lines, join_wikitext),
+        cut_at_white_space,
+        default_chunk,
+        default_plain,
+        default_word,
+        fold_repetition,
     ),
     "fastai": RuleSet(
         "fastai",
@@ -313,6 +377,8 @@ RULES = {
         (fastai_fix_html, fastai_replace_rep, fastai_replace_wrep, fastai_spaces, fastai_case, fastai_lowercase, cut_long_runs),
         None,
         fastai_chunk,
-        list,
+        fastai_plain,
+        fastai_word,
+        None,
     ),
 }
