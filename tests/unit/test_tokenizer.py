@@ -8,18 +8,19 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ulmfit import Tokenizer
 from ulmfit.errors import UserError
 from ulmfit.text import tokenizer as module
+from ulmfit.text.language import Language, Shapes
 from ulmfit.text.reference import tokenize_reference
 from ulmfit.text.rules import MAJ, REP, RULES, SPECIALS, UP, WREP
-from ulmfit.text.tokenizer import Language, detokenise
 
 TOKENIZERS = {name: Tokenizer(rules=name) for name in RULES}
-SPLIT = Language("en").split
+ENGLISH = Language("en")
+SPLIT = ENGLISH.split
 
 WRITTEN = (
     "ha Ha HA no sooo NOOO I I'M don't it 's 's '' ' \" :) ;) :( (: :(( (( )) <3 a.m . .. ... ----- === !!! ??? xxmaj XXUP xxunk <unk> xxrep 3 1999 "
@@ -66,10 +67,81 @@ def test_what_holds_of_default_tokens(text):
 
 
 @pytest.mark.parametrize("rules", RULES)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(TEXTS, max_size=5))
-def test_a_text_has_its_tokens_whatever_stands_beside_it(rules, texts):
-    assert TOKENIZERS[rules](texts) == [TOKENIZERS[rules]([text])[0] for text in texts]
+@example(texts=["", " ", "a", "\x02 b \x03", "\x1c", "a\n\n"])
+def test_in_columns_and_in_batches_it_is_the_same(rules, texts, monkeypatch):
+    expected = [tokenize_reference(text, rules, SPLIT) for text in texts]
+    assert TOKENIZERS[rules](texts) == expected
+    for few, batch in ((0, 10**6), (0, 20)):
+        monkeypatch.setattr(module, "FEW", few)
+        monkeypatch.setattr(module, "BATCH", batch)
+        assert TOKENIZERS[rules](texts) == expected
+        assert TOKENIZERS[rules].columns(texts).to_pylist() == expected
+    monkeypatch.undo()
+
+
+def test_columns_have_a_dictionary_in_order_of_first_occurrence_whatever_was_seen_before(monkeypatch):
+    texts = ["the cat sat", "", "the dog sat on the cat"] * 3
+    expected = ["xxbos", "the", "cat", "sat", "dog", "on"]
+    assert Tokenizer().columns(texts).values.dictionary.to_pylist() == expected
+    used = Tokenizer()
+    used(["on dog sat the cat"])
+    monkeypatch.setattr(module, "BATCH", 12)
+    assert used.columns(texts).values.dictionary.to_pylist() == expected
+    assert used.columns([]).type == module.TOKENS
+    assert len(used.columns([])) == 0
+
+
+# ------------------------------------------------------------------------------------------------------------- shapes
+
+CHUNKS = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs", "Z", "Cc"]), min_size=1, max_size=20),
+    st.text("abkmsXYZ'’.,-/:@()\"0179_&$%é", min_size=1, max_size=16),
+    st.lists(
+        st.sampled_from("km 's can not U.S. am pm 10 1999 www http :// .com e.g. Mr. - -- ' \" ( ) , . ? é № $ US% co o' clock".split()),
+        min_size=1,
+        max_size=6,
+    ).map("".join),
+)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(CHUNKS)
+@example("192.168.1.1")
+@example("[http://212.77.1.245/news]")
+@example("5km")
+@example("Maïga's")
+def test_a_chunk_split_by_its_shape_is_split_as_spacy_splits_it(chunk):
+    if chunk.split() == [chunk]:
+        assert ENGLISH.split_all([chunk, chunk]) == [SPLIT(chunk)] * 2
+
+
+def test_many_chunks_at_once_do_not_see_each_other():
+    chunks = [case for case in ENGLISH._spacy.rules if case.split() == [case]] + [
+        ":",
+        ")",
+        "can",
+        "not",
+        "a.m",
+        ".",
+        "'",
+        "''",
+        "(",
+        ":p:x",
+    ]
+    for lang in ("en", "de", "fr", "ru"):
+        language = Language(lang)
+        language._shapes = None
+        assert language.split_all(chunks) == [language.split(chunk) for chunk in chunks]
+
+
+def test_a_shape_keeps_what_spacy_looks_at():
+    shapes = Shapes(ENGLISH._spacy)
+    assert shapes.of("Hornblower's,") == "Qqqqqqqqqq's,"
+    assert shapes.of("cannot") == "cannot"
+    assert shapes.of("45,408") == shapes.of("31,977") == "77,777"
+    assert shapes.of("192.168.1.1") == "192.168.1.1"
 
 
 @pytest.mark.parametrize("rules", RULES)
@@ -78,7 +150,9 @@ def test_forgetting_makes_no_difference(rules, monkeypatch):
     small = Tokenizer(rules=rules)
     texts = ["one two three four five six", "six five four :) a.m. don't", "one " + "x" * 100]
     assert small(texts) == TOKENIZERS[rules](texts)
-    assert len(small._memory) <= 3
+    assert len(small._chunks) <= 20
+    small([""])
+    assert len(small._chunks) <= 3
 
 
 @pytest.mark.parametrize("rules", RULES)
@@ -144,34 +218,6 @@ def test_pickles_as_its_two_arguments():
     assert again(["Hello you"]) == TOKENIZERS["fastai"](["Hello you"])
 
 
-@pytest.mark.parametrize(
-    ("tokens", "text"),
-    [
-        ("xxbos xxmaj hello , world !", "Hello, world!"),
-        ("xxup nasa ( xxmaj paris )", "NASA (Paris)"),
-        ("s xxrep 3 o good", "sooo good"),
-        ("xxup n xxrep 3 o", "Nooo"),
-        ("wow xxrep 3 !", "wow!!!"),
-        ("xxwrep 3 xxmaj ha .", "Ha ha ha."),
-        ("do n't it 's", "don't it's"),
-        ("one \n two", "one\ntwo"),
-        ("xxmaj", ""),
-        ("xxrep", ""),
-        ("xxrep x y", "y"),
-        ("xxpad xxpad a xxeos", "a"),
-        ("", ""),
-    ],
-)
-def test_detokenise(tokens, text):
-    assert detokenise([token for token in tokens.split(" ") if token]) == text
-
-
-def test_detokenise_bears_what_a_language_model_may_write():
-    assert detokenise(["xxmaj"] * 50_000 + ["a"]) == "A"
-    assert len(detokenise(["xxrep", "9" * 5000, "a"])) < 10_000
-    assert len(detokenise(["xxwrep", "999999999", "a"])) < 10_000
-
-
 @pytest.mark.parametrize("rules", RULES)
 def test_real_text(rules):
     if not os.environ.get("ULMFIT_DATA"):
@@ -185,7 +231,9 @@ def test_spacy_forgets_with_the_memory(monkeypatch):
     monkeypatch.setattr(module, "REMEMBERED", 2)
     small = Tokenizer()
     before = small._language._spacy
-    small(["one two"])
+    small(["one"])
     assert small._language._spacy is before
+    small(["one two three"])
     small(["three"])
     assert small._language._spacy is not before  # else its store of words would grow without end
+    assert small._language._shapes.cuts.keys() == {"qqqqq"}

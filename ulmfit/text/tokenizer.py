@@ -1,39 +1,45 @@
-"""The tokenizer: rules and spaCy. The only place that imports spaCy.
+"""The tokenizer: from texts to tokens, in columns.
 
-Much text has few distinct chunks between its white space; so each is made into tokens once and remembered.
+Much text has few distinct chunks between its white space. So a batch of texts becomes a list of distinct chunks and, for every place, a
+number into it (Arrow); rules and spaCy see each distinct chunk once and it is remembered; and the tokens of the texts are a gather.
+What looks further than a chunk (entities, repeated words) is done for the few texts that a cheap test selects.
 ``reference.py`` says the same without memory or short cuts.
 """
 
 from __future__ import annotations
 
+import gc
 import logging
 import re
-from collections import defaultdict
-from collections.abc import Iterable
-from itertools import chain, pairwise
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
-import spacy
-from spacy.tokenizer import Tokenizer as SpacyTokenizer
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from ulmfit.errors import UserError
-from ulmfit.text.rules import BOS, EOS, MAJ, PAD, REP, RULES, UP, WREP, RuleSet
+from ulmfit.text.detokenise import detokenise
+from ulmfit.text.language import SPACY_VERSION, Language
+from ulmfit.text.rules import BLANK_LINE, BOS, MAJ, PARAGRAPH, RULES, UP, cut_at_white_space
+
+__all__ = ["TOKENS", "Tokenizer", "detokenise", "without_lone_surrogates"]
 
 log = logging.getLogger(__name__)
 
-REMEMBERED = 400_000  # distinct chunks; about 100 MB at the most
+BATCH = 2_000_000  # characters that are worked on together; their columns stay in the processor's cache
+REMEMBERED = 300_000  # distinct chunks that are kept from batch to batch; about 80 MB
 LONGEST_REMEMBERED = 64  # characters; a longer chunk is hardly seen twice
+FEW = 5_000  # characters: for less, Arrow's columns do not pay
 
-REMEDIES = {
-    "ja": "run: pip install sudachipy sudachidict_core",
-    "ko": "install mecab-ko and mecab-ko-dic, and run: pip install natto-py",
-    "th": "run: pip install pythainlp",
-    "vi": "run: pip install pyvi",
-}
+TOKENS = pa.list_(pa.dictionary(pa.int32(), pa.string()))
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-GAP = re.compile(r"\s+")
-ODD_GAP = re.compile(r"(\s{2,}|[^\S ])")
+# White space to Python that Arrow's ascii_split_whitespace does not know.
+OTHER_SPACE = re.compile("[\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
+BOS_MARK, PARAGRAPH_MARK = "\x02", "\x03"  # chunks that stand for a text's beginning and a paragraph's end
 
 
 class Tokenizer:
@@ -48,13 +54,29 @@ class Tokenizer:
         self.lang, self.rules = lang, rules
         self._rules = RULES[rules]
         self._language = Language(lang)
-        self._cut = self._rules.cut or self._language.cut
-        self._memory = _Memory(self._rules, self._language)
+        self._forget()
 
     def __call__(self, texts: Iterable[str]) -> list[list[str]]:
-        if isinstance(texts, str):
-            raise UserError(f"a tokenizer takes a list of texts; given one text, {texts[:40]!r}: put it into a list")
-        return [self._tokens(text, number) for number, text in enumerate(texts)]
+        found: list[list[str]] = []
+        with _without_collection():
+            for batch in _batches(texts):
+                ids, offsets = self._encode(batch)
+                tokens = np.array(self._tokens, dtype=object)[ids].tolist()
+                found += [tokens[start:end] for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)]
+        return found
+
+    def columns(self, texts: Iterable[str]) -> pa.ListArray:
+        """The same tokens as an Arrow column, list<dictionary<int32, string>>, the dictionary in order of first occurrence."""
+        parts, lengths = [pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), pa.array([], pa.string()))], [np.zeros(1, np.int64)]
+        for batch in _batches(texts):
+            with _without_collection():
+                ids, offsets = self._encode(batch)
+            encoded = pa.array(ids).dictionary_encode()
+            names = pa.array([self._tokens[number] for number in encoded.dictionary.to_pylist()], pa.string())
+            parts.append(pa.DictionaryArray.from_arrays(encoded.indices, names))
+            lengths.append(np.diff(offsets))
+        flat = pa.chunked_array(parts).combine_chunks()
+        return pa.ListArray.from_arrays(pa.array(np.cumsum(np.concatenate(lengths)), pa.int32()), flat)
 
     def __reduce__(self) -> tuple[type[Tokenizer], tuple[str, str]]:
         return Tokenizer, (self.lang, self.rules)
@@ -62,7 +84,7 @@ class Tokenizer:
     @property
     def definition(self) -> dict[str, Any]:
         """What makes the tokens what they are; training and serving must agree on it."""
-        return {"lang": self.lang, "rules": self.rules, "rules_version": self._rules.version, "spacy": spacy.__version__}
+        return {"lang": self.lang, "rules": self.rules, "rules_version": self._rules.version, "spacy": SPACY_VERSION}
 
     @classmethod
     def from_definition(cls, definition: dict[str, Any]) -> Tokenizer:
@@ -80,29 +102,116 @@ class Tokenizer:
             )
         return tokenizer
 
-    def _tokens(self, text: str, number: int) -> list[str]:
+    def _forget(self) -> None:
+        self._ids: dict[str, int] = {}  # token -> its number here; these numbers hold for a batch only
+        self._tokens: list[str] = []
+        self._words: dict[str, tuple[int, ...]] = {}  # spaCy's token -> the numbers of ours
+        self._chunks: dict[str | None, tuple[int, ...]] = {None: self._numbers([BOS])}
+        self._marks = self._numbers([UP, MAJ])
+        self._language.forget()
+
+    def _numbers(self, tokens: Iterable[str]) -> tuple[int, ...]:
+        numbers = []
+        for token in tokens:
+            number = self._ids.setdefault(token, len(self._ids))
+            if number == len(self._tokens):
+                self._tokens.append(token)
+            numbers.append(number)
+        return tuple(numbers)
+
+    def _encode(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of the tokens of all texts, int32 [T], and where each text's begin and end, int64 [N + 1]."""
+        if len(self._chunks) > REMEMBERED:
+            self._forget()
+        for rule in self._rules.document:
+            texts = list(map(rule, texts))
+        columnar = self._rules.cut is cut_at_white_space and sum(map(len, texts)) > FEW and not any(map(_has_marks, texts))
+        chunks, places, offsets = _cut_in_columns(texts) if columnar else self._cut(texts)
+        known = self._look_up(chunks)
+        lengths = np.fromiter(map(len, known), np.int64, len(known))
+        flat = np.fromiter(chain.from_iterable(known), np.int32, int(lengths.sum()))
+        ids, ends = _gather(flat, lengths, places)
+        return self._finish(ids, ends[offsets])
+
+    def _cut(self, texts: Sequence[str]) -> tuple[list[str | None], np.ndarray, np.ndarray]:
+        """As ``_cut_in_columns``, text by text."""
+        cut = self._rules.cut or self._language.cut
+        parts: list[list[str | None]] = [[None, *cut(text)] for text in texts]
+        number: dict[str | None, int] = {}
+        places = [number.setdefault(chunk, len(number)) for part in parts for chunk in part]
+        return list(number), np.array(places, np.int64), np.cumsum([0, *map(len, parts)])
+
+    def _look_up(self, chunks: Sequence[str | None]) -> list[tuple[int, ...]]:
+        """The numbers of the tokens of each chunk."""
+        new = self._learn([chunk for chunk in chunks if chunk is not None and chunk not in self._chunks])
+        known = [new[chunk] if chunk in new else self._chunks[chunk] for chunk in chunks]
+        self._chunks.update((chunk, numbers) for chunk, numbers in new.items() if chunk is not None and len(chunk) <= LONGEST_REMEMBERED)
+        return known
+
+    def _learn(self, chunks: Sequence[str]) -> dict[str | None, tuple[int, ...]]:
+        """Rules and spaCy. A plain chunk is split together with the others, and its words' rules are remembered as well.
+
+        In a language that does not set its words apart, no chunk is plain.
+        """
+        plain = list(filter(self._rules.plain, chunks)) if self._language.by_chunks else []
+        words = self._words
+        found: dict[str | None, tuple[int, ...]] = {}
+        for chunk, split in zip(plain, self._language.split_all(plain), strict=True):
+            for word in split:
+                if word not in words:
+                    words[word] = self._numbers(self._rules.word(word))
+            found[chunk] = words[split[0]] if len(split) == 1 else tuple(chain.from_iterable(map(words.__getitem__, split)))
+        for chunk in chunks:
+            if chunk not in found:
+                found[chunk] = self._numbers(self._rules.chunk(chunk, self._language.split))
+        return found
+
+    def _finish(self, ids: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The last rule, for those texts that hold a word three times in a row."""
+        if self._rules.finish is None:
+            return ids, offsets
+        words = np.flatnonzero(~np.isin(ids, self._marks))
+        repeated = ids[words[1:]] == ids[words[:-1]]
+        thrice = words[:-2][repeated[1:] & repeated[:-1]]
+        if not len(thrice):
+            return ids, offsets
+        parts, start = [], 0
+        lengths = np.diff(offsets)
+        for text in np.unique(np.searchsorted(offsets, thrice, side="right") - 1).tolist():
+            tokens = [self._tokens[number] for number in ids[offsets[text] : offsets[text + 1]].tolist()]
+            changed = self._numbers(self._rules.finish(tokens))
+            parts += [ids[start : offsets[text]], np.array(changed, np.int32)]
+            start, lengths[text] = offsets[text + 1], len(changed)
+        return np.concatenate([*parts, ids[start:]]), np.concatenate([[0], np.cumsum(lengths)])
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Without the search for cycles, of which there are none: it looks through a million small objects again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    if isinstance(texts, str):
+        raise UserError(f"a tokenizer takes a list of texts; given one text, {texts[:40]!r}: put it into a list")
+    batch: list[str] = []
+    size = 0
+    for number, text in enumerate(texts):
         if not isinstance(text, str):
             raise UserError(f"text {number} is no string but {text!r}; leave it out or give a string")
-        text = without_lone_surrogates(text)
-        for rule in self._rules.document:
-            text = rule(text)
-        return self._rules.finish([BOS, *chain.from_iterable(map(self._memory.__getitem__, self._cut(text)))])
-
-
-class _Memory(dict[str, list[str]]):
-    """Chunk -> its tokens, worked out when first asked for."""
-
-    def __init__(self, rules: RuleSet, language: Language):
-        self._rules, self._language = rules, language
-
-    def __missing__(self, chunk: str) -> list[str]:
-        tokens = self._rules.chunk(chunk, self._language.split)
-        if len(chunk) <= LONGEST_REMEMBERED:
-            if len(self) >= REMEMBERED:
-                self.clear()
-                self._language.forget()
-            self[chunk] = tokens
-        return tokens
+        batch.append(without_lone_surrogates(text))
+        size += len(text)
+        if size >= BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def without_lone_surrogates(text: str) -> str:
@@ -110,131 +219,42 @@ def without_lone_surrogates(text: str) -> str:
     return text if text.isascii() else LONE_SURROGATE.sub("\ufffd", text)
 
 
-class Language:
-    """spaCy's tokenizer of one language, and where it may be given a text piecemeal."""
-
-    def __init__(self, lang: str):
-        self._lang = lang
-        self._spacy = _blank(lang)
-        self._can_cut = isinstance(self._spacy, SpacyTokenizer)  # as those of Chinese, Japanese, Thai and a few more are not
-        self._seams = _seams(lang, self._spacy) if self._can_cut else {}
-        self._seam = _gap_between(self._seams)
-
-    def forget(self) -> None:
-        """Load spaCy's tokenizer anew: it keeps every word it has seen."""
-        self._spacy = _blank(self._lang)
-
-    def split(self, text: str) -> list[str]:
-        """spaCy's tokens."""
-        return [token.text for token in self._spacy(text)]
-
-    def cut(self, text: str) -> list[str]:
-        """Parts of a text without white space at its ends, such that their tokens, one after the other, are those of the whole.
-
-        spaCy splits what stands between white space by itself, takes one blank as the end of the word before and other
-        white space as a token; only its special cases may reach over a gap (see ``_seams``), and there the text stays whole.
-        """
-        if not self._can_cut:
-            return [text]
-        whole = {gap.start() for gap in self._seam.finditer(text) if self._is_seam(text, gap)}
-        if whole:
-            return _cut_but(text, whole)
-        parts: list[str] = []
-        for number, stretch in enumerate(ODD_GAP.split(text)):  # stretches with single blanks, and between them the odd gaps
-            parts += [stretch.removeprefix(" ")] if number % 2 else stretch.split(" ")
-        return parts
-
-    def _is_seam(self, text: str, gap: re.Match[str]) -> bool:
-        pairs = self._seams.get((text[gap.start() - 1], text[gap.end()]), ())
-        return any(text.endswith(left, 0, gap.start()) and text.startswith(right, gap.end()) for left, right in pairs)
+def _has_marks(text: str) -> bool:
+    return BOS_MARK in text or PARAGRAPH_MARK in text
 
 
-def _blank(lang: str) -> Any:
-    try:
-        return spacy.blank(lang).tokenizer
-    except ImportError as error:
-        reason = " ".join(str(error).split())
-        if "E048" in reason:
-            reason, remedy = "spaCy does not have it", "give a code such as en, de, fr, zh, or xx for any other"
-        else:
-            reason, remedy = "it needs packages that are not installed", REMEDIES.get(lang, reason[:160])
-        raise UserError(f"the language {lang!r} cannot be tokenised: {reason}; {remedy}") from error
+def _cut_in_columns(texts: Sequence[str]) -> tuple[list[str | None], np.ndarray, np.ndarray]:
+    """Distinct chunks; for every place in the texts a number into them; and where each text's places begin and end, int64 [N + 1].
 
-
-def _cut_but(text: str, whole: set[int]) -> list[str]:
-    """``text`` cut at its gaps but for those that start at ``whole``."""
-    parts: list[str] = []
-    start = 0
-    for gap in GAP.finditer(text):
-        if gap.start() in whole:
-            continue
-        parts.append(text[start : gap.start()])
-        if gap[0] != " ":
-            parts.append(gap[0].removeprefix(" "))
-        start = gap.end()
-    return [*parts, text[start:]]
-
-
-def _seams(lang: str, tokenizer: SpacyTokenizer) -> dict[tuple[str, str], list[tuple[str, str]]]:
-    """Pairs of tokens that stand side by side in a special case of spaCy (``:)``, ``a.m.``), by the characters that meet.
-
-    spaCy looks for its special cases among the tokens of the whole text, gaps or not. One that it finds over a gap is not
-    applied, but it keeps others that it overlaps from being applied: ``:p:x`` alone begins with ``:p``, in ``( :p:x`` it does not.
+    A text's first chunk is None, for its beginning. As ``cut_at_white_space``, save that long chunks are left whole.
     """
-    plain = _blank(lang)
-    plain.rules = {}
-    seams: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
-    for case in tokenizer.rules or {}:
-        tokens = [token.text for token in plain(case)]
-        for left, right in pairwise(tokens):
-            seams[left[-1], right[0]].add((left, right))
-    return {meeting: sorted(pairs) for meeting, pairs in seams.items()}
+    column = pa.array([_marked(text) for text in texts], pa.string())
+    if _holds_separators(column):
+        column = pa.array([OTHER_SPACE.sub(" ", text) for text in column.to_pylist()], pa.string())
+    chunks = pc.ascii_split_whitespace(column)
+    encoded = chunks.values.dictionary_encode()
+    stand_for = {BOS_MARK: None, PARAGRAPH_MARK: PARAGRAPH}
+    distinct = [stand_for.get(chunk, chunk) for chunk in encoded.dictionary.to_pylist()]
+    return distinct, encoded.indices.to_numpy(), chunks.offsets.to_numpy().astype(np.int64)
 
 
-def _gap_between(seams: dict[tuple[str, str], list[tuple[str, str]]]) -> re.Pattern[str]:
-    """White space where a seam may be, by the characters beside it; letters apart from the others, which keeps hits few."""
-    gaps = []
-    for letters in (True, False):
-        meetings = [(last, first) for last, first in sorted(seams) if last.isalnum() == letters]
-        if meetings:
-            before, after = (re.escape("".join(dict.fromkeys(characters))) for characters in zip(*meetings, strict=True))
-            gaps.append(rf"(?<=[{before}])\s+(?=[{after}])")
-    return re.compile("|".join(gaps) or r"(?!)")
+def _marked(text: str) -> str:
+    text = text.strip()
+    if "\n" in text:
+        text = BLANK_LINE.sub(f" {PARAGRAPH_MARK} ", text)
+    return f"{BOS_MARK} {text if text.isascii() else OTHER_SPACE.sub(' ', text)}" if text else BOS_MARK
 
 
-_NO_SPACE_BEFORE = frozenset(".,;:!?)]}%'’”…\n")
-_NO_SPACE_AFTER = frozenset("([{$#“\n")
-_MOST_TIMES = 1000  # a language model may write any number
+def _holds_separators(column: pa.StringArray) -> bool:
+    """Whether any of the ASCII separators U+001C to U+001F is in it, which are white space to Python."""
+    data = np.frombuffer(column.buffers()[2] or b"", np.uint8)
+    return bool(((data >= 0x1C) & (data <= 0x1F)).any())
 
 
-def detokenise(tokens: Iterable[str]) -> str:
-    """Readable text from tokens, for reports: marks applied, punctuation joined. Not an exact inverse: spacing is guessed."""
-    text = ""
-    glued = False  # to an elongation before it: "s xxrep 3 o n" is "sooon" or "sooo n", and nobody knows
-    case = None
-    items = iter([token for token in tokens if token not in (BOS, PAD, EOS)])
-    for token in items:
-        if token in (UP, MAJ):
-            case = token
-            continue
-        word, times, between = token, 1, ""
-        if token in (REP, WREP):
-            count = next(items, "")
-            word = next(items, "")
-            if token == WREP and word in (UP, MAJ):
-                case, word = word, next(items, "")
-            times = min(int(count), _MOST_TIMES) if count.isdecimal() and len(count) < 10 else 1
-            glued = token == REP and word.isalpha() and text[-1:].isalpha()
-            between = " " if token == WREP else ""
-        word = _with_case(between.join([word] * times), case)
-        case = None
-        joined = glued or not text or not word or word[0] in _NO_SPACE_BEFORE or word == "n't" or text[-1] in _NO_SPACE_AFTER
-        text += word if joined else f" {word}"
-        glued = False
-    return text
-
-
-def _with_case(word: str, case: str | None) -> str:
-    if case == UP:
-        return word.upper()
-    return word[:1].upper() + word[1:] if case == MAJ else word
+def _gather(flat: np.ndarray, lengths: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The runs of ``flat`` (of the given lengths) at ``places``, one after the other; and where each place's begins, int64 [places + 1]."""
+    each = lengths[places]
+    ends = np.concatenate([[0], np.cumsum(each)])
+    starts = (np.cumsum(lengths) - lengths)[places]
+    index = np.repeat(starts - ends[:-1], each) + np.arange(ends[-1])
+    return flat[index], ends

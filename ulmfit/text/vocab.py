@@ -73,16 +73,22 @@ class Vocab:
     def load(cls, path: str | Path) -> Vocab:
         """Read what ``save`` wrote; UserError naming the file where it is something else."""
         try:
-            body = json.loads(Path(path).read_text(encoding="utf-8"))
+            return cls.from_json(Path(path).read_bytes(), str(path))
+        except FileNotFoundError as error:
+            raise UserError(f"{path}: there is no such vocabulary file; name a model folder that was written whole") from error
+
+    @classmethod
+    def from_json(cls, data: bytes, place: str) -> Vocab:
+        """The vocabulary in the bytes of a file at ``place``; UserError naming it where they are something else."""
+        try:
+            body = json.loads(data)
             if body["version"] != FORMAT:
                 raise ValueError(f"its version is {body['version']}, this library reads {FORMAT}")
             return cls(body["tokens"])
-        except FileNotFoundError as error:
-            raise UserError(f"{path}: there is no such vocabulary file; name a model folder that was written whole") from error
         except KeyError as error:
-            raise UserError(f"{path}: not a vocabulary file (it has no {error}); name a vocab.json that this library wrote") from error
+            raise UserError(f"{place}: not a vocabulary file (it has no {error}); name a vocab.json that this library wrote") from error
         except (ValueError, TypeError) as error:
-            raise UserError(f"{path}: not a vocabulary file ({error}); name a vocab.json that this library wrote") from error
+            raise UserError(f"{place}: not a vocabulary file ({error}); name a vocab.json that this library wrote") from error
 
     @classmethod
     def from_counts(cls, counts: Mapping[str, int], max_size: int, min_count: int) -> Vocab:
@@ -90,6 +96,10 @@ class Vocab:
 
         Tokens seen equally often stand in the order of their code points, so the order of ``counts`` has no say.
         """
-        frequent = [token for token, count in counts.items() if count >= min_count and token not in SPECIALS]
-        frequent.sort(key=lambda token: (-counts[token], token))
-        return cls([*SPECIALS, *frequent[: max(0, max_size - len(SPECIALS))]])
+        frequent = [token for token, count in counts.items() if count >= min_count]
+        return cls.from_frequent(sorted(frequent, key=lambda token: (-counts[token], token)), max_size)
+
+    @classmethod
+    def from_frequent(cls, tokens: Iterable[str], max_size: int) -> Vocab:
+        """The special tokens, then ``tokens`` (the most frequent first) that are none of them, ``max_size`` in all."""
+        return cls([*SPECIALS, *(token for token in tokens if token not in SPECIALS)][: max(max_size, len(SPECIALS))])

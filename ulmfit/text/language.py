@@ -1,0 +1,197 @@
+"""spaCy's tokenizer of a language, at a price that large text can pay. The only place that imports spaCy.
+
+spaCy takes some 40 microseconds for a chunk (what stands between white space) that it has not seen. Three things make most of that
+unnecessary: many chunks go to it at once; a text is only handed over whole where its tokenizer looks over white space; and where it
+is known to judge by the kinds of characters and not by the letters, chunks of one *shape* are split alike (see ``Shapes``).
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from typing import Any
+
+import spacy
+from spacy.tokenizer import Tokenizer as SpacyTokenizer
+
+from ulmfit.errors import UserError
+
+SPACY_VERSION = spacy.__version__
+AT_ONCE = 4000  # chunks that spaCy is given in one text
+
+REMEDIES = {
+    "ja": "run: pip install sudachipy sudachidict_core",
+    "ko": "install mecab-ko and mecab-ko-dic, and run: pip install natto-py",
+    "th": "run: pip install pythainlp",
+    "vi": "run: pip install pyvi",
+}
+
+GAP = re.compile(r"\s+")
+ODD_GAP = re.compile(r"(\s{2,}|[^\S ])")
+
+
+class Language:
+    """spaCy's tokenizer of one language. UserError for a language that it does not have, or that needs more packages."""
+
+    def __init__(self, lang: str):
+        self._lang = lang
+        self._spacy = _blank(lang)
+        self.by_chunks = isinstance(self._spacy, SpacyTokenizer)  # as those of Chinese, Japanese, Thai and a few more are not
+        self._seams = _seams(lang, self._spacy) if self.by_chunks else {}
+        self._seam = _gap_between(self._seams)
+        self._shapes = Shapes(self._spacy) if lang in JUDGED_BY_SHAPE else None
+
+    def forget(self) -> None:
+        """Give memory back: spaCy keeps every word it has seen, and ``split_all`` every shape."""
+        self._spacy = _blank(self._lang)
+        if self._shapes:
+            self._shapes.cuts.clear()
+
+    def split(self, text: str) -> list[str]:
+        """spaCy's tokens of a text."""
+        return [token.text for token in self._spacy(text)]
+
+    def split_all(self, chunks: Sequence[str]) -> list[list[str]]:
+        """spaCy's tokens of each of some chunks without white space; for many at once, ``split`` takes several times as long."""
+        if self._shapes is None:
+            return self._ask(chunks)
+        shapes = [self._shapes.of(chunk) for chunk in chunks]
+        cuts = self._shapes.cuts
+        new = [shape for shape in dict.fromkeys(shapes) if shape not in cuts]
+        for shape, words in zip(new, self._ask(new), strict=True):
+            cuts[shape] = tuple(pairwise(accumulate(map(len, words), initial=0)))
+        return [
+            [chunk[start:end] for start, end in cuts[shape]] if len(cuts[shape]) > 1 else [chunk]
+            for chunk, shape in zip(chunks, shapes, strict=True)
+        ]
+
+    def _ask(self, chunks: Sequence[str]) -> list[list[str]]:
+        if not self.by_chunks:
+            return [self.split(chunk) for chunk in chunks]
+        found: list[list[str]] = []
+        for start in range(0, len(chunks), AT_ONCE):
+            words: list[str] = []
+            # A line break is a token of its own, so that nothing is matched over it.
+            for token in self._spacy("\n".join(chunks[start : start + AT_ONCE])):
+                if token.text == "\n":
+                    found.append(words)
+                    words = []
+                else:
+                    words.append(token.text)
+            found.append(words)
+        return found
+
+    def cut(self, text: str) -> list[str]:
+        """Parts of a text without white space at its ends, such that their tokens, one after the other, are those of the whole.
+
+        spaCy splits what stands between white space by itself, takes one blank as the end of the word before and other
+        white space as a token; only its special cases may reach over a gap (see ``_seams``), and there the text stays whole.
+        """
+        if not self.by_chunks:
+            return [text]
+        whole = {gap.start() for gap in self._seam.finditer(text) if self._is_seam(text, gap)}
+        if whole:
+            return _cut_but(text, whole)
+        parts: list[str] = []
+        for number, stretch in enumerate(ODD_GAP.split(text)):  # stretches with single blanks, and between them the odd gaps
+            parts += [stretch.removeprefix(" ")] if number % 2 else stretch.split(" ")
+        return parts
+
+    def _is_seam(self, text: str, gap: re.Match[str]) -> bool:
+        pairs = self._seams.get((text[gap.start() - 1], text[gap.end()]), ())
+        return any(text.endswith(left, 0, gap.start()) and text.startswith(right, gap.end()) for left, right in pairs)
+
+
+# Languages whose expressions name letters one by one only in whole runs of letters: in units, endings such as 's, addresses. English
+# was held against spaCy on every distinct chunk of IMDB and Wikipedia; a language is added here when that was done for it.
+JUDGED_BY_SHAPE = frozenset({"en"})
+
+
+class Shapes:
+    """Where chunks are cut, by their shape.
+
+    A chunk's shape is the chunk with every run of letters or digits made into ``q``, ``Q`` and ``7``, save the runs that stand in a
+    special case or an expression of spaCy's. All else that the tokenizer looks at (kind and number of characters, punctuation, what
+    is not ASCII) stays, so chunks of one shape are cut at the same places.
+    """
+
+    RUN = re.compile("[A-Za-z]+|[0-9]+")
+    LETTERS = str.maketrans(
+        {**dict.fromkeys(map(chr, range(97, 123)), "q"), **dict.fromkeys(map(chr, range(65, 91)), "Q"), **dict.fromkeys("0123456789", "7")}
+    )
+    ADDRESS_DOTS = 3  # an IP address: which numbers it may hold stands in the expression for addresses
+
+    def __init__(self, tokenizer: SpacyTokenizer):
+        searches = (tokenizer.prefix_search, tokenizer.suffix_search, tokenizer.infix_finditer, tokenizer.url_match)
+        self._named = {run.lower() for case in tokenizer.rules or {} for run in self.RUN.findall(case)}
+        self._named.update(run.lower() for search in searches for run in self.RUN.findall(search.__self__.pattern) if run.isalpha())
+        self._named.update(string.ascii_lowercase + string.digits)  # alone they stand for themselves
+        assert not any(set(run) <= {"q"} or set(run) <= {"7"} for run in self._named if len(run) > 1), "stand-ins mean nothing to spaCy"
+        self.cuts: dict[str, tuple[tuple[int, int], ...]] = {}  # (start, end) of each token, by shape
+
+    def of(self, chunk: str) -> str:
+        """The shape, as long as the chunk."""
+        if chunk.count(".") >= self.ADDRESS_DOTS:
+            return chunk
+        if self._named.isdisjoint(self.RUN.findall(chunk.lower())):
+            return chunk.translate(self.LETTERS)
+        return self.RUN.sub(self._run, chunk)
+
+    def _run(self, run: re.Match[str]) -> str:
+        return run[0] if run[0].lower() in self._named else run[0].translate(self.LETTERS)
+
+
+def _blank(lang: str) -> Any:
+    try:
+        return spacy.blank(lang).tokenizer
+    except ImportError as error:
+        reason = " ".join(str(error).split())
+        if "E048" in reason:
+            reason, remedy = "spaCy does not have it", "give a code such as en, de, fr, zh, or xx for any other"
+        else:
+            reason, remedy = "it needs packages that are not installed", REMEDIES.get(lang, reason[:160])
+        raise UserError(f"the language {lang!r} cannot be tokenised: {reason}; {remedy}") from error
+
+
+def _cut_but(text: str, whole: set[int]) -> list[str]:
+    """``text`` cut at its gaps but for those that start at ``whole``."""
+    parts: list[str] = []
+    start = 0
+    for gap in GAP.finditer(text):
+        if gap.start() in whole:
+            continue
+        parts.append(text[start : gap.start()])
+        if gap[0] != " ":
+            parts.append(gap[0].removeprefix(" "))
+        start = gap.end()
+    return [*parts, text[start:]]
+
+
+def _seams(lang: str, tokenizer: SpacyTokenizer) -> dict[tuple[str, str], list[tuple[str, str]]]:
+    """Pairs of tokens that stand side by side in a special case of spaCy (``:)``, ``a.m.``), by the characters that meet.
+
+    spaCy looks for its special cases among the tokens of the whole text, gaps or not. One that it finds over a gap is not
+    applied, but it keeps others that it overlaps from being applied: ``:p:x`` alone begins with ``:p``, in ``( :p:x`` it does not.
+    """
+    plain = _blank(lang)
+    plain.rules = {}
+    seams: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
+    for case in tokenizer.rules or {}:
+        tokens = [token.text for token in plain(case)]
+        for left, right in pairwise(tokens):
+            seams[left[-1], right[0]].add((left, right))
+    return {meeting: sorted(pairs) for meeting, pairs in seams.items()}
+
+
+def _gap_between(seams: dict[tuple[str, str], list[tuple[str, str]]]) -> re.Pattern[str]:
+    """White space where a seam may be, by the characters beside it; letters apart from the others, which keeps hits few."""
+    gaps = []
+    for letters in (True, False):
+        meetings = [(last, first) for last, first in sorted(seams) if last.isalnum() == letters]
+        if meetings:
+            before, after = (re.escape("".join(dict.fromkeys(characters))) for characters in zip(*meetings, strict=True))
+            gaps.append(rf"(?<=[{before}])\s+(?=[{after}])")
+    return re.compile("|".join(gaps) or r"(?!)")
