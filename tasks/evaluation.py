@@ -105,6 +105,16 @@ def _codes(labels: list[str], names: list[str]) -> np.ndarray:
 
 
 def read_split(corpus: Artifact, split: str, columns: list[str]) -> Mapping[str, list[Any]]:
-    """Columns of one split of a corpus, parts in order."""
-    parts = [pq.read_table(path, columns=columns) for path in sorted(corpus.path.glob(f"{split}-*.parquet"))]
-    return {column: [value for part in parts for value in part.column(column).to_pylist()] for column in columns}
+    """Columns of one split of a corpus, a row a document, in the order of its parts."""
+    rows: dict[str, list[Any]] = {column: [] for column in columns}
+    for part in corpus.record["parts"]:
+        table = pq.read_table(
+            corpus.path / f"{part['name']}.parquet", columns=[*columns, "split", "piece"], filters=[("split", "=", split)]
+        )
+        for row in table.to_pylist():
+            if row["piece"] and "text" in columns:  # a long document goes on
+                rows["text"][-1] += row["text"]
+            elif not row["piece"]:
+                for column in columns:
+                    rows[column].append(row[column])
+    return rows

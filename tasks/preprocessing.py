@@ -3,90 +3,68 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from prefect.states import State
 
 from tasks.cluster import Cluster
+from tasks.poison import tokenise_parts
 from tasks.stage import Job, Stage, run_stage, stage_task
 from tasks.tracking import StageRun
-from ulmfit.artifacts import Recipe
-from ulmfit.config import TextConfig, VocabConfig
-from ulmfit.preprocess import (
-    ENCODE_VERSION,
-    TOKENIZE_VERSION,
-    VOCAB_VERSION,
-    EncodeSpec,
-    TokenizeSpec,
-    build_vocab,
-    encode_part,
-    tokenize_part,
-)
+from ulmfit import pipeline
+from ulmfit.config import QualityConfig, TextConfig, VocabConfig
+from ulmfit.corpora.profile import check_language, check_vocabulary
+from ulmfit.poison import Poison
+from ulmfit.preprocess import TokenizeSpec
 from ulmfit.shards import PartRecord
-from ulmfit.text.tokenizer import Tokenizer
 
-# A language model may see these splits of a corpus; the validation and test splits it may not.
-TRAINING_SPLITS = ("train", "unlabelled")
+log = logging.getLogger(__name__)
 
 
 @stage_task
-def tokenise(job: Job, name: str, cluster: Cluster, corpus: Stage, config: TextConfig) -> State:
-    """Corpus -> TokenShards, a shard a part. The key holds the rules' and spaCy's versions, so a change of either shows."""
-    definition = Tokenizer(config.lang, config.rules).definition
-    recipe = Recipe("tokens", TOKENIZE_VERSION, definition, {"corpus": corpus.artifact.key})
+def tokenise(job: Job, name: str, cluster: Cluster, corpus: Stage, config: TextConfig, quarantine_poison: bool = False) -> State:
+    """Corpus -> TokenShards. ``quarantine_poison``: a document that kills the worker which tokenises it gets no tokens."""
+    for warning in check_language(corpus.artifact.record["quality"], config.lang):
+        log.warning("%s: %s", name, warning)
 
-    def build(work: Path, run: StageRun) -> dict[str, Any]:
-        sources = sorted(corpus.artifact.path.glob("*-[0-9]*.parquet"))
-        specs = [TokenizeSpec(str(source), str(work), config.lang, config.rules) for source in sources]
-        return _shards(run, cluster, name, tokenize_part, specs, lambda spec: Path(spec.source).stem)
+    def run(specs: Sequence[TokenizeSpec]) -> tuple[list[PartRecord], list[Poison]]:
+        return tokenise_parts(cluster, name, specs, quarantine_poison)
 
-    return run_stage(job, name, recipe, {"corpus": corpus}, build)
+    step = pipeline.tokenise(job.workspace.store, corpus.artifact, config, run, quarantine_poison)
+    return run_stage(job, name, step.recipe, {"corpus": corpus}, untracked(step.build))
+
+
+def untracked(build: Callable[[Path], dict[str, Any]]) -> Callable[[Path, StageRun], dict[str, Any]]:
+    """A build that has nothing to tell its run but the record."""
+    return lambda work, run: build(work)
 
 
 @stage_task
-def build_vocabulary(job: Job, name: str, tokens: Stage, config: VocabConfig) -> State:
-    """TokenShards -> Vocab, counted on the training splits alone."""
-    recipe = Recipe("vocab", VOCAB_VERSION, config, {"tokens": tokens.artifact.key})
-
-    def build(work: Path, run: StageRun) -> dict[str, Any]:
-        paths = [path for split in TRAINING_SPLITS for path in sorted(tokens.artifact.path.glob(f"{split}-*.counts.arrow"))]
-        vocab = build_vocab(paths, config)
-        vocab.save(work / "vocab.json")
-        return {"tokens": len(vocab)}
-
-    return run_stage(job, name, recipe, {"tokens": tokens}, build)
+def build_vocabulary(
+    job: Job, name: str, cluster: Cluster, corpus: Stage, tokens: Stage, config: VocabConfig, quality: QualityConfig
+) -> State:
+    """TokenShards -> Vocab. ``quality`` says how much of the text may lie outside it."""
+    step = pipeline.vocabulary(job.workspace.store, corpus.artifact, tokens.artifact, config, cluster.map)
+    state = run_stage(job, name, step.recipe, {"corpus": corpus, "tokens": tokens}, untracked(step.build))
+    found = cast(Stage, state.data).artifact.record["out_of_vocabulary"]
+    for role, splits in pipeline.COUNTED.items():
+        for warning in check_vocabulary(found[role], quality, f"{name}, {' and '.join(splits)} text"):
+            log.warning("%s: %s", name, warning)
+    return state
 
 
 @stage_task
 def encode(job: Job, name: str, cluster: Cluster, corpus: Stage, tokens: Stage, vocab: Stage) -> State:
     """TokenShards through a Vocab -> IdShards."""
-    labels = tuple(corpus.artifact.record["labels"])
-    inputs = {"tokens": tokens, "vocab": vocab}
-    recipe = Recipe("ids", ENCODE_VERSION, {"labels": labels}, {role: stage.artifact.key for role, stage in inputs.items()})
-
-    def build(work: Path, run: StageRun) -> dict[str, Any]:
-        shards = sorted(tokens.artifact.path.glob("*.tokens.arrow"))
-        vocab_path = str(vocab.artifact.path / "vocab.json")
-        specs = [EncodeSpec(str(shard), vocab_path, labels, str(work)) for shard in shards]
-        return _shards(run, cluster, name, encode_part, specs, lambda spec: Path(spec.tokens).name.removesuffix(".tokens.arrow"))
-
-    return run_stage(job, name, recipe, inputs, build)
-
-
-def _shards(
-    run: StageRun, cluster: Cluster, name: str, function: Callable[[Any], PartRecord], specs: Sequence[Any], label: Callable[[Any], str]
-) -> dict[str, Any]:
-    records = cluster.map(name, function, specs, label)
-    for step, record in enumerate(records):
-        run.observe(step, {"part_tokens": record.tokens, "part_seconds": record.seconds})
-    return {"parts": len(records)} | {
-        field: sum(asdict(record)[field] for record in records) for field in ("documents", "tokens", "seconds")
-    }
+    step = pipeline.encode(job.workspace.store, corpus.artifact, tokens.artifact, vocab.artifact, cluster.map)
+    return run_stage(job, name, step.recipe, {"corpus": corpus, "tokens": tokens, "vocab": vocab}, untracked(step.build))
 
 
 def tokenizer_definition(tokens: Stage) -> dict[str, Any]:
     """The definition of the tokenizer that made these shards, for whoever serves the model."""
-    return json.loads(json.dumps(tokens.artifact.manifest["config"]))
+    definition = json.loads(json.dumps(tokens.artifact.manifest["config"]))
+    definition.pop("quarantine_poison", None)
+    return definition

@@ -12,12 +12,12 @@ import torch
 from prefect.concurrency.sync import concurrency
 from prefect.states import State
 
-from tasks.preprocessing import TRAINING_SPLITS
 from tasks.stage import Job, Stage, run_stage, stage_task
 from tasks.tracking import StageRun
 from ulmfit.artifacts import Recipe
 from ulmfit.config import ClassifierConfig, LMConfig, ModelConfig
 from ulmfit.errors import UserError
+from ulmfit.pipeline import TRAINING_SPLITS
 from ulmfit.shards import Documents
 from ulmfit.text.vocab import Vocab
 from ulmfit.training import stages

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ulmfit.shards import Documents
+from ulmfit.shards import Documents, Run
 from ulmfit.text.vocab import PAD
 
+AHEAD = 1 << 19  # ids of a run that are read at once, in all streams together: 4 MB
 POOL = 50  # batches that are sorted by length together, as a compromise between padding and chance
 
 
@@ -74,23 +75,32 @@ def lm_batches(train: Documents, windows: Windows, direction: str, seed: int) ->
     """
     rng = np.random.default_rng(seed + 1)
     for lengths in windows.epochs:
-        flat = oriented(train.flat(rng.permutation(len(train))), direction)
-        yield from stream_windows(flat, windows.batch, lengths)
+        yield from stream_windows(train.run(rng.permutation(len(train))), direction, windows.batch, lengths)
 
 
-def stream_windows(flat: np.ndarray, batch: int, lengths: Sequence[int]) -> Iterator[tuple[Tensor, Tensor, bool]]:
-    """Windows of the given lengths over one run of ids, cut into ``batch`` streams side by side."""
-    stream = (len(flat) - 1) // batch
-    starts = np.arange(batch) * stream
-    position = 0
+def stream_windows(run: Run | np.ndarray, direction: str, batch: int, lengths: Sequence[int]) -> Iterator[tuple[Tensor, Tensor, bool]]:
+    """Windows of the given lengths over one run of ids, cut into ``batch`` streams side by side.
+
+    Of the run a block is read ahead at a time, ``AHEAD`` ids in all; the windows are views of it.
+    """
+    stream = (len(run) - 1) // batch
+    position, start, block = 0, 0, np.empty((0, batch), np.int64)
     for length in lengths:
-        at = np.arange(position, position + length)[:, None] + starts
-        yield _tensor(flat[at]), _tensor(flat[at + 1]), position == 0
+        if position + length >= start + len(block):
+            start, ahead = position, max(length, AHEAD // batch)
+            block = _block(run, direction, [number * stream + start for number in range(batch)], min(ahead, stream - start) + 1)
+        ids = torch.from_numpy(block[position - start : position - start + length + 1])
+        yield ids[:-1], ids[1:], position == 0
         position += length
 
 
-def _tensor(ids: np.ndarray) -> Tensor:
-    return torch.from_numpy(ids.astype(np.int64))
+def _block(run: Run | np.ndarray, direction: str, starts: Sequence[int], length: int) -> np.ndarray:
+    """The stretches of the oriented run that begin at ``starts``, int64 [length, len(starts)]."""
+    if direction == "backward":
+        stretches = [run[len(run) - start - length : len(run) - start][::-1] for start in starts]
+    else:
+        stretches = [run[start : start + length] for start in starts]
+    return np.ascontiguousarray(np.stack(stretches).T).astype(np.int64)  # in this order: the narrow type is the quicker to turn
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,14 @@
 """Shards: Arrow IPC files written atomically, read memory-mapped, and the documents in them.
 
-Two kinds of shard, one file a part each. A *token shard* holds ``id`` string, ``tokens`` list<dictionary<int32, string>>
-and ``label`` string; an *id shard* holds ``id`` string, ``ids`` list<uint16 or uint32> and ``label`` int32 (-1: none).
-A part is done when its record (``{part}.json``, written last) is there and the digests in it hold.
+Two kinds of shard, one file a part each, a row a document. A *token shard* holds ``tokens`` list<dictionary<int32, string>>, null
+for a document that was set aside, and nothing but what follows from the text. An *id shard* holds ``id`` string, ``ids`` list<uint16
+or uint32>, ``label`` int32 (-1: none) and ``split`` dictionary<int8, string>. A part is done when its record (``{part}.json``,
+written last) is there and the digests in it hold. Places are local folders or on S3 (see ``storage.py``).
 """
 
 from __future__ import annotations
 
 import json
-import os
-import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -17,30 +16,27 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from ulmfit.artifacts import sha256_file, write_atomic
+from ulmfit import storage
 from ulmfit.errors import UserError
 
 TOKENS_SUFFIX = ".tokens.arrow"
 COUNTS_SUFFIX = ".counts.arrow"
 IDS_SUFFIX = ".ids.arrow"
 
+SPLIT = pa.dictionary(pa.int8(), pa.string())
 
-def write_ipc(path: Path, table: pa.Table) -> None:
-    """Write ``table`` as an Arrow IPC file of one record batch, uncompressed; a reader sees all of it or nothing.
 
-    OSError (with its errno, as where the disk is full) leaves neither the file nor a rest of it.
+def write_ipc(place: str | Path, table: pa.Table) -> None:
+    """Write ``table`` as an Arrow IPC file of one record batch; a reader sees all of it or nothing.
+
+    A local file is uncompressed, so that it can be memory-mapped; on object storage zstd spares the network. OSError (with its
+    errno, as where the disk is full) leaves neither the file nor a rest of it.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-    try:
-        with open(beside, "wb") as file:
-            with pa.ipc.new_file(file, table.schema) as writer:
-                writer.write_batch(one_batch(table))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    options = pa.ipc.IpcWriteOptions(compression="zstd" if storage.is_remote(place) else None)
+    with storage.output_file(place) as file, pa.ipc.new_file(file, table.schema, options=options) as writer:
+        writer.write_batch(one_batch(table))
 
 
 def one_batch(table: pa.Table) -> pa.RecordBatch:
@@ -52,16 +48,16 @@ def one_batch(table: pa.Table) -> pa.RecordBatch:
     return batches[0]
 
 
-def read_ipc(path: Path) -> pa.Table:
-    """The table in an Arrow IPC file, memory-mapped: its columns are read-only views of the file.
+def read_ipc(place: str | Path) -> pa.Table:
+    """The table in an Arrow IPC file; of a local one that is uncompressed, the columns are read-only views of the mapped file.
 
     FileNotFoundError where there is none; UserError where it is no Arrow file or is cut short.
     """
-    with pa.memory_map(str(path)) as file:
+    with storage.input_file(place) as file:
         try:
             return pa.ipc.open_file(file).read_all()
         except pa.ArrowInvalid as error:
-            raise UserError(f"{path}: not a whole Arrow file; delete it and run again") from error
+            raise UserError(f"{place}: not a whole Arrow file; delete it and run again") from error
 
 
 @dataclass(frozen=True)
@@ -76,21 +72,21 @@ class PartRecord:
     seconds: float
 
 
-def file_entries(paths: Sequence[Path]) -> dict[str, dict[str, str | int]]:
+def file_entries(places: Sequence[str]) -> dict[str, dict[str, str | int]]:
     """The ``files`` of a PartRecord."""
-    return {path.name: {"sha256": sha256_file(path), "bytes": path.stat().st_size} for path in paths}
+    return {Path(place).name: {"sha256": storage.sha256(place), "bytes": storage.size(place)} for place in places}
 
 
-def save_record(folder: Path, record: PartRecord) -> None:
+def save_record(folder: str | Path, record: PartRecord) -> None:
     """Declare a part done. Its files must be written."""
-    write_atomic(folder / f"{record.part}.json", json.dumps(asdict(record), indent=1, sort_keys=True).encode())
+    storage.write_bytes(storage.join(folder, f"{record.part}.json"), json.dumps(asdict(record), indent=1, sort_keys=True).encode())
 
 
-def done_part(folder: Path, part: str) -> PartRecord | None:
+def done_part(folder: str | Path, part: str) -> PartRecord | None:
     """The record of a part that is done; None where it is missing or a file is missing, cut short or changed."""
     try:
-        record = PartRecord(**json.loads((folder / f"{part}.json").read_text()))
-        return record if record.files == file_entries([folder / name for name in record.files]) else None
+        record = PartRecord(**json.loads(storage.read_bytes(storage.join(folder, f"{part}.json"))))
+        return record if record.files == file_entries([storage.join(folder, name) for name in record.files]) else None
     except (FileNotFoundError, ValueError, TypeError):
         return None
 
@@ -112,12 +108,11 @@ class Documents:
 
     @classmethod
     def open(cls, folder: Path, splits: Sequence[str]) -> Documents:
-        """The documents of ``splits``, in that order, parts by name. A split without parts has no documents."""
+        """The documents of ``splits``, in that order, within each by part and place. A split may have none."""
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder}: there is no such folder of id shards")
-        parts = sorted(path.name.removesuffix(IDS_SUFFIX) for path in folder.glob(f"*{IDS_SUFFIX}"))
-        chosen = [part for split in splits for part in parts if part.rsplit("-", 1)[0] == split]
-        return cls._join([read_ipc(folder / f"{part}{IDS_SUFFIX}") for part in chosen])
+        tables = [read_ipc(path) for path in sorted(folder.glob(f"*{IDS_SUFFIX}"))]
+        return cls._join(tables, splits)
 
     @classmethod
     def of(
@@ -134,26 +129,30 @@ class Documents:
         return cls([flat], np.zeros(len(documents), np.int64), np.cumsum(lengths) - lengths, lengths, codes, names)
 
     @classmethod
-    def _join(cls, tables: list[pa.Table]) -> Documents:
-        flats, starts, lengths, labels, names = [], [], [], [], []
+    def _join(cls, tables: list[pa.Table], splits: Sequence[str]) -> Documents:
+        none = np.empty(0, np.int64)
+        shards, starts, lengths, labels, names, rows = [], [none], [none], [none], [], []
         for table in tables:
-            column = one_batch(table).column("ids")
-            offsets = column.offsets.to_numpy().astype(np.int64)
-            flats.append(column.values.to_numpy(zero_copy_only=True))
+            batch = one_batch(table)
+            offsets = batch.column("ids").offsets.to_numpy().astype(np.int64)
+            shards.append(batch.column("ids").values.to_numpy(zero_copy_only=True))
             starts.append(offsets[:-1])
             lengths.append(np.diff(offsets))
-            labels.append(table["label"].to_numpy())
-            names.extend(table["id"].chunks)
-        shard = np.repeat(np.arange(len(tables)), [len(start) for start in starts])
-        none = np.empty(0, np.int64)
-        return cls(
-            flats or [np.empty(0, np.uint16)],
+            labels.append(batch.column("label").to_numpy())
+            names.append(batch.column("id"))
+            rows.append(_places(batch.column("split"), splits))
+        shard = np.repeat(np.arange(len(tables)), [len(split) for split in rows])
+        split = np.concatenate([none, *rows])
+        every = cls(
+            shards or [np.empty(0, np.uint16)],
             shard,
-            np.concatenate([none, *starts]),
-            np.concatenate([none, *lengths]),
-            np.concatenate([none, *labels]).astype(np.int32),
+            np.concatenate(starts),
+            np.concatenate(lengths),
+            np.concatenate(labels).astype(np.int32),
             pa.chunked_array(names, pa.string()),
         )
+        wanted = np.argsort(split, kind="stable")
+        return every.take(wanted[np.searchsorted(split[wanted], 0) :])
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -184,7 +183,36 @@ class Documents:
             self._shards, self._shard[index], self._start[index], self.lengths[index], self.labels[index], self._names.take(pa.array(index))
         )
 
-    def flat(self, order: np.ndarray | None = None) -> np.ndarray:
-        """All ids in one run [tokens], documents in the given order (default: as they stand); a fresh array."""
-        index = range(len(self)) if order is None else np.asarray(order, dtype=np.int64).tolist()
-        return np.concatenate([np.empty(0, self.dtype), *(self.doc(i) for i in index)])
+    def run(self, order: np.ndarray | None = None) -> Run:
+        """All ids in one run, documents in the given order (default: as they stand), without putting them together."""
+        return Run(self, np.arange(len(self)) if order is None else np.asarray(order, dtype=np.int64))
+
+
+def _places(column: pa.DictionaryArray, splits: Sequence[str]) -> np.ndarray:
+    """Where each row's split stands among ``splits``, int64; -1 if it does not."""
+    return pc.fill_null(pc.index_in(column.dictionary_decode(), pa.array(splits, pa.string())), -1).to_numpy().astype(np.int64)
+
+
+class Run:
+    """The ids of documents one after the other, to be read in stretches: as much is copied as is asked for.
+
+    ``len(run)``: ids in all. ``run[a:b]``: a fresh array [b - a].
+    """
+
+    def __init__(self, documents: Documents, order: np.ndarray):
+        self._documents, self._order = documents, order
+        self._ends = np.cumsum(documents.lengths[order])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def __getitem__(self, stretch: slice) -> np.ndarray:
+        start, stop, step = stretch.indices(len(self))
+        assert step == 1, "a run is read forwards"
+        first, last = np.searchsorted(self._ends, [start, stop - 1], side="right").tolist() if stop > start else (0, -1)
+        parts = [self._documents.doc(i) for i in self._order[first : last + 1].tolist()]
+        if not parts:
+            return np.empty(0, self._documents.dtype)
+        parts[-1] = parts[-1][: stop - int(self._ends[last]) + len(parts[-1])]
+        parts[0] = parts[0][start - (int(self._ends[first - 1]) if first else 0) :]
+        return np.concatenate(parts)

@@ -4,6 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ulmfit import batches
 from ulmfit.batches import Windows, bucket, inference_batches, lm_batches, oriented, pad, stream_windows, training_batches
 from ulmfit.shards import Documents
 from ulmfit.text.vocab import PAD
@@ -59,13 +60,30 @@ def test_a_plan_comes_from_its_seed():
 
 def test_streams_cover_the_text_without_a_gap_and_targets_are_the_next_ids():
     flat = np.arange(1000, 1000 + 5 * 47 + 3, dtype=np.uint16)
-    windows = list(stream_windows(flat, 5, [10, 7, 20, 10]))
+    windows = list(stream_windows(flat, "forward", 5, [10, 7, 20, 10]))
     assert [first for _, _, first in windows] == [True, False, False, False]
     assert [len(ids) for ids, _, _ in windows] == [10, 7, 20, 10]
     ids, targets = (torch.cat([window[which] for window in windows]) for which in (0, 1))
     assert ids.dtype == targets.dtype == torch.int64
     assert np.array_equal(ids.T.flatten(), flat[: 5 * 47])
     assert np.array_equal(targets.T.flatten(), flat[1 : 5 * 47 + 1])
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize("ahead", [1, 60, 10**6])
+def test_reading_ahead_makes_no_difference(direction, ahead, monkeypatch):
+    monkeypatch.setattr(batches, "AHEAD", ahead)
+    documents, windows = numbered([30, 1, 0, 12, 40, 200, 3]), Windows.plan(286, 3, 20, 2, None, seed=0)
+    rng, expected = np.random.default_rng(6), []
+    for lengths in windows.epochs:
+        flat = oriented(np.concatenate([documents.doc(i) for i in rng.permutation(len(documents))]), direction)
+        position = 0
+        for length in lengths:
+            at = np.arange(position, position + length)[:, None] + np.arange(3) * (285 // 3)
+            expected.append((flat[at].tolist(), flat[at + 1].tolist(), position == 0))
+            position += length
+    found = [(ids.tolist(), targets.tolist(), first) for ids, targets, first in lm_batches(documents, windows, direction, seed=5)]
+    assert found == expected
 
 
 def test_backward_is_the_text_reversed():

@@ -7,16 +7,17 @@ import resource
 from dataclasses import replace
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ulmfit.errors import UserError
-from ulmfit.shards import IDS_SUFFIX, Documents, PartRecord, done_part, file_entries, read_ipc, save_record, write_ipc
+from ulmfit.shards import IDS_SUFFIX, SPLIT, Documents, PartRecord, done_part, file_entries, read_ipc, save_record, write_ipc
 
 
-def ids_table(documents, labels=None, dtype=np.uint16, prefix="d"):
+def ids_table(documents, labels=None, dtype=np.uint16, prefix="d", splits=None):
     flat = np.concatenate([np.empty(0, dtype), *(np.asarray(document, dtype) for document in documents)])
     offsets = np.cumsum([0, *map(len, documents)], dtype=np.int32)
     codes = [-1] * len(documents) if labels is None else labels
@@ -24,6 +25,7 @@ def ids_table(documents, labels=None, dtype=np.uint16, prefix="d"):
         "id": pa.array([f"{prefix}{i}" for i in range(len(documents))], pa.string()),
         "ids": pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat)),
         "label": pa.array(codes, pa.int32()),
+        "split": pa.array(splits or ["train"] * len(documents), pa.string()).cast(SPLIT),
     }
     return pa.table(columns)
 
@@ -124,23 +126,23 @@ def test_a_missing_file_is_missing(tmp_path):
 
 @pytest.fixture
 def finished(tmp_path):
-    write_part(tmp_path, "train-00000", [[1, 2], [3]])
-    path = tmp_path / f"train-00000{IDS_SUFFIX}"
-    record = PartRecord("train-00000", 2, 3, 3, file_entries([path]), 0.5)
+    write_part(tmp_path, "part-00000", [[1, 2], [3]])
+    path = tmp_path / f"part-00000{IDS_SUFFIX}"
+    record = PartRecord("part-00000", 2, 3, 3, file_entries([path]), 0.5)
     save_record(tmp_path, record)
     return tmp_path, path, record
 
 
 def test_a_finished_part_is_done(finished):
     folder, _, record = finished
-    assert done_part(folder, "train-00000") == record
-    assert done_part(folder, "train-00001") is None
+    assert done_part(folder, "part-00000") == record
+    assert done_part(folder, "part-00001") is None
 
 
 def test_a_part_cut_short_is_not_done(finished):
     folder, path, _ = finished
     path.write_bytes(path.read_bytes()[:-1])
-    assert done_part(folder, "train-00000") is None
+    assert done_part(folder, "part-00000") is None
 
 
 def test_one_changed_byte_is_noticed(finished):
@@ -148,19 +150,19 @@ def test_one_changed_byte_is_noticed(finished):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(bytes(data))
-    assert done_part(folder, "train-00000") is None
+    assert done_part(folder, "part-00000") is None
 
 
 def test_a_missing_file_or_a_broken_record_is_not_done(finished):
     folder, path, record = finished
     save_record(folder, replace(record, files={**record.files, "another.arrow": {"sha256": "0", "bytes": 0}}))
-    assert done_part(folder, "train-00000") is None
-    for content in ("", "{", "[]", "null", '{"part": "train-00000"}', json.dumps({**vars(record), "further": 1}), "\x00"):
-        (folder / "train-00000.json").write_text(content)
-        assert done_part(folder, "train-00000") is None, content
+    assert done_part(folder, "part-00000") is None
+    for content in ("", "{", "[]", "null", '{"part": "part-00000"}', json.dumps({**vars(record), "further": 1}), "\x00"):
+        (folder / "part-00000.json").write_text(content)
+        assert done_part(folder, "part-00000") is None, content
     save_record(folder, record)
     path.unlink()
-    assert done_part(folder, "train-00000") is None
+    assert done_part(folder, "part-00000") is None
 
 
 # ------------------------------------------------------------------------------------------------------- documents
@@ -171,35 +173,32 @@ def contents(documents):
 
 
 def test_documents_of_several_parts_in_order(tmp_path):
-    write_part(tmp_path, "train-00001", [[6]], labels=[0])
-    write_part(tmp_path, "train-00000", [[1, 2], [], [3, 4, 5]], labels=[1, -1, 0])
-    write_part(tmp_path, "test-00000", [[9]])
-    write_part(tmp_path, "hand-made-00000", [[7]])
+    write_part(tmp_path, "part-00001", [[6], [8]], labels=[0, 1], splits=["train", "test"])
+    write_part(tmp_path, "part-00000", [[1, 2], [9], [], [3, 4, 5]], labels=[1, -1, -1, 0], splits=["train", "test", "train", "train"])
     documents = Documents.open(tmp_path, ["train"])
     assert contents(documents) == [[1, 2], [], [3, 4, 5], [6]]
     assert documents.lengths.tolist() == [2, 0, 3, 1]
     assert documents.lengths.dtype == np.int64
     assert documents.labels.tolist() == [1, -1, 0, 0]
     assert documents.labels.dtype == np.int32
-    assert documents.ids == ["train-00000/0", "train-00000/1", "train-00000/2", "train-00001/0"]
+    assert documents.ids == ["part-00000/0", "part-00000/2", "part-00000/3", "part-00001/0"]
     assert documents.tokens == 6
-    assert contents(Documents.open(tmp_path, ["test", "train"]))[:2] == [[9], [1, 2]]
-    assert contents(Documents.open(tmp_path, ["hand-made"])) == [[7]]
-    assert contents(Documents.open(tmp_path, ["hand"])) == []
+    assert contents(Documents.open(tmp_path, ["test", "train"])) == [[9], [8], [1, 2], [], [3, 4, 5], [6]]
+    assert contents(Documents.open(tmp_path, ["valid"])) == []
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.uint32])
 def test_documents_keep_the_width_of_the_shard_and_are_read_only(tmp_path, dtype):
-    write_part(tmp_path, "train-00000", [[1, np.iinfo(dtype).max]], dtype=dtype)
+    write_part(tmp_path, "part-00000", [[1, np.iinfo(dtype).max]], dtype=dtype)
     documents = Documents.open(tmp_path, ["train"])
-    assert documents.doc(0).dtype == documents.flat().dtype == dtype
+    assert documents.doc(0).dtype == documents.run()[:].dtype == dtype
     assert documents.doc(0)[1] == np.iinfo(dtype).max
     with pytest.raises(ValueError, match="read-only"):
         documents.doc(0)[0] = 5
 
 
 def test_no_documents(tmp_path):
-    write_part(tmp_path, "train-00000", [])
+    write_part(tmp_path, "part-00000", [])
     for documents in (
         Documents.open(tmp_path, ["train"]),
         Documents.open(tmp_path, ["valid"]),
@@ -208,15 +207,25 @@ def test_no_documents(tmp_path):
     ):
         assert len(documents) == documents.tokens == 0
         assert documents.ids == []
-        assert documents.flat().shape == documents.flat(np.array([], int)).shape == (0,)
+        assert documents.run()[:].shape == documents.run(np.array([], int))[:].shape == (0,)
         assert documents.labels.dtype == np.int32
 
 
 def test_a_part_without_documents_between_others(tmp_path):
-    write_part(tmp_path, "train-00000", [[1]])
-    write_part(tmp_path, "train-00001", [])
-    write_part(tmp_path, "train-00002", [[2], [3]])
+    write_part(tmp_path, "part-00000", [[1]])
+    write_part(tmp_path, "part-00001", [])
+    write_part(tmp_path, "part-00002", [[2], [3]])
     assert contents(Documents.open(tmp_path, ["train"])) == [[1], [2], [3]]
+
+
+def test_opening_costs_nothing_per_token(tmp_path):
+    write_part(tmp_path, "part-00000", [np.arange(2_000_000)] * 4, dtype=np.uint32)  # 32 MB
+    before, arrow = psutil.Process().memory_info().rss, pa.total_allocated_bytes()
+    documents = Documents.open(tmp_path, ["train"])
+    assert documents.tokens == 8_000_000
+    assert psutil.Process().memory_info().rss - before < 8e6
+    assert pa.total_allocated_bytes() - arrow < 1e5
+    assert documents.doc(3)[-1] == 1_999_999
 
 
 def test_a_missing_folder_is_not_an_empty_one(tmp_path):
@@ -243,15 +252,15 @@ def test_changing_the_arrays_given_does_not_change_the_documents():
 
 
 def test_a_sliced_column_is_read_from_where_it_starts(tmp_path):
-    write_ipc(tmp_path / f"train-00000{IDS_SUFFIX}", ids_table([[1], [2, 3], [4]]).slice(1))
+    write_ipc(tmp_path / f"part-00000{IDS_SUFFIX}", ids_table([[1], [2, 3], [4]]).slice(1))
     documents = Documents.open(tmp_path, ["train"])
     assert contents(documents) == [[2, 3], [4]]
-    assert documents.flat().tolist() == [2, 3, 4]
+    assert documents.run()[:].tolist() == [2, 3, 4]
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.lists(st.lists(st.integers(0, 99), max_size=4), max_size=4), max_size=4), st.randoms(use_true_random=False))
-def test_flat_and_take_follow_the_order(tmp_path_factory, parts, random):
+def test_run_and_take_follow_the_order(tmp_path_factory, parts, random):
     folder = tmp_path_factory.mktemp("ids")
     for number, documents in enumerate(parts):
         write_part(folder, f"train-{number:05d}", documents)
@@ -260,8 +269,12 @@ def test_flat_and_take_follow_the_order(tmp_path_factory, parts, random):
     order = list(range(len(plain)))
     random.shuffle(order)
     assert contents(opened) == plain
-    assert opened.flat().tolist() == [number for document in plain for number in document]
-    assert opened.flat(np.array(order, int)).tolist() == [number for i in order for number in plain[i]]
+    assert opened.run()[:].tolist() == [number for document in plain for number in document]
+    assert opened.run(np.array(order, int))[:].tolist() == [number for i in order for number in plain[i]]
+    run, flat = opened.run(np.array(order, int)), [number for i in order for number in plain[i]]
+    assert len(run) == len(flat)
+    for start in range(len(flat) + 1):
+        assert run[start : start + 3].tolist() == flat[start : start + 3]
     taken = opened.take(np.array(order[:2], int))
     assert contents(taken) == [plain[i] for i in order[:2]]
     assert taken.ids == [opened.ids[i] for i in order[:2]]

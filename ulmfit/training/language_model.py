@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ulmfit.batches import Windows, lm_batches, oriented, stream_windows
+from ulmfit.batches import Windows, lm_batches, stream_windows
 from ulmfit.config import LMConfig
 from ulmfit.errors import UserError
 from ulmfit.models.awd_lstm import State, detach
@@ -78,7 +78,7 @@ def _validated(model: LanguageModel, valid: Documents, direction: str, device: s
 
 def validate(model: LanguageModel, valid: Documents, direction: str, device: str) -> float | None:
     """Mean cross-entropy in nats over the first tokens of ``valid``; None where there are not enough."""
-    flat = oriented(valid.flat()[:VALIDATION_TOKENS], direction)
+    flat = valid.run()[:VALIDATION_TOKENS]
     batch = min(VALIDATION_BATCH, (len(flat) - 1) // 2)
     if batch < 1:
         return None
@@ -87,7 +87,7 @@ def validate(model: LanguageModel, valid: Documents, direction: str, device: str
     model.eval()
     total, state = 0.0, model.encoder.initial_state(batch)
     with torch.inference_mode():
-        for ids, targets, _ in stream_windows(flat, batch, lengths):
+        for ids, targets, _ in stream_windows(flat, direction, batch, lengths):
             with precision(device):
                 _, dropped, state = model.hidden(ids.to(device), state)
                 total += float(model.loss(dropped, targets.to(device))) * len(ids)

@@ -1,0 +1,197 @@
+"""Text to shards, as artifacts: each step's recipe and how it is built, for the DAG's tasks and for notebooks alike.
+
+    documents -> Corpus -> TokenShards -> Vocab -> IdShards
+
+A step is built by mapping a function over parts (see ``preprocess.py``); who maps, in a loop or on a cluster, is the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ulmfit import storage
+from ulmfit.artifacts import Artifact, Recipe, Store
+from ulmfit.config import CorpusConfig, QualityConfig, TextConfig, VocabConfig
+from ulmfit.corpora.ingest import INGEST_VERSION, CorpusSource, RunMap, prepare, serial, write_corpus
+from ulmfit.corpora.profile import out_of_vocabulary
+from ulmfit.poison import Poison
+from ulmfit.preprocess import (
+    ENCODE_VERSION,
+    TOKENIZE_VERSION,
+    VOCAB_VERSION,
+    CountSpec,
+    EncodeSpec,
+    MergeSpec,
+    TokenizeSpec,
+    build_vocab,
+    count_parts,
+    encode_part,
+    merge_counts,
+    tokenize_part,
+)
+from ulmfit.shards import TOKENS_SUFFIX, PartRecord, read_ipc
+from ulmfit.text.tokenizer import Tokenizer
+
+# A language model may see these splits of a corpus; the validation and test splits it may not.
+TRAINING_SPLITS = ("train", "unlabelled")
+COUNTED = {"train": TRAINING_SPLITS, "held_out": ("valid", "test")}
+FAN_IN = 16  # parts, or tables, that one task adds up
+
+TokeniseParts = Callable[[Sequence[TokenizeSpec]], tuple[list[PartRecord], list[Poison]]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What an artifact is made of, and what makes it: ``build(work)`` returns its record (see ``Store.make``)."""
+
+    recipe: Recipe
+    build: Callable[[Path], dict[str, Any]]
+
+
+def tokenise(store: Store, corpus: Artifact, config: TextConfig, run: TokeniseParts, quarantine_poison: bool = False) -> Step:
+    """Corpus -> TokenShards, a shard a part. The key holds the rules' and spaCy's versions, so a change of either shows.
+
+    A part whose texts were tokenised before, for a corpus that has grown since, is taken over.
+    """
+    definition = Tokenizer(config.lang, config.rules).definition
+    set_aside = {"quarantine_poison": True} if quarantine_poison else {}
+    recipe = Recipe("tokens", TOKENIZE_VERSION, definition | set_aside, {"corpus": corpus.key})
+    keys = {part["name"]: Recipe("token-part", TOKENIZE_VERSION, definition, {"texts": part["texts"]}).key for part in _parts(corpus)}
+
+    def build(work: Path) -> dict[str, Any]:
+        folder = store.place(recipe)
+        specs = [
+            TokenizeSpec(_text(corpus, part), folder, config.lang, config.rules, known=_known(store, key)) for part, key in keys.items()
+        ]
+        records, poisoned = run(specs)
+        incomplete = {poison.part for poison in poisoned}
+        final = storage.join(store.root, recipe.kind, recipe.key)
+        for record in records:
+            ((file, entry),) = record.files.items()
+            if record.part not in incomplete:
+                store.note_part(keys[record.part], {"place": storage.join(final, file), "sha256": entry["sha256"]})
+        return _summary(records) | {"poisoned": [asdict(poison) for poison in poisoned]}
+
+    return Step(recipe, build)
+
+
+def _parts(corpus: Artifact) -> list[dict[str, Any]]:
+    return corpus.record["parts"]
+
+
+def _text(corpus: Artifact, part: str) -> str:
+    return storage.join(corpus.place, f"{part}.parquet")
+
+
+def _shard(tokens: Artifact, part: str) -> str:
+    return storage.join(tokens.place, f"{part}{TOKENS_SUFFIX}")
+
+
+def _known(store: Store, key: str) -> tuple[str, str] | None:
+    body = store.find_part(key)
+    return (body["place"], body["sha256"]) if body else None
+
+
+def _summary(records: Sequence[PartRecord]) -> dict[str, Any]:
+    sums = {field: sum(getattr(record, field) for record in records) for field in ("documents", "tokens", "seconds")}
+    return {"parts": len(records), **sums, "files": {name: entry for record in records for name, entry in record.files.items()}}
+
+
+def vocabulary(store: Store, corpus: Artifact, tokens: Artifact, config: VocabConfig, run_map: RunMap) -> Step:
+    """TokenShards -> Vocab, counted on the training splits alone; also how much of the text lies outside it."""
+    recipe = Recipe("vocab", VOCAB_VERSION, config, {"tokens": tokens.key, "corpus": corpus.key})
+
+    def build(work: Path) -> dict[str, Any]:
+        folder = storage.join(store.place(recipe), "counting")
+        places = {role: count(corpus, tokens, splits, folder, f"count-{role}", run_map) for role, splits in COUNTED.items()}
+        counted = {role: read_ipc(place) for role, place in places.items()}
+        vocab = build_vocab(counted["train"], config)
+        vocab.save(work / "vocab.json")
+        storage.copy(places["train"], work / "counts.arrow")
+        storage.remove(folder)
+        return {"tokens": len(vocab), "out_of_vocabulary": {role: out_of_vocabulary(counts, vocab) for role, counts in counted.items()}}
+
+    return Step(recipe, build)
+
+
+def count(corpus: Artifact, tokens: Artifact, splits: tuple[str, ...], folder: str, name: str, run_map: RunMap) -> str:
+    """The tokens of ``splits``, added up in a tree of tasks; the place of the table of all."""
+    pairs = [(_shard(tokens, part["name"]), _text(corpus, part["name"])) for part in _parts(corpus)]
+    leaves = [CountSpec(tuple(group), splits, folder, f"{name}-0-{number}") for number, group in enumerate(_groups(pairs))]
+    tables = run_map(name, count_parts, leaves, lambda spec: spec.part)
+    level = 1
+    while len(tables) > 1:
+        merges = [MergeSpec(tuple(group), folder, f"{name}-{level}-{number}") for number, group in enumerate(_groups(tables))]
+        tables = run_map(f"{name}, level {level}", merge_counts, merges, lambda spec: spec.part)
+        level += 1
+    return tables[0]
+
+
+def _groups(items: Sequence[Any]) -> list[Sequence[Any]]:
+    return [items[start : start + FAN_IN] for start in range(0, len(items), FAN_IN)]
+
+
+def encode(store: Store, corpus: Artifact, tokens: Artifact, vocab: Artifact, run_map: RunMap) -> Step:
+    """TokenShards through a Vocab -> IdShards."""
+    labels = tuple(corpus.record["labels"])
+    recipe = Recipe("ids", ENCODE_VERSION, {"labels": labels}, {"corpus": corpus.key, "tokens": tokens.key, "vocab": vocab.key})
+
+    def build(work: Path) -> dict[str, Any]:
+        file, folder = storage.join(vocab.place, "vocab.json"), store.place(recipe)
+        specs = [EncodeSpec(_shard(tokens, part["name"]), _text(corpus, part["name"]), file, labels, folder) for part in _parts(corpus)]
+        return _summary(run_map("encode", encode_part, specs, lambda spec: Path(spec.tokens).name.removesuffix(TOKENS_SUFFIX)))
+
+    return Step(recipe, build)
+
+
+@dataclass(frozen=True)
+class Shards:
+    """What ``make_shards`` made: four artifacts. ``Documents.open(shards.ids.path, ["train"])`` reads the last."""
+
+    corpus: Artifact
+    tokens: Artifact
+    vocab: Artifact
+    ids: Artifact
+
+
+def make_shards(
+    source: str | CorpusSource,
+    out: str | Path,
+    *,
+    text: TextConfig = TextConfig(),  # noqa: B008 - frozen
+    vocab: VocabConfig = VocabConfig(),  # noqa: B008
+    corpus: CorpusConfig = CorpusConfig(),  # noqa: B008
+    quality: QualityConfig = QualityConfig(),  # noqa: B008
+    run_map: RunMap = serial,
+) -> Shards:
+    """Text to shards in one call, for notebooks: in this process, or wherever ``run_map`` runs.
+
+    ``source``: a file, folder or known corpus (a string: text without labels). ``out``: the folder of a store of artifacts; what is
+    there is found, as in a workspace's ``artifacts``. Raises UserError for what is at fault with the source.
+    """
+    source = CorpusSource(source, label_column=None) if isinstance(source, str) else source
+    store = Store(out)
+    store.set_up()
+    scans = str(Path(out) / ".scans" / "notebook")
+    storage.remove(scans)  # of another source, or of other settings
+    prepared = prepare(source, corpus, quality, Path(out) / "downloads", source.label_column is not None, scans, run_map)
+
+    def assemble(work: Path) -> dict[str, Any]:
+        manifest, files = write_corpus(prepared, str(work), run_map)
+        return {**manifest, "quality": prepared.quality, "files": files}
+
+    def tokenise_parts(specs: Sequence[TokenizeSpec]) -> tuple[list[PartRecord], list[Poison]]:
+        return run_map("tokenise", tokenize_part, specs, lambda spec: spec.source), []
+
+    documents, _ = store.make(Recipe("corpus", INGEST_VERSION, {"documents": prepared.digest}), assemble)
+    storage.remove(scans)
+    tokens = _made(store, tokenise(store, documents, text, tokenise_parts))
+    words = _made(store, vocabulary(store, documents, tokens, vocab, run_map))
+    return Shards(documents, tokens, words, _made(store, encode(store, documents, tokens, words, run_map)))
+
+
+def _made(store: Store, step: Step) -> Artifact:
+    return store.make(step.recipe, step.build)[0]
