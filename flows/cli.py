@@ -33,7 +33,9 @@ SYSTEM_FAULTS = {
     errno.EPERM: "not permitted; choose another folder, or mend its permissions",
 }
 
-Corpus = Annotated[str, typer.Option("--corpus", help="name of a known corpus, a file (csv, tsv, jsonl, parquet; .gz, .zst) or a folder")]
+Corpus = Annotated[
+    str, typer.Option("--corpus", help="name of a known corpus, a file (csv, tsv, jsonl, parquet; .gz, .zst) or a folder, also on s3://")
+]
 TextColumn = Annotated[str, typer.Option("--text-column", help="column that holds the text")]
 LabelColumn = Annotated[str, typer.Option("--label-column", help="column that holds the label")]
 TestFile = Annotated[Optional[str], typer.Option("--test", help="file of test documents; without it a share is held out")]  # noqa: UP045
@@ -44,6 +46,9 @@ WorkspaceDir = Annotated[Optional[str], typer.Option("--workspace", help="folder
 DaskAddress = Annotated[Optional[str], typer.Option("--dask", help="a scheduler's address, or a number of local workers")]  # noqa: UP045
 Seed = Annotated[Optional[int], typer.Option("--seed", help="seed of every random choice")]  # noqa: UP045
 Options = Annotated[Optional[list[str]], typer.Option("--set", help="stage.option=value; may be given more than once")]  # noqa: UP045
+QuarantinePoison = Annotated[
+    bool, typer.Option("--quarantine-poison", help="set a document aside that kills the worker which tokenises it")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line of standard output")]
 
 
@@ -66,6 +71,7 @@ def train(
     dask: DaskAddress = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
     seed: Seed = None,
+    quarantine_poison: QuarantinePoison = False,
     model_name: Annotated[Optional[str], typer.Option("--model-name", help="name in the registry [ulmfit-<corpus>]")] = None,  # noqa: UP045
     options: Options = None,
     as_json: AsJson = False,
@@ -83,25 +89,32 @@ def train(
 
 @app.command()
 def preprocess(
-    corpus: Annotated[str, typer.Argument(help="name of a known corpus, a file or a folder")],
+    corpora: Annotated[
+        list[str], typer.Argument(metavar="CORPUS...", help="names of known corpora, files or folders, taken as one corpus")
+    ],
     text_column: TextColumn = "text",
-    label_column: LabelColumn = "label",
+    label_column: Annotated[Optional[str], typer.Option("--label-column", help="column that holds the label [text without labels]")] = None,  # noqa: UP045
     test: TestFile = None,
     unlabelled: Unlabelled = None,
     encoding: Encoding = "utf-8",
     preset: Preset = "small",
     workspace: WorkspaceDir = None,
+    out: Annotated[Optional[str], typer.Option("--out", help="folder or s3://BUCKET/FOLDER for the shards [the workspace]")] = None,  # noqa: UP045
     dask: DaskAddress = None,
     seed: Seed = None,
+    quarantine_poison: QuarantinePoison = False,
     options: Options = None,
     as_json: AsJson = False,
 ) -> None:
-    """Preprocessing by itself: a corpus in, shards of ids out."""
+    """Preprocessing by itself: text in, shards of ids and a table of its quality out."""
     from flows.jobs import TextJob
+    from ulmfit.report import quality_table
 
-    job = TextJob.model_validate(_without(locals(), "options", "as_json", "TextJob") | {"options": options or []})
+    values = _without(locals(), "corpora", "options", "as_json", "TextJob", "quality_table")
+    job = TextJob.model_validate(values | {"corpus": corpora[0], "more": corpora[1:], "options": options or []})
     job.check()
     summary = _in_server(job.workspace, lambda: _flow("flows.preprocess", "preprocess", job))
+    Console(width=None if sys.stdout.isatty() else 110).print(quality_table(summary["quality"]))
     for stage in summary["stages"]:
         typer.echo(f"{stage['name']:<12} {'found' if stage['cached'] else 'made':<6} {stage['path']}")
     if as_json:

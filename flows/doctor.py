@@ -113,7 +113,7 @@ def _artifacts(workspace: Workspace) -> Iterator[Finding]:
     total = sum(artifact.bytes for artifact in artifacts)
     if not bad:
         yield Finding("ok", "artifacts", f"{len(artifacts)} finished, {total / 2**20:.0f} MiB, every digest holds")
-    unfinished = [path.name[:12] for path in (workspace.store.root / ".work").iterdir()]
+    unfinished = [path.name[:12] for path in (workspace.store.local / ".work").iterdir()]
     if unfinished:
         yield Finding("ok", "unfinished work", f"{len(unfinished)} artifacts were begun; the next run goes on with them")
 

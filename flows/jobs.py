@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,13 +14,16 @@ from ulmfit.corpora.ingest import CorpusSource, peek
 
 
 class TextJob(BaseModel):
-    """A corpus, and where and how to work on it."""
+    """A corpus, and where and how to work on it: preprocessing by itself."""
 
     model_config = ConfigDict(extra="forbid")
 
-    corpus: str = Field("imdb", description="name of a known corpus, a file (csv, tsv, jsonl, parquet; .gz, .zst) or a folder")
+    corpus: str = Field(
+        "imdb", description="name of a known corpus, a file (csv, tsv, jsonl, parquet, txt; .gz, .zst) or a folder, also s3://BUCKET/..."
+    )
+    more: list[str] = Field(default_factory=list, description="further corpora, files or folders, taken together with the first")
     text_column: str = Field("text", description="column that holds the text")
-    label_column: str = Field("label", description="column that holds the label")
+    label_column: str | None = Field(None, description="column that holds the label; without one the text has none")
     test: str | None = Field(None, description="file of test documents; without it a share of the corpus is held out")
     unlabelled: str | None = Field(None, description="file of further text of the domain, without labels")
     encoding: str = Field("utf-8", description="encoding of the text files")
@@ -29,7 +33,9 @@ class TextJob(BaseModel):
     options: list[str] = Field(default_factory=list, description="settings of the preset to change, as stage.option=value")
     seed: int | None = Field(None, description="seed of every random choice")
     workspace: str | None = Field(None, description="folder for artifacts, tracking and reports")
+    out: str | None = Field(None, description="where artifacts are kept, if not in the workspace: a folder or s3://BUCKET/FOLDER")
     dask: str | None = Field(None, description="address of a Dask scheduler, or a number of local workers")
+    quarantine_poison: bool = Field(False, description="set a document aside that kills the worker which tokenises it")
 
     def settings(self) -> Settings:
         """The preset with the options applied. Raises UserError for an option that is none."""
@@ -38,7 +44,8 @@ class TextJob(BaseModel):
 
     def source(self) -> CorpusSource:
         """The corpus of the domain."""
-        return CorpusSource(self.corpus, self.text_column, self.label_column, self.test, self.unlabelled, self.encoding)
+        source = CorpusSource(self.corpus, self.text_column, self.label_column, self.test, self.unlabelled, self.encoding)
+        return replace(source, more=tuple(self.more))
 
     def check(self) -> None:
         """Raise UserError now for what would be found at fault after minutes: options, files, columns."""
@@ -55,6 +62,7 @@ class TextJob(BaseModel):
 class TrainJob(TextJob):
     """The main job: from text to a registered classifier."""
 
+    label_column: str = Field("label", description="column that holds the label")
     pretrain: str | None = Field(
         None,
         description="general corpus for pretraining: a known corpus, a file or a folder; wikitext-103 for the base preset, else wikitext-2",

@@ -17,17 +17,22 @@ def preprocess(job: TextJob) -> dict[str, Any]:
     settings = job.settings()
     with tracked_run("preprocess", job, settings, "cpu") as run, open_cluster(job.dask) as cluster:
         stages = Stages()
-        text_stages(run, stages, cluster, job.source(), settings, "")
+        text_stages(run, stages, cluster, job.source(), settings, "", job.quarantine_poison)
         finished = stages.results()
+    corpus, tokens, vocab, _ = finished
+    quality = corpus.artifact.record["quality"] | {"out_of_vocabulary": vocab.artifact.record["out_of_vocabulary"]["held_out"]}
     return {
         "name": job.name,
+        "quality": quality,
+        "poisoned": tokens.artifact.record["poisoned"],
         "run": {"id": run.run_id, "tracking_uri": run.tracker.uri},
         "stages": [
             {
                 "name": stage.name,
                 "key": stage.artifact.key,
-                "path": str(stage.artifact.path),
+                "path": stage.artifact.place,
                 "cached": stage.cached,
+                "seconds": stage.artifact.manifest["seconds"],
                 "record": stage.artifact.record,
             }
             for stage in finished

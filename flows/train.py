@@ -41,8 +41,8 @@ def train(job: TrainJob) -> dict[str, Any]:
     settings, started = job.settings(), time.time()
     with tracked_run("train", job, settings, resolve_device(job.device)) as run, open_cluster(job.dask) as cluster:
         stages = Stages()
-        domain = text_stages(run, stages, cluster, job.source(), settings, "")
-        general = text_stages(run, stages, cluster, job.general(), settings, "-general")
+        domain = text_stages(run, stages, cluster, job.source(), settings, "", job.quarantine_poison)
+        general = text_stages(run, stages, cluster, job.general(), settings, "-general", job.quarantine_poison)
         classifiers = {direction: _train_direction(run, stages, general, domain, settings, direction) for direction in DIRECTIONS}
         model = _average(run, stages, classifiers, domain, "average")
         scratch = _scratch(run, stages, domain, settings, classifiers) if settings.scratch else None
@@ -72,13 +72,16 @@ class Stages:
 Futures = dict[str, PrefectFuture[Stage]]
 
 
-def text_stages(run: Job, stages: Stages, cluster: Cluster, source: CorpusSource, settings: Settings, suffix: str) -> Futures:
+def text_stages(
+    run: Job, stages: Stages, cluster: Cluster, source: CorpusSource, settings: Settings, suffix: str, quarantine_poison: bool
+) -> Futures:
     """Documents -> Corpus -> TokenShards -> Vocab -> IdShards."""
     general = suffix == "-general"
     sampling, vocabulary = (settings.general, settings.general_vocab) if general else (settings.corpus, settings.vocab)
-    corpus = stages.add(ingest, run, f"ingest{suffix}", source, sampling, settings.quality, source.label_column is not None)
-    tokens = stages.add(tokenise, run, f"tokenise{suffix}", cluster, corpus, settings.text)
-    vocab = stages.add(build_vocabulary, run, f"vocabulary{suffix}", tokens, vocabulary)
+    labelled = source.label_column is not None
+    corpus = stages.add(ingest, run, f"ingest{suffix}", cluster, source, sampling, settings.quality, labelled)
+    tokens = stages.add(tokenise, run, f"tokenise{suffix}", cluster, corpus, settings.text, quarantine_poison)
+    vocab = stages.add(build_vocabulary, run, f"vocabulary{suffix}", cluster, corpus, tokens, vocabulary, settings.quality)
     ids = stages.add(encode, run, f"encode{suffix}", cluster, corpus, tokens, vocab)
     return {"corpus": corpus, "tokens": tokens, "vocab": vocab, "ids": ids}
 
@@ -123,7 +126,7 @@ def _scratch(run: Job, stages: Stages, domain: Futures, settings: Settings, clas
 @contextmanager
 def tracked_run(flow_name: str, job: TextJob, settings: Settings, device: str) -> Iterator[Job]:
     """The flow's own tracked run, parent of its stages' runs."""
-    workspace = Workspace.open(job.workspace)
+    workspace = Workspace.open(job.workspace, job.out)
     tracker = Tracker.open(workspace, f"ulmfit-{job.name}")
     run_id = tracker.start(f"{flow_name} {job.name}", {"ulmfit.flow": flow_name, "ulmfit.corpus": job.corpus, "ulmfit.preset": job.preset})
     for name, value in flatten(settings.model_dump(mode="json")).items():

@@ -57,8 +57,8 @@ def summarise(job: Job, finished: Finished) -> dict[str, Any]:
     histories = {stage.name: stage.artifact.path / "history.json" for stage in finished.stages}
     return {
         "name": finished.name,
-        "corpus": _corpus(finished.stage("ingest")),
-        "general": _corpus(finished.stage("ingest-general")) if finished.has("ingest-general") else None,
+        "corpus": _corpus(finished, ""),
+        "general": _corpus(finished, "-general") if finished.has("ingest-general") else None,
         "results": results,
         "histories": {name: json.loads(path.read_text()) for name, path in histories.items() if path.exists()},
         "stages": [_stage(stage) for stage in finished.stages],
@@ -77,8 +77,12 @@ def summarise(job: Job, finished: Finished) -> dict[str, Any]:
     }
 
 
-def _corpus(stage: Stage) -> dict[str, Any]:
-    return {"key": stage.artifact.key, **stage.artifact.record}
+def _corpus(finished: Finished, suffix: str) -> dict[str, Any]:
+    """A corpus's record, less what counts its parts one by one, with the share of its held-out text that the vocabulary lacks."""
+    artifact = finished.stage(f"ingest{suffix}").artifact
+    unknown = finished.stage(f"vocabulary{suffix}").artifact.record["out_of_vocabulary"]["held_out"]
+    record = {name: value for name, value in artifact.record.items() if name != "parts"}
+    return {"key": artifact.key, **record, "quality": artifact.record["quality"] | {"out_of_vocabulary": unknown}}
 
 
 def _stage(stage: Stage) -> dict[str, Any]:

@@ -78,6 +78,6 @@ def _track(job: Job, run_id: str, recipe: Recipe, inputs: Mapping[str, Stage], b
             record = build(work, run)
     finally:
         run.flush()
-    run.result(record)
+    run.result({field: value for field, value in record.items() if field != "files"})
     job.tracker.finish(run_id)
     return {**record, "run_id": run_id}

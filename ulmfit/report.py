@@ -6,10 +6,12 @@ import json
 import math
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ulmfit.artifacts import write_atomic
+from ulmfit.corpora.profile import judge_of
 from ulmfit.formats import count, duration, interval, number, percent, points, signed, size
 
 if TYPE_CHECKING:
@@ -24,6 +26,22 @@ STAGES = {
 }
 MATRIX_LABELS = 20  # with more, the commonest confusions are listed in place of the matrix
 METRICS = {"accuracy": "Accuracy", "macro_f1": "Macro-F1", "roc_auc": "ROC AUC"}
+# What ``quality.json`` counts (see corpora/profile.py), in the order shown: title, and what is counted.
+FOUND = {
+    "quarantined": ("Rows set aside", "rows"),
+    "duplicates": ("Exact duplicates", "documents"),
+    "folded_duplicates": ("Duplicates but for case and spaces", "documents"),
+    "overlap": ("In {} and {}", "documents of {}"),
+    "conflicting_labels": ("Texts with several labels", "documents of train"),
+    "html": ("HTML in the text", "documents"),
+    "tags": ("HTML tags other than <br>", "documents"),
+    "line_breaks": ("HTML line breaks", "documents"),
+    "entities": ("HTML entities", "documents"),
+    "broken": ("Broken encoding", "documents"),
+    "with_nul": ("NUL characters", "documents"),
+}
+UNDERSTOOD = ("html", "line_breaks", "entities")  # by the tokenizer: told, but no fault
+FEW = 6  # languages, labels and tokens that are shown
 
 
 def render(summary: Mapping[str, Any], folder: Path) -> None:
@@ -37,7 +55,7 @@ def render(summary: Mapping[str, Any], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / "summary.json", json.dumps(clean, indent=1, ensure_ascii=False, allow_nan=False).encode())
     pages = Environment(loader=PackageLoader("ulmfit"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    pages.filters |= {show.__name__: show for show in (percent, points, signed, count, size, duration, interval)}
+    pages.filters |= {show.__name__: show for show in (percent, portion, points, signed, count, size, duration, interval)}
     page = pages.get_template("report.html").render(view(clean))
     write_atomic(folder / "report.html", page.encode())
 
@@ -51,6 +69,7 @@ def view(summary: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{name: summary[name] for name in ("name", "corpus", "results", "stages", "run")},
         "general": summary.get("general"),
+        "quality": {name: quality_of((summary.get(name) or {}).get("quality")) for name in ("corpus", "general")},
         "model": summary["model"],
         "metrics": METRICS,
         "tone": tone,
@@ -149,6 +168,84 @@ def matrix_of(results: Mapping[str, Any]) -> dict[str, Any]:
     return {"rows": rows, "whole": len(labels) <= MATRIX_LABELS, "pairs": common}
 
 
+def portion(share: float | None) -> str:
+    """A share in percent; one that is not nothing does not look so."""
+    return "<0.1%" if share is not None and 0 < share < 0.0005 else percent(share)
+
+
+def quality_rows(quality: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What ``quality.json`` counted, a row each: ``title``, ``count``, ``of``, ``unit``, ``share``, ``note``, and whether it is ``bad``."""
+    rows = []
+    reasons = ", ".join(f"{count(held)} {reason}" for reason, held in quality["quarantined"].items())
+    for name, (title, unit) in FOUND.items():
+        if name == "overlap":
+            for pair, shared in quality["overlap"].items():
+                rows.append(_quality_row(title.format(*pair.split("/")), unit.format(judge_of(pair)), shared))
+        else:
+            note = reasons if name == "quarantined" else ""
+            rows.append(_quality_row(title, unit, quality["found"][name], note, name not in UNDERSTOOD))
+    unknown = quality.get("out_of_vocabulary")
+    if unknown:
+        shared = {"documents": unknown["unknown"], "of": unknown["tokens"], "share": unknown["share"]}
+        often = ", ".join(token for token, _ in unknown["most_frequent"][:FEW])
+        rows.append(_quality_row("Tokens outside the vocabulary", "tokens", shared, f"most often: {often}" if often else ""))
+    return rows
+
+
+def _quality_row(title: str, unit: str, shared: Mapping[str, Any], note: str = "", bad: bool = True) -> dict[str, Any]:
+    of, share = shared["of"], shared["share"]
+    return {"title": title, "count": shared["documents"], "of": of, "unit": unit, "share": share, "note": note, "bad": bad}
+
+
+def quality_of(quality: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What the page draws of ``quality.json``; None where there is none."""
+    if quality is None:
+        return None
+    bins = lengths_of(quality)
+    tallest = max(bins.values(), default=0)
+    columns = [
+        {
+            "edge": _edge(low),
+            "title": f"{count(low)} to {count(2 * low - 1)} characters: {count(held)}",
+            "height": round(100 * held / tallest, 1),
+        }
+        for low, held in bins.items()
+    ]
+    rows, spoken = quality_rows(quality), quality["languages"]
+    return {
+        "rows": [row for row in rows if row["count"]],
+        "absent": [row["title"] for row in rows if not row["count"]],
+        "lengths": columns,
+        "below": dict(zip(("half", "most"), (below(bins, 0.5), below(bins, 0.9)), strict=True)) if bins else None,
+        "languages": list(spoken["guessed"].items())[:FEW],
+        "sampled": spoken["sampled"],
+        "told": spoken["told"],
+        "ratio": quality["class_ratio"],
+    }
+
+
+def lengths_of(quality: Mapping[str, Any]) -> dict[int, int]:
+    """Documents of all splits by their least number of characters, in powers of two, from the shortest to the longest there are."""
+    totals = [sum(held) for held in zip_longest(*(split["lengths"] for split in quality["splits"].values()), fillvalue=0)]
+    filled = [k for k, held in enumerate(totals) if held]
+    return {2**k: totals[k] for k in range(filled[0], filled[-1] + 1)} if filled else {}
+
+
+def below(bins: Mapping[int, int], share: float) -> int:
+    """The least power of two that ``share`` or more of the documents (``lengths_of`` them) are shorter than, in characters."""
+    total, held = sum(bins.values()), 0
+    for low, documents in bins.items():
+        held += documents
+        if held >= share * total:
+            return 2 * low
+    raise AssertionError("bins hold documents")
+
+
+def _edge(low: int) -> str:
+    """A power of two in four letters at most."""
+    return f"{low >> 20}M" if low >= 1 << 20 else f"{low >> 10}k" if low >= 1 << 10 else str(low)
+
+
 def training_of(histories: Mapping[str, Sequence[Mapping[str, Any]]], stages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """For each kind of training its title, plots and figures; histories are named ``stage-direction``, as the stages are."""
     from ulmfit import plots
@@ -234,15 +331,10 @@ def _run_link(run: Mapping[str, Any]) -> str | None:
 
 def result_table(summary: Mapping[str, Any]) -> Table:
     """The systems and their scores, for the terminal."""
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
     results = finite(summary["results"])
-    title = f"{count(results['documents'])} test documents, {percent(results['confidence'], 0)} intervals"
-    table = Table(
-        title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
-    )
+    table = _table(f"{count(results['documents'])} test documents, {percent(results['confidence'], 0)} intervals")
     for heading in ("system", "accuracy", "macro-F1", "ROC AUC", "over baseline"):
         table.add_column(heading, justify="left" if heading == "system" else "right", no_wrap=heading != "system")
     for system in systems_of(results):
@@ -251,3 +343,45 @@ def result_table(summary: Mapping[str, Any]) -> Table:
         cells.append(f"{signed(difference['value'])}\n{interval(difference)}" if difference else "")
         table.add_row(*(Text(cell) for cell in (system["name"], *cells)), style="bold" if system["headline"] else "")
     return table
+
+
+def quality_table(quality: Mapping[str, Any]) -> Table:
+    """``quality.json`` for the terminal: what was found, then lengths, languages and the labels of train."""
+    from rich.text import Text
+
+    measured, bins, spoken = quality["measured"], lengths_of(quality), quality["languages"]
+    table = _table(f"{count(measured['documents'])} usable documents of {count(measured['characters'])} characters")
+    for heading in ("found", "count", "share"):
+        table.add_column(heading, justify="left" if heading == "found" else "right", no_wrap=heading != "found")
+    sections = [[(row["title"], row["count"], row["share"]) for row in quality_rows(quality)]]
+    if bins:
+        edges = sorted({below(bins, share) for share in (0.5, 0.9)})
+        shorter = [(edge, sum(held for low, held in bins.items() if low < edge)) for edge in edges]
+        sections.append([(f"Shorter than {count(edge)} characters", held, held / sum(bins.values())) for edge, held in shorter])
+    sections.append(_few(spoken["guessed"], f"Language {{}}, of {count(spoken['told'])} sampled", "languages"))
+    sections.append(_few(quality["splits"].get("train", {}).get("labels", {}), "Label {} in train", "labels"))
+    for section in sections:
+        for title, held, share in section:
+            table.add_row(*(Text(cell) for cell in (title, count(held), portion(share))))
+        table.add_section()
+    return table
+
+
+def _few(shares: Mapping[str, Mapping[str, Any]], title: str, kind: str) -> list[tuple[str, int, float]]:
+    """Rows of ``shares``, the largest first; of many, the largest few, the others together and the smallest."""
+    order = sorted(shares.items(), key=lambda item: -item[1]["documents"])
+    rows = [(title.format(name), shared["documents"], shared["share"]) for name, shared in order]
+    if len(rows) <= FEW + 1:
+        return rows
+    others = rows[FEW - 1 : -1]
+    together = (f"{len(others)} other {kind}", sum(held for _, held, _ in others), sum(share for *_, share in others))
+    return [*rows[: FEW - 1], together, rows[-1]]
+
+
+def _table(title: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    return Table(
+        title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
+    )

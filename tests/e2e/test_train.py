@@ -111,13 +111,13 @@ def states(prefect_api: str) -> list[str]:
 def test_a_changed_option_and_a_damaged_shard_rerun_what_they_concern(ulmfit: CommandLine, arguments: list[str], first: Finished) -> None:
     """A classifier option concerns the classifiers alone; a shard that was edited is made again, with the same result."""
     ids = next(stage for stage in first.json["stages"] if stage["name"] == "encode")
-    shard = workspace(arguments) / "artifacts" / "ids" / ids["key"] / "train-00000.ids.arrow"
+    shard = workspace(arguments) / "artifacts" / "ids" / ids["key"] / "part-00000.ids.arrow"
     whole = shard.read_bytes()
     shard.write_bytes(whole[:-100] + bytes(100))
     changed = ulmfit(*arguments, "--set", "classifier.epochs=2")
     assert changed.code == 0, changed.err
     assert made(changed.json) == {"encode", "classify-forward", "classify-backward", "average", "evaluate"}
-    assert "train-00000.ids.arrow" in changed.err
+    assert "part-00000.ids.arrow" in changed.err
     assert shard.read_bytes() == whole
     assert changed.json["model"]["version"] == "2"
 
@@ -174,7 +174,7 @@ json.dump(answer.to_dict("list"), open(sys.argv[4], "w"))
 def test_a_new_process_gets_the_flows_probabilities_from_the_registry_uri(first: Finished, arguments: list[str], tmp_path: Path) -> None:
     root, summary = workspace(arguments) / "artifacts", first.json
     keys = {stage["name"]: stage["key"] for stage in summary["stages"]}
-    test = pq.read_table(root / "corpus" / keys["ingest"] / "test-00000.parquet")
+    test = pq.read_table(root / "corpus" / keys["ingest"] / "part-00000.parquet", filters=[("split", "=", "test")])
     (tmp_path / "texts.json").write_text(json.dumps(test["text"].to_pylist()))
     uri = f"models:/ulmfit-tickets/{summary['model']['version']}"
     command = [

@@ -10,8 +10,23 @@ from rich.console import Console
 
 from ulmfit import baseline, graph, plots
 from ulmfit.config import EvaluateConfig, tiny
+from ulmfit.corpora import profile
 from ulmfit.evaluation import ENSEMBLE, evaluate
-from ulmfit.report import MATRIX_LABELS, commands_of, finite, flatten, matrix_of, render, result_table, systems_of, training_of, verdict
+from ulmfit.report import (
+    MATRIX_LABELS,
+    below,
+    commands_of,
+    finite,
+    flatten,
+    lengths_of,
+    matrix_of,
+    quality_table,
+    render,
+    result_table,
+    systems_of,
+    training_of,
+    verdict,
+)
 
 VOID = {"meta", "link", "br", "img", "input", "hr", "use", "path", "rect"}
 
@@ -119,6 +134,27 @@ def corpus(name, labels, text):
     }
 
 
+def quality_of_corpus(labels=("bad", "good"), text="a text", **found):
+    """A ``quality.json`` as ingest makes it, of 1,000 documents, 600 of them in train; ``found`` counts what was met."""
+    counts = {name: found.get(name, 0) for name in ("duplicates", "folded_duplicates", "conflicting_labels", "with_nul")}
+    held = {
+        "documents": 600,
+        "characters": 60_000,
+        "labels": dict.fromkeys(labels, 600 // len(labels)),
+        "lengths": [0, 0, 100, 400, 0, 100],
+    }
+    merged = profile.measure([]) | {"documents": 1000, "characters": 98_765, "sampled": 64, "languages": {"en": 59, "fr": 3}}
+    merged |= {name: found[name] for name in ("html", "tags", "line_breaks", "entities", "broken") if name in found}
+    findings = counts | {
+        "rows": 1009,
+        "quarantined": {"no label": 7, f"{text} reason": 2},
+        "documents": {"train": 700, "test": 200},
+        "overlap": {"train/test": 40},
+    }
+    known = profile.quality(merged, findings, {"train": held, "test": held | {"lengths": [0, 0, 100]}})
+    return known | {"out_of_vocabulary": {"tokens": 5000, "unknown": 250, "share": 0.05, "most_frequent": [[text, 30], ["zyx", 4]]}}
+
+
 ALL_CURVES = [f"{kind}-{direction}" for kind in ("pretrain", "finetune", "classify", "scratch") for direction in ("forward", "backward")]
 
 
@@ -201,6 +237,40 @@ def test_splits_are_told_in_their_order(tmp_path):
     assert "train 100 12,345 valid 100 12,345 test 100 12,345" in text and "Share of train train valid test" in text
 
 
+def test_the_quality_of_a_corpus_is_drawn(tmp_path):
+    changed = summary_of()
+    changed["corpus"]["quality"] = quality_of_corpus(duplicates=3, folded_duplicates=31, html=500, line_breaks=499, entities=1)
+    shown = page_of(changed, tmp_path)
+    told = [
+        "Rows set aside 7 no label, 2 a text reason 9 1,009 rows 0.9%",
+        "Exact duplicates 3 1,000 documents 0.3%",
+        "Duplicates but for case and spaces 31 1,000 documents 3.1%",
+        "In train and test 40 200 documents of test 20.0%",
+        "HTML in the text 500 1,000 documents 50.0%",
+        "HTML entities 1 1,000 documents 0.1%",
+        "Tokens outside the vocabulary most often: a text, zyx 250 5,000 tokens 5.0%",
+        "Language en , at a guess 59 62 sampled documents 95.2%",
+        "The language of 2 of the 64 sampled documents could not be told.",
+        "Looked for and not found: Texts with several labels · HTML tags other than <br> · Broken encoding · NUL characters.",
+        "2 labels, the largest 1.0 times the smallest in train",
+        "4 8 16 32 Documents by length",
+        "Half are shorter than 16, nine in ten than 64.",
+    ]
+    assert [item for item in told if item not in shown.text] == []
+    assert shown.source.count('class="lengths"') == 1 and "height:50.0%" in shown.source and "height:100.0%" in shown.source
+    assert shown.text.count("Rows set aside") == 2  # the general corpus has no quality.json, and shows its plain facts
+
+
+def test_a_corpus_without_a_document_has_a_quality_too(tmp_path):
+    changed = summary_of()
+    nothing = {"rows": 0, "quarantined": {}, "documents": {}, "overlap": {}, "duplicates": 0, "folded_duplicates": 0}
+    nothing |= {"conflicting_labels": 0, "with_nul": 0}
+    changed["general"]["quality"] = profile.quality(profile.measure([]), nothing, {})
+    shown = page_of(changed, tmp_path)
+    assert "Looked for and not found: Rows set aside" in shown.text and 'class="lengths"' not in shown.source
+    Console(file=open("/dev/null", "w")).print(quality_table(changed["general"]["quality"]))  # noqa: SIM115
+
+
 def test_links_within_the_page_lead_somewhere_and_ids_are_its_own(page):
     assert len(page.ids) == len(set(page.ids))
     assert {target[1:] for _, target in page.targets if target.startswith("#")} <= set(page.ids)
@@ -234,6 +304,8 @@ def test_hostile_texts_stay_texts(tmp_path):
     changed["histories"][f"{text}-forward"] = history(True)
     changed["settings"]["text"]["lang"] = text
     changed["run"]["tracking_uri"] = "javascript:alert(1)"
+    changed["corpus"]["quality"] = quality_of_corpus((text, "good", "<b>"), text)
+    changed["corpus"]["quality"]["languages"]["guessed"][text] = {"documents": 1, "of": 1, "share": 1.0}
     page = page_of(changed, tmp_path)
     assert "script" not in page.tags and "b" not in page.tags
     assert not any(target.startswith("javascript") for _, target in page.targets)
@@ -290,6 +362,32 @@ def test_the_table_prints_whole(width, with_baseline):
     assert f"{100 * accuracy['value']:.1f}%" in printed and f"[{100 * accuracy['low']:.1f}, {100 * accuracy['high']:.1f}]" in printed
     assert ENSEMBLE in printed and "…" not in printed and "nan" not in printed
     assert ("logistic" in printed) is with_baseline
+
+
+@pytest.mark.parametrize("width", [80, 150])
+def test_the_quality_prints_whole(width):
+    labels = [f"label {i}" for i in range(20)]
+    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(quality_table(quality_of_corpus(labels, "[bold]", broken=2, html=1)))
+    printed = " ".join(console.export_text().split())
+    told = [
+        "1,000 usable documents of 98,765 characters",
+        "Rows set aside 9 0.9%",
+        "In train and test 40 20.0%",
+        "Broken encoding 2 0.2%",
+        "Tokens outside the vocabulary 250 5.0%",
+        "Shorter than 16 characters 600 85.7% Shorter than 64 characters 700 100.0%",
+        "Language en, of 62 sampled 59 95.2% Language fr, of 62 sampled 3 4.8%",
+        "Label label 4 in train 30 5.0% 14 other labels 420 70.0% Label label 19 in train 30 5.0%",
+    ]
+    assert [item for item in told if item not in printed] == [] and "…" not in printed
+
+
+def test_lengths_are_of_all_splits_and_without_empty_ends():
+    bins = lengths_of({"splits": {"train": {"lengths": [0, 3, 0, 1]}, "test": {"lengths": [0, 2]}, "valid": {"lengths": []}}})
+    assert bins == {2: 5, 4: 0, 8: 1}
+    assert (below(bins, 0.5), below(bins, 5 / 6), below(bins, 0.9)) == (4, 4, 16)
+    assert lengths_of({"splits": {"train": {"lengths": [0, 0]}}}) == {} == lengths_of({"splits": {}})
 
 
 @pytest.mark.parametrize(
