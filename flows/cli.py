@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from typer.exceptions import TyperException
 
-from ulmfit.errors import UserError
+from ulmfit.errors import RunFailed, UserError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 log = logging.getLogger("ulmfit")
@@ -229,6 +229,11 @@ def main() -> NoReturn:
         if debug:
             raise
         code = _at_fault(_one_line(error))
+    except RunFailed as error:
+        if debug:
+            raise
+        sys.stderr.write(f"ulmfit: {_one_line(error)}\n")
+        code = 1
     except OSError as error:
         if debug or error.errno not in SYSTEM_FAULTS:
             raise

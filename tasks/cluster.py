@@ -23,7 +23,7 @@ from distributed import Client, Future, LocalCluster
 from distributed.client import ClosedClientError
 from distributed.scheduler import KilledWorker
 
-from ulmfit.errors import UserError
+from ulmfit.errors import RunFailed, UserError
 from ulmfit.progress import progress
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ PATIENCE = 60.0  # seconds with a scheduler that is gone
 LOSSES = 5  # of the connection, one after the other, with no part done in between
 
 
-class PartKilled(RuntimeError):
+class PartKilled(RunFailed):
     """No worker survives a part. ``index``: of its spec; ``part``: its name; ``memory``: a worker's limit in bytes, if it has one."""
 
     def __init__(self, index: int, part: str, deaths: int, memory: int | None):
@@ -105,7 +105,7 @@ class Cluster:
         return records
 
     def restore(self, lost: Client) -> None:
-        """Wait until the scheduler that ``lost`` was connected to answers again; RuntimeError where it does not for PATIENCE seconds."""
+        """Wait until the scheduler that ``lost`` was connected to answers again; RunFailed where it does not for PATIENCE seconds."""
         with self._lock:
             if self._client is not lost or lost.status == "running":
                 return  # another thread, or Dask itself, was faster
@@ -121,7 +121,7 @@ class Cluster:
                         return
                 time.sleep(0.2)
             self.close()
-        raise RuntimeError(
+        raise RunFailed(
             f"the Dask scheduler {self.address} went away and did not come back within {PATIENCE:.0f} s; "
             "start it and run again: the parts that are done are kept"
         )
@@ -223,7 +223,7 @@ class _Mapping(Generic[Spec, Record]):
         if self.client.cluster is None:  # somebody else's, who may yet start some
             log.warning("the Dask scheduler %s has no workers; waiting for one", self.cluster.address)
         elif self.looked - self.heard > PATIENCE:
-            raise RuntimeError("the local Dask workers died and do not start again; run again: the parts that are done are kept")
+            raise RunFailed("the local Dask workers died and do not start again; run again: the parts that are done are kept")
 
     def _look(self) -> bool:
         """See whether there are workers now, how many, and what memory they have."""
@@ -276,7 +276,7 @@ class _Mapping(Generic[Spec, Record]):
         self.flying.clear()
         self.losses += 1
         if self.losses > LOSSES:
-            raise RuntimeError(f"the connection to the Dask scheduler {self.cluster.address} is lost again and again; see its log")
+            raise RunFailed(f"the connection to the Dask scheduler {self.cluster.address} is lost again and again; see its log")
         self.cluster.restore(self.client)
         self.client = self.cluster.client()
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 
 from tasks.cluster import Cluster, PartKilled
 from ulmfit import storage
+from ulmfit.errors import UserError
 from ulmfit.poison import Poison, find_poison
 from ulmfit.preprocess import TokenizeSpec, tokenize_part
 from ulmfit.shards import PartRecord
@@ -22,7 +23,7 @@ SUFFIX = ".poison.json"  # of the file beside a token shard that lists the docum
 def tokenise_parts(cluster: Cluster, name: str, specs: Sequence[TokenizeSpec], quarantine: bool) -> tuple[list[PartRecord], list[Poison]]:
     """Token shards of all the parts: their records in the order of ``specs``, and the documents that were set aside.
 
-    A document that kills the worker which tokenises it raises RuntimeError naming it, once all other parts are done; with
+    A document that kills the worker which tokenises it raises UserError naming it, once all other parts are done; with
     ``quarantine`` it gets no tokens, and the run goes on. What an interrupted run set aside in the same folder stays aside.
     PartKilled where a part kills workers through no single document.
     """
@@ -34,7 +35,7 @@ def tokenise_parts(cluster: Cluster, name: str, specs: Sequence[TokenizeSpec], q
         if poison is None:
             raise killed
         if not quarantine:
-            raise RuntimeError(
+            raise UserError(
                 f"document {poison.id!r} of {poison.part} kills the worker that tokenises it ({poison.death}); "
                 "set it aside with --quarantine-poison, or mend it"
             ) from killed

@@ -1,4 +1,4 @@
-"""The one error type that is the user's to mend."""
+"""The errors that one line is enough for: what the user can mend, and what the machines did."""
 
 
 class UserError(ValueError):
@@ -6,4 +6,11 @@ class UserError(ValueError):
 
     The message is one line that names the file, row or option and the remedy; the command line prints it
     without a traceback and exits with code 2.
+    """
+
+
+class RunFailed(RuntimeError):
+    """Workers, a scheduler or a server failed for good, through nobody's input.
+
+    The message is one line; the command line prints it without a traceback and exits with code 1.
     """

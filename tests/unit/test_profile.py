@@ -19,7 +19,8 @@ from ulmfit.config import QualityConfig, override, tiny
 from ulmfit.corpora import profile
 from ulmfit.corpora.profile import check, check_language, check_vocabulary, histogram, languages, measure, merge, out_of_vocabulary, quality
 from ulmfit.errors import UserError
-from ulmfit.text.rules import BARE_ENTITY, SPECIALS
+from ulmfit.text.characters import BARE_ENTITY
+from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import UNK, Vocab
 
 SENTENCES = {

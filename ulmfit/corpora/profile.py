@@ -47,7 +47,8 @@ import pyarrow.compute as pc
 
 from ulmfit.config import QualityConfig
 from ulmfit.errors import UserError
-from ulmfit.text.rules import ENTITY, LINE_BREAK
+from ulmfit.text.characters import ENTITY
+from ulmfit.text.rules import LINE_BREAK
 from ulmfit.text.vocab import UNK, Vocab
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ import re
 import string
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -40,9 +41,15 @@ class Language:
         self._lang = lang
         self._spacy = _blank(lang)
         self.by_chunks = isinstance(self._spacy, SpacyTokenizer)  # as those of Chinese, Japanese, Thai and a few more are not
-        self._seams = _seams(lang, self._spacy) if self.by_chunks else {}
-        self._seam = _gap_between(self._seams)
         self._shapes = Shapes(self._spacy) if lang in JUDGED_BY_SHAPE else None
+
+    @cached_property
+    def _seams(self) -> dict[tuple[str, str], list[tuple[str, str]]]:
+        return _seams(self._lang, self._spacy)
+
+    @cached_property
+    def _seam(self) -> re.Pattern[str]:
+        return _gap_between(self._seams)
 
     def forget(self) -> None:
         """Give memory back: spaCy keeps every word it has seen, and ``split_all`` every shape."""

@@ -52,7 +52,8 @@ def default_reference(text: str, split: Split) -> list[str]:
     text = _mended(text)
     for _ in range(3):  # "&amp;amp;lt;" was escaped three times
         text = ENTITY.sub(lambda entity: html.unescape(entity[0]) if _is_entity(entity[0]) else entity[0], text)
-    text = "".join(map(_meant, text))
+    text = re.sub(f"[{INVISIBLE}]", "", text).replace("\u200b", " ")
+    text = re.sub("[\x80-\x9f]", lambda control: control[0].encode("latin-1").decode("cp1252", "ignore"), text)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = LINE_BREAK.sub("\n", text)
     text = _joined(text)
@@ -114,14 +115,6 @@ def _is_in_a_word(left: str, name: str, right: str) -> bool:
 
 def _is_entity(entity: str) -> bool:
     return entity[1] == "#" or entity[1:] in html.entities.html5
-
-
-def _meant(character: str) -> str:
-    if "\x80" <= character <= "\x9f":
-        return character.encode("latin-1").decode("cp1252", "ignore")
-    if character == "\u200b":
-        return " "
-    return "" if re.fullmatch(f"[{INVISIBLE}]", character) else character
 
 
 def _joined(text: str) -> str:

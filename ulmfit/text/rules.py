@@ -43,8 +43,6 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from operator import and_, eq
 
-from ulmfit.text.characters import BARE_ENTITY as BARE_ENTITY
-from ulmfit.text.characters import ENTITY as ENTITY
 from ulmfit.text.characters import decode_entities, mend_characters
 from ulmfit.text.runs import LONGEST_RUN, cut_long_chunk, cut_long_runs
 
@@ -196,6 +194,8 @@ def default_word(word: str) -> list[str]:
 
 def case_mark(word: str) -> tuple[str, ...]:
     """``xxup``, ``xxmaj`` or nothing: what the lower-case form of ``word`` does not say."""
+    if word.isascii() and word.islower():  # most words
+        return ()
     capitals = sum(map(str.isupper, word))
     if word == "I" or (capitals == 1 and len(word) == 2 and word[0] in "'’"):
         return ()

@@ -54,7 +54,7 @@ class Tokenizer:
         self.lang, self.rules = lang, rules
         self._rules = RULES[rules]
         self._language = Language(lang)
-        self._forget()
+        self._start()
 
     def __call__(self, texts: Iterable[str]) -> list[list[str]]:
         found: list[list[str]] = []
@@ -102,13 +102,12 @@ class Tokenizer:
             )
         return tokenizer
 
-    def _forget(self) -> None:
+    def _start(self) -> None:
         self._ids: dict[str, int] = {}  # token -> its number here; these numbers hold for a batch only
         self._tokens: list[str] = []
         self._words: dict[str, tuple[int, ...]] = {}  # spaCy's token -> the numbers of ours
         self._chunks: dict[str | None, tuple[int, ...]] = {None: self._numbers([BOS])}
         self._marks = self._numbers([UP, MAJ])
-        self._language.forget()
 
     def _numbers(self, tokens: Iterable[str]) -> tuple[int, ...]:
         numbers = []
@@ -122,7 +121,8 @@ class Tokenizer:
     def _encode(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Numbers of the tokens of all texts, int32 [T], and where each text's begin and end, int64 [N + 1]."""
         if len(self._chunks) > REMEMBERED:
-            self._forget()
+            self._language.forget()
+            self._start()
         for rule in self._rules.document:
             texts = list(map(rule, texts))
         columnar = self._rules.cut is cut_at_white_space and sum(map(len, texts)) > FEW and not any(map(_has_marks, texts))
