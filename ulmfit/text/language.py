@@ -19,8 +19,11 @@ import spacy
 from spacy.tokenizer import Tokenizer as SpacyTokenizer
 
 from ulmfit.errors import UserError
+from ulmfit.text.pieces import cut_text
 
 SPACY_VERSION = spacy.__version__
+WORD = ""  # the shape of letters alone
+LONGEST_WHOLE = 10_000  # characters; Japanese's tokenizer refuses 48 KiB
 AT_ONCE = 4000  # chunks that spaCy is given in one text
 
 REMEDIES = {
@@ -55,7 +58,7 @@ class Language:
         """Give memory back: spaCy keeps every word it has seen, and ``split_all`` every shape."""
         self._spacy = _blank(self._lang)
         if self._shapes:
-            self._shapes.cuts.clear()
+            self._shapes = Shapes(self._spacy)
 
     def split(self, text: str) -> list[str]:
         """spaCy's tokens of a text."""
@@ -65,13 +68,13 @@ class Language:
         """spaCy's tokens of each of some chunks without white space; for many at once, ``split`` takes several times as long."""
         if self._shapes is None:
             return self._ask(chunks)
-        shapes = [self._shapes.of(chunk) for chunk in chunks]
+        shapes = list(map(self._shapes.of, chunks))
         cuts = self._shapes.cuts
         new = [shape for shape in dict.fromkeys(shapes) if shape not in cuts]
         for shape, words in zip(new, self._ask(new), strict=True):
             cuts[shape] = tuple(pairwise(accumulate(map(len, words), initial=0)))
         return [
-            [chunk[start:end] for start, end in cuts[shape]] if len(cuts[shape]) > 1 else [chunk]
+            [chunk] if shape is WORD or len(cuts[shape]) == 1 else [chunk[start:end] for start, end in cuts[shape]]
             for chunk, shape in zip(chunks, shapes, strict=True)
         ]
 
@@ -98,7 +101,7 @@ class Language:
         white space as a token; only its special cases may reach over a gap (see ``_seams``), and there the text stays whole.
         """
         if not self.by_chunks:
-            return [text]
+            return cut_text(text, LONGEST_WHOLE)
         whole = {gap.start() for gap in self._seam.finditer(text) if self._is_seam(text, gap)}
         if whole:
             return _cut_but(text, whole)
@@ -136,11 +139,14 @@ class Shapes:
         self._named = {run.lower() for case in tokenizer.rules or {} for run in self.RUN.findall(case)}
         self._named.update(run.lower() for search in searches for run in self.RUN.findall(search.__self__.pattern) if run.isalpha())
         self._named.update(string.ascii_lowercase + string.digits)  # alone they stand for themselves
+        assert len(tokenizer("q" * 9)) == len(tokenizer("Q" * 9)) == 1, "letters alone are one word"
         assert not any(set(run) <= {"q"} or set(run) <= {"7"} for run in self._named if len(run) > 1), "stand-ins mean nothing to spaCy"
-        self.cuts: dict[str, tuple[tuple[int, int], ...]] = {}  # (start, end) of each token, by shape
+        self.cuts: dict[str, tuple[tuple[int, int], ...]] = {WORD: ((0, 0),)}  # (start, end) of each token, by shape
 
     def of(self, chunk: str) -> str:
-        """The shape, as long as the chunk."""
+        """The shape, as long as the chunk; of a run of letters by itself that means nothing to spaCy, ``WORD``."""
+        if chunk.isalpha() and chunk.isascii() and chunk.lower() not in self._named:
+            return WORD
         if chunk.count(".") >= self.ADDRESS_DOTS:
             return chunk
         if self._named.isdisjoint(self.RUN.findall(chunk.lower())):
@@ -153,7 +159,7 @@ class Shapes:
 
 def _blank(lang: str) -> Any:
     try:
-        return spacy.blank(lang).tokenizer
+        tokenizer = spacy.blank(lang).tokenizer
     except ImportError as error:
         reason = " ".join(str(error).split())
         if "E048" in reason:
@@ -161,6 +167,9 @@ def _blank(lang: str) -> Any:
         else:
             reason, remedy = "it needs packages that are not installed", REMEDIES.get(lang, reason[:160])
         raise UserError(f"the language {lang!r} cannot be tokenised: {reason}; {remedy}") from error
+    if isinstance(tokenizer, SpacyTokenizer):
+        tokenizer.vocab.lex_attr_getters = {}  # what a word looks like, and whether it is a stop word: half the time, and nobody asks
+    return tokenizer
 
 
 def _cut_but(text: str, whole: set[int]) -> list[str]:

@@ -40,7 +40,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, compress, pairwise
 from operator import and_, eq
 
 from ulmfit.text.characters import decode_entities, mend_characters
@@ -184,6 +184,8 @@ def _unspelt(text: str, words: list[str], split: Split) -> list[str]:
 
 def default_plain(chunk: str) -> bool:
     """Whether a chunk is split as a whole, without runs of marks, addresses or contractions in capitals."""
+    if chunk.isalpha():
+        return len(chunk) <= LONGEST_RUN
     return not (NOT_PLAIN.search(chunk) or (("'" in chunk or "’" in chunk) and chunk.isupper()) or len(chunk) > LONGEST_RUN)
 
 
@@ -211,12 +213,10 @@ def elongation(word: str) -> list[str]:
     tokens: list[str] = []
     end = 0
     for run in LETTERS.finditer(low.replace("ς", "σ")):  # one letter, by its place
-        if _is_spelling(word, run):
-            continue
-        tokens += break_special(low[end : run.start()])
-        tokens += [REP, str(len(run[0])), run[1]]
-        end = run.end()
-    return tokens + break_special(low[end:])
+        if not _is_spelling(word, run):
+            tokens += [*break_special(low[end : run.start()]), REP, str(len(run[0])), run[1]]
+            end = run.end()
+    return [*tokens, *break_special(low[end:])] if end else break_special(low)
 
 
 def _is_spelling(word: str, run: re.Match[str]) -> bool:
@@ -233,8 +233,8 @@ def _is_spelling(word: str, run: re.Match[str]) -> bool:
 
 def break_special(low: str) -> list[str]:
     """``xxmaj`` -> ``xx``, ``maj``, so that no special token comes from a text; nothing for nothing."""
-    if low in SPECIALS:
-        return [low[:2], low[2:]]
+    if low.startswith("xx") and low in SPECIALS:
+        return ["xx", low[2:]]
     return [low] if low else []
 
 
@@ -243,35 +243,24 @@ def break_special(low: str) -> list[str]:
 
 def fold_repetition(tokens: list[str]) -> list[str]:
     """``xxwrep n word`` for three or more equal words in a row; the first one's case mark goes before ``word``."""
-    words = [token for token in tokens if token != UP and token != MAJ]
+    places = [place for place, token in enumerate(tokens) if token != UP and token != MAJ]
+    words = [tokens[place] for place in places]
     equal = list(map(eq, words, words[1:]))
-    if not any(map(and_, equal, equal[1:])):
-        return tokens
     folded: list[str] = []
-    position = 0
-    while position < len(tokens):
-        first = end = _unit_end(tokens, position)
-        word, times = tokens[first - 1], 1
-        while _is_word(tokens, position, first) and _same_word(tokens, end, word):
-            times, end = times + 1, _unit_end(tokens, end)
-        if times >= 3:
-            folded += [WREP, str(times), *tokens[position:first]]
-            position = end
-        else:
-            folded += tokens[position:first]
-            position = first
-    return folded
-
-
-def _unit_end(tokens: list[str], start: int) -> int:
-    """Where the unit at ``start`` ends: a word with its case mark, or ``xxrep n c``."""
-    if tokens[start] == REP:
-        return start + 3
-    return start + 2 if tokens[start] in (UP, MAJ) and tokens[start + 1] != REP else start + 1
-
-
-def _is_word(tokens: list[str], start: int, end: int) -> bool:
-    return tokens[start] != REP and _can_repeat(tokens[end - 1])
+    end = 0
+    for number in compress(range(len(words)), map(and_, equal, equal[1:])):
+        place = places[number]
+        first = place - 1 if place and tokens[place - 1] in (UP, MAJ) else place
+        if (
+            first < end or REP in tokens[max(0, place - 2) : place] or not _can_repeat(words[number])
+        ):  # 3 and o of ``xxrep 3 o`` are no words
+            continue
+        times = 3
+        while words[number + times : number + times + 1] == words[number : number + 1]:
+            times += 1
+        folded += [*tokens[end:first], WREP, str(times), *tokens[first : place + 1]]
+        end = places[number + times - 1] + 1
+    return folded + tokens[end:]
 
 
 def _can_repeat(word: str) -> bool:
@@ -279,10 +268,6 @@ def _can_repeat(word: str) -> bool:
     if word in SPECIALS or word.isnumeric() or not word[0].isalpha():
         return False
     return word.isalpha() or all(letter.isalpha() or unicodedata.category(letter)[0] == "M" for letter in word)
-
-
-def _same_word(tokens: list[str], start: int, word: str) -> bool:
-    return start < len(tokens) and tokens[start] != REP and tokens[_unit_end(tokens, start) - 1] == word
 
 
 # ------------------------------------------------------------------------------------------------------------- fastai

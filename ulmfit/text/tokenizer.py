@@ -29,7 +29,7 @@ __all__ = ["TOKENS", "Tokenizer", "detokenise", "without_lone_surrogates"]
 
 log = logging.getLogger(__name__)
 
-BATCH = 2_000_000  # characters that are worked on together; their columns stay in the processor's cache
+BATCH = 4_000_000  # characters that are worked on together; their columns stay in the processor's cache
 REMEMBERED = 300_000  # distinct chunks that are kept from batch to batch; about 80 MB
 LONGEST_REMEMBERED = 64  # characters; a longer chunk is hardly seen twice
 FEW = 5_000  # characters: for less, Arrow's columns do not pay
@@ -61,8 +61,8 @@ class Tokenizer:
         with _without_collection():
             for batch in _batches(texts):
                 ids, offsets = self._encode(batch)
-                tokens = np.array(self._tokens, dtype=object)[ids].tolist()
-                found += [tokens[start:end] for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)]
+                tokens = np.array(self._tokens, dtype=object)[ids]
+                found += [tokens[start:end].tolist() for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)]
         return found
 
     def columns(self, texts: Iterable[str]) -> pa.ListArray:
@@ -143,24 +143,27 @@ class Tokenizer:
 
     def _look_up(self, chunks: Sequence[str | None]) -> list[tuple[int, ...]]:
         """The numbers of the tokens of each chunk."""
-        new = self._learn([chunk for chunk in chunks if chunk is not None and chunk not in self._chunks])
-        known = [new[chunk] if chunk in new else self._chunks[chunk] for chunk in chunks]
-        self._chunks.update((chunk, numbers) for chunk, numbers in new.items() if chunk is not None and len(chunk) <= LONGEST_REMEMBERED)
+        known: list[Any] = list(map(self._chunks.get, chunks))
+        new = self._learn([chunk for chunk, numbers in zip(chunks, known, strict=True) if numbers is None and chunk is not None])
+        if new:
+            known = [new[chunk] if numbers is None else numbers for chunk, numbers in zip(chunks, known, strict=True)]
+            self._chunks.update((chunk, numbers) for chunk, numbers in new.items() if len(chunk) <= LONGEST_REMEMBERED)
         return known
 
-    def _learn(self, chunks: Sequence[str]) -> dict[str | None, tuple[int, ...]]:
+    def _learn(self, chunks: Sequence[str]) -> dict[Any, tuple[int, ...]]:
         """Rules and spaCy. A plain chunk is split together with the others, and its words' rules are remembered as well.
 
         In a language that does not set its words apart, no chunk is plain.
         """
         plain = list(filter(self._rules.plain, chunks)) if self._language.by_chunks else []
-        words = self._words
-        found: dict[str | None, tuple[int, ...]] = {}
-        for chunk, split in zip(plain, self._language.split_all(plain), strict=True):
-            for word in split:
-                if word not in words:
-                    words[word] = self._numbers(self._rules.word(word))
-            found[chunk] = words[split[0]] if len(split) == 1 else tuple(chain.from_iterable(map(words.__getitem__, split)))
+        words, splits = self._words, self._language.split_all(plain)
+        for word in dict.fromkeys(chain.from_iterable(splits)):
+            if word not in words:
+                words[word] = self._numbers(self._rules.word(word))
+        found = {
+            chunk: words[split[0]] if len(split) == 1 else tuple(chain.from_iterable(map(words.__getitem__, split)))
+            for chunk, split in zip(plain, splits, strict=True)
+        }
         for chunk in chunks:
             if chunk not in found:
                 found[chunk] = self._numbers(self._rules.chunk(chunk, self._language.split))
