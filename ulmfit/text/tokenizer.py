@@ -173,7 +173,8 @@ class Tokenizer:
         """The last rule, for those texts that hold a word three times in a row."""
         if self._rules.finish is None:
             return ids, offsets
-        words = np.flatnonzero(~np.isin(ids, self._marks))
+        up, maj = self._marks
+        words = np.flatnonzero((ids != up) & (ids != maj))
         repeated = ids[words[1:]] == ids[words[:-1]]
         thrice = words[:-2][repeated[1:] & repeated[:-1]]
         if not len(thrice):
