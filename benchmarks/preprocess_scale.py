@@ -5,7 +5,7 @@
 In one run, on one machine:
 
 - ``ulmfit preprocess`` as a command of its own, on all files with two workers, on half of them with two, on half with one, each in a
-  fresh workspace: seconds in the stages from ingest to encode, and the greatest resident memory (VmHWM) of each process;
+  fresh workspace: seconds from the flow's beginning to its end, the start of the workers included, and the greatest resident memory (VmHWM) of each process;
 - fastai's tokenizer with two processes on ``--sample`` of the same documents, extrapolated by characters to all of them;
 - what opening the shards costs in resident memory, and how many ids a second a language model's batches come at, on one core.
 
@@ -59,7 +59,7 @@ def run(files: list[Path], workers: int) -> dict[str, Any]:
         return {
             "files": len(files),
             "workers": workers,
-            "seconds": round(sum(stages[name]["seconds"] for name in WORK), 2),
+            "seconds": summary["run"]["seconds"],
             "seconds_by_stage": {name: stages[name]["seconds"] for name in WORK},
             "command_seconds": round(time.perf_counter() - started, 1),
             "documents": stages["encode"]["record"]["documents"],

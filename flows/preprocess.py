@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from prefect import flow
@@ -15,6 +16,7 @@ from tasks.cluster import open_cluster
 def preprocess(job: TextJob) -> dict[str, Any]:
     """Documents -> Corpus -> TokenShards -> Vocab -> IdShards; returns where each lies and what it holds."""
     settings = job.settings()
+    started = time.time()
     with tracked_run("preprocess", job, settings, "cpu") as run, open_cluster(job.dask) as cluster:
         stages = Stages()
         text_stages(run, stages, cluster, job.source(), settings, "", job.quarantine_poison)
@@ -25,7 +27,7 @@ def preprocess(job: TextJob) -> dict[str, Any]:
         "name": job.name,
         "quality": quality,
         "poisoned": tokens.artifact.record["poisoned"],
-        "run": {"id": run.run_id, "tracking_uri": run.tracker.uri},
+        "run": {"id": run.run_id, "tracking_uri": run.tracker.uri, "seconds": round(time.time() - started, 1)},
         "stages": [
             {
                 "name": stage.name,

@@ -149,13 +149,27 @@ def test_a_shape_keeps_what_spacy_looks_at():
 
 @pytest.mark.parametrize("rules", RULES)
 def test_forgetting_makes_no_difference(rules, monkeypatch):
+    texts = ["one two three four five six", "six five four :) a.m. don't", "one " + "x" * 100, "", "four five"] * 2
+    expected = TOKENIZERS[rules](texts)
+    for remembered, tokens in ((3, 10**6), (10**6, 12), (3, 12)):
+        monkeypatch.setattr(module, "REMEMBERED", remembered)
+        monkeypatch.setattr(module, "MOST_TOKENS", tokens)
+        small = Tokenizer(rules=rules)
+        assert [made for text in texts for made in small([text])] == expected
+        assert small.columns(texts).to_pylist() == expected
+        for _ in range(3):
+            small([""])
+        assert len(small._chunks) <= min(remembered, 20)
+
+
+def test_chunks_that_come_again_are_not_learnt_again(monkeypatch):
     monkeypatch.setattr(module, "REMEMBERED", 3)
-    small = Tokenizer(rules=rules)
-    texts = ["one two three four five six", "six five four :) a.m. don't", "one " + "x" * 100]
-    assert small(texts) == TOKENIZERS[rules](texts)
-    assert len(small._chunks) <= 20
-    small([""])
-    assert len(small._chunks) <= 3
+    small = Tokenizer()
+    small(["one two three four"])
+    learnt = []
+    monkeypatch.setattr(small, "_learn", lambda chunks: learnt.append(chunks) or {})
+    small(["one two"])
+    assert learnt == [[]]
 
 
 @pytest.mark.parametrize("rules", RULES)
@@ -231,8 +245,8 @@ def test_real_text(rules):
 
 
 def test_spacy_forgets_with_the_memory(monkeypatch):
-    monkeypatch.setattr(module, "REMEMBERED", 2)
     small = Tokenizer()
+    monkeypatch.setattr(module, "MOST_TOKENS", len(small._ids) + 2)
     before = small._language._spacy
     small(["one"])
     assert small._language._spacy is before

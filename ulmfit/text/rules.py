@@ -109,6 +109,7 @@ MARKS = re.compile(rf"(?P<ruler>[{RULERS}])(?P=ruler){{2,}}|(?P<mark>[^\w\s])(?P
 MOST_STARS = 5
 LETTERS = re.compile(r"([^\W\d_])\1{2,}")
 ADDRESS = re.compile(r"://|(?<!\w)www\.|\w@\w", re.IGNORECASE)
+PLAIN = re.compile(r"[\"(]?[A-Za-z0-9]{1,64}[,;:)!?\"]?")
 NOT_PLAIN = re.compile(r"^\s*$|<unk>|\\|://|(?<!\w)www\.|\w@\w|([^\w\s]|[_＿])\1\1", re.IGNORECASE)
 ROMAN = re.compile(r"M{0,3}(CM|CD|D?C{0,3})(XC|XL|L?X{0,3})(IX|IV|V?I{0,3})")
 SMALL_ROMAN = re.compile(r"c?(xl|l?x{0,3})(ix|iv|v?i{0,3})", re.IGNORECASE)
@@ -184,8 +185,8 @@ def _unspelt(text: str, words: list[str], split: Split) -> list[str]:
 
 def default_plain(chunk: str) -> bool:
     """Whether a chunk is split as a whole, without runs of marks, addresses or contractions in capitals."""
-    if chunk.isalpha():
-        return len(chunk) <= LONGEST_RUN
+    if PLAIN.fullmatch(chunk):  # most are
+        return True
     return not (NOT_PLAIN.search(chunk) or (("'" in chunk or "’" in chunk) and chunk.isupper()) or len(chunk) > LONGEST_RUN)
 
 

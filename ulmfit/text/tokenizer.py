@@ -30,15 +30,16 @@ __all__ = ["TOKENS", "Tokenizer", "detokenise", "without_lone_surrogates"]
 log = logging.getLogger(__name__)
 
 BATCH = 4_000_000  # characters that are worked on together; their columns stay in the processor's cache
-REMEMBERED = 300_000  # distinct chunks that are kept from batch to batch; about 80 MB
+REMEMBERED = 200_000  # distinct chunks of a generation; two generations are kept, about 100 MB
+MOST_TOKENS = 600_000  # distinct tokens that are numbered before all is forgotten; about 100 MB
 LONGEST_REMEMBERED = 64  # characters; a longer chunk is hardly seen twice
 FEW = 5_000  # characters: for less, Arrow's columns do not pay
 
 TOKENS = pa.list_(pa.dictionary(pa.int32(), pa.string()))
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-# White space to Python that Arrow's ascii_split_whitespace does not know.
-OTHER_SPACE = re.compile("[\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
+# White space to Python that Arrow's ascii_split_whitespace does not know; for RE2.
+OTHER_SPACE = "[\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 BOS_MARK, PARAGRAPH_MARK = "\x02", "\x03"  # chunks that stand for a text's beginning and a paragraph's end
 
 
@@ -61,7 +62,7 @@ class Tokenizer:
         with _without_collection():
             for batch in _batches(texts):
                 ids, offsets = self._encode(batch)
-                tokens = np.array(self._tokens, dtype=object)[ids]
+                tokens = np.array(list(self._ids), dtype=object)[ids]
                 found += [tokens[start:end].tolist() for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)]
         return found
 
@@ -72,7 +73,8 @@ class Tokenizer:
             with _without_collection():
                 ids, offsets = self._encode(batch)
             encoded = pa.array(ids).dictionary_encode()
-            names = pa.array([self._tokens[number] for number in encoded.dictionary.to_pylist()], pa.string())
+            tokens = list(self._ids)
+            names = pa.array([tokens[number] for number in encoded.dictionary.to_pylist()], pa.string())
             parts.append(pa.DictionaryArray.from_arrays(encoded.indices, names))
             lengths.append(np.diff(offsets))
         flat = pa.chunked_array(parts).combine_chunks()
@@ -103,26 +105,27 @@ class Tokenizer:
         return tokenizer
 
     def _start(self) -> None:
-        self._ids: dict[str, int] = {}  # token -> its number here; these numbers hold for a batch only
-        self._tokens: list[str] = []
+        self._ids = _Numbers()  # of tokens; they hold for a batch only
         self._words: dict[str, tuple[int, ...]] = {}  # spaCy's token -> the numbers of ours
-        self._chunks: dict[str | None, tuple[int, ...]] = {None: self._numbers([BOS])}
+        self._begin = {None: self._numbers([BOS])}
+        self._chunks: dict[Any, tuple[int, ...]] = dict(self._begin)
+        self._older: dict[Any, tuple[int, ...]] = {}
         self._marks = self._numbers([UP, MAJ])
 
+    def _age(self) -> None:
+        """Bound the memory: chunks that were not met for a generation go; where there are too many tokens, all goes."""
+        if len(self._ids) > MOST_TOKENS:
+            self._language.forget()
+            self._start()
+        elif len(self._chunks) > REMEMBERED:
+            self._older, self._chunks = self._chunks, dict(self._begin)
+
     def _numbers(self, tokens: Iterable[str]) -> tuple[int, ...]:
-        numbers = []
-        for token in tokens:
-            number = self._ids.setdefault(token, len(self._ids))
-            if number == len(self._tokens):
-                self._tokens.append(token)
-            numbers.append(number)
-        return tuple(numbers)
+        return tuple(map(self._ids.__getitem__, tokens))
 
     def _encode(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Numbers of the tokens of all texts, int32 [T], and where each text's begin and end, int64 [N + 1]."""
-        if len(self._chunks) > REMEMBERED:
-            self._language.forget()
-            self._start()
+        self._age()
         for rule in self._rules.document:
             texts = list(map(rule, texts))
         columnar = self._rules.cut is cut_at_white_space and sum(map(len, texts)) > FEW and not any(map(_has_marks, texts))
@@ -144,13 +147,15 @@ class Tokenizer:
     def _look_up(self, chunks: Sequence[str | None]) -> list[tuple[int, ...]]:
         """The numbers of the tokens of each chunk."""
         known: list[Any] = list(map(self._chunks.get, chunks))
-        new = self._learn([chunk for chunk, numbers in zip(chunks, known, strict=True) if numbers is None and chunk is not None])
-        if new:
-            known = [new[chunk] if numbers is None else numbers for chunk, numbers in zip(chunks, known, strict=True)]
-            self._chunks.update((chunk, numbers) for chunk, numbers in new.items() if len(chunk) <= LONGEST_REMEMBERED)
+        missing = [chunk for chunk, numbers in zip(chunks, known, strict=True) if numbers is None and chunk is not None]
+        if missing:
+            found: dict[Any, tuple[int, ...]] = {chunk: self._older[chunk] for chunk in missing if chunk in self._older}
+            found |= self._learn([chunk for chunk in missing if chunk not in found])
+            known = [found[chunk] if numbers is None else numbers for chunk, numbers in zip(chunks, known, strict=True)]
+            self._chunks.update((chunk, numbers) for chunk, numbers in found.items() if len(chunk) <= LONGEST_REMEMBERED)
         return known
 
-    def _learn(self, chunks: Sequence[str]) -> dict[Any, tuple[int, ...]]:
+    def _learn(self, chunks: Sequence[str]) -> dict[str, tuple[int, ...]]:
         """Rules and spaCy. A plain chunk is split together with the others, and its words' rules are remembered as well.
 
         In a language that does not set its words apart, no chunk is plain.
@@ -179,14 +184,22 @@ class Tokenizer:
         thrice = words[:-2][repeated[1:] & repeated[:-1]]
         if not len(thrice):
             return ids, offsets
-        parts, start = [], 0
+        parts, start, numbered = [], 0, list(self._ids)
         lengths = np.diff(offsets)
         for text in np.unique(np.searchsorted(offsets, thrice, side="right") - 1).tolist():
-            tokens = [self._tokens[number] for number in ids[offsets[text] : offsets[text + 1]].tolist()]
+            tokens = [numbered[number] for number in ids[offsets[text] : offsets[text + 1]].tolist()]
             changed = self._numbers(self._rules.finish(tokens))
             parts += [ids[start : offsets[text]], np.array(changed, np.int32)]
             start, lengths[text] = offsets[text + 1], len(changed)
         return np.concatenate([*parts, ids[start:]]), np.concatenate([[0], np.cumsum(lengths)])
+
+
+class _Numbers(dict[str, int]):
+    """Token -> its number, the next one where it is new; so the tokens in order are ``list(numbers)``."""
+
+    def __missing__(self, token: str) -> int:
+        number = self[token] = len(self)
+        return number
 
 
 @contextmanager
@@ -220,7 +233,13 @@ def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
 
 def without_lone_surrogates(text: str) -> str:
     """``text`` with U+FFFD for halves of surrogate pairs, which no encoding can write."""
-    return text if text.isascii() else LONE_SURROGATE.sub("\ufffd", text)
+    if text.isascii():
+        return text
+    try:
+        text.encode()  # ten times as fast as looking for them
+    except UnicodeEncodeError:
+        return LONE_SURROGATE.sub("\ufffd", text)
+    return text
 
 
 def _has_marks(text: str) -> bool:
@@ -232,10 +251,8 @@ def _cut_in_columns(texts: Sequence[str]) -> tuple[list[str | None], np.ndarray,
 
     A text's first chunk is None, for its beginning. As ``cut_at_white_space``, save that long chunks are left whole.
     """
-    column = pa.array([_marked(text) for text in texts], pa.string())
-    if _holds_separators(column):
-        column = pa.array([OTHER_SPACE.sub(" ", text) for text in column.to_pylist()], pa.string())
-    chunks = pc.ascii_split_whitespace(column)
+    column = pa.array(list(map(_marked, texts)), pa.string())
+    chunks = pc.ascii_split_whitespace(pc.replace_substring_regex(column, OTHER_SPACE, " "))
     encoded = chunks.values.dictionary_encode()
     stand_for = {BOS_MARK: None, PARAGRAPH_MARK: PARAGRAPH}
     distinct = [stand_for.get(chunk, chunk) for chunk in encoded.dictionary.to_pylist()]
@@ -244,15 +261,7 @@ def _cut_in_columns(texts: Sequence[str]) -> tuple[list[str | None], np.ndarray,
 
 def _marked(text: str) -> str:
     text = text.strip()
-    if "\n" in text:
-        text = BLANK_LINE.sub(f" {PARAGRAPH_MARK} ", text)
-    return f"{BOS_MARK} {text if text.isascii() else OTHER_SPACE.sub(' ', text)}" if text else BOS_MARK
-
-
-def _holds_separators(column: pa.StringArray) -> bool:
-    """Whether any of the ASCII separators U+001C to U+001F is in it, which are white space to Python."""
-    data = np.frombuffer(column.buffers()[2] or b"", np.uint8)
-    return bool(((data >= 0x1C) & (data <= 0x1F)).any())
+    return f"{BOS_MARK} {BLANK_LINE.sub(f' {PARAGRAPH_MARK} ', text) if chr(10) in text else text}"
 
 
 def _gather(flat: np.ndarray, lengths: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
