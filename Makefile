@@ -7,7 +7,7 @@ DEMO := --corpus imdb --pretrain wikitext-2 --preset small --set scratch=true \
     --set pretrain.max_tokens=400000 --set finetune.max_tokens=1200000 \
     --set corpus.max_train=1000 --set corpus.max_unlabelled=6000 --set corpus.max_test=2000
 
-.PHONY: install dev demo test test-slow lint bench clean
+.PHONY: install dev demo test test-slow lint bench bench-fastai clean
 
 install: $(VENV)/.installed
 
@@ -42,6 +42,17 @@ lint: dev
 
 bench: dev
 	$(BIN)/python benchmarks/lm_speed.py
+	$(BIN)/python benchmarks/scheduling.py
+
+# Beside fastai, on the corpora in ULMFIT_DATA. It gets a folder of its own, so that nothing here changes for it.
+bench-fastai: dev .fastai
+	PYTHONPATH=.fastai $(BIN)/python benchmarks/fastai_tokens.py --agree
+	PYTHONPATH=.fastai $(BIN)/python benchmarks/fastai_tokens.py --speed --part 3000 --rounds 5
+	PYTHONPATH=.fastai $(BIN)/python benchmarks/preprocess_scale.py
+
+.fastai: | dev
+	$(BIN)/python -m pip install --quiet --target $@ --no-deps fastai==2.8.12 fastcore==2.2.39 fastprogress==1.0.3 fasttransform==0.0.5 \
+	    fastdownload==0.0.7 plum-dispatch==2.9.0 beartype==0.23.1 cloudpickle==3.1.2
 
 clean:
-	rm -rf $(VENV) .ulmfit
+	rm -rf $(VENV) .ulmfit .fastai
