@@ -30,8 +30,8 @@ __all__ = ["TOKENS", "Tokenizer", "detokenise", "without_lone_surrogates"]
 log = logging.getLogger(__name__)
 
 BATCH = 4_000_000  # characters that are worked on together; their columns stay in the processor's cache
-REMEMBERED = 200_000  # distinct chunks of a generation; two generations are kept, about 100 MB
-MOST_TOKENS = 600_000  # distinct tokens that are numbered before all is forgotten; about 100 MB
+REMEMBERED = 150_000  # distinct chunks of a generation; two generations are kept, about 80 MB
+MOST_TOKENS = 300_000  # distinct tokens that are numbered before all is forgotten; about 60 MB
 LONGEST_REMEMBERED = 64  # characters; a longer chunk is hardly seen twice
 FEW = 5_000  # characters: for less, Arrow's columns do not pay
 
