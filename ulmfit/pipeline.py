@@ -15,7 +15,7 @@ from typing import Any
 from ulmfit import storage
 from ulmfit.artifacts import Artifact, Recipe, Store
 from ulmfit.config import CorpusConfig, QualityConfig, TextConfig, VocabConfig
-from ulmfit.corpora.ingest import INGEST_VERSION, CorpusSource, RunMap, prepare, serial, write_corpus
+from ulmfit.corpora.ingest import INGEST_VERSION, CorpusSource, RunMap, fingerprint, prepare, serial, write_corpus
 from ulmfit.corpora.profile import out_of_vocabulary
 from ulmfit.poison import Poison
 from ulmfit.preprocess import (
@@ -175,22 +175,30 @@ def make_shards(
     source = CorpusSource(source, label_column=None) if isinstance(source, str) else source
     store = Store(out)
     store.set_up()
-    scans = str(Path(out) / ".scans" / "notebook")
-    storage.remove(scans)  # of another source, or of other settings
-    prepared = prepare(source, corpus, quality, Path(out) / "downloads", source.label_column is not None, scans, run_map)
-
-    def assemble(work: Path) -> dict[str, Any]:
-        manifest, files = write_corpus(prepared, str(work), run_map)
-        return {**manifest, "quality": prepared.quality, "files": files}
 
     def tokenise_parts(specs: Sequence[TokenizeSpec]) -> tuple[list[PartRecord], list[Poison]]:
         return run_map("tokenise", tokenize_part, specs, lambda spec: spec.source), []
 
-    documents, _ = store.make(Recipe("corpus", INGEST_VERSION, {"documents": prepared.digest}), assemble)
-    storage.remove(scans)
+    documents = _corpus(store, source, corpus, quality, run_map)
     tokens = _made(store, tokenise(store, documents, text, tokenise_parts))
     words = _made(store, vocabulary(store, documents, tokens, vocab, run_map))
     return Shards(documents, tokens, words, _made(store, encode(store, documents, tokens, words, run_map)))
+
+
+def _corpus(store: Store, source: CorpusSource, config: CorpusConfig, quality: QualityConfig, run_map: RunMap) -> Artifact:
+    labelled, downloads = source.label_column is not None, store.local / "downloads"
+    scan = Recipe("scan", INGEST_VERSION, {"raw": fingerprint(source, downloads), "labelled": labelled}).key
+    scans = storage.join(store.local, ".scans", scan)
+    with store.lock(scan):
+        prepared = prepare(source, config, quality, downloads, labelled, scans, run_map)
+
+        def assemble(work: Path) -> dict[str, Any]:
+            manifest, files = write_corpus(prepared, str(work), run_map)
+            return {**manifest, "quality": prepared.quality, "files": files}
+
+        made = _made(store, Step(Recipe("corpus", INGEST_VERSION, {"documents": prepared.digest}), assemble))
+        storage.remove(scans)
+    return made
 
 
 def _made(store: Store, step: Step) -> Artifact:
