@@ -98,48 +98,64 @@ class Dropouts(Stage):
         return Dropouts(**{name: value * factor for name, value in self.model_dump().items()})
 
 
-class LMConfig(Stage):
+class TrainingConfig(Stage):
+    """What training a language model and training a classifier have in common: the optimiser and its schedule."""
+
+    lr: Annotated[float, Field(gt=0.0, description="the last layer group's highest rate")] = 0.004
+    optimizer: Annotated[Literal["adam", "nt-asgd"], Field(description="nt-asgd: SGD, averaged once validation stops improving")] = "adam"
+    schedule: Annotated[Literal["stlr", "constant"], Field(description="slanted triangle, or one rate throughout")] = "stlr"
+    betas: tuple[float, float] = (0.7, 0.99)
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    clip: Annotated[float, Field(gt=0.0, description="norm that the gradients are cut to")] = 0.25
+    cut_frac: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    ratio: Annotated[float, Field(gt=1.0)] = 32.0
+    decay: Annotated[float, Field(ge=1.0, description="layer l-1 learns at 1/decay of layer l")] = 1.0
+    unfreeze: Annotated[
+        Literal["full", "gradual", "last", "chain-thaw"], Field(description="which layer groups learn in which epoch (the paper's Table 7)")
+    ] = "full"
+    nonmono: Annotated[int, Field(gt=0, description="validations without improvement after which nt-asgd averages")] = 5
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"], Field(description="of the matrix products; auto: bf16 where the hardware has a unit for it")
+    ] = "auto"
+    seed: int = 0
+
+
+class LMConfig(TrainingConfig):
     """Training of a language model: pretraining and fine-tuning differ in these values alone."""
 
     epochs: Annotated[float, Field(ge=0.0, description="passes over the text; may be a fraction")] = 1.0
     batch_size: Positive = 64
     bptt: Annotated[int, Field(ge=5)] = 70
-    lr: Rate = 0.004
-    betas: tuple[float, float] = (0.7, 0.99)
-    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
-    clip: Rate = 0.25
-    cut_frac: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
-    ratio: Annotated[float, Field(gt=1.0)] = 32.0
-    decay: Annotated[float, Field(ge=1.0, description="layer l-1 learns at 1/decay of layer l")] = 1.0
-    gradual: Annotated[bool, Field(description="one layer more is unfrozen each epoch, the last first")] = False
+    valid_every: Positive | None = Field(None, description="steps between two validations, besides that after each epoch")
     alpha: Annotated[float, Field(ge=0.0, description="AR: weight of the dropped output's squares")] = 2.0
     beta: Annotated[float, Field(ge=0.0, description="TAR: weight of the output's change over time")] = 1.0
     dropouts: Dropouts = Dropouts()
     max_tokens: Positive | None = Field(None, description="stop after so many tokens, for budgets")
-    seed: int = 0
 
 
-class ClassifierConfig(Stage):
+class ClassifierConfig(TrainingConfig):
     """Training of a classifier on an encoder (Howard & Ruder 2018, sec. 3.3)."""
 
     init: Annotated[Literal["finetuned", "scratch"], Field(description="where the encoder comes from")] = "finetuned"
+    task: Annotated[Literal["multi-class", "multi-label"], Field(description="one label a document, or any number of them")] = "multi-class"
+    label_separator: Annotated[str, Field(min_length=1, description="what stands between the labels of a multi-label document")] = "|"
+    class_weights: Annotated[Literal["none", "balanced"], Field(description="balanced: rare labels count as much as frequent ones")] = "none"
+    label_smoothing: Share = 0.0
     epochs: Positive = 4
-    batch_size: Positive = 64
-    bptt: Annotated[int, Field(ge=5, description="chunk length of BPT3C")] = 70
+    batch_size: Annotated[int, Field(gt=0, description="documents a batch, at most")] = 64
+    batch_tokens: Positive | None = Field(None, description="padded positions a batch, at most")
+    bptt: Annotated[int, Field(ge=5, description="chunk length in which text before the gradients' reach is read")] = 70
     max_tokens: Positive | None = Field(None, description="a longer document keeps its first so many tokens")
     max_gradient_tokens: Positive = Field(1400, description="BPT3C: gradients reach the last so many tokens")
     lr: Rate = 0.01
-    betas: tuple[float, float] = (0.7, 0.99)
-    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
-    clip: Rate = 0.25
-    cut_frac: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
-    ratio: Annotated[float, Field(gt=1.0)] = 32.0
     decay: Annotated[float, Field(ge=1.0)] = 2.6
-    unfreeze: Literal["gradual", "full", "last"] = "gradual"
+    unfreeze: Literal["full", "gradual", "last", "chain-thaw"] = "gradual"
+    patience: Positive | None = Field(None, description="stop after so many epochs without a better stop_metric, and keep the best weights")
+    stop_metric: Literal["valid_loss", "valid_accuracy", "valid_macro_f1"] = "valid_loss"
+    calibrate: Annotated[bool, Field(description="fit a temperature on the validation documents")] = True
     hidden: Positive = 50
     head_dropouts: tuple[Share, Share] = (0.4, 0.1)
     dropouts: Dropouts = Dropouts()
-    seed: int = 0
 
 
 class EvaluateConfig(Stage):
@@ -210,6 +226,31 @@ def tiny() -> Settings:
 
 
 PRESETS = {"tiny": tiny, "small": small, "base": base}
+
+# How a language model is pretrained, whatever its size: the method's own way, or that of the AWD-LSTM's authors.
+PRETRAINING: dict[str, dict[str, Any]] = {
+    # Howard & Ruder 2018, sec. 4.1: Adam without cycles of its momentum, along the slanted triangle.
+    "ulmfit": {"optimizer": "adam", "schedule": "stlr", "betas": (0.7, 0.99), "clip": 0.25, "alpha": 2.0, "beta": 1.0},
+    # Merity et al. 2017, sec. 5: SGD at 30, averaged once the validation loss has not improved for five checks.
+    "awd-lstm": {
+        "optimizer": "nt-asgd",
+        "schedule": "constant",
+        "lr": 30.0,
+        "nonmono": 5,
+        "clip": 0.25,
+        "weight_decay": 1.2e-6,
+        "alpha": 2.0,
+        "beta": 1.0,
+        "bptt": 70,
+    },
+}
+
+
+def pretraining(settings: Settings, recipe: str) -> Settings:
+    """``settings`` with the named way of pretraining; UserError for a name that is none."""
+    if recipe not in PRETRAINING:
+        raise UserError(f"there is no pretraining recipe {recipe!r}; choose one of: {', '.join(PRETRAINING)}")
+    return settings.model_copy(update={"pretrain": settings.pretrain.model_copy(update=PRETRAINING[recipe])})
 
 
 def preset(name: str) -> Settings:

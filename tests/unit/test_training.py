@@ -231,7 +231,7 @@ def test_frozen_layers_of_a_classifier_stay_bit_for_bit(epochs, learnt):
 def test_frozen_layers_of_a_language_model_stay_bit_for_bit(epochs, learnt):
     model = LanguageModel(WORDS, MODEL, SOME)
     before = copy(model)
-    train_lm(model, cycles(20, seed=0), LM.model_copy(update={"epochs": epochs, "gradual": True}))
+    train_lm(model, cycles(20, seed=0), LM.model_copy(update={"epochs": epochs, "unfreeze": "gradual"}))
     assert changed(model, model.groups(), before) == learnt
 
 

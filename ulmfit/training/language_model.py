@@ -44,7 +44,7 @@ def train_language_model(
         for ids, targets, first in lm_batches(train, windows, direction, config.seed):
             if first:
                 epoch, state = epoch + 1, model.encoder.initial_state(config.batch_size)
-                freeze(groups, unfrozen(len(groups), epoch, "gradual" if config.gradual else "full"))
+                freeze(groups, unfrozen(len(groups), epoch, config.unfreeze))
                 model.train()
             state = detach(state)
             value, state = _step(model, optimizer, config, ids.to(device), targets.to(device), state, device)
