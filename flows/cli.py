@@ -161,6 +161,43 @@ def lineage(
         Console().print(chain_tree(chain))
 
 
+@app.command("import-fastai")
+def import_fastai(
+    weights: Annotated[Path, typer.Argument(help="what fastai 2's learn.save or learn.save_encoder wrote (.pth), or .safetensors")],
+    vocab: Annotated[Path, typer.Argument(help="its words in their order: .json, or .pkl of a plain list")],
+    out: Annotated[Path, typer.Option("--out", help="folder for the model; new or empty")],
+    direction: Annotated[str, typer.Option("--direction", help="how the model reads: forward or backward")] = "forward",
+    labels: Annotated[Optional[str], typer.Option("--labels", help="a classifier's labels in the order of its outputs [0,1,...]")] = None,  # noqa: UP045
+    lang: Annotated[str, typer.Option("--lang", help="language of the tokenizer")] = "en",
+    as_json: AsJson = False,
+) -> None:
+    """A language model or classifier of fastai 2 as a model folder, with the same logits."""
+    from flows.exchange import describe
+    from flows.exchange import import_fastai as carry
+
+    summary = carry(weights, vocab, out, direction, labels, lang)
+    typer.echo(describe(summary))
+    if as_json:
+        _print_json(summary)
+
+
+@app.command("export-fastai")
+def export_fastai(
+    model: Annotated[Path, typer.Argument(help="a model's folder, of one direction")],
+    out: Annotated[Path, typer.Option("--out", help="file for the weights: .pth or .safetensors")],
+    vocab: Annotated[Optional[Path], typer.Option("--vocab", help="file for the words: .json")] = None,  # noqa: UP045
+    as_json: AsJson = False,
+) -> None:
+    """A language model or classifier as weights that fastai 2's load_state_dict takes."""
+    from flows.exchange import describe
+    from flows.exchange import export_fastai as carry
+
+    summary = carry(model, out, vocab)
+    typer.echo(describe(summary))
+    if as_json:
+        _print_json(summary)
+
+
 @app.command()
 def doctor(workspace: WorkspaceDir = None, as_json: AsJson = False) -> None:
     """Look for what will go wrong: versions, missing parts, the device, the workspace; each finding with its remedy."""

@@ -45,7 +45,10 @@ class TextJob(BaseModel):
     def source(self) -> CorpusSource:
         """The corpus of the domain."""
         source = CorpusSource(self.corpus, self.text_column, self.label_column, self.test, self.unlabelled, self.encoding)
-        return replace(source, more=tuple(self.more))
+        classifier = self.settings().classifier
+        return replace(
+            source, more=tuple(self.more), label_separator=classifier.label_separator if classifier.task == "multi-label" else None
+        )
 
     def check(self) -> None:
         """Raise UserError now for what would be found at fault after minutes: options, files, columns."""

@@ -12,13 +12,13 @@ from ulmfit.inference import Predictor
 
 
 def predict_texts(model: str, texts: list[str], workspace: str | None) -> list[dict[str, Any]]:
-    """``{"label", "probabilities": {label: p}}`` a text, in order."""
+    """``{"label", "probabilities": {label: p}}`` a text, in order; ``"labels": [...]`` where a text has any number of them."""
     predictor = _load(model, workspace)
     probabilities = predictor.probabilities(texts)
-    names = predictor.labels
     return [
-        {"label": names[row.argmax()], "probabilities": {name: round(float(value), 6) for name, value in zip(names, row, strict=True)}}
-        for row in probabilities
+        ({"labels": labels} if predictor.task == "multi-label" else {"label": labels[0]})
+        | {"probabilities": {name: round(float(value), 6) for name, value in zip(predictor.labels, row, strict=True)}}
+        for labels, row in zip(predictor.decide(probabilities), probabilities, strict=True)
     ]
 
 

@@ -33,7 +33,7 @@ def ingest(
     """
     store, downloads = job.workspace.store, job.workspace.downloads
     raw = fingerprint(source, downloads)
-    memo = _memo_path(store, raw, config, quality, labelled)
+    memo = _memo_path(store, raw, config, quality, labelled, source.label_separator)
     scan = Recipe("scan", INGEST_VERSION, {"raw": raw, "labelled": labelled}).key
     scans = storage.join(store.root if store.remote else str(store.local), ".scans", scan)
 
@@ -63,8 +63,8 @@ def ingest(
     return state
 
 
-def _memo_path(store: Store, raw: str, config: CorpusConfig, quality: QualityConfig, labelled: bool) -> Path:
-    body = {"raw": raw, "config": config, "quality": quality, "labelled": labelled}
+def _memo_path(store: Store, raw: str, config: CorpusConfig, quality: QualityConfig, labelled: bool, separator: str | None) -> Path:
+    body = {"raw": raw, "config": config, "quality": quality, "labelled": labelled} | ({"separator": separator} if separator else {})
     return store.local / ".sources" / f"{Recipe('source', INGEST_VERSION, body).key}.json"
 
 

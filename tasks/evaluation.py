@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -16,15 +16,18 @@ from prefect.states import State
 from tasks.preprocessing import tokenizer_definition
 from tasks.stage import Job, Stage, run_stage, stage_task
 from tasks.tracking import StageRun
+from ulmfit import baseline
 from ulmfit.artifacts import Artifact, Recipe, Store, write_atomic
-from ulmfit.baseline import baseline_probabilities
-from ulmfit.config import EvaluateConfig
-from ulmfit.evaluation import evaluate, write_predictions
-from ulmfit.inference import Predictor, write_bundle
+from ulmfit.calibration import fit_thresholds
+from ulmfit.config import ClassifierConfig, EvaluateConfig
+from ulmfit.evaluation import ENSEMBLE, evaluate, write_predictions
+from ulmfit.inference import DIRECTIONS, Predictor, average, write_bundle
+from ulmfit.labels import LabelSet
+from ulmfit.models.files import read_config
 from ulmfit.shards import Documents
 
 BUNDLE_VERSION = 1
-EVALUATE_VERSION = 1
+EVALUATE_VERSION = 2
 
 
 @stage_task
@@ -35,12 +38,12 @@ def bundle(job: Job, name: str, forward: Stage, backward: Stage, corpus: Stage, 
     recipe = Recipe("model", BUNDLE_VERSION, {"labels": labels}, {role: stage.artifact.key for role, stage in inputs.items()})
 
     def build(work: Path, run: StageRun) -> dict[str, Any]:
-        write_bundle(
-            work, forward.artifact.path, backward.artifact.path, vocab.artifact.path / "vocab.json", tokenizer_definition(tokens), labels
-        )
+        parts, words = (forward.artifact.path, backward.artifact.path), vocab.artifact.path / "vocab.json"
+        names = read_config(forward.artifact.path)["labels"]  # where a document has several labels, each by itself
+        write_bundle(work, *parts, words, tokenizer_definition(tokens), names)
         chain = lineage(job.workspace.store, recipe)
         write_atomic(work / "lineage.json", json.dumps(chain, indent=1).encode())
-        return {"labels": labels, "artifacts": len(chain["artifacts"])}
+        return {"labels": names, "artifacts": len(chain["artifacts"])}
 
     return run_stage(job, name, recipe, inputs, build)
 
@@ -71,32 +74,65 @@ def measure(job: Job, name: str, corpus: Stage, ids: Stage, model: Stage, scratc
     def build(work: Path, run: StageRun) -> dict[str, Any]:
         torch.set_num_threads(os.cpu_count() or 1)  # no other stage runs now
         test = Documents.open(ids.artifact.path, ["test"])
-        systems = _directions(model, test, job.device, "")
-        if scratch:
-            systems |= _directions(scratch, test, job.device, " from scratch")
-        texts = {split: read_split(corpus.artifact, split, ["id", "text", "label"]) for split in ("train", "test")}
+        strings = corpus.artifact.record["labels"]
+        texts = {split: read_split(corpus.artifact, split, ["id", "text", "label"]) for split in ("train", "valid", "test")}
         assert texts["test"]["id"] == test.ids, "shards and corpus parts stand in one order"
-        names = corpus.artifact.record["labels"]
-        systems["TF-IDF + logistic regression"] = baseline_probabilities(
-            texts["train"]["text"], _codes(texts["train"]["label"], names), texts["test"]["text"], config.seed, len(names)
-        )
-        results = evaluate(systems, test.labels, names, texts["test"]["text"], config, test.ids)
-        write_predictions(work, test.ids, test.labels, systems, names)
+        predictor = Predictor.load(model.artifact.path, job.device)
+        labels = LabelSet.of(strings, ClassifierConfig(task=predictor.task, label_separator=predictor.separator))
+        measured = _measured(predictor, test, "")
+        if scratch:
+            measured |= _measured(Predictor.load(scratch.artifact.path, job.device), test, " from scratch")
+        measured[baseline.NAME] = _baseline(texts, labels, strings, config.seed)
+        systems = {system: found.probabilities for system, found in measured.items()}
+        before = {system: found.before for system, found in measured.items() if found.before is not None}
+        limits = {system: found.thresholds for system, found in measured.items()}
+        truth = _truth(labels, test.labels)
+        results = evaluate(systems, truth, labels.names, texts["test"]["text"], config, test.ids, limits, before)
+        write_predictions(work, test.ids, truth, systems, labels.names, limits)
         write_atomic(work / "results.json", json.dumps(results, indent=1).encode())
         return {
             "scores": {
                 system: {metric: value["value"] for metric, value in scores.items()} for system, scores in results["systems"].items()
-            }
+            },
+            "calibration": results["calibration"]["systems"],
         }
 
     return run_stage(job, name, recipe, inputs, build)
 
 
-def _directions(model: Stage, test: Documents, device: str, suffix: str) -> dict[str, np.ndarray]:
-    found = Predictor.load(model.artifact.path, device).directions_of(test)
-    return {f"{direction}{suffix}": found[direction] for direction in ("forward", "backward")} | {
-        f"forward+backward{suffix}": (found["forward"] + found["backward"]) / 2
+class Measured(NamedTuple):
+    """What a system says of the test documents: [N, L], the same ``before`` calibration, and the thresholds of its labels, [L]."""
+
+    probabilities: np.ndarray
+    before: np.ndarray | None
+    thresholds: np.ndarray | None
+
+
+def _measured(predictor: Predictor, test: Documents, suffix: str) -> dict[str, Measured]:
+    logits = predictor.logits_of(test)
+    after, before = (predictor.read(logits, calibrated) for calibrated in (True, False))
+    found = {
+        f"{direction}{suffix}": Measured(after[direction], before[direction], predictor.thresholds_of(direction))
+        for direction in DIRECTIONS
     }
+    return found | {f"{ENSEMBLE}{suffix}": Measured(average(after), average(before), predictor.thresholds)}
+
+
+def _baseline(texts: Mapping[str, Mapping[str, list[Any]]], labels: LabelSet, strings: list[str], seed: int) -> Measured:
+    """The baseline. Thresholds of several labels are fitted as the model's are, on the validation documents."""
+    train = _truth(labels, _codes(texts["train"]["label"], strings))
+    held = texts["valid"] if labels.task == "multi-label" else {"text": [], "label": []}
+    judged = [*held["text"], *texts["test"]["text"]]
+    found = baseline.baseline_probabilities(texts["train"]["text"], train, judged, seed, len(labels))
+    first, rest = np.split(found, [len(held["text"])])
+    limits = fit_thresholds(first, _truth(labels, _codes(held["label"], strings))) if labels.task == "multi-label" else None
+    return Measured(rest, None, limits)
+
+
+def _truth(labels: LabelSet, codes: np.ndarray) -> np.ndarray:
+    """int64 [N], or bool [N, L] of several labels a document."""
+    targets = labels.targets_of(codes).numpy()
+    return targets if labels.task == "multi-class" else targets > 0
 
 
 def _codes(labels: list[str], names: list[str]) -> np.ndarray:

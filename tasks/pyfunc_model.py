@@ -13,7 +13,7 @@ from ulmfit.inference import Predictor
 
 
 class TextClassifierModel(PythonModel):
-    """Texts in, label and probabilities out."""
+    """Texts in, labels and probabilities out."""
 
     def load_context(self, context: Any) -> None:
         self.predictor = Predictor.load(Path(context.artifacts["bundle"]))
@@ -21,13 +21,15 @@ class TextClassifierModel(PythonModel):
     def predict(self, context: Any, model_input: list[str], params: dict[str, Any] | None = None) -> pd.DataFrame:
         """``model_input``: texts, or a data frame whose only column, or column ``text``, holds them.
 
-        Returns a frame with ``label`` and a column a class, ``probability_<label>``.
+        Returns a frame with ``label``, or a list of ``labels`` where a text has any number of them, and a column a class,
+        ``probability_<label>``.
         """
         texts = _texts(model_input)
         probabilities = self.predictor.probabilities(texts)
-        labels = self.predictor.labels
-        columns = {f"probability_{label}": probabilities[:, code] for code, label in enumerate(labels)}
-        return pd.DataFrame({"label": [labels[code] for code in probabilities.argmax(axis=1)], **columns})
+        decided = self.predictor.decide(probabilities)
+        said = {"labels": decided} if self.predictor.task == "multi-label" else {"label": [label for (label,) in decided]}
+        columns = {f"probability_{label}": probabilities[:, code] for code, label in enumerate(self.predictor.labels)}
+        return pd.DataFrame({**said, **columns})
 
 
 def _texts(given: Any) -> list[str]:

@@ -21,6 +21,7 @@ from ulmfit.pipeline import TRAINING_SPLITS
 from ulmfit.shards import Documents
 from ulmfit.text.vocab import Vocab
 from ulmfit.training import stages
+from ulmfit.training.loop import Run
 
 GPU_SLOT = "ulmfit-gpu"
 CPU_SLOTS = threading.BoundedSemaphore(2)  # the two directions, each on its half of the cores
@@ -55,7 +56,7 @@ def pretrain(job: Job, name: str, ids: Stage, vocab: Stage, model: ModelConfig, 
     def build(work: Path, run: StageRun) -> dict[str, Any]:
         train, valid = _documents(ids, *TRAINING_SPLITS), _documents(ids, "valid")
         with _device(job) as device:
-            record = stages.pretrain(train, valid, _vocab(vocab), model, config, direction, work, device, run.observe)
+            record = stages.pretrain(train, valid, _vocab(vocab), model, config, direction, work, Run(device, run.observe))
         return {**record, "model_id": run.output_model(name, recipe, work)}
 
     return run_stage(job, name, recipe, inputs, build)
@@ -70,7 +71,7 @@ def finetune(job: Job, name: str, lm: Stage, ids: Stage, vocab: Stage, config: L
     def build(work: Path, run: StageRun) -> dict[str, Any]:
         train, valid = _documents(ids, *TRAINING_SPLITS), _documents(ids, "valid")
         with _device(job) as device:
-            record = stages.finetune(lm.artifact.path, train, valid, _vocab(vocab), config, direction, work, device, run.observe)
+            record = stages.finetune(lm.artifact.path, train, valid, _vocab(vocab), config, direction, work, Run(device, run.observe))
         return {**record, "model_id": run.output_model(name, recipe, work)}
 
     return run_stage(job, name, recipe, inputs, build)
@@ -99,7 +100,7 @@ def classify(
         source = lm.artifact.path if lm else None
         with _device(job) as device:
             record = stages.train_classifier(
-                source, train, valid, _vocab(vocab), labels, model, config, direction, work, device, run.observe
+                source, train, valid, _vocab(vocab), labels, model, config, direction, work, Run(device, run.observe)
             )
         return {**record, "model_id": run.output_model(name, recipe, work)}
 

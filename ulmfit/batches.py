@@ -68,29 +68,45 @@ def _window_lengths(stream: int, bptt: int, rng: np.random.Generator) -> Iterato
         position += length
 
 
-def lm_batches(train: Documents, windows: Windows, direction: str, seed: int) -> Iterator[tuple[Tensor, Tensor, bool]]:
-    """``(ids [T, B], targets [T, B], first)`` a step, int64; ``first`` says that the streams begin anew.
+@dataclass(frozen=True)
+class Window:
+    """``ids`` and their ``targets``, int64 [T, B], in epoch ``epoch``; ``last``: the epoch's last."""
 
-    Documents are shuffled every epoch.
-    """
+    ids: Tensor
+    targets: Tensor
+    epoch: int
+    last: bool
+
+
+def lm_batches(train: Documents, windows: Windows, direction: str, seed: int, start: int = 0) -> Iterator[Window]:
+    """The windows of the plan from step ``start`` on. Documents are shuffled every epoch."""
     rng = np.random.default_rng(seed + 1)
-    for lengths in windows.epochs:
-        yield from stream_windows(train.run(rng.permutation(len(train))), direction, windows.batch, lengths)
+    for epoch, lengths in enumerate(windows.epochs):
+        order = rng.permutation(len(train))
+        if start < len(lengths):
+            pairs = stream_windows(train.run(order), direction, windows.batch, lengths, start)
+            for number, (ids, targets) in enumerate(pairs, start + 1):
+                yield Window(ids, targets, epoch, number == len(lengths))
+        start = max(0, start - len(lengths))
 
 
-def stream_windows(run: Run | np.ndarray, direction: str, batch: int, lengths: Sequence[int]) -> Iterator[tuple[Tensor, Tensor, bool]]:
-    """Windows of the given lengths over one run of ids, cut into ``batch`` streams side by side.
+def stream_windows(
+    run: Run | np.ndarray, direction: str, batch: int, lengths: Sequence[int], start: int = 0
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """``(ids [T, B], targets [T, B])``, int64: windows of the given lengths, from number ``start`` on, over one run of ids that is
+    cut into ``batch`` streams side by side.
 
     Of the run a block is read ahead at a time, ``AHEAD`` ids in all; the windows are views of it.
     """
     stream = (len(run) - 1) // batch
-    position, start, block = 0, 0, np.empty((0, batch), np.int64)
-    for length in lengths:
-        if position + length >= start + len(block):
-            start, ahead = position, max(length, AHEAD // batch)
-            block = _block(run, direction, [number * stream + start for number in range(batch)], min(ahead, stream - start) + 1)
-        ids = torch.from_numpy(block[position - start : position - start + length + 1])
-        yield ids[:-1], ids[1:], position == 0
+    position = sum(lengths[:start])
+    begin, block = position, np.empty((0, batch), np.int64)
+    for length in lengths[start:]:
+        if position + length >= begin + len(block):
+            begin, ahead = position, max(length, AHEAD // batch)
+            block = _block(run, direction, [number * stream + begin for number in range(batch)], min(ahead, stream - begin) + 1)
+        ids = torch.from_numpy(block[position - begin : position - begin + length + 1])
+        yield ids[:-1], ids[1:]
         position += length
 
 
@@ -139,15 +155,20 @@ def bucket(lengths: np.ndarray, order: np.ndarray, batch: int, max_padded: int |
     return groups
 
 
-def training_batches(lengths: np.ndarray, batch: int, max_gradient_tokens: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """One epoch of groups of documents: shuffled, sorted by length within pools, and the groups shuffled again."""
+def training_batches(
+    lengths: np.ndarray, batch: int, batch_tokens: int | None, max_gradient_tokens: int, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """One epoch of groups of ``batch`` documents and ``batch_tokens`` padded positions at most (one document may have more).
+
+    They are shuffled, sorted by length within pools, and the groups shuffled again. Two lengths of a group differ by
+    ``max_gradient_tokens`` at most: BPT3C then holds gradients for two times that and a chunk.
+    """
     order = rng.permutation(len(lengths))
     groups: list[np.ndarray] = []
     for start in range(0, len(order), POOL * batch):
         pool = order[start : start + POOL * batch]
         pool = pool[np.argsort(-lengths[pool], kind="stable")]
-        # No bound on padded positions here: BPT3C holds gradients for two spreads at most, and a batch keeps its size.
-        groups += bucket(lengths, pool, batch, None, max_gradient_tokens)
+        groups += bucket(lengths, pool, batch, batch_tokens, max_gradient_tokens)
     return [groups[number] for number in rng.permutation(len(groups))]
 
 

@@ -139,7 +139,9 @@ class ClassifierConfig(TrainingConfig):
     init: Annotated[Literal["finetuned", "scratch"], Field(description="where the encoder comes from")] = "finetuned"
     task: Annotated[Literal["multi-class", "multi-label"], Field(description="one label a document, or any number of them")] = "multi-class"
     label_separator: Annotated[str, Field(min_length=1, description="what stands between the labels of a multi-label document")] = "|"
-    class_weights: Annotated[Literal["none", "balanced"], Field(description="balanced: rare labels count as much as frequent ones")] = "none"
+    class_weights: Annotated[Literal["none", "balanced"], Field(description="balanced: rare labels count as much as frequent ones")] = (
+        "none"
+    )
     label_smoothing: Share = 0.0
     epochs: Positive = 4
     batch_size: Annotated[int, Field(gt=0, description="documents a batch, at most")] = 64

@@ -15,16 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
+from sklearn.utils import Tags
 
 from ulmfit.artifacts import write_atomic
 from ulmfit.config import LMConfig, Settings, override, preset
 from ulmfit.errors import UserError
+from ulmfit.given_labels import GivenLabels, Kind, same_sets
 from ulmfit.inference import DIRECTIONS, FILES, LINEAGE, Predictor, missing, write_bundle
+from ulmfit.metrics import decisions
 from ulmfit.models.files import read_config
 from ulmfit.shards import Documents
 from ulmfit.text.tokenizer import Tokenizer
 from ulmfit.text.vocab import Vocab
 from ulmfit.training import stages
+from ulmfit.training.loop import Run
 
 NOTE = "estimator.json"  # beside a saved bundle: the constructor's arguments, and the classes in their own type
 
@@ -40,6 +44,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
     """
 
     classes_: NDArray[Any]
+    _kind: Kind
     _predictor: Predictor
 
     def __init__(
@@ -60,35 +65,56 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         self.seed = seed
         self.options = options
 
-    def fit(self, texts: Iterable[str], labels: Iterable[Any], unlabelled: Iterable[str] | None = None) -> TextClassifier:
+    def fit(self, texts: Iterable[str], labels: Any, unlabelled: Iterable[str] | None = None) -> TextClassifier:
         """Train a language model on all texts, then a classifier on the labelled ones; both directions.
 
-        ``labels``: a string or number a text. Raises UserError (a ValueError) for input that cannot be learnt from.
+        ``labels``: a string or number a text; or, where a text has any number of labels, a list (tuple, set) of them a text, or
+        a table of 0 and 1 [N, L]. Raises UserError (a ValueError) for input that cannot be learnt from.
         """
         labelled = _texts(texts, "texts")
         further = [] if unlabelled is None else _texts(unlabelled, "unlabelled")
-        classes, codes = _classes(labels, len(labelled))
+        settings = self._settings()
+        given = GivenLabels.of(labels, len(labelled), settings.classifier.label_separator, settings.classifier.task == "multi-label")
         if not any(text.strip() for text in labelled):
             raise UserError(f"all {len(labelled)} texts are empty: there is nothing to learn from")
-        settings, device = self._settings(), resolve_device(self.device)
+        if given.kind != "class":
+            settings = settings.model_copy(update={"classifier": settings.classifier.model_copy(update={"task": "multi-label"})})
+        device = resolve_device(self.device)
         tokenizer = Tokenizer(settings.text.lang, settings.text.rules)
         pretrained = _language_models(self.pretrained)
-        names = [str(name) for name in classes.tolist()]
         with tempfile.TemporaryDirectory(prefix="ulmfit-fit-") as work:
             training = _Training(Path(work), settings, pretrained, device)
-            training.run(tokenizer([*labelled, *further]), codes, names)
-            self._predictor = training.bundle(tokenizer, names)
-        self.classes_ = classes
+            training.run(tokenizer([*labelled, *further]), given)
+            self._predictor = training.bundle(tokenizer)
+        self.classes_, self._kind = given.classes, given.kind
         return self
 
-    def predict(self, texts: Iterable[str]) -> NDArray[Any]:
-        """The likeliest class of each text, [N], of the type of the labels given to ``fit``."""
-        probabilities = self.predict_proba(texts)
-        return self.classes_[probabilities.argmax(1)]
+    def predict(self, texts: Iterable[str]) -> NDArray[Any] | list[list[Any]]:
+        """What ``fit`` was given, in kind: the likeliest class of each text, [N], of the type of the labels given to ``fit``; a list of
+        labels a text; or 0 and 1, int64 [N, L]."""
+        predictor = self._fitted()
+        probabilities = predictor.probabilities(_texts(texts, "texts"))
+        if self._kind == "class":
+            return self.classes_[self._arranged(probabilities).argmax(1)]
+        decided = self._arranged(decisions(probabilities, predictor.thresholds))
+        return decided.astype(np.int64) if self._kind == "matrix" else [self.classes_[row].tolist() for row in decided]
 
     def predict_proba(self, texts: Iterable[str]) -> NDArray[np.float32]:
-        """Probabilities float32 [N, L], columns in the order of ``classes_``."""
-        return self._fitted().probabilities(_texts(texts, "texts"))
+        """Probabilities float32 [N, L], columns in the order of ``classes_``; they add up to 1 unless texts have any number of labels."""
+        return self._arranged(self._fitted().probabilities(_texts(texts, "texts")))
+
+    def score(self, texts: Iterable[str], labels: Any, sample_weight: Any = None) -> float:
+        """Share of the texts whose label, or whose labels all, are predicted as they are in ``labels``, which are as ``fit`` takes them."""
+        self._fitted()
+        if self._kind != "sets":
+            return super().score(texts, labels, sample_weight)
+        return float(np.average(same_sets(self.predict(texts), labels), weights=sample_weight))
+
+    def _arranged(self, table: NDArray[Any]) -> NDArray[Any]:
+        """[N, L]: the columns of ``table`` [N, labels of the model] in the order of ``classes_``; 0 for a label no training text had."""
+        places = {label: place for place, label in enumerate(self._fitted().labels)}
+        columns = [places.get(str(name), -1) for name in self.classes_.tolist()]
+        return np.pad(table, ((0, 0), (0, 1)))[:, columns]
 
     def save(self, path: str | Path) -> None:
         """Write the model's folder, in place of a model that is there. UserError where ``path`` holds anything else."""
@@ -99,7 +125,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         try:
             predictor.save(beside)
             arguments = {name: str(value) if isinstance(value, Path) else value for name, value in self.get_params().items()}
-            note = {"arguments": arguments | {"options": list(self.options)}, "classes": self.classes_.tolist()}
+            note = {"arguments": arguments | {"options": list(self.options)}, "classes": self.classes_.tolist(), "kind": self._kind}
             write_atomic(beside / NOTE, json.dumps(note, indent=1, ensure_ascii=False).encode())
             beside.chmod(0o755)
             if target.exists():
@@ -119,12 +145,17 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         if note.exists():
             saved = json.loads(note.read_text(encoding="utf-8"))
             loaded = cls(**saved["arguments"] | {"device": device})
-            loaded.classes_ = np.asarray(saved["classes"])
+            loaded.classes_, loaded._kind = np.asarray(saved["classes"]), saved.get("kind", "class")
         else:
             loaded = cls(lang=predictor.definition["lang"], rules=predictor.definition["rules"], device=device)
-            loaded.classes_ = np.asarray(predictor.labels)
+            loaded.classes_, loaded._kind = np.asarray(predictor.labels), "class" if predictor.task == "multi-class" else "sets"
         loaded._predictor = predictor
         return loaded
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
 
     def _settings(self) -> Settings:
         """The preset with the constructor's arguments, then ``options``, which have the last word."""
@@ -160,34 +191,36 @@ class _Training:
     pretrained: dict[str, Path]
     device: str
 
-    def run(self, tokens: list[list[str]], codes: NDArray[np.int64], names: list[str]) -> None:
-        """Train both classifiers. The first ``len(codes)`` documents of ``tokens`` are the labelled ones."""
+    def run(self, tokens: list[list[str]], given: GivenLabels) -> None:
+        """Train both classifiers. The first documents of ``tokens`` are the labelled ones, of ``given`` labels."""
         vocab = Vocab.from_counts(_count(tokens), self.settings.vocab.max_size, self.settings.vocab.min_count)
         vocab.save(self.work / "vocab.json")
+        codes = given.codes
         labels = np.concatenate([codes, np.full(len(tokens) - len(codes), -1)])
         documents = Documents.of([vocab.encode(document).astype(vocab.dtype) for document in tokens], labels)
-        held = _held_out(codes, self.settings.corpus.valid_share, self.settings.corpus.seed)
+        held = _held_out(given.groups, self.settings.corpus.valid_share, self.settings.corpus.seed)
         train, valid = documents.take(np.setdiff1d(np.arange(len(codes)), held)), documents.take(held)
         text = documents.take(np.setdiff1d(np.arange(len(documents)), held))
-        config = self.settings.classifier
+        config, run = self.settings.classifier, Run(self.device)
         for direction in DIRECTIONS:
             lm = self._language_model(text, valid, vocab, direction) if config.init == "finetuned" else None
             model = stages.model_config(lm) if lm else self.settings.model
-            stages.train_classifier(lm, train, valid, vocab, names, model, config, direction, self._folder(direction), self.device)
+            stages.train_classifier(lm, train, valid, vocab, given.strings, model, config, direction, self._folder(direction), run)
 
     def _language_model(self, text: Documents, valid: Documents, vocab: Vocab, direction: str) -> Path:
         """The folder of a language model of the domain."""
         folder = self._folder(f"lm-{direction}")
         if self.pretrained:
             config = _narrowed(self.settings.finetune, text.tokens)
-            stages.finetune(self.pretrained[direction], text, valid, vocab, config, direction, folder, self.device)
+            stages.finetune(self.pretrained[direction], text, valid, vocab, config, direction, folder, Run(self.device))
         else:
             config = _narrowed(self.settings.pretrain, text.tokens)
-            stages.pretrain(text, valid, vocab, self.settings.model, config, direction, folder, self.device)
+            stages.pretrain(text, valid, vocab, self.settings.model, config, direction, folder, Run(self.device))
         return folder
 
-    def bundle(self, tokenizer: Tokenizer, names: list[str]) -> Predictor:
+    def bundle(self, tokenizer: Tokenizer) -> Predictor:
         """The trained model, loaded."""
+        names = read_config(self.work / DIRECTIONS[0])["labels"]
         folder = self._folder("bundle")
         write_bundle(folder, self.work / "forward", self.work / "backward", self.work / "vocab.json", tokenizer.definition, names)
         return Predictor.load(folder, self.device)
@@ -236,24 +269,6 @@ def _texts(given: Iterable[str], name: str) -> list[str]:
     return texts
 
 
-def _classes(given: Iterable[Any], texts: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """The sorted classes and a code for each label; UserError for labels that do not suit the texts."""
-    labels = list(given)
-    if not texts:
-        raise UserError("there are no texts; give two or more, of at least two classes")
-    if len(labels) != texts:
-        raise UserError(f"{texts} texts and {len(labels)} labels: give one label for each text")
-    for index, label in enumerate(labels):
-        if label is None or np.ndim(label) or label != label:
-            raise UserError(f"labels[{index}] is {label!r}: give a string or a number, or drop the text")
-        if isinstance(label, str) != isinstance(labels[0], str):
-            raise UserError(f"labels[{index}] is {label!r}, labels[0] is {labels[0]!r}: give strings alone or numbers alone")
-    classes, codes = np.unique(np.asarray(labels), return_inverse=True)
-    if len(classes) < 2:
-        raise UserError(f"all {texts} labels are {labels[0]!r}: give texts of at least two classes")
-    return classes, codes
-
-
 def _count(documents: list[list[str]]) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for document in documents:
@@ -261,11 +276,11 @@ def _count(documents: list[list[str]]) -> dict[str, int]:
     return counts
 
 
-def _held_out(codes: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int64]:
-    """Rows for validation: a seeded share of each class, never all of it; sorted."""
+def _held_out(groups: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int64]:
+    """Rows for validation: a seeded share of each group, never all of it; sorted."""
     rng = np.random.default_rng(seed)
     chosen = [np.empty(0, dtype=np.int64)]
-    for code in np.unique(codes):
-        rows = rng.permutation(np.flatnonzero(codes == code))
+    for group in np.unique(groups):
+        rows = rng.permutation(np.flatnonzero(groups == group))
         chosen.append(rows[: min(round(len(rows) * share), len(rows) - 1)])
     return np.sort(np.concatenate(chosen))

@@ -15,9 +15,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ulmfit.artifacts import write_atomic
 from ulmfit.errors import UserError
+from ulmfit.labels import THRESHOLD, Task, probabilities
+from ulmfit.metrics import decisions
 from ulmfit.models.classifier import Classifier
 from ulmfit.models.files import CONFIG, WEIGHTS, load_classifier, read_config, save_model
 from ulmfit.progress import Bar, progress
@@ -29,6 +32,8 @@ from ulmfit.training.classifier import predict_logits
 DIRECTIONS = ("forward", "backward")
 FILES = ("labels.json", "tokenizer.json", "vocab.json", *(f"{direction}/{name}" for direction in DIRECTIONS for name in (CONFIG, WEIGHTS)))
 LINEAGE = "lineage.json"
+# Of a part's config.json: how its logits are read (see ``calibration.calibrate``).
+SURENESS = ("task", "label_separator", "temperature", "thresholds", "ece_before", "ece_after")
 
 TEXTS = 1_000  # texts whose tokens are held as strings at a time
 LONG = 500  # documents from which on progress is shown
@@ -56,12 +61,18 @@ def missing(folder: Path) -> list[str]:
 
 
 class Predictor:
-    """A loaded bundle. ``labels`` are the classes in the order of the probabilities' columns."""
+    """A loaded bundle. ``labels`` are the classes in the order of the probabilities' columns.
+
+    ``task``: "multi-class", or "multi-label" with the ``separator`` of its label strings.
+    """
 
     def __init__(self, folder: Path, device: str = "cpu"):
         _check_whole(folder)
         self.device = device
-        self.labels: list[str] = _labels(folder)
+        sureness = read_config(folder / DIRECTIONS[0], "classifier")
+        self.task: Task = sureness.get("task", "multi-class")
+        self.separator: str = sureness.get("label_separator", "|")
+        self.labels: list[str] = _labels(folder, 2 if self.task == "multi-class" else 1)
         self.definition = _definition(folder)
         self.tokenizer = _tokenizer(json.dumps(self.definition, sort_keys=True))
         self.vocab = Vocab.load(folder / "vocab.json")
@@ -97,6 +108,10 @@ class Predictor:
 
     def directions_of(self, documents: Documents) -> dict[str, Probabilities]:
         """``directions`` of documents that are encoded through this model's vocabulary."""
+        return self.read(self.logits_of(documents))
+
+    def logits_of(self, documents: Documents) -> dict[str, Tensor]:
+        """Logits float32 [N, L] a direction, of documents that are encoded through this model's vocabulary."""
         if len(documents) < LONG:
             return {direction: self._predict(documents, direction) for direction in DIRECTIONS}
         found = {}
@@ -105,6 +120,25 @@ class Predictor:
                 found[direction] = self._predict(documents, direction, bar)
         return found
 
+    def read(self, logits: Mapping[str, Tensor], calibrated: bool = True) -> dict[str, Probabilities]:
+        """Probabilities of ``logits_of`` documents; each direction has its own temperature, 1 where not ``calibrated``."""
+        return {
+            direction: probabilities(logits[direction], self.task, reading.get("temperature") or 1.0 if calibrated else 1.0).numpy()
+            for direction, (_, reading) in self._parts.items()
+        }
+
+    @property
+    def thresholds(self) -> NDArray[np.float64] | None:
+        """``thresholds_of`` the average of both directions: the mean of theirs."""
+        each = [limits for limits in map(self.thresholds_of, DIRECTIONS) if limits is not None]
+        return np.mean(each, axis=0) if each else None
+
+    def decide(self, probabilities: Probabilities) -> list[list[str]]:
+        """The labels of each document by its ``probabilities`` [N, L]: the likeliest class, or those that reach their thresholds."""
+        if self.task == "multi-class":
+            return [[self.labels[code]] for code in probabilities.argmax(1)]
+        return [[self.labels[code] for code in np.flatnonzero(row)] for row in decisions(probabilities, self.thresholds)]
+
     def encode(self, texts: Sequence[str]) -> Documents:
         """Texts as the classifiers read them; every document has at least its first token, ``xxbos``."""
         ids: list[np.ndarray] = []
@@ -112,22 +146,30 @@ class Predictor:
             ids += [self.vocab.encode(tokens).astype(self.vocab.dtype) for tokens in self.tokenizer(texts[start : start + TEXTS])]
         return Documents.of(ids)
 
-    def _predict(self, documents: Documents, direction: str, bar: Bar | None = None) -> Probabilities:
+    def _predict(self, documents: Documents, direction: str, bar: Bar | None = None) -> Tensor:
         model, reading = self._parts[direction]
-        logits = predict_logits(model, documents, direction, reading["bptt"], reading["max_tokens"], self.device, bar)
-        return np.asarray(logits.softmax(1).numpy(), dtype=np.float32)
+        return predict_logits(model, documents, direction, reading["bptt"], reading["max_tokens"], self.device, bar)
+
+    def thresholds_of(self, direction: str) -> NDArray[np.float64] | None:
+        """[L]: from which probability of one direction on a label is predicted, where a text has any number of them."""
+        if self.task == "multi-class":
+            return None
+        return np.asarray(self._parts[direction][1].get("thresholds") or [THRESHOLD] * len(self.labels), dtype=np.float64)
 
     def _part(self, folder: Path, direction: str) -> tuple[Classifier, dict[str, Any]]:
         config = read_config(folder, "classifier")
         facts = {
             "direction": (config.get("direction"), direction),
+            "task": (config.get("task", "multi-class"), self.task),
             "labels": (config.get("labels"), self.labels),
+            "number of thresholds": (len(config.get("thresholds") or self.labels), len(self.labels)),
             "vocabulary size": (config["vocab_size"], len(self.vocab)),
         }
         for fact, (has, due) in facts.items():
             if has != due:
                 raise UserError(f"{folder}: its {fact} is {_short(has)}, the model's {_short(due)}; take all files from one training")
-        return load_classifier(folder).to(self.device).eval(), {"bptt": config.get("bptt", 70), "max_tokens": config.get("max_tokens")}
+        reading = {"bptt": config.get("bptt", 70), "max_tokens": config.get("max_tokens")}
+        return load_classifier(folder).to(self.device).eval(), reading | {name: config[name] for name in SURENESS if name in config}
 
 
 def average(directions: Mapping[str, Probabilities]) -> Probabilities:
@@ -153,10 +195,11 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 
-def _labels(folder: Path) -> list[str]:
+def _labels(folder: Path, least: int) -> list[str]:
     labels = _read_json(folder / "labels.json")
-    if not isinstance(labels, list) or len(labels) < 2 or not all(isinstance(label, str) for label in labels):
-        raise UserError(f"{folder / 'labels.json'}: not a list of two or more labels; take the model from where it was made again")
+    if not isinstance(labels, list) or len(labels) < least or not all(isinstance(label, str) for label in labels):
+        number = ("one", "two")[least - 1]
+        raise UserError(f"{folder / 'labels.json'}: not a list of {number} or more labels; take the model from where it was made again")
     return labels
 
 

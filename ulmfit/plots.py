@@ -68,6 +68,33 @@ def rate_svg(title: str, histories: Histories) -> str:
     return _figure(title, "learning rate", histories, {"lr": "learning rate"}, from_zero)
 
 
+def reliability_svg(title: str, bins: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+    """How often predictions are right, by how sure they are: dots by ``calibration.reliability``, ``before`` and ``after`` calibration.
+
+    A dot is the larger the more predictions its bin holds (by area). On the diagonal sureness is as it ought to be.
+    """
+    figure = Figure(figsize=SIZE)
+    axes = figure.subplots(gridspec_kw=MARGINS)
+    said = []
+    low = min((row["low"] for rows in bins.values() for row in rows), default=0.0)
+    axes.plot([low, 1], [low, 1], color=COLOURS["--ink-2"], linewidth=1, linestyle=(0, (4, 4)), zorder=1)
+    for when, colour in (("before", "--other"), ("after", "--forward")):
+        rows = bins.get(when, [])
+        most = max((row["predictions"] for row in rows), default=1)
+        places = [[row[name] for row in rows] for name in ("confidence", "accuracy")]
+        axes.plot(*places, color=COLOURS[colour], linewidth=1.2, alpha=0.6, zorder=2)
+        for row in rows:
+            size = 3 + 9 * (row["predictions"] / most) ** 0.5
+            axes.plot(row["confidence"], row["accuracy"], "o", color=COLOURS[colour], markersize=size, alpha=0.8, zorder=3)
+        said += [f"{when}: {row['confidence']:.0%} sure, {row['accuracy']:.0%} right of {row['predictions']}" for row in rows]
+    _clean(axes, "share that is right")
+    axes.set_xlabel("sureness", fontsize=10.5, color=COLOURS["--ink-2"])
+    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
+    return _themed(figure, f"{title}, share of predictions that are right by sureness. " + "; ".join(said) + ".")
+
+
 def _figure(title: str, unit: str, histories: Histories, names: Mapping[str, str], finish: Callable[[Axes], None] | None = None) -> str:
     """One panel as SVG; empty where no history has one of the curves ``names``."""
     figure = Figure(figsize=SIZE)

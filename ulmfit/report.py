@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ulmfit.artifacts import write_atomic
 from ulmfit.corpora.profile import judge_of
 from ulmfit.formats import count, duration, interval, number, percent, points, signed, size
+from ulmfit.results_view import calibration_of, labels_of, metrics_of, told
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,7 +26,6 @@ STAGES = {
     "scratch": "Classifier from scratch",
 }
 MATRIX_LABELS = 20  # with more, the commonest confusions are listed in place of the matrix
-METRICS = {"accuracy": "Accuracy", "macro_f1": "Macro-F1", "roc_auc": "ROC AUC"}
 # What ``quality.json`` counts (see corpora/profile.py), in the order shown: title, and what is counted.
 FOUND = {
     "quarantined": ("Rows set aside", "rows"),
@@ -55,7 +55,7 @@ def render(summary: Mapping[str, Any], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / "summary.json", json.dumps(clean, indent=1, ensure_ascii=False, allow_nan=False).encode())
     pages = Environment(loader=PackageLoader("ulmfit"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    pages.filters |= {show.__name__: show for show in (percent, portion, points, signed, count, size, duration, interval)}
+    pages.filters |= {show.__name__: show for show in (percent, portion, points, signed, count, size, duration, interval, told)}
     page = pages.get_template("report.html").render(view(clean))
     write_atomic(folder / "report.html", page.encode())
 
@@ -71,12 +71,14 @@ def view(summary: Mapping[str, Any]) -> dict[str, Any]:
         "general": summary.get("general"),
         "quality": {name: quality_of((summary.get(name) or {}).get("quality")) for name in ("corpus", "general")},
         "model": summary["model"],
-        "metrics": METRICS,
+        "metrics": metrics_of(results),
         "tone": tone,
         "verdict": sentence,
         "ticks": [{"at": at, "label": label} for at, label in _ticks(*_scale(results))],
         "systems": systems_of(results),
-        "matrix": matrix_of(results),
+        "matrix": matrix_of(results) if results["confusion"] else None,
+        "labels": labels_of(results),
+        "calibration": calibration_of(results),
         "training": training_of(summary["histories"], stages),
         "settings": {stage: list(flatten(options)) for stage, options in _grouped(summary["settings"]).items()},
         "commands": commands_of(summary["model"], run),
@@ -270,7 +272,11 @@ def _figures(records: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[s
     """What stages recorded of their training: rows of a title and a value for each of ``records``."""
     known: dict[str, tuple[str, Callable[[float | None], str]]] = {
         "valid_accuracy": ("validation accuracy", percent),
+        "valid_macro_f1": ("validation macro-F1", percent),
         "valid_loss": ("validation loss", number),
+        "temperature": ("temperature", number),
+        "ece_before": ("calibration error before", percent),
+        "ece_after": ("and after", percent),
         "valid_perplexity": ("validation perplexity", number),
         "steps": ("steps", count),
         "trained_tokens": ("tokens trained on", count),
@@ -335,7 +341,8 @@ def result_table(summary: Mapping[str, Any]) -> Table:
 
     results = finite(summary["results"])
     table = _table(f"{count(results['documents'])} test documents, {percent(results['confidence'], 0)} intervals")
-    for heading in ("system", "accuracy", "macro-F1", "ROC AUC", "over baseline"):
+    titles = [title if title == "ROC AUC" else title[0].lower() + title[1:] for title in metrics_of(results).values()]
+    for heading in ("system", *titles, "over baseline"):
         table.add_column(heading, justify="left" if heading == "system" else "right", no_wrap=heading != "system")
     for system in systems_of(results):
         cells = [f"{percent(scores['value'])}\n{interval(scores)}" for scores in system["scores"].values()]

@@ -16,7 +16,7 @@ import hashlib
 import logging
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from ulmfit import storage
 from ulmfit.artifacts import canonical_json
 from ulmfit.config import CorpusConfig
 from ulmfit.corpora import profile
+from ulmfit.corpora.label_sets import LabelSets
 from ulmfit.corpora.quality import DIGEST, SPLITS
 from ulmfit.errors import UserError
 
@@ -84,16 +85,25 @@ class Findings:
 
 @dataclass(frozen=True)
 class Decided:
-    """What becomes of N documents. ``split`` int8 [N], an index of ``SPLITS`` or ``DROPPED``; ``label`` int32 [N], as in Facts."""
+    """What becomes of N documents. ``split`` int8 [N], an index of ``SPLITS`` or ``DROPPED``; ``label`` int32 [N], as in Facts.
+
+    ``held``: what each of the facts' labels is made of, where a document may have several.
+    """
 
     facts: Facts
     split: np.ndarray
     label: np.ndarray
+    held: LabelSets | None = None
 
     @property
     def labels(self) -> list[str]:
         """The labels of the documents that are kept, sorted."""
         return [self.facts.labels[code] for code in self._codes().tolist()]
+
+    @property
+    def names(self) -> list[str]:
+        """The single labels of the documents that are kept, sorted."""
+        return self.held.names(self._codes().tolist()) if self.held else self.labels
 
     def _codes(self) -> np.ndarray:
         """The labels' indices, int64 [labels]."""
@@ -103,7 +113,7 @@ class Decided:
     @property
     def digest(self) -> str:
         """SHA-256 over (split, label, exact text) of the documents kept, in order: no path, no time, no id."""
-        digest = hashlib.sha256(canonical_json(self.labels))
+        digest = hashlib.sha256(canonical_json([self.held.separator, self.labels] if self.held else self.labels))
         number = np.full(len(self.facts.labels) + 1, UNKNOWN, np.int32)  # UNKNOWN finds the last
         number[self._codes()] = np.arange(len(self._codes()))
         for start in range(0, len(self.split), CHUNK):
@@ -120,10 +130,11 @@ class Decided:
     def _summary(self, members: np.ndarray) -> dict[str, Any]:
         characters = self.facts.characters[members]
         counts = np.bincount(self.label[members] + 1, minlength=len(self.facts.labels) + 1)[1:].tolist()
+        labels = {label: count for label, count in zip(self.facts.labels, counts, strict=True) if count}
         return {
             "documents": len(members),
             "characters": int(characters.sum()),
-            "labels": {label: count for label, count in zip(self.facts.labels, counts, strict=True) if count},
+            **({"labels": self.held.documents(counts), "labelled": sum(counts)} if self.held else {"labels": labels}),
             "lengths": profile.histogram(characters),
         }
 
@@ -182,27 +193,33 @@ class Subject:
         return self.source if self.column is None else f"{self.source}: column {self.column!r}"
 
 
-def decide(facts: Facts, config: CorpusConfig, labelled: bool, subject: Subject, findings: Findings) -> Decided:
+def decide(
+    facts: Facts, config: CorpusConfig, labelled: bool, subject: Subject, findings: Findings, separator: str | None = None
+) -> Decided:
     """The final split of each document; ``findings`` is added to. ``labelled=False``: general text, which has and needs no labels.
+    ``separator``: what stands between the labels of a document; None: it has one.
 
     Raises UserError where the labels do not make a classification.
     """
     split, label = facts.split.copy(), facts.label.copy()
     folds = _groups(facts.fold)
-    _drop_duplicates(facts, split, folds, findings)
+    held = LabelSets.of(facts.labels, separator) if labelled and separator else None
+    alike = replace(facts, label=held.first_alike[facts.label]) if held else facts
+    _drop_duplicates(alike, split, folds, findings)
     if labelled:
-        _check_labels(facts, split, subject)
-    _carve(facts, split, config, labelled)
+        _check_labels(facts, split, subject, held)
+    strata = replace(facts, label=held.strata(facts.label[split == TRAIN])[facts.label]) if held else facts
+    _carve(strata, split, config, labelled)
     _drop_overlap(split, folds, findings)
     if labelled:
-        _check_labels(facts, split, subject)  # again: what was removed may have been the last of its class
+        _check_labels(facts, split, subject, held)  # again: what was removed may have been the last of its class
         if not (split == TEST).any():
             raise UserError(
                 f"{subject.source}: there are no rows to test on; give them with --test, or leave corpus.test_share above 0 "
                 f"and have more than {LEAST} rows in a class"
             )
-    _sample(facts, split, label, config, labelled)
-    return Decided(facts, split, label)
+    _sample(strata, split, label, config, labelled)
+    return Decided(facts, split, label, held)
 
 
 def _groups(digests: np.ndarray) -> np.ndarray:
@@ -246,7 +263,7 @@ def _conflicts(folds: np.ndarray, label: np.ndarray) -> int:
     return int((np.unique(folds[pairs], return_counts=True)[1] > 1).sum())
 
 
-def _check_labels(facts: Facts, split: np.ndarray, subject: Subject) -> None:
+def _check_labels(facts: Facts, split: np.ndarray, subject: Subject, held: LabelSets | None) -> None:
     """The labels must make a classification: two classes or more, and none in the test rows alone."""
     train = facts.label[split == TRAIN]
     counts = np.bincount(train, minlength=len(facts.labels))
@@ -257,14 +274,17 @@ def _check_labels(facts: Facts, split: np.ndarray, subject: Subject) -> None:
         raise UserError(
             f"{subject.labels} holds one class only ({facts.labels[known[0]]!r}); a classifier needs two: choose another with --label-column"
         )
+    trained = held.trained(counts) if held else counts > 0
     for code in (TEST, VALID):
-        strange = np.flatnonzero((split == code) & (counts[facts.label] == 0))
+        strange = np.flatnonzero((split == code) & ~trained[facts.label])
         if len(strange):
-            listed = ", ".join(facts.labels[label] for label in known[:10].tolist())
+            listed = ", ".join((held.names(known.tolist()) if held else [facts.labels[label] for label in known.tolist()])[:10])
             raise UserError(
                 f"row {subject.name_of(int(strange[0]))} has the label {facts.labels[facts.label[strange[0]]]!r}, which no training row has "
                 f"(they have: {listed}); mend or drop it"
             )
+    if held:  # a combination of labels may be rare
+        return
     rare = [facts.labels[label] for label in np.flatnonzero((counts > 0) & (counts < LEAST)).tolist()]
     if rare:
         others = f" (so have {len(rare) - 1} other classes)" if len(rare) > 1 else ""

@@ -126,7 +126,8 @@ def prepare(
     parts = [part for record in records for part in record.parts]
     facts = read_facts([storage.join(scans, part.facts) for part in parts], sum(part.documents for part in parts))
     column = source.label_column if source.source not in CATALOG else None
-    decided = decide(facts, config, labelled, Subject(source.source, column, lambda number: _name_of(scans, parts, number)), findings)
+    subject = Subject(source.source, column, lambda number: _name_of(scans, parts, number))
+    decided = decide(facts, config, labelled, subject, findings, source.label_separator)
     measured = profile.quality(profile.merge(part.profile for part in parts), asdict(findings), decided.summary())
     for warning in profile.check(measured, quality, source.source):
         findings.warn(warning)
@@ -220,6 +221,7 @@ def write_manifest(prepared: Prepared, parts: Sequence[PartInfo], folder: str) -
         "name": prepared.name,
         "digest": prepared.digest,
         "labels": prepared.decided.labels,
+        **({"label_names": prepared.decided.names} if prepared.decided.held else {}),
         "splits": {split: {name: held[name] for name in ("documents", "characters", "labels")} for split, held in summary.items()},
         "parts": [{name: getattr(part, name) for name in ("name", "documents", "rows", "characters", "texts")} for part in parts],
         "quarantined": findings.quarantined,

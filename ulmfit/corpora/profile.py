@@ -158,7 +158,8 @@ def quality(merged: Mapping[str, Any], findings: Mapping[str, Any], splits: Mapp
     ``merged`` is of ``merge``. ``findings``: ``rows``; ``quarantined`` {reason: rows}; ``documents`` {split: documents before any
     was taken out as overlap or left out of a sample}; ``duplicates``, ``folded_duplicates``, ``conflicting_labels``, ``with_nul``;
     ``overlap`` {"train/test": documents of the one that judges}. ``splits`` of the finished corpus: ``documents``,
-    ``characters``, ``labels`` {label: documents}, ``lengths`` as ``histogram`` has them.
+    ``characters``, ``labels`` {label: documents}, ``lengths`` as ``histogram`` has them; and the documents that are ``labelled``, where
+    one may have several labels.
     """
     measured, before = merged["documents"], findings["documents"]
     of_measured = {name: findings[name] for name in ("duplicates", "folded_duplicates", "with_nul")}
@@ -198,7 +199,7 @@ def _spoken(merged: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _split(held: Mapping[str, Any]) -> dict[str, Any]:
-    labelled = sum(held["labels"].values())
+    labelled = held.get("labelled", sum(held["labels"].values()))
     labels = {label: share(documents, labelled) for label, documents in held["labels"].items()}
     return {"documents": held["documents"], "characters": held["characters"], "lengths": list(held["lengths"]), "labels": labels}
 

@@ -33,7 +33,7 @@ class CorpusSource:
     """What the user named: a corpus of the catalog, a file or a folder (also ``s3://``), and how to read it.
 
     ``more`` are read after ``source``, as if all were one. A corpus of the catalog is read in its own way; columns and
-    encoding are those of the files.
+    encoding are those of the files. ``label_separator``: what stands between several labels of a document; None: it has one.
     """
 
     source: str
@@ -43,6 +43,7 @@ class CorpusSource:
     unlabelled: str | None = None
     encoding: str = "utf-8"
     more: tuple[str, ...] = ()
+    label_separator: str | None = None
 
     def places(self) -> Iterator[tuple[str, str, str]]:
         """(role, place, what the names of its rows begin with); a role is ``main``, ``test`` or ``unlabelled``."""

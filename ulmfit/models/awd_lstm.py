@@ -1,11 +1,15 @@
 """The AWD-LSTM encoder and its five dropouts (Merity et al. 2017, sec. 4; Howard & Ruder 2018, sec. 3.1).
 
 Shapes: T time, B batch, E embedding, H hidden, V vocabulary. Time comes first, as the LSTM kernels want it.
+
+The masks of a forward pass are drawn first and handed in (:class:`Masks`), so that a batch can be worked on in parts, by one
+process after the other or by several at once, and come to the same result.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -14,20 +18,44 @@ from torch import Tensor, nn
 
 from ulmfit.config import Dropouts, ModelConfig
 
-State = list[tuple[Tensor, Tensor]]  # (h, c) a layer, each [1, B, size]
+State = list[tuple[Tensor, Tensor]]  # (h, c) a layer, each fp32 [1, B, size]
 
 
 def mask(shape: tuple[int, ...], p: float, generator: torch.Generator, like: Tensor) -> Tensor:
-    """A dropout mask: 0 with probability ``p``, else 1/(1-p), so that the expectation is 1."""
-    return torch.empty(shape, dtype=like.dtype, device=like.device).bernoulli_(1 - p, generator=generator).div_(1 - p)
+    """A dropout mask in fp32: 0 with probability ``p`` (to a part in 65,536), else 1/(1-p), so that the expectation is 1."""
+    count = math.prod(shape)
+    # Four masks' worth of random bits a number drawn: the generator of a CPU works on one core, and a step wants millions.
+    bits = torch.empty((count + 3) // 4, dtype=torch.int64, device=like.device).random_(-(2**63), None, generator=generator)
+    kept = bits.view(torch.int16)[:count].view(shape) >= round(p * 2**16) - 2**15
+    return kept.to(torch.float32).div_(1 - p)
 
 
-class WeightDropLSTM(nn.Module):
-    """One LSTM layer with DropConnect on the hidden-to-hidden matrix: one mask a forward pass, the same at every time step."""
+@dataclass(frozen=True)
+class Masks:
+    """The masks of one forward pass; None where nothing is dropped.
 
-    def __init__(self, input_size: int, hidden_size: int, p: float, generator: torch.Generator):
+    ``embedding`` [V]: whole words. ``input`` [B, E], ``hidden`` (one [B, H] between two layers), ``output`` [B, E]: variational,
+    the same at every time step (Gal & Ghahramani 2016). ``weights``: one [4H, H] a layer, on the hidden-to-hidden matrix.
+    """
+
+    embedding: Tensor | None
+    input: Tensor | None
+    hidden: tuple[Tensor | None, ...]
+    output: Tensor | None
+    weights: tuple[Tensor | None, ...]
+
+    def columns(self, part: slice) -> Masks:
+        """The masks of a part of the batch."""
+        cut = lambda found: None if found is None else found[part]
+        return replace(self, input=cut(self.input), hidden=tuple(map(cut, self.hidden)), output=cut(self.output))
+
+
+class LSTMLayer(nn.Module):
+    """One LSTM layer whose hidden-to-hidden matrix may be dropped (DropConnect): one mask a forward pass, the same at every time step."""
+
+    def __init__(self, input_size: int, hidden_size: int, generator: torch.Generator):
         super().__init__()
-        self.hidden_size, self.p = hidden_size, p
+        self.hidden_size = hidden_size
         self.weight_ih = nn.Parameter(torch.empty(4 * hidden_size, input_size))
         self.weight_hh = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
         self.bias_ih = nn.Parameter(torch.empty(4 * hidden_size))
@@ -36,18 +64,34 @@ class WeightDropLSTM(nn.Module):
         for parameter in self.parameters():  # uniform in +-1/sqrt(H), as LSTMs are by custom
             nn.init.uniform_(parameter, -1 / math.sqrt(hidden_size), 1 / math.sqrt(hidden_size), generator=generator)
 
-    def forward(self, x_TBI: Tensor, state: tuple[Tensor, Tensor], generator: torch.Generator) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        weight_hh: Tensor = self.weight_hh
-        if self.training and self.p:
-            weight_hh = weight_hh * mask(tuple(weight_hh.shape), self.p, generator, weight_hh)
-        weights: list[Tensor] = [self.weight_ih, weight_hh, self.bias_ih, self.bias_hh]
-        # The functional call takes the dropped matrix as it is: no parameter is overwritten, none is copied back.
-        out_TBH, h, c = torch._VF.lstm(x_TBI, state, weights, True, 1, 0.0, self.training, False, False)
-        return out_TBH, (h, c)
+    def forward(self, x_TBI: Tensor, state: tuple[Tensor, Tensor], dropped: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """States [T, B, H] in the type of ``x``, and the pair after the last step in fp32; ``dropped``: a mask [4H, H].
+
+        The library's kernel takes the dropped matrix as it is: no parameter is overwritten, none is copied back. It makes one
+        product of the input over all time steps, and one of each weight's gradient.
+        """
+        weight_hh: Tensor = self.weight_hh if dropped is None else self.weight_hh * dropped
+        weights = [self.weight_ih, weight_hh, self.bias_ih, self.bias_hh]
+        weights = _one_block(weights, x_TBI.dtype) if x_TBI.is_cuda else [weight.to(x_TBI.dtype) for weight in weights]
+        pair = tuple(part.to(x_TBI.dtype) for part in state)
+        learning = torch.is_grad_enabled() and (x_TBI.requires_grad or self.weight_ih.requires_grad)
+        out_TBH, h, c = torch._VF.lstm(x_TBI, pair, weights, True, 1, 0.0, learning, False, False)
+        return out_TBH, (h.float(), c.float())
+
+
+def _one_block(tensors: list[Tensor], dtype: torch.dtype) -> list[Tensor]:
+    """The tensors one behind the other in a single block, as views: anything else cuDNN takes with a copy and a warning."""
+    block = torch.cat([tensor.flatten() for tensor in tensors]).to(dtype)
+    return [view.view_as(tensor) for view, tensor in zip(block.split([tensor.numel() for tensor in tensors]), tensors, strict=True)]
 
 
 class AWDLSTM(nn.Module):
-    """Token ids to hidden states. The last layer is as wide as the embedding, so that a decoder can share its matrix."""
+    """Token ids to hidden states. The last layer is as wide as the embedding, so that a decoder can share its matrix.
+
+    ``products``: the type of the matrix products, fp32 or bf16; weights, cell states and masks are fp32 in either case.
+    """
+
+    products = torch.float32
 
     def __init__(self, vocab_size: int, config: ModelConfig, dropouts: Dropouts, seed: int = 0):
         super().__init__()
@@ -58,8 +102,7 @@ class AWDLSTM(nn.Module):
         # Rows are as long as those of the paper, +-0.1 in 400 dimensions: shorter ones leave a narrow LSTM deaf to its input.
         reach = 2 / math.sqrt(config.embedding)
         nn.init.uniform_(self.embedding.weight, -reach, reach, generator=self.generator)
-        layers = [WeightDropLSTM(inner, outer, dropouts.weight, self.generator) for inner, outer in pairwise(self.sizes)]
-        self.layers = nn.ModuleList(layers)
+        self.layers = nn.ModuleList(LSTMLayer(inner, outer, self.generator) for inner, outer in pairwise(self.sizes))
 
     def seed(self, seed: int) -> None:
         """Start the random numbers of the masks anew. They are the model's own, so trainings in several threads do not mix."""
@@ -70,35 +113,45 @@ class AWDLSTM(nn.Module):
         weight = self.embedding.weight
         return [(weight.new_zeros(1, batch, size), weight.new_zeros(1, batch, size)) for size in self.sizes[1:]]
 
-    def forward(self, ids_TB: Tensor, state: State) -> tuple[Tensor, State]:
-        """Hidden states [T, B, E] of the last layer, before any dropout of the output, and the state after the last step."""
-        x = self.variational(self._embed(ids_TB), self.dropouts.input)
-        after: State = []
+    def draw(self, batch: int) -> Masks:
+        """The masks of one forward pass; all None in evaluation."""
+        p, sizes = self.dropouts, self.sizes
+        drawn = lambda shape, share: mask(shape, share, self.generator, self.embedding.weight) if self.training and share else None
+        return Masks(
+            embedding=drawn((self.vocab_size,), p.embedding),
+            input=drawn((batch, sizes[0]), p.input),
+            hidden=tuple(drawn((batch, size), p.hidden) for size in sizes[1:-1]),
+            output=drawn((batch, sizes[-1]), p.output),
+            weights=tuple(drawn((4 * size, size), p.weight) for size in sizes[1:]),
+        )
+
+    def forward(self, ids_TB: Tensor, state: State, masks: Masks | None = None) -> tuple[Tensor, State]:
+        """Hidden states [T, B, E] of the last layer, before any dropout of the output, and the state after the last step.
+
+        ``masks``: those of this pass, as from :meth:`draw`; drawn here if not given.
+        """
+        masks = masks or self.draw(ids_TB.shape[1])
+        x, after = dropped(self._embed(ids_TB, masks.embedding), masks.input).to(self.products), []
         for number, layer in enumerate(self.layers):
-            x, pair = layer(x, state[number], self.generator)
+            if number:
+                x = dropped(x, masks.hidden[number - 1])
+            x, pair = layer(x, state[number], masks.weights[number])
             after.append(pair)
-            if number < len(self.layers) - 1:
-                x = self.variational(x, self.dropouts.hidden)
         return x, after
 
-    def variational(self, x_TBE: Tensor, p: float) -> Tensor:
-        """Dropout with one mask for all time steps of a sequence (Gal & Ghahramani 2016)."""
-        if not (self.training and p):
-            return x_TBE
-        return x_TBE * mask((1, *x_TBE.shape[1:]), p, self.generator, x_TBE)
-
-    def _embed(self, ids_TB: Tensor) -> Tensor:
+    def _embed(self, ids_TB: Tensor, words_V: Tensor | None) -> Tensor:
         """Embedding with whole words dropped: one draw a word of the vocabulary, so a word is gone wherever it stands."""
         x = F.embedding(ids_TB, self.embedding.weight)
-        p = self.dropouts.embedding
-        if not (self.training and p):
-            return x
-        kept_V = mask((self.vocab_size,), p, self.generator, x)
-        return x * kept_V[ids_TB].unsqueeze(-1)
+        return x if words_V is None else x * words_V[ids_TB].unsqueeze(-1)
 
     def groups(self) -> list[list[nn.Parameter]]:
         """Layer groups from the first to the last, for discriminative rates and gradual unfreezing: embedding, LSTMs."""
         return [list(self.embedding.parameters()), *(list(layer.parameters()) for layer in self.layers)]
+
+
+def dropped(x_TBE: Tensor, mask_BE: Tensor | None) -> Tensor:
+    """``x`` under a variational mask."""
+    return x_TBE if mask_BE is None else x_TBE * mask_BE.to(x_TBE.dtype)
 
 
 def detach(state: State) -> State:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ulmfit.config import Dropouts, ModelConfig
-from ulmfit.models.awd_lstm import AWDLSTM, mask
+from ulmfit.models.awd_lstm import AWDLSTM, Masks, mask
 
 
 class Head(nn.Module):
@@ -63,33 +63,41 @@ class Classifier(nn.Module):
         self.head = Head(3 * config.embedding, hidden, labels, head_dropouts, self.encoder.generator)
 
     def forward(self, ids_TB: Tensor, lengths_B: Tensor, bptt: int = 70, max_gradient_tokens: int = 1400) -> Tensor:
-        """Logits [B, L]. ``lengths_B`` int64: real tokens a document, each 1 or more."""
-        return self.head(self.pool(ids_TB, lengths_B, bptt, max_gradient_tokens), self.encoder.generator)
+        """Logits fp32 [B, L]. ``lengths_B`` int64: real tokens a document, each 1 or more."""
+        free = gradient_start(int(lengths_B.min()), bptt, max_gradient_tokens)
+        return self.score(self.pool(ids_TB, lengths_B, self.encoder.draw(len(lengths_B)), bptt, free))
 
-    def pool(self, ids_TB: Tensor, lengths_B: Tensor, bptt: int, max_gradient_tokens: int) -> Tensor:
-        """[h_T, maxpool(H), meanpool(H)] [B, 3E] over the real positions alone.
+    def pool(self, ids_TB: Tensor, lengths_B: Tensor, masks: Masks, bptt: int, free: int = 0) -> Tensor:
+        """[h_T, maxpool(H), meanpool(H)] fp32 [B, 3E] over the real positions alone.
 
-        BPT3C: the document is read in chunks of ``bptt`` with the state carried over. Gradients flow through the chunks
-        that reach the last ``max_gradient_tokens`` of the batch's shortest document; earlier chunks are pooled without
-        them, so that memory is bounded whatever a document's length.
+        BPT3C: gradients flow from position ``free`` on (see :func:`gradient_start`). What stands before it is read without
+        them in chunks of ``bptt``, the state carried over, so that memory is bounded whatever a document's length. The masks
+        hold for the whole document.
         """
-        free = _gradient_start(lengths_B, bptt, max_gradient_tokens)
-        state = self.encoder.initial_state(ids_TB.shape[1])
-        pooling = Pooling(lengths_B)
-        for start in range(0, len(ids_TB), bptt):
-            with torch.set_grad_enabled(torch.is_grad_enabled() and start >= free):
-                hidden, state = self.encoder(ids_TB[start : start + bptt], state)
+        state, pooling = self.encoder.initial_state(ids_TB.shape[1]), Pooling(lengths_B)
+        learning = torch.is_grad_enabled() and any(parameter.requires_grad for parameter in self.encoder.parameters())
+        read = free if learning else len(ids_TB)
+        with torch.no_grad():
+            for start in range(0, read, bptt):
+                hidden, state = self.encoder(ids_TB[start : min(start + bptt, read)], state, masks)
                 pooling.add(hidden, start)
+        if learning:  # in one go: between two chunks that keep their gradients there is nothing to cut
+            pooling.add(self.encoder(ids_TB[free:], state, masks)[0], free)
         return pooling.result()
+
+    def score(self, pooled_BF: Tensor) -> Tensor:
+        """Logits fp32 [B, L] of pooled states: of a whole batch at once, for the head normalises over it."""
+        return self.head(pooled_BF, self.encoder.generator)
 
     def groups(self) -> list[list[nn.Parameter]]:
         """Layer groups from the first to the last: embedding, LSTMs, head."""
         return [*self.encoder.groups(), list(self.head.parameters())]
 
 
-def _gradient_start(lengths_B: Tensor, bptt: int, max_gradient_tokens: int) -> int:
-    """The first position, a multiple of ``bptt``, from which on gradients are kept."""
-    return max(0, int(lengths_B.min()) - max_gradient_tokens) // bptt * bptt
+def gradient_start(shortest: int, bptt: int, max_gradient_tokens: int) -> int:
+    """The first position, a multiple of ``bptt``, from which on gradients are kept: in the chunks that reach the last
+    ``max_gradient_tokens`` of a batch's ``shortest`` document, so that every document learns from its end."""
+    return max(0, shortest - max_gradient_tokens) // bptt * bptt
 
 
 class Pooling:
@@ -104,14 +112,14 @@ class Pooling:
         steps = torch.arange(start, start + len(hidden_TBE), device=hidden_TBE.device)
         real_TB1 = (steps[:, None] < self.lengths).unsqueeze(-1)
         total = hidden_TBE.where(real_TB1, 0.0).sum(0, dtype=torch.float32)  # half precision would lose a long document's tail
-        highest = hidden_TBE.where(real_TB1, -torch.inf).amax(0)
+        highest = hidden_TBE.where(real_TB1, -torch.inf).amax(0).float()
         if self.last is None:
             self.total, self.highest, self.last = total, highest, torch.zeros_like(total)
         else:
             self.total, self.highest = self.total + total, torch.maximum(self.highest, highest)
         ends = self.lengths - 1 - start
         here_B = (ends >= 0) & (ends < len(hidden_TBE))
-        at = hidden_TBE[ends.clamp(0, len(hidden_TBE) - 1), torch.arange(hidden_TBE.shape[1], device=hidden_TBE.device)]
+        at = hidden_TBE[ends.clamp(0, len(hidden_TBE) - 1), torch.arange(hidden_TBE.shape[1], device=hidden_TBE.device)].float()
         self.last = torch.where(here_B[:, None], at, self.last)
 
     def result(self) -> Tensor:

@@ -1,4 +1,4 @@
-"""Carrying weights over: from one vocabulary to another, and from a language model into a classifier."""
+"""Carrying weights over: from one vocabulary to another, from a language model into a classifier, from and to fastai."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import torch
 
 from ulmfit.config import Dropouts
 from ulmfit.models.classifier import Classifier
+from ulmfit.models.fastai import from_fastai as from_fastai
+from ulmfit.models.fastai import to_fastai as to_fastai
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.text.vocab import Vocab
 

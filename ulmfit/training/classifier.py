@@ -2,95 +2,158 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from torch import Tensor
 
-from ulmfit.batches import DocumentBatch, inference_batches, pad, training_batches
+from ulmfit.batches import inference_batches, pad, training_batches
 from ulmfit.config import ClassifierConfig
-from ulmfit.models.classifier import Classifier
-from ulmfit.progress import Bar, progress
+from ulmfit.models.classifier import Classifier, gradient_start
+from ulmfit.progress import Bar
 from ulmfit.shards import Documents
-from ulmfit.training.loop import EVERY, Curves, Loss, Optimizer, Pace, freeze, precision
-from ulmfit.training.schedules import unfrozen
+from ulmfit.training.curves import Curves
+from ulmfit.training.distributed import slices
+from ulmfit.training.loop import Run, Step, ahead, fit
+from ulmfit.training.objective import Objective
+from ulmfit.training.stopping import Best
 
-INFERENCE_POSITIONS = 16_384  # padded positions a batch: bounds memory, and is enough to keep the kernels busy
+INFERENCE_POSITIONS = 32_768  # padded positions a batch: bounds memory, and is enough to keep the kernels busy
 
 
 def train_classifier_model(
-    model: Classifier, train: Documents, valid: Documents, config: ClassifierConfig, direction: str, device: str, curves: Curves, name: str
-) -> dict[str, Any]:
-    """Train in place; returns tokens, speed, and loss and accuracy on the validation documents.
-
-    One slanted triangle spans the training; a layer group more learns each epoch, the last first.
-    """
-    model.to(device)
-    model.encoder.seed(config.seed)
-    rng = np.random.default_rng(config.seed)
-    lengths = np.minimum(train.lengths, config.max_tokens or np.iinfo(np.int64).max)
-    plan = [training_batches(lengths, config.batch_size, config.max_gradient_tokens, rng) for _ in range(config.epochs)]
-    groups = model.groups()
-    optimizer = Optimizer(groups, config, sum(map(len, plan)))
-    figures: dict[str, float] = {}
-    with progress(name, int(lengths.sum()) * config.epochs, "tokens") as bar:
-        pace = Pace(bar)
-        for epoch, batches in enumerate(plan):
-            freeze(groups, unfrozen(len(groups), epoch, config.unfreeze))
-            _epoch(model, optimizer, train, batches, config, direction, device, curves, pace)
-            figures = validate(model, valid, config, direction, device)
-            curves.add(optimizer.step_number, **figures)
-    freeze(groups, len(groups))
-    return {"steps": optimizer.step_number, **pace.record(), **figures}
-
-
-def _epoch(
     model: Classifier,
-    optimizer: Optimizer,
     train: Documents,
-    batches: list[np.ndarray],
+    valid: Documents,
+    objective: Objective,
     config: ClassifierConfig,
     direction: str,
-    device: str,
+    run: Run,
     curves: Curves,
-    pace: Pace,
-) -> None:
-    model.train()
-    loss = Loss()
-    for index in batches:
-        batch = pad(train, index, direction, config.max_tokens)
-        with precision(device):
-            logits = model(batch.ids.to(device), batch.lengths.to(device), config.bptt, config.max_gradient_tokens)
-            value = F.cross_entropy(logits.float(), torch.from_numpy(train.labels[index]).long().to(device))
-        value.backward()
-        optimizer.step()
-        loss.add(value)
-        pace.add(int(batch.lengths.sum()))
-        if optimizer.step_number % EVERY == 0 or index is batches[-1]:
-            curves.add(optimizer.step_number, train_loss=loss.look(), lr=optimizer.lr)
+    name: str,
+) -> dict[str, Any]:
+    """Train in place; returns tokens, speed, and loss, accuracy and macro-F1 on the validation documents.
+
+    One slanted triangle spans the training. With ``config.patience`` it stops early, and the best epoch's weights are kept.
+    UserError where the loss explodes.
+    """
+    best = Best(config.stop_metric, config.patience) if config.patience else None
+    return fit(Classifying(model, train, valid, objective, config, direction, run), config, run, curves, name, best)
 
 
-def validate(model: Classifier, valid: Documents, config: ClassifierConfig, direction: str, device: str) -> dict[str, float]:
-    """Loss and accuracy on labelled documents; nothing where there are none."""
-    if not len(valid):
+@dataclass(frozen=True)
+class DocumentsBatch:
+    """A padded batch: ``ids`` int64 [T, B], ``lengths`` int64 [B], ``targets`` as ``LabelSet`` has them; ``free``: where gradients begin."""
+
+    ids: Tensor
+    lengths: Tensor
+    targets: Tensor
+    longest: np.ndarray  # the lengths once more, where no device has to be asked for them
+    free: int
+
+    @property
+    def columns(self) -> int:
+        return len(self.longest)
+
+    def part(self, columns: slice) -> tuple[Tensor, Tensor]:
+        """The ids and lengths of some columns, as long as the longest of them."""
+        return self.ids[: int(self.longest[columns].max()), columns], self.lengths[columns]
+
+
+class Classifying:
+    """Steps over batches of documents of like length.
+
+    Where a batch is worked on in parts, or by several processes, documents are pooled part by part, and the head sees them all
+    together, for it normalises over the batch; then each part is read again for the gradients that came back from the head.
+    """
+
+    figures = ("valid_loss", "valid_accuracy", "valid_macro_f1")
+
+    def __init__(
+        self,
+        model: Classifier,
+        train: Documents,
+        valid: Documents,
+        objective: Objective,
+        config: ClassifierConfig,
+        direction: str,
+        run: Run,
+    ):
+        self.model, self.train, self.valid, self.objective = model, train, valid, objective
+        self.config, self.direction, self.place = config, direction, run
+        rng = np.random.default_rng(config.seed)
+        lengths = np.minimum(train.lengths, config.max_tokens or np.iinfo(np.int64).max)
+        self.epochs = [
+            training_batches(lengths, config.batch_size, config.batch_tokens, config.max_gradient_tokens, rng) for _ in range(config.epochs)
+        ]
+        self.steps, self.tokens = sum(map(len, self.epochs)), int(lengths.sum()) * config.epochs
+
+    def plan(self, start: int) -> Iterator[Step]:
+        return ahead(self._steps(start), self.place.device)
+
+    def _steps(self, start: int) -> Iterator[Step]:
+        for epoch, groups in enumerate(self.epochs):
+            for number, index in enumerate(groups[start:], start + 1):
+                batch = self._batch(index)
+                yield Step(batch, epoch, int(batch.longest.sum()), ends_epoch=number == len(groups))
+            start = max(0, start - len(groups))
+
+    def _batch(self, index: np.ndarray) -> DocumentsBatch:
+        padded = pad(self.train, index, self.direction, self.config.max_tokens)
+        lengths = padded.lengths.numpy()
+        free = gradient_start(int(lengths.min()), self.config.bptt, self.config.max_gradient_tokens)
+        return DocumentsBatch(padded.ids, padded.lengths, self.objective.labels.targets_of(self.train.labels[index]), lengths, free)
+
+    def begin(self, epoch: int) -> None:
+        """Nothing is carried from batch to batch."""
+
+    def forward_backward(self, batch: DocumentsBatch, parts: int) -> Tensor:
+        team, encoder = self.place.team, self.model.encoder
+        masks, columns = encoder.draw(batch.columns), team.columns(batch.columns)
+        pieces = slices(columns, parts)
+        pool = lambda piece: self.model.pool(*batch.part(piece), masks.columns(piece), self.config.bptt, batch.free)
+        if team.size == 1 and len(pieces) == 1:
+            loss = self.objective.loss(self.model.score(pool(columns)), batch.targets)
+            loss.backward()
+            return loss.detach()
+        with torch.no_grad():
+            none = batch.ids.new_zeros(0, 3 * encoder.config.embedding, dtype=torch.float32)
+            own = torch.cat([none, *map(pool, pieces)])
+        pooled = team.whole(own, batch.columns, dim=0).requires_grad_()
+        loss = self.objective.loss(self.model.score(pooled), batch.targets) / team.size  # every process has the head's whole gradient
+        loss.backward()
+        assert pooled.grad is not None
+        if any(parameter.requires_grad for parameter in encoder.parameters()):
+            for piece in pieces:
+                pool(piece).backward(pooled.grad[piece] * team.size)
+        return loss.detach()
+
+    def validate(self) -> dict[str, float]:
+        if not len(self.valid):
+            return {}
+        logits = predict_logits(self.model, self.valid, self.direction, self.config.bptt, self.config.max_tokens, self.place.device)
+        return self.objective.metrics(logits, self.objective.labels.targets_of(self.valid.labels))
+
+    def state(self) -> dict[str, Tensor]:
         return {}
-    logits = predict_logits(model, valid, direction, config.bptt, config.max_tokens, device)
-    targets = torch.from_numpy(valid.labels).long()
-    accuracy = float((logits.argmax(1) == targets).double().mean())
-    return {"valid_loss": float(F.cross_entropy(logits, targets)), "valid_accuracy": accuracy}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Nothing is carried from batch to batch."""
 
 
 def predict_logits(
     model: Classifier, documents: Documents, direction: str, bptt: int, max_tokens: int | None, device: str, bar: Bar | None = None
-) -> torch.Tensor:
+) -> Tensor:
     """Logits float32 [N, L] on the CPU, in the order of ``documents``. The model is left in evaluation mode."""
     model.eval()
     lengths = np.minimum(documents.lengths, max_tokens or np.iinfo(np.int64).max)
     logits = torch.empty(len(documents), model.head.linear2.out_features)
-    with torch.inference_mode(), precision(device):
+    with torch.no_grad():
         for index in inference_batches(lengths, INFERENCE_POSITIONS):
-            batch: DocumentBatch = pad(documents, index, direction, max_tokens)
+            batch = pad(documents, index, direction, max_tokens)
             logits[torch.from_numpy(index)] = model(batch.ids.to(device), batch.lengths.to(device), bptt).float().cpu()
             if bar:
                 bar.advance(len(index))

@@ -1,8 +1,10 @@
-"""Training of a language model on streams of text."""
+"""Training of a language model on text."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,67 +15,107 @@ from ulmfit.config import LMConfig
 from ulmfit.errors import UserError
 from ulmfit.models.awd_lstm import State, detach
 from ulmfit.models.language_model import LanguageModel, regularisation
-from ulmfit.progress import progress
 from ulmfit.shards import Documents
-from ulmfit.training.loop import EVERY, Curves, Loss, Optimizer, Pace, freeze, precision
-from ulmfit.training.schedules import unfrozen
+from ulmfit.training.curves import Curves
+from ulmfit.training.distributed import slices
+from ulmfit.training.loop import Run, Step, ahead, fit
 
 VALIDATION_TOKENS = 50_000
 VALIDATION_BATCH = 16
 
 
 def train_language_model(
-    model: LanguageModel, train: Documents, valid: Documents, config: LMConfig, direction: str, device: str, curves: Curves, name: str
+    model: LanguageModel, train: Documents, valid: Documents, config: LMConfig, direction: str, run: Run, curves: Curves, name: str
 ) -> dict[str, Any]:
     """Train in place; returns tokens, speed and the validation loss (nats a token) and perplexity.
 
-    Truncated back-propagation with the state carried from window to window; the rate of a step is scaled by its
-    window's length over ``bptt``. UserError where there is too little text for one window.
+    UserError where there is too little text for one window, or the loss explodes.
     """
-    model.to(device)
-    model.encoder.seed(config.seed)
-    windows = Windows.plan(train.tokens, config.batch_size, config.bptt, config.epochs, config.max_tokens, config.seed)
-    if config.epochs and not windows.steps:
-        few = f"{train.tokens} tokens are too few for {config.batch_size} parallel streams"
-        raise UserError(f"{name}: {few}; give more text, or a smaller batch_size")
-    groups = model.groups()
-    optimizer = Optimizer(groups, config, windows.steps)
-    loss, epoch = Loss(), -1
-    with progress(name, windows.tokens, "tokens") as bar:
-        pace = Pace(bar)
-        for ids, targets, first in lm_batches(train, windows, direction, config.seed):
-            if first:
-                epoch, state = epoch + 1, model.encoder.initial_state(config.batch_size)
-                freeze(groups, unfrozen(len(groups), epoch, config.unfreeze))
-                model.train()
-            state = detach(state)
-            value, state = _step(model, optimizer, config, ids.to(device), targets.to(device), state, device)
-            loss.add(value)
-            pace.add(ids.numel())
-            if optimizer.step_number % EVERY == 0 or optimizer.step_number == windows.steps:
-                curves.add(optimizer.step_number, train_loss=loss.look(), lr=optimizer.lr)
-    freeze(groups, len(groups))
-    return {"steps": windows.steps, **pace.record(), **_validated(model, valid, direction, device, curves, windows.steps)}
+    return fit(LanguageModelling(model, train, valid, config, direction, run, name), config, run, curves, name)
 
 
-def _step(
-    model: LanguageModel, optimizer: Optimizer, config: LMConfig, ids: Tensor, targets: Tensor, state: State, device: str
-) -> tuple[Tensor, State]:
-    with precision(device):
-        raw, dropped, state = model.hidden(ids, state)
-        loss = model.loss(dropped, targets)
-        (loss + regularisation(raw, dropped, config.alpha, config.beta)).backward()
-    optimizer.step(scale=len(ids) / config.bptt)
-    return loss, state
+@dataclass(frozen=True)
+class WindowBatch:
+    """A window's ``ids`` and ``targets``, int64 [T, columns]: those columns of it that this process works on."""
+
+    ids: Tensor
+    targets: Tensor
+
+    @property
+    def columns(self) -> int:
+        return self.ids.shape[1]
 
 
-def _validated(model: LanguageModel, valid: Documents, direction: str, device: str, curves: Curves, step: int) -> dict[str, float]:
-    loss = validate(model, valid, direction, device)
-    if loss is None:
-        return {}
-    figures = {"valid_loss": loss, "valid_perplexity": math.exp(min(loss, 50))}
-    curves.add(step, **figures)
-    return figures
+class LanguageModelling:
+    """Truncated back-propagation through time: the state is carried from window to window, the graph is not.
+
+    The rate of a step is scaled by its window's length over ``bptt`` (Merity et al. 2017, sec. 4.1).
+    """
+
+    figures = ("valid_loss", "valid_perplexity")
+
+    def __init__(self, model: LanguageModel, train: Documents, valid: Documents, config: LMConfig, direction: str, run: Run, name: str):
+        self.model, self.train, self.valid, self.config, self.direction, self.place = model, train, valid, config, direction, run
+        self.windows = Windows.plan(train.tokens, config.batch_size, config.bptt, config.epochs, config.max_tokens, config.seed)
+        self.steps, self.tokens = self.windows.steps, self.windows.tokens
+        if config.epochs and not self.steps:
+            few = f"{train.tokens} tokens are too few for {config.batch_size} parallel streams"
+            raise UserError(f"{name}: {few}; give more text, or a smaller batch_size")
+        if config.batch_size < run.team.size:
+            raise UserError(f"{name}: {config.batch_size} parallel streams cannot be shared by {run.team.size} processes; start fewer")
+        self.columns = run.team.columns(config.batch_size)
+        self.hidden: State = []
+
+    def plan(self, start: int) -> Iterator[Step]:
+        every = self.config.valid_every
+        windows = lm_batches(self.train, self.windows, self.direction, self.config.seed, start)
+        steps = (
+            Step(
+                WindowBatch(window.ids[:, self.columns], window.targets[:, self.columns]),
+                window.epoch,
+                window.ids.numel(),
+                len(window.ids) / self.config.bptt,
+                window.last,
+                every is not None and number % every == 0,
+            )
+            for number, window in enumerate(windows, start + 1)
+        )
+        return ahead(steps, self.place.device)
+
+    def begin(self, epoch: int) -> None:
+        self.hidden = self.model.encoder.initial_state(self.columns.stop - self.columns.start)
+
+    def forward_backward(self, batch: WindowBatch, parts: int) -> Tensor:
+        masks = self.model.encoder.draw(self.config.batch_size).columns(self.columns)
+        total, after = torch.zeros((), device=batch.ids.device), []
+        for part in slices(slice(0, batch.columns), parts):
+            state = [(h[:, part], c[:, part]) for h, c in self.hidden]
+            raw, dropped, state = self.model.hidden(batch.ids[:, part], state, masks.columns(part))
+            share = (part.stop - part.start) / self.config.batch_size
+            loss = self.model.loss(dropped, batch.targets[:, part])
+            ((loss + regularisation(raw, dropped, self.config.alpha, self.config.beta)) * share).backward()
+            total += loss.detach() * share
+            after.append(detach(state))
+        self.hidden = _side_by_side(after)
+        return total
+
+    def validate(self) -> dict[str, float]:
+        loss = validate(self.model, self.valid, self.direction, self.place.device)
+        return {} if loss is None else {"valid_loss": loss, "valid_perplexity": math.exp(min(loss, 50))}
+
+    def state(self) -> dict[str, Tensor]:
+        whole = lambda part: self.place.team.whole(part, self.config.batch_size, dim=1)
+        return {f"{name}.{layer}": whole(part) for layer, pair in enumerate(self.hidden) for name, part in zip("hc", pair, strict=True)}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        layers = range(len(state) // 2)
+        self.hidden = [(state[f"h.{layer}"][:, self.columns], state[f"c.{layer}"][:, self.columns]) for layer in layers]
+
+
+def _side_by_side(parts: list[State]) -> State:
+    if len(parts) == 1:
+        return parts[0]
+    return [(torch.cat([h for h, _ in pairs], 1), torch.cat([c for _, c in pairs], 1)) for pairs in zip(*parts, strict=True)]
 
 
 def validate(model: LanguageModel, valid: Documents, direction: str, device: str) -> float | None:
@@ -86,9 +128,8 @@ def validate(model: LanguageModel, valid: Documents, direction: str, device: str
     lengths = [min(70, stream - start) for start in range(0, stream, 70)]
     model.eval()
     total, state = 0.0, model.encoder.initial_state(batch)
-    with torch.inference_mode():
-        for ids, targets, _ in stream_windows(flat, direction, batch, lengths):
-            with precision(device):
-                _, dropped, state = model.hidden(ids.to(device), state)
-                total += float(model.loss(dropped, targets.to(device))) * len(ids)
+    with torch.no_grad():
+        for ids, targets in stream_windows(flat, direction, batch, lengths):
+            _, dropped, state = model.hidden(ids.to(device), state)
+            total += float(model.loss(dropped, targets.to(device))) * len(ids)
     return total / sum(lengths)

@@ -1,121 +1,291 @@
-"""What the training loops have in common: the optimiser's steps, the smoothed curve, the watch for a ruined loss."""
+"""The training loop: what training a language model and training a classifier have in common.
+
+A training is a plan of steps, made beforehand from its settings. All that a later step depends on is in a checkpoint: weights,
+optimiser, random numbers, hidden state and the place in the plan. So a training that was killed at any step goes on from its
+last checkpoint, and ends, on a CPU, with the same bits.
+"""
 
 from __future__ import annotations
 
-import json
-import math
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from ulmfit.artifacts import write_atomic
-from ulmfit.progress import Bar
-from ulmfit.training.schedules import discriminative, stlr
+from ulmfit.config import TrainingConfig
+from ulmfit.hardware import keep_pages, products
+from ulmfit.models.classifier import Classifier
+from ulmfit.models.language_model import LanguageModel
+from ulmfit.progress import progress
+from ulmfit.training.checkpoint import Checkpoint, Checkpoints
+from ulmfit.training.curves import Curves, Observer, Pace, Watch
+from ulmfit.training.distributed import Team
+from ulmfit.training.optimizers import Optimizer
+from ulmfit.training.schedules import learning
+from ulmfit.training.stopping import Best
 
-Observer = Callable[[int, Mapping[str, float]], None]
+log = logging.getLogger(__name__)
 
 EVERY = 10  # steps between two points of a curve, and so between two looks at the loss
-SMOOTHING = 0.9
+CHECKPOINT_SECONDS = 60.0  # between two checkpoints, besides those at the ends of epochs
 
 
-class Curves:
-    """Points of a training's curves: kept for ``history.json``, and passed on to the observer.
+@dataclass(frozen=True)
+class Run:
+    """Where and how a training runs; nothing of it changes the result, but for rounding.
 
-    A training whose curve leaves the numbers is over: ``add`` raises RuntimeError, naming the step.
+    ``checkpoints``: the folder for them; without one the training starts anew each time. ``seconds``: between two of them.
     """
 
-    def __init__(self, observe: Observer | None):
-        self.points: list[dict[str, Any]] = []
-        self._observe = observe
-
-    def add(self, step: int, **values: float) -> None:
-        for name, value in values.items():
-            if not math.isfinite(value):
-                raise RuntimeError(f"{name} is {value} at step {step}: the learning rate is too high for this model or data; lower it")
-        self.points += [{"step": step, "name": name, "value": value} for name, value in values.items()]
-        if self._observe:
-            self._observe(step, values)
-
-    def save(self, folder: Path) -> None:
-        write_atomic(folder / "history.json", json.dumps(self.points).encode())
+    device: str = "cpu"
+    observe: Observer | None = None
+    checkpoints: Path | None = None
+    seconds: float = CHECKPOINT_SECONDS
+    team: Team = field(default_factory=Team)
 
 
-class Optimizer:
-    """Adam over layer groups, at discriminative rates along the slanted triangle, with clipped gradients."""
+@dataclass(frozen=True)
+class Step:
+    """One step of the plan: its batch, and where in the plan it stands. ``tokens``: real ones; ``scale``: on the learning rate."""
 
-    def __init__(self, groups: list[list[nn.Parameter]], config: Any, steps: int):
-        self.config, self.steps, self.step_number = config, steps, 0
-        self.rates = discriminative(config.lr, len(groups), config.decay)
-        sets = [{"params": group, "lr": rate} for group, rate in zip(groups, self.rates, strict=True)]
-        self.adam = torch.optim.Adam(sets, betas=config.betas, weight_decay=config.weight_decay, fused=True)
-        self.parameters = [parameter for group in groups for parameter in group]
+    batch: Any
+    epoch: int
+    tokens: int
+    scale: float = 1.0
+    ends_epoch: bool = False
+    validate: bool = False
+
+
+class Task(Protocol):
+    """What is trained, and on what."""
+
+    steps: int
+    tokens: int
 
     @property
-    def lr(self) -> float:
-        """The last group's rate now."""
-        return self.rates[-1] * stlr(self.step_number, self.steps, self.config.cut_frac, self.config.ratio)
+    def model(self) -> LanguageModel | Classifier: ...
 
-    def step(self, scale: float = 1.0) -> None:
-        """One update at ``scale`` times the scheduled rates; gradients are cleared."""
-        factor = scale * stlr(self.step_number, self.steps, self.config.cut_frac, self.config.ratio)
-        for group, rate in zip(self.adam.param_groups, self.rates, strict=True):
-            group["lr"] = rate * factor
-        nn.utils.clip_grad_norm_([parameter for parameter in self.parameters if parameter.grad is not None], self.config.clip)
-        self.adam.step()
-        self.adam.zero_grad()
-        self.step_number += 1
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """Names of what ``validate`` finds."""
 
+    def plan(self, start: int) -> Iterator[Step]:
+        """The steps from number ``start`` on."""
 
-class Loss:
-    """The smoothed training loss. It is looked at only now and then, so that a GPU is not waited for at every step."""
+    def begin(self, epoch: int) -> None:
+        """An epoch begins."""
 
-    def __init__(self) -> None:
-        self._mean: Tensor | None = None
-        self._weight = 0.0
+    def forward_backward(self, batch: Any, parts: int) -> Tensor:
+        """Add this process's share of a step's gradients, working on its columns in ``parts`` one after the other; its share of the loss."""
 
-    def add(self, loss: Tensor) -> None:
-        value = loss.detach().float()
-        self._mean = value * (1 - SMOOTHING) if self._mean is None else self._mean * SMOOTHING + value * (1 - SMOOTHING)
-        self._weight = self._weight * SMOOTHING + 1 - SMOOTHING
+    def validate(self) -> dict[str, float]:
+        """Figures on the validation documents; none where there are none. The first is what an optimiser is told."""
 
-    def look(self) -> float:
-        assert self._mean is not None, "a loss was added before it is looked at"
-        return float(self._mean) / self._weight
+    def state(self) -> dict[str, Tensor]:
+        """What is carried from step to step besides weights."""
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take up a :meth:`state`."""
 
 
-@contextmanager
-def precision(device: str) -> Iterator[None]:
-    """bfloat16 products on a GPU; plain fp32 on a CPU."""
-    if device.startswith("cuda"):
-        with torch.autocast("cuda", torch.bfloat16):
-            yield
-    else:
-        yield
+def fit(task: Task, config: TrainingConfig, run: Run, curves: Curves, name: str, best: Best | None = None) -> dict[str, Any]:
+    """Train ``task.model`` in place; the record: steps, tokens, speed and the last validation's figures.
+
+    ``best``: stop early, and keep the best weights. UserError where the loss leaves the numbers or explodes: the weights
+    in the last checkpoint are from before.
+    """
+    keep_pages()
+    return _Training(task, config, run, curves, name, best).run()
 
 
-def freeze(groups: list[list[nn.Parameter]], learning: int) -> None:
-    """Let the last ``learning`` groups learn and no other; frozen layers then run without gradients."""
+class _Training:
+    def __init__(self, task: Task, config: TrainingConfig, run: Run, curves: Curves, name: str, best: Best | None):
+        self.task, self.config, self.place, self.curves, self.name, self.best = task, config, run, curves, name, best
+        self.model = task.model.to(run.device)
+        self.encoder = self.model.encoder
+        self.encoder.products = products(config.precision, run.device, self.encoder.config.hidden)
+        self.encoder.seed(config.seed)
+        self.groups = self.model.groups()
+        self.optimizer = Optimizer(self.groups, config, task.steps)
+        self.watch, self.figures, self.epoch, self.parts = Watch(), dict[str, float](), -1, 1
+        self.checkpoints = Checkpoints(run.checkpoints, every=run.seconds) if run.checkpoints and run.team.leads else None
+        self.last_good: int | None = None
+
+    def run(self) -> dict[str, Any]:
+        found = _latest(self.place, self.checkpoints)
+        tokens, seconds, stopped = self._resume(found) if found else (0, 0.0, False)
+        with progress(self.name, self.task.tokens, "tokens") as bar:
+            self.pace = Pace(bar, tokens, seconds)
+            for step in self.task.plan(self.optimizer.step_number) if not stopped else ():
+                self._take(step)
+                if step.ends_epoch or step.validate:
+                    stopped = self._validated(step.ends_epoch)
+                self._save(step.ends_epoch, stopped)
+                if stopped:
+                    break
+        return self._finish()
+
+    def _take(self, step: Step) -> None:
+        """One step: gradients, their sum over the processes, the update."""
+        if step.epoch != self.epoch:
+            self.epoch = step.epoch
+            self._freeze()
+            self.task.begin(step.epoch)
+        self.model.train()
+        loss = self.place.team.total(self._gradients(step.batch))
+        self.place.team.add_gradients(self.model.parameters())
+        self.watch.add(loss, self.optimizer.step(step.scale))
+        number = self.optimizer.step_number
+        self.pace.add(step.tokens)
+        if number % EVERY == 0 or step.ends_epoch or number == self.task.steps:
+            self.curves.add(number, train_loss=self._look(), lr=self.optimizer.lr)
+
+    def _gradients(self, batch: Any) -> Tensor:
+        """The step's gradients. Where memory does not suffice, in twice as many parts, from the same random numbers."""
+        before = self.encoder.generator.get_state()
+        while True:
+            try:
+                return self.task.forward_backward(batch, self.parts)
+            except torch.OutOfMemoryError:
+                if self.place.team.size > 1 or self.parts >= batch.columns:
+                    raise
+                self.parts *= 2
+            self.optimizer.rule.zero_grad(set_to_none=True)
+            self.encoder.generator.set_state(before)
+            torch.cuda.empty_cache()
+            log.warning("%s: memory is short; each batch is now worked on in %d parts, to the same result", self.name, self.parts)
+
+    def _look(self) -> float:
+        kept = "no weights are kept" if self.last_good is None else f"the weights of step {self.last_good} are in {self.place.checkpoints}"
+        return self.watch.look(self.name, self.optimizer.step_number, self.optimizer.lr, kept)
+
+    def _freeze(self) -> None:
+        """Let the epoch's layer groups learn and no other; frozen layers at the bottom then run without gradients."""
+        freeze(self.groups, learning(len(self.groups), self.epoch, self.config.unfreeze))
+
+    def _validated(self, ends_epoch: bool) -> bool:
+        """Validate; whether to stop now."""
+        with self.optimizer.averaged():
+            figures = self.task.validate() if self.place.team.leads else {}
+            self.figures = self.place.team.agreed(figures, self.task.figures)
+            if self.best and ends_epoch:
+                self.best.see(self.figures, self.model, self.optimizer.step_number, self.checkpoints)
+        self.curves.add(self.optimizer.step_number, **self.figures)
+        if self.figures:
+            self.optimizer.validated(next(iter(self.figures.values())))
+        return bool(self.best and self.best.enough)
+
+    def _save(self, ends_epoch: bool, stopped: bool) -> None:
+        """A checkpoint, where one is due; never of a training that is past saving."""
+        team = self.place.team
+        due = self.checkpoints is not None and (ends_epoch or self.checkpoints.due())
+        if team.size > 1:  # the hidden state is gathered from all, so all must know
+            due = bool(team.agreed({"due": float(due)}, ["due"])["due"])
+        if not due or self.place.checkpoints is None:
+            return
+        self._look_before_saving()
+        tensors = {
+            **{f"model.{name}": tensor for name, tensor in self.model.state_dict().items()},
+            **{f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()},
+            **{f"watch.{name}": tensor for name, tensor in self.watch.state().items()},
+            **{f"task.{name}": tensor for name, tensor in self.task.state().items()},
+            "generator": self.encoder.generator.get_state(),
+        }
+        facts = {
+            "epoch": self.epoch,
+            "parts": self.parts,
+            "stopped": stopped,
+            "figures": self.figures,
+            "watch": self.watch.facts(),
+            "best": self.best.facts() if self.best else None,
+            "tokens": self.pace.tokens,
+            "seconds": self.pace.seconds,
+            "points": self.curves.points,
+        }
+        if self.checkpoints:
+            self.checkpoints.save(self.optimizer.step_number, tensors, facts)
+        self.last_good = self.optimizer.step_number
+
+    def _look_before_saving(self) -> None:
+        if self.watch.unseen:
+            self._look()
+
+    def _resume(self, found: Checkpoint) -> tuple[int, float, bool]:
+        """Go on from a checkpoint; tokens seen and seconds taken so far, and whether the training had stopped."""
+        facts, tensors = found.facts, found.tensors
+        self.model.load_state_dict(_below("model.", tensors))
+        self.optimizer.restore(_below("optimizer.", tensors))
+        self.task.restore({name: tensor.to(self.place.device) for name, tensor in _below("task.", tensors).items()})
+        self.encoder.generator.set_state(tensors["generator"])
+        self.watch.restore(_below("watch.", tensors), facts["watch"], self.place.device)
+        self.epoch, self.parts, self.figures, self.last_good = facts["epoch"], facts["parts"], facts["figures"], found.step
+        self.curves.points = facts["points"]
+        if self.best:
+            self.best.restore(facts["best"], self.checkpoints)
+        self._freeze()
+        log.info("%s: going on from step %d of %d", self.name, found.step, self.task.steps)
+        return facts["tokens"], facts["seconds"], facts["stopped"]
+
+    def _finish(self) -> dict[str, Any]:
+        self.optimizer.finish()
+        if self.best:
+            self.figures = self.best.take(self.model) or self.figures
+        freeze(self.groups, list(range(len(self.groups))))
+        record: dict[str, Any] = {"steps": self.optimizer.step_number, **self.pace.record(), **self.figures}
+        record["products"] = str(self.encoder.products).removeprefix("torch.")
+        if self.best:
+            record["best_step"] = self.best.step
+        return record | ({"parts": self.parts} if self.parts > 1 else {}) | ({"processes": n} if (n := self.place.team.size) > 1 else {})
+
+
+def _latest(run: Run, checkpoints: Checkpoints | None) -> Checkpoint | None:
+    """The checkpoint to go on from; in a team the followers read what their leader has found whole."""
+    if run.checkpoints is None:
+        return None
+    found = checkpoints.latest() if checkpoints else None
+    if run.team.size == 1:
+        return found
+    from ulmfit.training.checkpoint import read
+
+    step = run.team.agreed({"step": found.step} if found else {}, ["step"]).get("step")
+    return None if step is None else found or read(run.checkpoints / f"step-{int(step):09d}")
+
+
+def freeze(groups: list[list[nn.Parameter]], learning: list[int]) -> None:
+    """Let the layer groups of these numbers learn and no other."""
     for number, group in enumerate(groups):
         for parameter in group:
-            parameter.requires_grad_(number >= len(groups) - learning)
+            parameter.requires_grad_(number in learning)
 
 
-class Pace:
-    """Tokens seen and their speed."""
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
-    def __init__(self, bar: Bar):
-        self.tokens, self._bar, self._started = 0, bar, time.perf_counter()
 
-    def add(self, tokens: int, **figures: float) -> None:
-        self.tokens += tokens
-        self._bar.advance(tokens, **figures)
+def ahead(steps: Iterator[Step], device: str) -> Iterator[Step]:
+    """The steps with their batches' tensors on the device. A GPU is sent the next batch on a stream of its own, from memory that
+    is locked in place, while it works on this one."""
+    if not device.startswith("cuda"):
+        yield from steps
+        return
+    stream, waiting = torch.cuda.Stream(), None
+    for step in steps:
+        with torch.cuda.stream(stream):
+            tensors = {name: tensor.pin_memory().to(device, non_blocking=True) for name, tensor in _tensors(step.batch).items()}
+        if waiting is not None:
+            yield waiting
+        torch.cuda.current_stream().wait_stream(stream)
+        for tensor in tensors.values():
+            tensor.record_stream(torch.cuda.current_stream())
+        waiting = replace(step, batch=replace(step.batch, **tensors))
+    if waiting is not None:
+        yield waiting
 
-    def record(self) -> dict[str, float]:
-        seconds = time.perf_counter() - self._started
-        speed = self.tokens / max(seconds, 1e-9)
-        return {"trained_tokens": self.tokens, "training_seconds": round(seconds, 2), "tokens_per_second": round(speed, 1)}
+
+def _tensors(batch: Any) -> dict[str, Tensor]:
+    found = {part.name: getattr(batch, part.name) for part in fields(batch)}
+    return {name: value for name, value in found.items() if isinstance(value, Tensor)}

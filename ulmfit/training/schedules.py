@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from ulmfit.config import TrainingConfig
+
 
 def stlr(step: int, steps: int, cut_frac: float = 0.1, ratio: float = 32.0) -> float:
     """The factor on the maximal rate at ``step`` of ``steps`` (Howard & Ruder 2018, eq. 3): up in a cut_frac, then slowly down.
@@ -15,9 +17,33 @@ def stlr(step: int, steps: int, cut_frac: float = 0.1, ratio: float = 32.0) -> f
     return (1 + max(0.0, p) * (ratio - 1)) / ratio
 
 
+def rate(step: int, steps: int, config: TrainingConfig) -> float:
+    """The factor on the highest rate at ``step`` (from 0) of ``steps``, by ``config.schedule``."""
+    return 1.0 if config.schedule == "constant" else stlr(step, steps, config.cut_frac, config.ratio)
+
+
 def discriminative(lr: float, groups: int, decay: float) -> list[float]:
     """A rate a layer group, first to last: layer l-1 learns at 1/``decay`` of layer l's (sec. 3.2)."""
     return [lr / decay ** (groups - 1 - group) for group in range(groups)]
+
+
+def learning(groups: int, epoch: int, how: str) -> list[int]:
+    """Which layer groups (first layer = 0) learn in ``epoch`` (from 0); ValueError for an unknown ``how``.
+
+    ``full`` all; ``last`` the last alone; ``gradual`` the last, and one more below it each epoch (sec. 3.3). ``chain-thaw``
+    (Felbo et al. 2017, sec. 3.3): the new, last group alone, then each other group alone from the first on, then all.
+    """
+    every = list(range(groups))
+    thaw = [every[-1:], *([group] for group in every[:-1])]
+    known = {
+        "full": every,
+        "last": every[-1:],
+        "gradual": every[-(epoch + 1) :],
+        "chain-thaw": thaw[epoch] if epoch < len(thaw) and groups > 1 else every,
+    }
+    if how not in known:
+        raise ValueError(f"unfreezing is one of {', '.join(known)}, not {how!r}")
+    return known[how]
 
 
 def unfrozen(groups: int, epoch: int, how: str) -> int:

@@ -6,24 +6,32 @@ Each writes ``model.safetensors``, ``config.json``, ``vocab.json`` and ``history
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ulmfit.calibration import calibrate
 from ulmfit.config import ClassifierConfig, LMConfig, ModelConfig
 from ulmfit.errors import UserError
+from ulmfit.labels import LabelSet
 from ulmfit.models.classifier import Classifier
 from ulmfit.models.files import load_language_model, read_config, save_model
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.models.transfer import take_encoder, transfer_vocabulary
 from ulmfit.shards import Documents
 from ulmfit.text.vocab import Vocab
-from ulmfit.training.classifier import train_classifier_model
+from ulmfit.training.checkpoint import Checkpoints
+from ulmfit.training.classifier import predict_logits, train_classifier_model
+from ulmfit.training.curves import Curves
 from ulmfit.training.language_model import train_language_model
-from ulmfit.training.loop import Curves, Observer
+from ulmfit.training.loop import Run
+from ulmfit.training.objective import Objective
 
-PRETRAIN_VERSION = 1
-FINETUNE_VERSION = 1
-CLASSIFIER_VERSION = 1
+CHECKPOINTS = "checkpoints"  # a folder beside the model's files, while it is trained
+
+PRETRAIN_VERSION = 2
+FINETUNE_VERSION = 2
+CLASSIFIER_VERSION = 2
 
 
 def pretrain(
@@ -34,12 +42,11 @@ def pretrain(
     config: LMConfig,
     direction: str,
     folder: Path,
-    device: str = "cpu",
-    observe: Observer | None = None,
+    run: Run = Run(),  # noqa: B008 - frozen
 ) -> dict[str, Any]:
     """A language model from scratch (Howard & Ruder 2018, sec. 3.1)."""
     lm = LanguageModel(len(vocab), model, config.dropouts, config.seed)
-    return _train_lm(lm, train, valid, vocab, config, direction, folder, device, observe, f"pretrain {direction}")
+    return _train_lm(lm, train, valid, vocab, config, direction, folder, run, f"pretrain {direction}")
 
 
 def finetune(
@@ -50,14 +57,13 @@ def finetune(
     config: LMConfig,
     direction: str,
     folder: Path,
-    device: str = "cpu",
-    observe: Observer | None = None,
+    run: Run = Run(),  # noqa: B008 - frozen
 ) -> dict[str, Any]:
     """The language model in ``pretrained`` on other text, its vocabulary carried over to ``vocab`` (sec. 3.2)."""
     lm, old = _open(pretrained, direction)
     kept = sum(token in old for token in vocab.tokens)
     lm = transfer_vocabulary(lm, old, vocab, config.dropouts, config.seed)
-    record = _train_lm(lm, train, valid, vocab, config, direction, folder, device, observe, f"fine-tune {direction}")
+    record = _train_lm(lm, train, valid, vocab, config, direction, folder, run, f"fine-tune {direction}")
     return {**record, "rows_kept": kept, "rows_new": len(vocab) - kept}
 
 
@@ -80,17 +86,23 @@ def _train_lm(
     config: LMConfig,
     direction: str,
     folder: Path,
-    device: str,
-    observe: Observer | None,
+    run: Run,
     name: str,
 ) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
-    curves = Curves(observe)
-    record = train_language_model(lm, train, valid, config, direction, device, curves, name)
-    save_model(folder, lm, direction=direction)
+    run, curves = replace(run, checkpoints=folder / CHECKPOINTS), Curves(run.observe)
+    record = train_language_model(lm, train, valid, config, direction, run, curves, name)
+    if run.team.leads:
+        save_model(folder, lm, direction=direction)
+        _complete(folder, vocab, curves)
+    return record
+
+
+def _complete(folder: Path, vocab: Vocab, curves: Curves) -> None:
+    """What goes with every trained model; its checkpoints have served."""
     vocab.save(folder / "vocab.json")
     curves.save(folder)
-    return record
+    Checkpoints(folder / CHECKPOINTS).clear()
 
 
 def train_classifier(
@@ -103,26 +115,37 @@ def train_classifier(
     config: ClassifierConfig,
     direction: str,
     folder: Path,
-    device: str = "cpu",
-    observe: Observer | None = None,
+    run: Run = Run(),  # noqa: B008 - frozen
 ) -> dict[str, Any]:
     """A classifier on the encoder of the language model in ``lm``, or from scratch where it is None (sec. 3.3)."""
     folder.mkdir(parents=True, exist_ok=True)
     if len(train) < 2:
         raise UserError(f"{len(train)} labelled documents are too few to train a classifier; give 2 or more")
-    classifier = Classifier(len(vocab), len(labels), model, config.dropouts, config.hidden, config.head_dropouts, config.seed)
+    label_set = LabelSet.of(labels, config)
+    names, objective = label_set.names, Objective(config, label_set, train.labels)
+    classifier = Classifier(len(vocab), len(names), model, config.dropouts, config.hidden, config.head_dropouts, config.seed)
     if lm:
         pretrained, words = _open(lm, direction)
         if words != vocab:
             raise UserError(f"{lm}: the language model has another vocabulary than the classifier; fine-tune it with that one first")
         take_encoder(classifier, pretrained)
-    curves = Curves(observe)
+    run, curves = replace(run, checkpoints=folder / CHECKPOINTS), Curves(run.observe)
     name = f"classify {direction}" if lm else f"classify {direction}, from scratch"
-    record = train_classifier_model(classifier, train, valid, config, direction, device, curves, name)
-    save_model(folder, classifier, direction=direction, labels=list(labels), bptt=config.bptt, max_tokens=config.max_tokens)
-    vocab.save(folder / "vocab.json")
-    curves.save(folder)
-    return record
+    record = train_classifier_model(classifier, train, valid, objective, config, direction, run, curves, name)
+    if not run.team.leads:
+        return record
+    sureness = _sureness(classifier, valid, objective, direction, run.device)
+    facts = {"direction": direction, "labels": names, "bptt": config.bptt, "max_tokens": config.max_tokens}
+    save_model(folder, classifier, **facts, **sureness)
+    _complete(folder, vocab, curves)
+    return record | {figure: sureness[figure] for figure in ("temperature", "ece_before", "ece_after")}
+
+
+def _sureness(classifier: Classifier, valid: Documents, objective: Objective, direction: str, device: str) -> dict[str, Any]:
+    """Temperature and thresholds, found on the validation documents."""
+    config = objective.config
+    logits = predict_logits(classifier, valid, direction, config.bptt, config.max_tokens, device)
+    return calibrate(logits, objective.labels.targets_of(valid.labels), objective)
 
 
 def model_config(folder: Path) -> ModelConfig:

@@ -1,0 +1,158 @@
+"""Our side of ``fastai_training.py``: the library's own training and prediction, with fastai's sizes and dropouts.
+
+Each function takes a :class:`measuring.Task` and gives figures. What the library is called by stands in the functions at the top.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import imdb
+import numpy as np
+from measuring import SEQ_LEN, SIZES, Task, peak_mb
+
+from ulmfit import TextClassifier, Tokenizer
+from ulmfit.config import ClassifierConfig, Dropouts, LMConfig, ModelConfig
+from ulmfit.inference import DIRECTIONS, Predictor, write_bundle
+from ulmfit.models.classifier import Classifier
+from ulmfit.models.files import save_model
+from ulmfit.models.language_model import LanguageModel
+from ulmfit.shards import Documents
+from ulmfit.text.vocab import Vocab
+from ulmfit.training.classifier import predict_logits, train_classifier_model
+from ulmfit.training.language_model import train_language_model
+from ulmfit.training.loop import Curves
+
+MODEL = ModelConfig(**SIZES)
+LM_DROPOUTS = Dropouts(output=0.1, hidden=0.15, input=0.25, embedding=0.02, weight=0.2)
+CLASSIFIER_DROPOUTS = Dropouts(output=0.4, hidden=0.3, input=0.4, embedding=0.05, weight=0.5).scaled(0.5)  # its learner's drop_mult
+HEAD_DROPOUTS = (0.4 * 0.5, 0.1)
+LABELS = ["neg", "pos"]
+WARM_UP = 2  # steps before the clock starts
+
+
+def _train_lm(model: LanguageModel, train: Documents, valid: Documents, config: LMConfig, curves: Curves) -> dict[str, Any]:
+    return train_language_model(model, train, valid, config, "forward", "cpu", curves, "language model")
+
+
+def _train_classifier(model: Classifier, train: Documents, config: ClassifierConfig) -> dict[str, Any]:
+    return train_classifier_model(model, train, Documents.of([]), config, "forward", "cpu", Curves(None), "classifier")
+
+
+def _predict(model: Classifier, documents: Documents) -> Any:
+    return predict_logits(model, documents, "forward", SEQ_LEN, None, "cpu")
+
+
+def _one_direction(predictor: Predictor, text: str) -> Any:
+    """A text's probabilities by the forward classifier alone, as ``Predictor.directions`` gets them for both."""
+    return predictor._predict(predictor.encode([text]), "forward").softmax(1)
+
+
+def _lm_config(task: Task, tokens: int) -> LMConfig:
+    return LMConfig(
+        epochs=1, batch_size=task.batch, max_tokens=tokens, lr=2e-3, dropouts=LM_DROPOUTS, precision=task.precision, seed=task.seed
+    )
+
+
+def _text(task: Task, tokens: int) -> tuple[imdb.Ids, Documents]:
+    """The ids, and documents of ``tokens`` tokens: a little more, since each stream loses its last one."""
+    ids = imdb.load(task.words)
+    return ids, Documents.of(ids.docs(ids.enough(tokens + 2 * task.batch, task.seed)))
+
+
+def lm(task: Task) -> dict[str, Any]:
+    """Training of the language model, two steps of it before the clock starts."""
+    ids, train = _text(task, task.tokens)
+    model, none = LanguageModel(len(ids.vocab), MODEL, LM_DROPOUTS, task.seed), Documents.of([])
+    _train_lm(model, train, none, _lm_config(task, WARM_UP * task.batch * LMConfig().bptt), Curves(None))
+    before = peak_mb()
+    record = _train_lm(model, train, none, _lm_config(task, task.tokens), Curves(None))
+    return {**_figures(record), "before_mb": before}
+
+
+def lm_loss(task: Task) -> dict[str, Any]:
+    """The smoothed training loss after ``steps`` steps, and the validation loss on other documents where the training ends."""
+    tokens = task.steps * task.batch * LMConfig().bptt  # a window is a little shorter at the mean, so there are some steps more
+    ids, train = _text(task, tokens)
+    valid = Documents.of(ids.docs(ids.sample(len(ids.labels), task.seed)[-200:]))
+    curves = Curves(None)
+    record = _train_lm(LanguageModel(len(ids.vocab), MODEL, LM_DROPOUTS, task.seed), train, valid, _lm_config(task, tokens), curves)
+    losses = {point["step"]: point["value"] for point in curves.points if point["name"] == "train_loss"}
+    step = max(step for step in losses if step <= task.steps)
+    return {"step": step, "train_loss": losses[step], "valid_loss": record["valid_loss"], **_figures(record)}
+
+
+def classifier(task: Task) -> dict[str, Any]:
+    """One epoch over the documents, all layers learning, gradients over as many positions as fastai's."""
+    ids, train = _labelled(task)
+    model = Classifier(len(ids.vocab), len(LABELS), MODEL, CLASSIFIER_DROPOUTS, head_dropouts=HEAD_DROPOUTS, seed=task.seed)
+    config = ClassifierConfig(
+        epochs=1,
+        batch_size=task.batch,
+        bptt=SEQ_LEN,
+        max_gradient_tokens=20 * SEQ_LEN,
+        lr=1e-3,
+        unfreeze="full",
+        dropouts=CLASSIFIER_DROPOUTS,
+        head_dropouts=HEAD_DROPOUTS,
+        precision=task.precision,
+        calibrate=False,
+        seed=task.seed,
+    )
+    before = peak_mb()
+    return {**_figures(_train_classifier(model, train, config)), "documents": len(train), "before_mb": before}
+
+
+def inference(task: Task) -> dict[str, Any]:
+    """``predict_logits`` over the documents, encoded beforehand; it makes its own batches."""
+    ids, documents = _labelled(task)
+    model = Classifier(len(ids.vocab), len(LABELS), MODEL, CLASSIFIER_DROPOUTS, seed=task.seed)
+    before, started = peak_mb(), time.perf_counter()
+    logits = _predict(model, documents)
+    seconds = time.perf_counter() - started
+    return {"seconds": seconds, "documents": len(logits), "tokens": documents.tokens, "peak_mb": peak_mb(), "before_mb": before}
+
+
+def single(task: Task) -> dict[str, Any]:
+    """One text of 200 words, tokenised, by one direction and by ``TextClassifier.predict``, which averages both."""
+    with tempfile.TemporaryDirectory() as folder:
+        _bundle(Path(folder), imdb.load(task.words).vocab, task.seed)
+        predictor, estimator = Predictor.load(folder), TextClassifier.load(folder, device="cpu")
+    ways = {"one direction": lambda text: _one_direction(predictor, text), "both directions": lambda text: estimator.predict([text])}
+    milliseconds = {}
+    for number, (name, way) in enumerate(ways.items()):  # each way has texts of its own: the tokenizer remembers words
+        taken = []
+        for text in imdb.texts_of(200, task.calls + WARM_UP, task.seed + number):
+            started = time.perf_counter()
+            way(text)
+            taken.append(1000 * (time.perf_counter() - started))
+        milliseconds[name] = taken[WARM_UP:]
+    return {"milliseconds": milliseconds, "peak_mb": peak_mb()}
+
+
+def _labelled(task: Task) -> tuple[imdb.Ids, Documents]:
+    ids = imdb.load(task.words)
+    index = ids.sample(task.documents, task.seed)
+    return ids, Documents.of(ids.docs(index), ids.labels[index].astype(np.int32))
+
+
+def _bundle(folder: Path, tokens: list[str], seed: int) -> None:
+    """A model of both directions with random weights, as a training leaves it."""
+    vocab = Vocab(tokens)
+    parts = [folder / "parts" / direction for direction in DIRECTIONS]
+    for direction, part in zip(DIRECTIONS, parts, strict=True):
+        part.mkdir(parents=True)
+        model = Classifier(len(vocab), len(LABELS), MODEL, CLASSIFIER_DROPOUTS, seed=seed)
+        save_model(part, model, direction=direction, labels=LABELS, bptt=SEQ_LEN, max_tokens=None)
+    vocab.save(folder / "parts" / "vocab.json")
+    write_bundle(folder, *parts, folder / "parts" / "vocab.json", Tokenizer(rules=imdb.RULES).definition, LABELS)
+
+
+def _figures(record: dict[str, Any]) -> dict[str, Any]:
+    return {"seconds": record["training_seconds"], "tokens": record["trained_tokens"], "steps": record["steps"], "peak_mb": peak_mb()}
+
+
+WORKS = {"lm": lm, "lm-loss": lm_loss, "classifier": classifier, "inference": inference, "single": single}

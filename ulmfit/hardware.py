@@ -1,0 +1,59 @@
+"""What the machine at hand is good at: the type of matrix products that pays, and memory that is kept rather than given back."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+from functools import cache
+
+import torch
+
+log = logging.getLogger(__name__)
+
+# From this hidden size on bf16 pays on a CPU with a unit for it: in training; and in prediction, where a small model is quick
+# enough in fp32, and exact.
+TRAINING_SIZE, INFERENCE_SIZE = 256, 512
+
+
+def has_bf16_unit(device: str) -> bool:
+    """Whether the device multiplies matrices faster in bf16 than in fp32."""
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.backends.mkldnn.is_available() and torch.cpu._is_amx_tile_supported()
+
+
+def products(precision: str, device: str, size: int) -> torch.dtype:
+    """The type of matrix products for ``precision``: "fp32", "bf16", or "auto": bf16 where there is a unit for it and the hidden
+    states have ``size`` numbers or more. On a CPU without the unit bf16 is slower than fp32, and allowed."""
+    if precision != "auto":
+        return {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    wide = device.startswith("cuda") or size >= TRAINING_SIZE
+    return torch.bfloat16 if wide and has_bf16_unit(device) else torch.float32
+
+
+def inference_products(precision: str, device: str, size: int) -> torch.dtype:
+    """As :func:`products`, for prediction."""
+    return torch.float32 if precision == "auto" and size < INFERENCE_SIZE else products(precision, device, size)
+
+
+# Names of mallopt(3), glibc's.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+
+
+@cache
+def keep_pages() -> bool:
+    """Have the C library keep the memory that a training step frees, for the next step; whether it could be asked to.
+
+    A step asks for and frees hundreds of megabytes in large pieces. By default each piece comes fresh from the system and goes
+    back to it, and handing out zeroed pages costs a third of the time of a step. One arena, as others cannot hold large
+    pieces. ``ULMFIT_KEEP_PAGES=0`` leaves the C library as it is.
+    """
+    if os.environ.get("ULMFIT_KEEP_PAGES") == "0":
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):  # another C library than glibc
+        return False
+    settings = ((_M_ARENA_MAX, 1), (_M_MMAP_THRESHOLD, 1 << 30), (_M_TRIM_THRESHOLD, (1 << 31) - 1))
+    return all(mallopt(name, value) for name, value in settings)

@@ -1,0 +1,125 @@
+"""Labels: the strings that a corpus holds, the names of a classifier's outputs, and the targets between them.
+
+A document's label is one string. Of several labels it is those joined by ``classifier.label_separator`` (``sport|politics``), and of
+none the separator alone (``|``), for a row without any string cannot be used. Shards know strings by number, whatever they hold.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ulmfit.config import ClassifierConfig
+from ulmfit.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Task = Literal["multi-class", "multi-label"]
+THRESHOLD = 0.5  # a label is predicted from this probability on, as long as none is fitted
+
+
+@dataclass(frozen=True, eq=False)
+class LabelSet:
+    """``names`` [L]: the classifier's outputs, in order. ``table``: bool [S, L], which of them each of S strings holds
+    (multi-label), or None where a string's number is the name's (multi-class)."""
+
+    task: Task
+    names: list[str]
+    table: NDArray[np.bool_] | None = None
+
+    @classmethod
+    def of(cls, strings: Sequence[str], config: ClassifierConfig) -> LabelSet:
+        """The labels of a corpus whose label strings are ``strings``, in the order of their codes.
+
+        Multi-label names are sorted. Raises UserError where they do not make a task: fewer than two classes, one string
+        twice, no label at all, or an empty label between separators.
+        """
+        if config.task == "multi-class":
+            if len(strings) < 2:
+                raise UserError(f"{len(strings)} classes are too few for a classifier; give documents of at least two")
+            return cls("multi-class", _distinct(strings))
+        held = [split_labels(string, config.label_separator) for string in _distinct(strings)]
+        names = sorted({name for labels in held for name in labels})
+        if not names:
+            raise UserError("no document has a label; give documents that have some, or choose another column with --label-column")
+        return cls("multi-label", names, indicators(held, names))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def targets_of(self, codes: NDArray[np.integer]) -> Tensor:
+        """Targets of documents whose label strings have ``codes`` int [B], none of them -1: int64 [B], or float32 [B, L] of 0 and 1."""
+        from torch import from_numpy  # here, so that reading a corpus loads no torch
+
+        assert not len(codes) or codes.min() >= 0, "a document without a label string has no target"
+        if self.table is None:
+            return from_numpy(np.asarray(codes, dtype=np.int64))
+        return from_numpy(self.table[codes].astype(np.float32))
+
+
+def split_labels(string: str, separator: str) -> list[str]:
+    """The labels in ``string``, without white space around them, each once and sorted; UserError for an empty one between others."""
+    pieces = [piece.strip() for piece in string.split(separator)]
+    if any(pieces) and not all(pieces) and not separator.isspace():
+        raise UserError(
+            f"label {string!r} has an empty label beside a {separator!r}; mend it, or set classifier.label_separator "
+            f"(a document without labels has {separator!r} alone)"
+        )
+    return sorted(set(filter(None, pieces)))
+
+
+def join_labels(labels: Iterable[str], separator: str) -> str:
+    """The string of a document that has ``labels``: what ``split_labels`` takes apart. UserError for a label that holds ``separator``."""
+    names = sorted(set(labels))
+    for name in names:
+        if separator in name or not name.strip():
+            told = f"label {name!r} is empty" if not name.strip() else f"label {name!r} holds the separator {separator!r}"
+            raise UserError(f"{told}; rename it" + ("" if not name.strip() else ", or set another classifier.label_separator"))
+    return separator.join(names) or separator
+
+
+def indicators(held: Sequence[Iterable[str]], names: Sequence[str]) -> NDArray[np.bool_]:
+    """bool [N, L]: which of ``names`` each of N documents has. KeyError for a label that is none of them."""
+    places = {name: place for place, name in enumerate(names)}
+    table = np.zeros((len(held), len(names)), dtype=bool)
+    for row, labels in enumerate(held):
+        table[row, [places[label] for label in labels]] = True
+    return table
+
+
+def strata(held: Sequence[Sequence[str]], documents: Sequence[int] | NDArray[np.integer]) -> NDArray[np.int64]:
+    """int64 [S]: for each of S label strings, which hold the labels ``held`` and stand at so many ``documents``, the stratum to sample by.
+
+    It is that of its rarest label, as rare labels must be spread first (Sechidis et al. 2011); there are too many
+    combinations of labels to be strata themselves. Numbered from 0, no label at all being a stratum too.
+    """
+    often: Counter[str] = Counter()
+    for labels, number in zip(held, documents, strict=True):
+        often.update(dict.fromkeys(labels, int(number)))
+    rarest = [min(labels, key=lambda label: (often[label], label), default="") for labels in held]
+    numbers = {label: number for number, label in enumerate(sorted(set(rarest)))}
+    return np.array([numbers[label] for label in rarest], dtype=np.int64)
+
+
+def probabilities(logits: Tensor, task: Task, temperature: float = 1.0) -> Tensor:
+    """float32 [N, L] of logits [N, L]: a softmax over the classes, or a sigmoid for each label, of ``logits / temperature``."""
+    scaled = logits.float() / temperature
+    return scaled.softmax(1) if task == "multi-class" else scaled.sigmoid()
+
+
+def _distinct(strings: Sequence[str]) -> list[str]:
+    """``strings`` as a list; UserError for one that is empty or stands there twice."""
+    seen: set[str] = set()
+    for string in strings:
+        if not string.strip():
+            raise UserError("a label is empty; name it, or drop its documents")
+        if string in seen:
+            raise UserError(f"label {string!r} stands twice among the labels; give each once")
+        seen.add(string)
+    return list(strings)

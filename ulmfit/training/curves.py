@@ -1,0 +1,111 @@
+"""What is seen of a training while it runs: the smoothed loss, its curves, its speed; and when it is past saving."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ulmfit.artifacts import write_atomic
+from ulmfit.errors import UserError
+from ulmfit.progress import Bar
+
+Observer = Callable[[int, Mapping[str, float]], None]
+
+SMOOTHING = 0.9
+EXPLODED = 3.0  # times the first smoothed loss
+
+
+class Curves:
+    """Points of a training's curves: kept for ``history.json``, and passed on to the observer."""
+
+    def __init__(self, observe: Observer | None = None):
+        self.points: list[dict[str, Any]] = []
+        self._observe = observe
+
+    def add(self, step: int, **values: float) -> None:
+        self.points += [{"step": step, "name": name, "value": value} for name, value in values.items()]
+        if self._observe:
+            self._observe(step, values)
+
+    def save(self, folder: Path) -> None:
+        write_atomic(folder / "history.json", json.dumps(self.points).encode())
+
+
+class Watch:
+    """The smoothed training loss and the largest gradient since it was last looked at.
+
+    It is looked at only now and then, so that a GPU is not waited for at every step.
+    """
+
+    def __init__(self) -> None:
+        self._mean: Tensor | None = None
+        self._norm: Tensor | None = None
+        self._weight = 0.0
+        self.first: float | None = None
+
+    def add(self, loss: Tensor, norm: Tensor) -> None:
+        value = loss.detach().float()
+        self._mean = value * (1 - SMOOTHING) if self._mean is None else self._mean * SMOOTHING + value * (1 - SMOOTHING)
+        self._weight = self._weight * SMOOTHING + 1 - SMOOTHING
+        self._norm = norm if self._norm is None else torch.maximum(self._norm, norm)  # not a number, once it has been one
+
+    @property
+    def unseen(self) -> bool:
+        """Whether a step was taken since the last look."""
+        return self._norm is not None
+
+    def look(self, name: str, step: int, lr: float, kept: str) -> float:
+        """The smoothed loss. UserError where it, or a gradient, has left the numbers, or it has grown past all measure.
+
+        ``kept`` says where the weights of before are.
+        """
+        assert self._mean is not None and self._norm is not None, "a loss was added before it is looked at"
+        value, norm = float(self._mean) / self._weight, float(self._norm)
+        self._norm = None
+        self.first = value if self.first is None else self.first
+        if not (math.isfinite(value) and math.isfinite(norm)):
+            what = f"the loss is {value:.4g}" if not math.isfinite(value) else f"a gradient is {norm}"
+        elif value > EXPLODED * max(self.first, 0.1):
+            what = f"the loss has grown from {self.first:.4g} to {value:.4g}"
+        else:
+            return value
+        raise UserError(f"{name}: {what} at step {step}, at a learning rate of {lr:.4g}; lower the rate (…lr), or clip harder; {kept}")
+
+    def state(self) -> dict[str, Tensor]:
+        return {} if self._mean is None else {"mean": self._mean}
+
+    def facts(self) -> dict[str, Any]:
+        return {"weight": self._weight, "first": self.first}
+
+    def restore(self, state: Mapping[str, Tensor], facts: Mapping[str, Any], device: str) -> None:
+        self._mean = state["mean"].to(device) if "mean" in state else None
+        self._weight, self.first = facts["weight"], facts["first"]
+
+
+class Pace:
+    """Tokens seen and their speed, over all the runs that a training took."""
+
+    def __init__(self, bar: Bar, tokens: int = 0, seconds: float = 0.0):
+        self.tokens, self._bar, self._started = tokens, bar, time.perf_counter() - seconds
+        if tokens:
+            bar.advance(tokens)
+
+    def add(self, tokens: int, **figures: float) -> None:
+        self.tokens += tokens
+        self._bar.advance(tokens, **figures)
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._started
+
+    def record(self) -> dict[str, float]:
+        seconds = self.seconds
+        speed = self.tokens / max(seconds, 1e-9)
+        return {"trained_tokens": self.tokens, "training_seconds": round(seconds, 2), "tokens_per_second": round(speed, 1)}

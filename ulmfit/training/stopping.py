@@ -1,0 +1,59 @@
+"""Early stopping on a validation figure, with the best weights kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from ulmfit.training.checkpoint import Checkpoints
+
+
+class Best:
+    """The best epoch so far by ``metric`` (less is better where it is a loss), and its weights.
+
+    ``enough`` turns true after ``patience`` epochs without a better one.
+    """
+
+    def __init__(self, metric: str, patience: int):
+        self.metric, self.patience = metric, patience
+        self.figures: dict[str, float] = {}
+        self.weights: dict[str, Tensor] | None = None
+        self.step, self._since = 0, 0
+
+    @property
+    def enough(self) -> bool:
+        return self._since >= self.patience
+
+    def see(self, figures: Mapping[str, float], model: nn.Module, step: int, checkpoints: Checkpoints | None) -> None:
+        """Be told of an epoch's figures; the weights are copied where it is the best, and kept on disk too."""
+        if self.metric not in figures:  # nothing to validate on
+            return
+        if self.figures and not self._better(figures[self.metric], self.figures[self.metric]):
+            self._since += 1
+            return
+        self.figures, self.step, self._since = dict(figures), step, 0
+        self.weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+        if checkpoints:
+            checkpoints.save_best(step, self.weights, {})
+
+    def _better(self, value: float, than: float) -> bool:
+        return value < than if self.metric.endswith("loss") else value > than
+
+    def take(self, model: nn.Module) -> dict[str, float]:
+        """Put the best weights into the model; their figures, or none where there are no such weights."""
+        if self.weights is None:
+            return {}
+        model.load_state_dict(self.weights)
+        return self.figures
+
+    def facts(self) -> dict[str, Any]:
+        return {"figures": self.figures, "step": self.step, "since": self._since}
+
+    def restore(self, facts: Mapping[str, Any], checkpoints: Checkpoints | None) -> None:
+        """Go on from :meth:`facts`, with the weights that ``checkpoints`` has kept."""
+        self.figures, self.step, self._since = dict(facts["figures"]), facts["step"], facts["since"]
+        kept = checkpoints.best() if checkpoints and self.figures else None
+        if kept and kept.step == self.step:
+            self.weights = kept.tensors
