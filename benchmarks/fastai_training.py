@@ -115,12 +115,14 @@ def compared(what: str, runs: Runs, limit: dict[str, float] | None, words: int) 
     best: dict[str, tuple[str, int]] = {}
     for place in runs:
         best[place[0]] = max((place, best.get(place[0], place)), key=lambda at: medians[at][unit])
+    print(f"\n{what}: medians of {max(map(len, runs.values()))} rounds; others: the most of the cores that other processes had meanwhile")
     print(
-        f"\n{what}: medians of {max(map(len, runs.values()))} rounds\n| side | batch | {unit}/s | tokens/s | peak MB |\n|---|---|---|---|---|"
+        f"| side | batch | {unit}/s | {'' if unit == 'tokens' else 'tokens/s | '}peak MB | others |\n|{'---|' * (5 if unit == 'tokens' else 6)}"
     )
     for (side, batch), median in medians.items():
+        also = "" if unit == "tokens" else f" {median['tokens']:,.0f} |"
         others = max(run["others"] for run in runs[side, batch])
-        print(f"| {side} | {batch} | {median[unit]:,.1f} | {median['tokens']:,.0f} | {peaks[side, batch]:,} | {others:.0%} |")
+        print(f"| {side} | {batch} | {median[unit]:,.{0 if unit == 'tokens' else 1}f} |{also} {peaks[side, batch]:,} | {others:.0%} |")
     for line in (*_shares(medians, best, limit, words), *_ratios(what, medians, peaks, best)):
         print(line)
     rows = [{"side": s, "batch": b, **medians[s, b], "peak_mb": peaks[s, b], "runs": runs[s, b]} for s, b in runs]

@@ -7,7 +7,7 @@ import platform
 import re
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -63,12 +63,11 @@ def matrix_rates() -> dict[str, float]:
     return rates
 
 
-def flops_per_token(words: int) -> int:
+def flops_per_token(words: int, sizes: Mapping[str, int] = SIZES) -> int:
     """Of training the language model, its matrix products alone: two for the forward pass, four for the backward pass, a weight."""
-    embedding, hidden, layers = SIZES["embedding"], SIZES["hidden"], SIZES["layers"]
-    sizes = [embedding, *[hidden] * (layers - 1), embedding]
-    lstm = sum(4 * outer * (inner + outer) for inner, outer in pairwise(sizes))
-    return 6 * (lstm + embedding * words)
+    widths = [sizes["embedding"], *[sizes["hidden"]] * (sizes["layers"] - 1), sizes["embedding"]]
+    lstm = sum(4 * outer * (inner + outer) for inner, outer in pairwise(widths))
+    return 6 * (lstm + sizes["embedding"] * words)
 
 
 def hardware() -> str:

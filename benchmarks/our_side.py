@@ -1,6 +1,6 @@
 """Our side of ``fastai_training.py``: the library's own training and prediction, with fastai's sizes and dropouts.
 
-Each function takes a :class:`measuring.Task` and gives figures. What the library is called by stands in the functions at the top.
+Each function takes a :class:`measuring.Task` and gives figures. The calls of the library stand at the top.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from measuring import SEQ_LEN, SIZES, Task, peak_mb
 from ulmfit import TextClassifier, Tokenizer
 from ulmfit.config import ClassifierConfig, Dropouts, LMConfig, ModelConfig
 from ulmfit.inference import DIRECTIONS, Predictor, write_bundle
+from ulmfit.labels import LabelSet
 from ulmfit.models.classifier import Classifier
 from ulmfit.models.files import save_model
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.shards import Documents
 from ulmfit.text.vocab import Vocab
-from ulmfit.training.classifier import predict_logits, train_classifier_model
+from ulmfit.training.classifier import train_classifier_model
+from ulmfit.training.curves import Curves
 from ulmfit.training.language_model import train_language_model
-from ulmfit.training.loop import Curves
+from ulmfit.training.loop import Run
+from ulmfit.training.objective import Objective
 
 MODEL = ModelConfig(**SIZES)
 LM_DROPOUTS = Dropouts(output=0.1, hidden=0.15, input=0.25, embedding=0.02, weight=0.2)
@@ -35,20 +38,17 @@ WARM_UP = 2  # steps before the clock starts
 
 
 def _train_lm(model: LanguageModel, train: Documents, valid: Documents, config: LMConfig, curves: Curves) -> dict[str, Any]:
-    return train_language_model(model, train, valid, config, "forward", "cpu", curves, "language model")
+    return train_language_model(model, train, valid, config, "forward", Run(), curves, "language model")
 
 
 def _train_classifier(model: Classifier, train: Documents, config: ClassifierConfig) -> dict[str, Any]:
-    return train_classifier_model(model, train, Documents.of([]), config, "forward", "cpu", Curves(None), "classifier")
+    objective = Objective(config, LabelSet.of(LABELS, config), train.labels)
+    return train_classifier_model(model, train, Documents.of([]), objective, config, "forward", Run(), Curves(), "classifier")
 
 
-def _predict(model: Classifier, documents: Documents) -> Any:
-    return predict_logits(model, documents, "forward", SEQ_LEN, None, "cpu")
-
-
-def _one_direction(predictor: Predictor, text: str) -> Any:
-    """A text's probabilities by the forward classifier alone, as ``Predictor.directions`` gets them for both."""
-    return predictor._predict(predictor.encode([text]), "forward").softmax(1)
+def _one_direction(predictor: Predictor, documents: Documents) -> Any:
+    """Logits by the forward classifier alone, as ``Predictor.directions_of`` gets them for both."""
+    return predictor._predict(documents, "forward")
 
 
 def _lm_config(task: Task, tokens: int) -> LMConfig:
@@ -67,9 +67,9 @@ def lm(task: Task) -> dict[str, Any]:
     """Training of the language model, two steps of it before the clock starts."""
     ids, train = _text(task, task.tokens)
     model, none = LanguageModel(len(ids.vocab), MODEL, LM_DROPOUTS, task.seed), Documents.of([])
-    _train_lm(model, train, none, _lm_config(task, WARM_UP * task.batch * LMConfig().bptt), Curves(None))
+    _train_lm(model, train, none, _lm_config(task, WARM_UP * task.batch * LMConfig().bptt), Curves())
     before = peak_mb()
-    record = _train_lm(model, train, none, _lm_config(task, task.tokens), Curves(None))
+    record = _train_lm(model, train, none, _lm_config(task, task.tokens), Curves())
     return {**_figures(record), "before_mb": before}
 
 
@@ -78,7 +78,7 @@ def lm_loss(task: Task) -> dict[str, Any]:
     tokens = task.steps * task.batch * LMConfig().bptt  # a window is a little shorter at the mean, so there are some steps more
     ids, train = _text(task, tokens)
     valid = Documents.of(ids.docs(ids.sample(len(ids.labels), task.seed)[-200:]))
-    curves = Curves(None)
+    curves = Curves()
     record = _train_lm(LanguageModel(len(ids.vocab), MODEL, LM_DROPOUTS, task.seed), train, valid, _lm_config(task, tokens), curves)
     losses = {point["step"]: point["value"] for point in curves.points if point["name"] == "train_loss"}
     step = max(step for step in losses if step <= task.steps)
@@ -107,21 +107,22 @@ def classifier(task: Task) -> dict[str, Any]:
 
 
 def inference(task: Task) -> dict[str, Any]:
-    """``predict_logits`` over the documents, encoded beforehand; it makes its own batches."""
+    """Logits of all documents, encoded beforehand, by a loaded model's forward classifier; it makes its own batches."""
     ids, documents = _labelled(task)
-    model = Classifier(len(ids.vocab), len(LABELS), MODEL, CLASSIFIER_DROPOUTS, seed=task.seed)
+    predictor, _ = _loaded(ids.vocab, task.seed)
     before, started = peak_mb(), time.perf_counter()
-    logits = _predict(model, documents)
+    logits = _one_direction(predictor, documents)
     seconds = time.perf_counter() - started
     return {"seconds": seconds, "documents": len(logits), "tokens": documents.tokens, "peak_mb": peak_mb(), "before_mb": before}
 
 
 def single(task: Task) -> dict[str, Any]:
     """One text of 200 words, tokenised, by one direction and by ``TextClassifier.predict``, which averages both."""
-    with tempfile.TemporaryDirectory() as folder:
-        _bundle(Path(folder), imdb.load(task.words).vocab, task.seed)
-        predictor, estimator = Predictor.load(folder), TextClassifier.load(folder, device="cpu")
-    ways = {"one direction": lambda text: _one_direction(predictor, text), "both directions": lambda text: estimator.predict([text])}
+    predictor, estimator = _loaded(imdb.load(task.words).vocab, task.seed)
+    ways = {
+        "one direction": lambda text: _one_direction(predictor, predictor.encode([text])).softmax(1),
+        "both directions": lambda text: estimator.predict([text]),
+    }
     milliseconds = {}
     for number, (name, way) in enumerate(ways.items()):  # each way has texts of its own: the tokenizer remembers words
         taken = []
@@ -139,16 +140,18 @@ def _labelled(task: Task) -> tuple[imdb.Ids, Documents]:
     return ids, Documents.of(ids.docs(index), ids.labels[index].astype(np.int32))
 
 
-def _bundle(folder: Path, tokens: list[str], seed: int) -> None:
-    """A model of both directions with random weights, as a training leaves it."""
+def _loaded(tokens: list[str], seed: int) -> tuple[Predictor, TextClassifier]:
+    """A model of both directions with random weights, written as a training leaves it, and loaded."""
     vocab = Vocab(tokens)
-    parts = [folder / "parts" / direction for direction in DIRECTIONS]
-    for direction, part in zip(DIRECTIONS, parts, strict=True):
-        part.mkdir(parents=True)
-        model = Classifier(len(vocab), len(LABELS), MODEL, CLASSIFIER_DROPOUTS, seed=seed)
-        save_model(part, model, direction=direction, labels=LABELS, bptt=SEQ_LEN, max_tokens=None)
-    vocab.save(folder / "parts" / "vocab.json")
-    write_bundle(folder, *parts, folder / "parts" / "vocab.json", Tokenizer(rules=imdb.RULES).definition, LABELS)
+    with tempfile.TemporaryDirectory() as folder:
+        parts = [Path(folder) / "parts" / direction for direction in DIRECTIONS]
+        for direction, part in zip(DIRECTIONS, parts, strict=True):
+            part.mkdir(parents=True)
+            model = Classifier(len(vocab), len(LABELS), MODEL, CLASSIFIER_DROPOUTS, seed=seed)
+            save_model(part, model, direction=direction, labels=LABELS, bptt=SEQ_LEN, max_tokens=None)
+        vocab.save(Path(folder) / "parts" / "vocab.json")
+        write_bundle(Path(folder), *parts, Path(folder) / "parts" / "vocab.json", Tokenizer(rules=imdb.RULES).definition, LABELS)
+        return Predictor.load(folder), TextClassifier.load(folder, device="cpu")
 
 
 def _figures(record: dict[str, Any]) -> dict[str, Any]:

@@ -69,7 +69,10 @@ def train(
     pretrain: Annotated[Optional[str], typer.Option("--pretrain", help="general corpus [base: wikitext-103, else wikitext-2]")] = None,  # noqa: UP045
     workspace: WorkspaceDir = None,
     dask: DaskAddress = None,
+    pretraining: Annotated[str, typer.Option("--pretraining", help="ulmfit (Adam) or awd-lstm (SGD, averaged)")] = "ulmfit",
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
+    devices: Annotated[int, typer.Option("--devices", help="processes for each training stage: a GPU each, or a part of the cores")] = 1,
+    resume: Annotated[bool, typer.Option("--resume/--no-resume", help="go on with interrupted stages, or begin them anew")] = True,
     seed: Seed = None,
     quarantine_poison: QuarantinePoison = False,
     model_name: Annotated[Optional[str], typer.Option("--model-name", help="name in the registry [ulmfit-<corpus>]")] = None,  # noqa: UP045

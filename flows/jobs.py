@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ulmfit.config import Settings, override, preset
+from ulmfit.config import Settings, override, preset, pretraining
 from ulmfit.corpora.ingest import CorpusSource, peek
 
 
@@ -40,7 +40,11 @@ class TextJob(BaseModel):
     def settings(self) -> Settings:
         """The preset with the options applied. Raises UserError for an option that is none."""
         seeds = [f"{stage}.seed={self.seed}" for stage in ("general", "corpus", "pretrain", "finetune", "classifier", "evaluate")]
-        return override(preset(self.preset), (seeds if self.seed is not None else []) + list(self.options))
+        return override(self.recipe(), (seeds if self.seed is not None else []) + list(self.options))
+
+    def recipe(self) -> Settings:
+        """The settings before the options."""
+        return preset(self.preset)
 
     def source(self) -> CorpusSource:
         """The corpus of the domain."""
@@ -70,12 +74,20 @@ class TrainJob(TextJob):
         None,
         description="general corpus for pretraining: a known corpus, a file or a folder; wikitext-103 for the base preset, else wikitext-2",
     )
+    pretraining: Literal["ulmfit", "awd-lstm"] = Field(
+        "ulmfit", description="how to pretrain: ulmfit (Adam), or awd-lstm (SGD, averaged: for long trainings)"
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to train")
+    devices: int = Field(1, ge=1, description="processes that share each training stage: a GPU each, or a part of the CPU's cores")
+    resume: bool = Field(True, description="go on from the checkpoints of stages that were interrupted; else begin those stages anew")
     model_name: str | None = Field(None, description="name in the registry; ulmfit-<corpus> if left empty")
 
     def check(self) -> None:
         super().check()
         peek(self.general())
+
+    def recipe(self) -> Settings:
+        return super().recipe() if self.pretraining == "ulmfit" else pretraining(super().recipe(), self.pretraining)
 
     def general(self) -> CorpusSource:
         """The general corpus; its text column and encoding are those of the domain's."""

@@ -17,7 +17,7 @@ def preprocess(job: TextJob) -> dict[str, Any]:
     """Documents -> Corpus -> TokenShards -> Vocab -> IdShards; returns where each lies and what it holds."""
     settings = job.settings()
     started = time.time()
-    with tracked_run("preprocess", job, settings, "cpu") as run, open_cluster(job.dask) as cluster:
+    with tracked_run("preprocess", job, settings) as run, open_cluster(job.dask) as cluster:
         stages = Stages()
         text_stages(run, stages, cluster, job.source(), settings, "", job.quarantine_poison)
         finished = stages.results()

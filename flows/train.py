@@ -39,7 +39,8 @@ def train(job: TrainJob) -> dict[str, Any]:
     Every stage that the workspace already holds is found, not done.
     """
     settings, started = job.settings(), time.time()
-    with tracked_run("train", job, settings, resolve_device(job.device)) as run, open_cluster(job.dask) as cluster:
+    place = {"device": resolve_device(job.device, job.devices), "devices": job.devices, "resume": job.resume}
+    with tracked_run("train", job, settings, **place) as run, open_cluster(job.dask) as cluster:
         stages = Stages()
         domain = text_stages(run, stages, cluster, job.source(), settings, "", job.quarantine_poison)
         general = text_stages(run, stages, cluster, job.general(), settings, "-general", job.quarantine_poison)
@@ -124,8 +125,8 @@ def _scratch(run: Job, stages: Stages, domain: Futures, settings: Settings, clas
 
 
 @contextmanager
-def tracked_run(flow_name: str, job: TextJob, settings: Settings, device: str) -> Iterator[Job]:
-    """The flow's own tracked run, parent of its stages' runs."""
+def tracked_run(flow_name: str, job: TextJob, settings: Settings, **place: Any) -> Iterator[Job]:
+    """The flow's own tracked run, parent of its stages' runs; ``place``: what a :class:`Job` says of where and how they run."""
     workspace = Workspace.open(job.workspace, job.out)
     tracker = Tracker.open(workspace, f"ulmfit-{job.name}")
     run_id = tracker.start(f"{flow_name} {job.name}", {"ulmfit.flow": flow_name, "ulmfit.corpus": job.corpus, "ulmfit.preset": job.preset})
@@ -133,7 +134,7 @@ def tracked_run(flow_name: str, job: TextJob, settings: Settings, device: str) -
         tracker.client.log_param(run_id, name, value)
     threads = max(1, (os.cpu_count() or 1) // len(DIRECTIONS))
     try:
-        yield Job(workspace, tracker, run_id, device, threads)
+        yield Job(workspace, tracker, run_id, threads=threads, **place)
     except BaseException as error:
         tracker.finish(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
         raise

@@ -54,13 +54,13 @@ def report(job: Job, finished: Finished) -> dict[str, Any]:
 def summarise(job: Job, finished: Finished) -> dict[str, Any]:
     """The summary of a run: results, data, curves, stages, settings, model; plain JSON."""
     results = json.loads((finished.stage("evaluate").artifact.path / "results.json").read_text())
-    histories = {stage.name: stage.artifact.path / "history.json" for stage in finished.stages}
     return {
         "name": finished.name,
         "corpus": _corpus(finished, ""),
         "general": _corpus(finished, "-general") if finished.has("ingest-general") else None,
         "results": results,
-        "histories": {name: json.loads(path.read_text()) for name, path in histories.items() if path.exists()},
+        "histories": _files(finished, "history.json"),
+        "lr_finders": _files(finished, "lr_finder.json"),
         "stages": [_stage(stage) for stage in finished.stages],
         "settings": finished.settings.model_dump(mode="json"),
         "model": _model(finished),
@@ -75,6 +75,12 @@ def summarise(job: Job, finished: Finished) -> dict[str, Any]:
             "versions": library_versions(),
         },
     }
+
+
+def _files(finished: Finished, name: str) -> dict[str, Any]:
+    """What stands in the JSON file ``name`` of each stage that has one, by stage."""
+    paths = {stage.name: stage.artifact.path / name for stage in finished.stages}
+    return {stage: json.loads(path.read_text()) for stage, path in paths.items() if path.exists()}
 
 
 def _corpus(finished: Finished, suffix: str) -> dict[str, Any]:

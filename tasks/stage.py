@@ -24,13 +24,19 @@ stage_task = task(cache_policy=NO_CACHE, persist_result=False, log_prints=False)
 
 @dataclass(frozen=True)
 class Job:
-    """What a flow run hands to each of its stages."""
+    """What a flow run hands to each of its stages.
+
+    ``devices``: processes a training stage runs on; ``resume``: whether it goes on from the checkpoints it finds. Neither is
+    part of an artifact's identity.
+    """
 
     workspace: Workspace
     tracker: Tracker
     run_id: str
     device: str = "cpu"
     threads: int = 1
+    devices: int = 1
+    resume: bool = True
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,37 +14,50 @@ from prefect.states import State
 
 from tasks.stage import Job, Stage, run_stage, stage_task
 from tasks.tracking import StageRun
+from ulmfit import storage
 from ulmfit.artifacts import Recipe
 from ulmfit.config import ClassifierConfig, LMConfig, ModelConfig
 from ulmfit.errors import UserError
 from ulmfit.pipeline import TRAINING_SPLITS
-from ulmfit.shards import Documents
-from ulmfit.text.vocab import Vocab
 from ulmfit.training import stages
+from ulmfit.training.launch import check_devices, run_on
 from ulmfit.training.loop import Run
+from ulmfit.training.worker import call
 
 GPU_SLOT = "ulmfit-gpu"
 CPU_SLOTS = threading.BoundedSemaphore(2)  # the two directions, each on its half of the cores
+ALL_CORES = threading.Lock()  # a stage on several processes has them all: the directions then go one after the other
 
 
 @contextmanager
 def _device(job: Job) -> Iterator[str]:
-    """The job's device: a GPU is taken by one stage at a time, CPU cores are shared between the directions."""
+    """The job's device: the GPUs are taken by one stage at a time, CPU cores are shared between the directions."""
     if job.device.startswith("cuda"):
         with concurrency(GPU_SLOT, occupy=1):
             yield job.device
     else:
-        with CPU_SLOTS:
+        with ALL_CORES if job.devices > 1 else CPU_SLOTS:
             torch.set_num_threads(job.threads)
             yield job.device
+
+
+def _train(job: Job, stage: str, arguments: dict[str, Any], work: Path, run: StageRun) -> dict[str, Any]:
+    """The record of ``stages.<stage>``, run here or on the job's number of processes."""
+    if not job.resume:
+        storage.remove(work / stages.CHECKPOINTS)
+    with _device(job) as device:
+        if job.devices > 1:
+            return run_on(job.devices, device, stage, arguments, work, run.observe)
+        return call(stage, arguments, work, Run(device, run.observe))
 
 
 def _keys(inputs: dict[str, Stage]) -> dict[str, str]:
     return {role: stage.artifact.key for role, stage in inputs.items()}
 
 
-def _documents(ids: Stage, *splits: str) -> Documents:
-    return Documents.open(ids.artifact.path, splits)
+def _text(ids: Stage, vocab: Stage, train: Sequence[str]) -> dict[str, Any]:
+    """Where a stage finds its documents, those of the splits ``train`` to train on, and its words."""
+    return {"ids": ids.artifact.path, "train": train, "valid": ("valid",), "vocab": vocab.artifact.path / "vocab.json"}
 
 
 @stage_task
@@ -54,9 +67,8 @@ def pretrain(job: Job, name: str, ids: Stage, vocab: Stage, model: ModelConfig, 
     recipe = Recipe("language-model", stages.PRETRAIN_VERSION, {"model": model, "training": config, "direction": direction}, _keys(inputs))
 
     def build(work: Path, run: StageRun) -> dict[str, Any]:
-        train, valid = _documents(ids, *TRAINING_SPLITS), _documents(ids, "valid")
-        with _device(job) as device:
-            record = stages.pretrain(train, valid, _vocab(vocab), model, config, direction, work, Run(device, run.observe))
+        arguments = _text(ids, vocab, TRAINING_SPLITS) | {"model": model, "config": config, "direction": direction}
+        record = _train(job, "pretrain", arguments, work, run)
         return {**record, "model_id": run.output_model(name, recipe, work)}
 
     return run_stage(job, name, recipe, inputs, build)
@@ -69,9 +81,8 @@ def finetune(job: Job, name: str, lm: Stage, ids: Stage, vocab: Stage, config: L
     recipe = Recipe("language-model", stages.FINETUNE_VERSION, {"training": config, "direction": direction}, _keys(inputs))
 
     def build(work: Path, run: StageRun) -> dict[str, Any]:
-        train, valid = _documents(ids, *TRAINING_SPLITS), _documents(ids, "valid")
-        with _device(job) as device:
-            record = stages.finetune(lm.artifact.path, train, valid, _vocab(vocab), config, direction, work, Run(device, run.observe))
+        arguments = _text(ids, vocab, TRAINING_SPLITS) | {"pretrained": lm.artifact.path, "config": config, "direction": direction}
+        record = _train(job, "finetune", arguments, work, run)
         return {**record, "model_id": run.output_model(name, recipe, work)}
 
     return run_stage(job, name, recipe, inputs, build)
@@ -96,23 +107,18 @@ def classify(
     labels = corpus.artifact.record["labels"]
 
     def build(work: Path, run: StageRun) -> dict[str, Any]:
-        train, valid = _documents(ids, "train"), _documents(ids, "valid")
-        source = lm.artifact.path if lm else None
-        with _device(job) as device:
-            record = stages.train_classifier(
-                source, train, valid, _vocab(vocab), labels, model, config, direction, work, Run(device, run.observe)
-            )
+        arguments = _text(ids, vocab, ("train",)) | {"model": model, "config": config, "direction": direction}
+        arguments |= {"lm": lm.artifact.path if lm else None, "labels": labels}
+        record = _train(job, "train_classifier", arguments, work, run)
         return {**record, "model_id": run.output_model(name, recipe, work)}
 
     return run_stage(job, name, recipe, inputs, build)
 
 
-def _vocab(stage: Stage) -> Vocab:
-    return Vocab.load(stage.artifact.path / "vocab.json")
-
-
-def resolve_device(name: str) -> str:
-    """``auto`` as ``cuda`` where there is one, else ``cpu``; UserError where ``cuda`` is asked for and is not there."""
+def resolve_device(name: str, devices: int = 1) -> str:
+    """``auto`` as ``cuda`` where there is one, else ``cpu``; UserError where ``cuda`` is asked for and there are no ``devices`` of it."""
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: no CUDA device is available to torch; use --device cpu, or install a CUDA build of torch")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    check_devices(devices, device)
+    return device

@@ -114,6 +114,9 @@ class TrainingConfig(Stage):
         Literal["full", "gradual", "last", "chain-thaw"], Field(description="which layer groups learn in which epoch (the paper's Table 7)")
     ] = "full"
     nonmono: Annotated[int, Field(gt=0, description="validations without improvement after which nt-asgd averages")] = 5
+    find_lr: Annotated[
+        bool, Field(description="try rising rates first; the curve and a suggestion go into the report, the rate is not changed")
+    ] = False
     precision: Annotated[
         Literal["auto", "fp32", "bf16"], Field(description="of the matrix products; auto: bf16 where the hardware has a unit for it")
     ] = "auto"

@@ -19,10 +19,12 @@ from torch import Tensor
 
 from ulmfit.artifacts import write_atomic
 from ulmfit.errors import UserError
+from ulmfit.hardware import inference_products, keep_pages
 from ulmfit.labels import THRESHOLD, Task, probabilities
 from ulmfit.metrics import decisions
 from ulmfit.models.classifier import Classifier
 from ulmfit.models.files import CONFIG, WEIGHTS, load_classifier, read_config, save_model
+from ulmfit.models.folded import FoldedClassifier
 from ulmfit.progress import Bar, progress
 from ulmfit.shards import Documents
 from ulmfit.text.tokenizer import Tokenizer
@@ -66,9 +68,10 @@ class Predictor:
     ``task``: "multi-class", or "multi-label" with the ``separator`` of its label strings.
     """
 
-    def __init__(self, folder: Path, device: str = "cpu"):
+    def __init__(self, folder: Path, device: str = "cpu", precision: str = "auto"):
         _check_whole(folder)
-        self.device = device
+        keep_pages()
+        self.device, self.precision = device, precision
         sureness = read_config(folder / DIRECTIONS[0], "classifier")
         self.task: Task = sureness.get("task", "multi-class")
         self.separator: str = sureness.get("label_separator", "|")
@@ -78,11 +81,15 @@ class Predictor:
         self.vocab = Vocab.load(folder / "vocab.json")
         self.lineage = _read_json(folder / LINEAGE) if (folder / LINEAGE).exists() else None
         self._parts = {direction: self._part(folder / direction, direction) for direction in DIRECTIONS}
+        self._folded = {direction: self._fold(model) for direction, (model, _) in self._parts.items()}
 
     @classmethod
-    def load(cls, folder: str | Path, device: str = "cpu") -> Predictor:
-        """The model in ``folder``. UserError where the folder holds none, is not whole or its parts do not belong together."""
-        return cls(Path(folder), device)
+    def load(cls, folder: str | Path, device: str = "cpu", precision: str = "auto") -> Predictor:
+        """The model in ``folder``. UserError where the folder holds none, is not whole or its parts do not belong together.
+
+        ``precision``: of the matrix products: "fp32", "bf16", or "auto" (``hardware.inference_products``).
+        """
+        return cls(Path(folder), device, precision)
 
     def save(self, folder: Path) -> None:
         """Write the bundle into ``folder``, which is made if need be."""
@@ -147,8 +154,11 @@ class Predictor:
         return Documents.of(ids)
 
     def _predict(self, documents: Documents, direction: str, bar: Bar | None = None) -> Tensor:
-        model, reading = self._parts[direction]
-        return predict_logits(model, documents, direction, reading["bptt"], reading["max_tokens"], self.device, bar)
+        return predict_logits(self._folded[direction], documents, direction, self._parts[direction][1]["max_tokens"], bar)
+
+    def _fold(self, model: Classifier) -> FoldedClassifier:
+        width = model.encoder.config.hidden
+        return FoldedClassifier(model.to(self.device), inference_products(self.precision, self.device, width))
 
     def thresholds_of(self, direction: str) -> NDArray[np.float64] | None:
         """[L]: from which probability of one direction on a label is predicted, where a text has any number of them."""
@@ -169,7 +179,7 @@ class Predictor:
             if has != due:
                 raise UserError(f"{folder}: its {fact} is {_short(has)}, the model's {_short(due)}; take all files from one training")
         reading = {"bptt": config.get("bptt", 70), "max_tokens": config.get("max_tokens")}
-        return load_classifier(folder).to(self.device).eval(), reading | {name: config[name] for name in SURENESS if name in config}
+        return load_classifier(folder), reading | {name: config[name] for name in SURENESS if name in config}
 
 
 def average(directions: Mapping[str, Probabilities]) -> Probabilities:

@@ -68,6 +68,31 @@ def rate_svg(title: str, histories: Histories) -> str:
     return _figure(title, "learning rate", histories, {"lr": "learning rate"}, from_zero)
 
 
+def range_svg(title: str, trials: Mapping[str, Mapping[str, Any]]) -> str:
+    """Learning-rate range tests by direction (``lr_finder.json``): smoothed loss by rate, a dot at the suggestion, a line at the rate used."""
+    if not trials:
+        return ""
+    figure = Figure(figsize=SIZE)
+    axes = figure.subplots(gridspec_kw=MARGINS)
+    _clean(axes, "range test: loss, nats")
+    axes.set_xscale("log")
+    told, first = [], next(iter(trials))
+    for direction, trial in trials.items():
+        rates, losses, suggestion, lr = (trial[name] for name in ("rates", "losses", "suggestion", "lr"))
+        _draw(axes, (rates, losses), direction, under=direction == first, dots=False, beside=False)
+        axes.axvline(lr, color=COLOURS["--ink-2"], linewidth=1, linestyle=(0, (4, 4)), zorder=1)
+        told.append(f"{direction}: {losses[0]:.4g} at {rates[0]:.2g}, lowest {min(losses):.4g} at {rates[losses.index(min(losses))]:.2g}")
+        if suggestion is not None:
+            colour, size = COLOURS.get(f"--{direction}", COLOURS["--other"]), 11 if direction == first else 7
+            axes.plot(suggestion, losses[rates.index(suggestion)], "o", color=colour, markersize=size, zorder=4)
+        told.append(f"used {lr:.2g}, suggested {'none' if suggestion is None else f'{suggestion:.2g}'}")
+    axes.set_xlabel("learning rate (dashed: used; dot: suggested)", fontsize=10.5, color=COLOURS["--ink-2"])
+    axes.xaxis.set_major_locator(matplotlib.ticker.LogLocator(numticks=5))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("e-0", "e-"))
+    axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    return _themed(figure, f"{title}, smoothed loss by learning rate in a range test. " + "; ".join(told) + ".")
+
+
 def reliability_svg(title: str, bins: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
     """How often predictions are right, by how sure they are: dots by ``calibration.reliability``, ``before`` and ``after`` calibration.
 

@@ -79,7 +79,7 @@ def view(summary: Mapping[str, Any]) -> dict[str, Any]:
         "matrix": matrix_of(results) if results["confusion"] else None,
         "labels": labels_of(results),
         "calibration": calibration_of(results),
-        "training": training_of(summary["histories"], stages),
+        "training": training_of(summary["histories"], stages, summary.get("lr_finders", {})),
         "settings": {stage: list(flatten(options)) for stage, options in _grouped(summary["settings"]).items()},
         "commands": commands_of(summary["model"], run),
         "run_link": _run_link(run),
@@ -248,8 +248,10 @@ def _edge(low: int) -> str:
     return f"{low >> 20}M" if low >= 1 << 20 else f"{low >> 10}k" if low >= 1 << 10 else str(low)
 
 
-def training_of(histories: Mapping[str, Sequence[Mapping[str, Any]]], stages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """For each kind of training its title, plots and figures; histories are named ``stage-direction``, as the stages are."""
+def training_of(
+    histories: Mapping[str, Sequence[Mapping[str, Any]]], stages: Sequence[Mapping[str, Any]], trials: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """For each kind of training its title, plots and figures; histories and range tests are named ``stage-direction``, as the stages are."""
     from ulmfit import plots
 
     grouped: dict[str, dict[str, Sequence[Mapping[str, Any]]]] = {name: {} for name in STAGES}
@@ -261,6 +263,7 @@ def training_of(histories: Mapping[str, Sequence[Mapping[str, Any]]], stages: Se
     for stage, by_direction in grouped.items():
         title = STAGES.get(stage, stage.capitalize())
         drawn = [draw(title, by_direction) for draw in (plots.loss_svg, plots.accuracy_svg, plots.rate_svg)]
+        drawn.append(plots.range_svg(title, {way: trials[name] for way in by_direction if (name := f"{stage}-{way}") in trials}))
         if any(drawn):
             found = {direction: records.get(f"{stage}-{direction}", {}) for direction in by_direction}
             unique = [_unique(svg, f"{stage}-{i}") for i, svg in enumerate(drawn) if svg]
@@ -278,6 +281,7 @@ def _figures(records: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[s
         "ece_before": ("calibration error before", percent),
         "ece_after": ("and after", percent),
         "valid_perplexity": ("validation perplexity", number),
+        "lr_suggested": ("suggested learning rate", number),
         "steps": ("steps", count),
         "trained_tokens": ("tokens trained on", count),
         "tokens_per_second": ("tokens a second", count),
@@ -341,11 +345,12 @@ def result_table(summary: Mapping[str, Any]) -> Table:
 
     results = finite(summary["results"])
     table = _table(f"{count(results['documents'])} test documents, {percent(results['confidence'], 0)} intervals")
-    titles = [title if title == "ROC AUC" else title[0].lower() + title[1:] for title in metrics_of(results).values()]
+    shown = dict(list(metrics_of(results).items())[:3])  # as many as 80 columns hold
+    titles = [title if title == "ROC AUC" else title[0].lower() + title[1:] for title in shown.values()]
     for heading in ("system", *titles, "over baseline"):
         table.add_column(heading, justify="left" if heading == "system" else "right", no_wrap=heading != "system")
     for system in systems_of(results):
-        cells = [f"{percent(scores['value'])}\n{interval(scores)}" for scores in system["scores"].values()]
+        cells = [f"{percent(scores['value'])}\n{interval(scores)}" for scores in (system["scores"][metric] for metric in shown)]
         difference = system["difference"]
         cells.append(f"{signed(difference['value'])}\n{interval(difference)}" if difference else "")
         table.add_row(*(Text(cell) for cell in (system["name"], *cells)), style="bold" if system["headline"] else "")

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from reference import NO_DROPOUT, SMALL, WORDS, encode, lively, pool, text
 
 from ulmfit.config import Dropouts
-from ulmfit.models.classifier import Classifier, Pooling, _gradient_start
+from ulmfit.models.classifier import Classifier, Pooling, gradient_start
 
 SAME = 1e-5  # what logits of one document may differ by
 ALL = 10**9
@@ -146,12 +146,17 @@ def test_memory_is_that_of_the_last_chunks():
 
 
 def test_where_gradients_start():
-    def start(lengths, bptt, reach):
-        return _gradient_start(torch.tensor(lengths), bptt, reach)
+    assert gradient_start(30, 5, 12) == 15  # 18 rounded down to a chunk: the last 12 of the shortest are all in
+    assert gradient_start(30, 5, 30) == gradient_start(1, 5, 1400) == 0
+    assert gradient_start(5000, 70, 1400) == 3570
 
-    assert start([30, 40], 5, 12) == 15  # 18 rounded down to a chunk: the last 12 of the shortest are all in
-    assert start([30, 40], 5, 30) == start([1, 4000], 5, 1400) == 0
-    assert start([5000], 70, 1400) == 3570
+
+def test_the_shortest_document_says_where_gradients_start():
+    model = model_of().train()
+    ids, lengths = batch_of([torch.arange(0, 10), torch.cat([torch.arange(10, 20), torch.arange(0, 10)])])
+    gradient = gradients(model, ids, lengths, bptt=5, reach=5)["encoder.embedding.weight"]
+    assert (gradient[:5] .abs().sum(1) > 0).all()  # words 0 to 4 stand from position 10 on in the longer one
+    assert (gradient[10:15] == 0).all() and (gradient[15:20].abs().sum(1) > 0).all()
 
 
 def test_a_document_alone_trains():

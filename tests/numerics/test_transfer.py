@@ -54,7 +54,9 @@ def test_the_same_vocabulary_changes_nothing(lm):
 def test_dropouts_can_be_changed_on_the_way(lm):
     other = NO_DROPOUT.model_copy(update={"weight": 0.3})
     moved = transfer_vocabulary(lm, OLD, NEW, other)
-    assert moved.encoder.dropouts == other and {layer.p for layer in moved.encoder.layers} == {0.3}
+    drawn = moved.encoder.draw(2)
+    assert moved.encoder.dropouts == other and drawn.input is None and all(mask is not None for mask in drawn.weights)
+    assert all(mask.max().item() == pytest.approx(1 / 0.7) for mask in drawn.weights)
 
 
 def test_another_models_vocabulary_is_refused(lm):

@@ -38,3 +38,20 @@ def test_one_class_is_refused():
 
 def test_no_documents_to_judge():
     assert baseline_probabilities(GOOD + BAD, [1] * 4 + [0] * 4, [], seed=0).shape == (0, 2)
+
+
+def test_several_labels_are_as_many_classifiers():
+    labels = np.array([[1, 0]] * 4 + [[0, 1]] * 4, dtype=bool)
+    labels[[0, 4]] = True
+    found = baseline_probabilities(GOOD + BAD, labels, ["loved the fine acting", "hated the dull acting"], seed=0)
+    for label in range(2):
+        alone = baseline_probabilities(GOOD + BAD, labels[:, label].astype(int), ["loved the fine acting", "hated the dull acting"], seed=0)
+        assert found[:, label] == pytest.approx(alone[:, 1])
+    assert found[0, 0] > found[1, 0] and found[1, 1] > found[0, 1]
+
+
+def test_a_label_of_all_texts_or_of_none_needs_no_classifier():
+    labels = np.array([[True, False, row % 2 == 0] for row in range(8)])
+    found = baseline_probabilities(GOOD + BAD, labels, GOOD, seed=0)
+    assert (found[:, 0] == 1).all() and (found[:, 1] == 0).all() and ((found[:, 2] > 0) & (found[:, 2] < 1)).all()
+    assert baseline_probabilities(GOOD + BAD, labels, [], seed=0).shape == (0, 3)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import f1_score, roc_auc_score
 
 from ulmfit import TextClassifier
 from ulmfit.config import ClassifierConfig
@@ -104,6 +105,70 @@ def test_numbers_stay_numbers(tmp_path):
         assert np.issubdtype(classifier.predict(TEXTS[:2]).dtype, np.integer)
 
 
+# ------------------------------------------------------------------------------------------- any number of labels a text
+
+TWO = [(str(RNG.choice(sorted(WORDS))), str(RNG.choice(sorted(WORDS)))) for _ in range(150)]
+HELD = [sorted(set(pair)) if RNG.random() < 0.9 else [] for pair in TWO]
+MIXED = [" ".join(document(topic) for topic in held) or "there was one of the and it is that" for held in HELD]
+LONGER = (*QUICK, "classifier.epochs=16", "classifier.unfreeze=full")
+
+
+@pytest.fixture(scope="module")
+def several():
+    return TextClassifier(preset="tiny", device="cpu", options=LONGER).fit(MIXED[:110], HELD[:110])
+
+
+def test_it_learns_several_labels(several):
+    assert several.classes_.tolist() == ["sea", "sky", "town"]
+    truth = np.array([[name in held for name in several.classes_] for held in HELD[110:]])
+    probabilities = several.predict_proba(MIXED[110:])
+    assert probabilities.shape == (40, 3) and probabilities.dtype == np.float32
+    assert roc_auc_score(truth, probabilities, average="macro") > 0.8
+    predicted = several.predict(MIXED[110:])
+    assert isinstance(predicted, list) and all(held == sorted(held) for held in predicted)
+    decided = np.array([[name in held for name in several.classes_] for held in predicted])
+    assert f1_score(truth, decided, average="macro") > 0.7
+    assert several.score(MIXED[110:], HELD[110:]) == pytest.approx((truth == decided).all(1).mean())
+    assert several.score(MIXED[110:], [set(reversed(held)) for held in predicted]) == 1.0
+
+
+def test_several_labels_survive_saving(several, tmp_path):
+    several.save(tmp_path / "model")
+    loaded = TextClassifier.load(tmp_path / "model")
+    assert loaded.predict(MIXED[110:]) == several.predict(MIXED[110:])
+    predictor = Predictor.load(tmp_path / "model")
+    assert predictor.task == "multi-label" and predictor.decide(predictor.probabilities(MIXED[110:])) == several.predict(MIXED[110:])
+    (tmp_path / "model" / "estimator.json").unlink()
+    assert TextClassifier.load(tmp_path / "model").predict(MIXED[110:]) == several.predict(MIXED[110:])
+    config = json.loads((tmp_path / "model" / "backward" / "config.json").read_text())
+    assert len(config["thresholds"]) == 3 and config["temperature"] > 0 and config["ece_after"] is not None
+
+
+def test_lists_strings_and_tables_are_one_task(several, tmp_path):
+    """The same labels in another form make the same model, and come back in that form."""
+    joined = TextClassifier("tiny", device="cpu", options=(*LONGER, "classifier.task=multi-label"))
+    joined.fit(MIXED[:110], ["|".join(reversed(held)) or "|" for held in HELD[:110]])
+    assert joined.predict(MIXED[110:]) == several.predict(MIXED[110:])
+    columns = {"town": 0, "sky": 2, "sea": 1}  # and one more, of a label that no text has
+    table = np.zeros((150, 4), dtype=bool)
+    for row, held in enumerate(HELD):
+        table[row, [columns[name] for name in held]] = True
+    few = ("classifier.epochs=2", "pretrain.epochs=1")
+    model = TextClassifier("tiny", device="cpu", options=few).fit(MIXED[:110], table[:110])
+    model.save(tmp_path / "model")
+    for classifier in (model, TextClassifier.load(tmp_path / "model")):
+        predicted, probabilities = classifier.predict(MIXED[110:]), classifier.predict_proba(MIXED[110:])
+        assert classifier.classes_.tolist() == [0, 1, 2, 3]
+        assert predicted.shape == probabilities.shape == (40, 4) and set(np.unique(predicted)) <= {0, 1}
+        assert not probabilities[:, 3].any() and not predicted[:, 3].any() and probabilities[:, :3].all()
+        assert classifier.score(MIXED[110:], predicted) == 1.0
+
+
+def test_it_says_that_it_takes_several_labels(several):
+    assert several.__sklearn_tags__().classifier_tags.multi_label
+    assert clone(several).get_params() == several.get_params()
+
+
 def test_two_texts_are_enough():
     assert TextClassifier("tiny", device="cpu").fit(["a good film", "a bad film"], [True, False]).predict(["good"]).shape == (1,)
 
@@ -155,7 +220,13 @@ def test_it_is_a_scikit_learn_estimator(fitted):
         ((["a", "b"], ["x", None]), r"labels\[1\] is None"),
         ((["a", "b"], [1.0, float("nan")]), r"labels\[1\] is nan"),
         ((["a", "b"], ["x", 1]), r"labels\[1\] is 1, labels\[0\] is 'x'"),
-        ((["a", "b"], [["x"], ["y"]]), r"labels\[0\] is \['x'\]"),
+        ((["a", "b"], [["x"], "y"]), r"labels\[1\] is 'y', where others are lists"),
+        ((["a", "b"], [["x"], ["y", 1]]), r"labels\[1\] is 1, labels\[0\] is 'x'"),
+        ((["a", "b"], [["x"], ["x"]]), r"all 2 texts have the same labels, \['x'\]"),
+        ((["a", "b"], [[], []]), "none of the 2 texts has a label"),
+        ((["a", "b"], [["x"], ["y|z"]]), r"'y\|z' holds the separator"),
+        ((["a", "b"], np.array([[0, 1], [2, 0]])), r"labels\[1\] is \[2, 0\]: a table of labels holds 0 and 1"),
+        ((["a", "b"], np.eye(3)), "2 texts and 3 labels"),
         (([], []), "there are no texts"),
         ((["", "  "], ["x", "y"]), "all 2 texts are empty"),
         (("one text", ["x"]), "texts is one string"),

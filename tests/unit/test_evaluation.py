@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ulmfit import baseline
+from ulmfit.calibration import expected_calibration_error
 from ulmfit.config import EvaluateConfig
 from ulmfit.evaluation import ENSEMBLE, EXCERPT, evaluate, excerpt, mistakes, write_predictions
 
@@ -102,3 +103,68 @@ def test_predictions_come_back_as_they_were_written(tmp_path):
         assert [row["predicted"] for row in part] == [NAMES[code] for code in shares.argmax(1)]
         assert np.array_equal(np.array([row["probabilities"] for row in part], dtype=np.float32), shares)
         assert [row["probability"] for row in part] == shares.max(1).tolist()
+
+
+def test_calibration_errors_are_told_before_and_after():
+    labels, probabilities = systems(400)
+    uncalibrated = {ENSEMBLE: probabilities[ENSEMBLE] ** 4 / (probabilities[ENSEMBLE] ** 4).sum(1, keepdims=True)}
+    found = evaluate(probabilities, labels, NAMES, [""] * 400, CONFIG, uncalibrated=uncalibrated)["calibration"]
+    assert set(found["systems"]) == set(probabilities) and found["systems"]["forward"]["before"] is None
+    after, before = (expected_calibration_error(of[ENSEMBLE], labels) for of in (probabilities, uncalibrated))
+    assert found["systems"][ENSEMBLE] == {"before": before, "after": after}
+    assert set(found["reliability"]) == {"before", "after"}
+    assert sum(row["predictions"] for row in found["reliability"]["after"]) == 400
+
+
+# ------------------------------------------------------------------------------------------------ any number of labels a document
+
+
+def several(n=60, seed=0):
+    """Truth bool [n, 3], and probabilities and thresholds of three systems."""
+    generator = np.random.default_rng(seed)
+    truth = generator.random((n, 3)) < 0.4
+    shares = lambda skill: (1 / (1 + np.exp(-generator.normal(size=truth.shape) - skill * (truth - 0.5)))).astype(np.float32)
+    found = {"forward": shares(3), ENSEMBLE: shares(4), baseline.NAME: shares(1)}
+    return truth, found, {name: generator.uniform(0.3, 0.7, 3) for name in found}
+
+
+def test_results_of_several_labels():
+    truth, probabilities, thresholds = several()
+    results = evaluate(probabilities, truth, NAMES, [f"text {row}" for row in range(60)], CONFIG, thresholds=thresholds)
+    assert json.loads(json.dumps(results, allow_nan=False)) == results
+    assert (results["task"], results["confusion"], results["documents"]) == ("multi-label", None, 60)
+    for name, scores in results["systems"].items():
+        exact = ((probabilities[name] >= thresholds[name]) == truth).all(1).mean()
+        assert list(scores) == ["accuracy", "micro_f1", "macro_f1", "roc_auc"] and scores["accuracy"]["value"] == pytest.approx(exact)
+    gap = results["systems"]["forward"]["accuracy"]["value"] - results["systems"][baseline.NAME]["accuracy"]["value"]
+    assert results["differences"]["forward"]["value"] == pytest.approx(gap)
+    assert [row["documents"] for row in results["per_label"]] == truth.sum(0).tolist()
+
+
+def test_the_mistakes_with_the_most_wrong_labels_come_first():
+    truth, probabilities, thresholds = several()
+    shares, limits = probabilities["forward"].astype(float), thresholds["forward"]
+    found = mistakes(shares, truth, NAMES, [f"text {row}" for row in range(60)], [str(row) for row in range(60)], 30, limits)
+    order = []
+    for row in range(60):
+        wrong = [i for i in range(3) if (shares[row, i] >= limits[i]) != truth[row, i]]
+        if wrong:
+            sure = np.mean([shares[row, i] if shares[row, i] >= limits[i] else 1 - shares[row, i] for i in wrong])
+            order.append((-len(wrong), -sure, str(row)))
+    assert [item["id"] for item in found] == [row for *_, row in sorted(order)][:30]
+    assert [item["probability"] for item in found] == pytest.approx([-sure for _, sure, _ in sorted(order)][:30], abs=1e-4)
+    first = int(found[0]["id"])
+    assert found[0]["true"] == [name for name, has in zip(NAMES, truth[first], strict=True) if has]
+    assert found[0]["predicted"] == [name for name, share, limit in zip(NAMES, shares[first], limits, strict=True) if share >= limit]
+    assert mistakes(truth.astype(float), truth, NAMES, [""] * 60, [""] * 60, 5) == []
+
+
+def test_predictions_of_several_labels_are_lists(tmp_path):
+    truth, probabilities, thresholds = several()
+    table = pq.read_table(write_predictions(tmp_path, [str(row) for row in range(60)], truth, probabilities, NAMES, thresholds))
+    rows = [row for row in table.to_pylist() if row["system"] == ENSEMBLE]
+    for row, has, said in zip(rows, truth, probabilities[ENSEMBLE] >= thresholds[ENSEMBLE], strict=True):
+        assert row["label"] == [name for name, held in zip(NAMES, has, strict=True) if held]
+        assert row["predicted"] == [name for name, held in zip(NAMES, said, strict=True) if held]
+    assert "probability" not in table.column_names
+    assert np.array_equal(np.array([row["probabilities"] for row in rows], dtype=np.float32), probabilities[ENSEMBLE])

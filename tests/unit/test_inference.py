@@ -20,7 +20,7 @@ WORDS = ["the", "film", "was", "good", "bad", "long", "short", "and", "a", "stor
 VOCAB = Vocab([*SPECIALS, *WORDS])
 
 
-def save_classifier(folder, direction, seed, labels=LABELS, vocab=VOCAB):
+def save_classifier(folder, direction, seed, labels=LABELS, vocab=VOCAB, **facts):
     """A classifier with weights of chance, large enough to tell documents apart."""
     folder.mkdir(parents=True)
     dropouts = Dropouts(output=0.4, hidden=0.4, input=0.4, embedding=0.4, weight=0.4)
@@ -28,7 +28,7 @@ def save_classifier(folder, direction, seed, labels=LABELS, vocab=VOCAB):
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(3)
-    save_model(folder, model, direction=direction, labels=list(labels), bptt=7, max_tokens=None)
+    save_model(folder, model, direction=direction, labels=list(labels), bptt=7, max_tokens=None, **facts)
     return folder
 
 
@@ -124,6 +124,89 @@ def test_saved_and_loaded_it_says_the_same(bundle, tmp_path):
         if name.endswith(".json"):
             assert json.loads((tmp_path / "copy" / name).read_text()) == json.loads((bundle / name).read_text()), name
     assert np.array_equal(Predictor.load(tmp_path / "copy").probabilities(texts), predictor.probabilities(texts))
+
+
+# ------------------------------------------------------------------------------------------- temperatures and several labels
+
+
+def bundled(folder, labels=LABELS, **directions):
+    """A bundle whose directions' ``config.json`` say what ``directions`` do."""
+    (folder / "parts").mkdir(parents=True)
+    VOCAB.save(folder / "parts" / "vocab.json")
+    forward, backward = (
+        save_classifier(folder / "parts" / name, name, seed, labels, **directions.get(name, {}))
+        for seed, name in enumerate(("forward", "backward"), 1)
+    )
+    write_bundle(folder / "model", forward, backward, folder / "parts" / "vocab.json", Tokenizer().definition, labels)
+    return Predictor.load(folder / "model")
+
+
+def test_each_direction_has_its_temperature(bundle, tmp_path):
+    texts, plain = texts_of(5, 30, 12), Predictor.load(bundle)
+    warm = bundled(tmp_path, forward={"task": "multi-class", "temperature": 2.0}, backward={"temperature": 0.5})
+    logits = plain.logits_of(plain.encode(texts))
+    found = warm.directions(texts)
+    for direction, temperature in (("forward", 2.0), ("backward", 0.5)):
+        powers = np.exp(logits[direction].double().numpy() / temperature)
+        assert np.allclose(found[direction], powers / powers.sum(1, keepdims=True), atol=1e-6)
+    assert np.allclose(warm.probabilities(texts), (found["forward"] + found["backward"]) / 2)
+    before = warm.read(warm.logits_of(warm.encode(texts)), calibrated=False)
+    assert all(np.array_equal(before[direction], shares) for direction, shares in plain.directions(texts).items())
+    assert warm.thresholds is None
+    assert warm.decide(warm.probabilities(texts)) == [[LABELS[code]] for code in warm.probabilities(texts).argmax(1)]
+
+
+def several(thresholds, **further):
+    return {"task": "multi-label", "label_separator": ";", "temperature": 1.5, "thresholds": thresholds, **further}
+
+
+def test_several_labels_are_decided_by_the_mean_of_the_thresholds(tmp_path):
+    limits = [0.2, 0.5, 0.9], [0.4, 0.3, 0.7]
+    predictor = bundled(tmp_path, forward=several(limits[0]), backward=several(limits[1], ece_before=0.2, ece_after=0.1))
+    texts = texts_of(5, 30, 12, 1, 80)
+    logits = predictor.logits_of(predictor.encode(texts))
+    expected = np.mean([1 / (1 + np.exp(-logits[direction].double().numpy() / 1.5)) for direction in ("forward", "backward")], axis=0)
+    probabilities = predictor.probabilities(texts)
+    assert np.allclose(probabilities, expected, atol=1e-6) and not np.allclose(probabilities.sum(1), 1)
+    assert predictor.thresholds == pytest.approx([0.3, 0.4, 0.8]) and predictor.thresholds_of("backward").tolist() == limits[1]
+    decided = [[name for name, p, t in zip(LABELS, row, (0.3, 0.4, 0.8), strict=True) if p >= t] for row in expected]
+    assert predictor.decide(probabilities) == decided and len({tuple(labels) for labels in decided}) > 1
+    predictor.save(tmp_path / "copy")
+    again = Predictor.load(tmp_path / "copy")
+    assert np.array_equal(again.probabilities(texts), probabilities) and again.decide(probabilities) == decided
+    assert (again.task, again.separator) == ("multi-label", ";")
+    for name in ("forward/config.json", "backward/config.json"):
+        assert json.loads((tmp_path / "copy" / name).read_text()) == json.loads((tmp_path / "model" / name).read_text())
+
+
+def test_one_label_alone_may_be_predicted(tmp_path):
+    predictor = bundled(tmp_path, ["spam"], forward={"task": "multi-label"}, backward={"task": "multi-label"})
+    probabilities = predictor.probabilities(texts_of(5, 30))
+    assert probabilities.shape == (2, 1) and predictor.thresholds.tolist() == [0.5]
+    assert predictor.decide(probabilities) == [["spam"] if p >= 0.5 else [] for (p,) in probabilities]
+
+
+def test_the_command_line_and_the_registry_tell_several_labels(tmp_path):
+    from types import SimpleNamespace
+
+    from flows.prediction import predict_texts
+    from tasks.pyfunc_model import TextClassifierModel
+
+    predictor, texts = bundled(tmp_path, forward=several([0.3] * 3), backward=several([0.3] * 3)), texts_of(5, 30, 12)
+    decided = predictor.decide(predictor.probabilities(texts))
+    rows = predict_texts(str(tmp_path / "model"), texts, None)
+    assert [row["labels"] for row in rows] == decided and list(rows[0]["probabilities"]) == LABELS
+    served = TextClassifierModel()
+    served.load_context(SimpleNamespace(artifacts={"bundle": str(tmp_path / "model")}))
+    frame = served.predict(None, texts)
+    assert frame["labels"].tolist() == decided and frame.columns.tolist()[1:] == [f"probability_{label}" for label in LABELS]
+
+
+def test_directions_of_different_tasks_or_thresholds_do_not_belong_together(tmp_path):
+    with pytest.raises(UserError, match="its task is multi-class, the model's multi-label"):
+        bundled(tmp_path / "a", forward=several([0.5] * 3), backward={})
+    with pytest.raises(UserError, match="its number of thresholds is 2, the model's 3"):
+        bundled(tmp_path / "b", forward=several([0.5] * 3), backward=several([0.5] * 2))
 
 
 def refusal(folder):

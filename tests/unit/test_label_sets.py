@@ -86,7 +86,8 @@ def test_the_same_labels_for_all_are_refused(tmp_path):
 
 
 def test_the_order_of_labels_makes_no_other_document():
-    rows = [("a text", "a|b", TRAIN), ("a text", "b|a", TRAIN), ("more", "a", TRAIN), ("most", "b", TRAIN), ("test", "a", TEST)]
+    splits = ("train", "train", "train", "train", "test")
+    rows = list(zip(("a text", "a text", "more", "most", "test"), ("a|b", "b|a", "a", "b", "a"), splits, strict=True))
     findings = Findings()
     decided = decide(facts_of(rows), CorpusConfig(valid_share=0), True, SUBJECT, findings, "|")
     assert decided.split.tolist() == [TRAIN, -1, TRAIN, TRAIN, TEST]
@@ -94,7 +95,7 @@ def test_the_order_of_labels_makes_no_other_document():
 
 
 def test_a_sample_keeps_every_stratum():
-    rows = [(text, label, TRAIN) for text, label in documents(300)]
+    rows = [(text, label, "train") for text, label in documents(300)]
     decided = decide(facts_of(rows), CorpusConfig(max_train=40, max_test=20), True, SUBJECT, Findings(), "|")
     assert [(decided.split == code).sum() for code in (TRAIN, TEST)] == [40, 20] and (decided.split == VALID).any()
     held = {name for code in decided.label[decided.split == TRAIN] for name in decided.held.held[code]}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from ulmfit.config import EvaluateConfig
-from ulmfit.metrics import accuracy_difference, confusion, score
+from ulmfit.metrics import accuracy_difference, confusion, decisions, per_label, right, score
 
 QUICK = EvaluateConfig(bootstrap=20)
 
@@ -106,3 +106,86 @@ def test_a_thousand_draws_of_25000_rows_take_seconds():
     started = time.perf_counter()
     score(labels, probabilities, EvaluateConfig(bootstrap=1000))
     assert time.perf_counter() - started < 15
+
+
+# ------------------------------------------------------------------------------------------------ any number of labels a document
+
+
+def sets(n, n_labels, seed=0, decimals=8, skill=2.0):
+    """Truth bool [n, n_labels], probabilities that lean to it, and thresholds [n_labels]."""
+    generator = np.random.default_rng(seed)
+    truth = generator.random((n, n_labels)) < generator.uniform(0.2, 0.7, n_labels)
+    shares = 1 / (1 + np.exp(-generator.normal(size=truth.shape) - skill * (truth - 0.5)))
+    return truth, np.round(shares, decimals), generator.uniform(0.3, 0.7, n_labels)
+
+
+def several_by_scikit_learn(truth, probabilities, thresholds):
+    predicted = probabilities >= thresholds
+    return {
+        "accuracy": reference.accuracy_score(truth, predicted),
+        "micro_f1": reference.f1_score(truth, predicted, average="micro"),
+        "macro_f1": reference.f1_score(truth, predicted, average="macro"),
+        "roc_auc": reference.roc_auc_score(truth, probabilities, average="macro"),
+    }
+
+
+@pytest.mark.parametrize("decimals", [1, 8])
+@given(n=st.integers(40, 200), n_labels=st.integers(2, 5), seed=st.integers(0, 1000))
+@settings(max_examples=30, deadline=None)
+def test_values_of_several_labels_are_those_of_scikit_learn(n, n_labels, seed, decimals):
+    truth, probabilities, thresholds = sets(n, n_labels, seed, decimals)
+    found = {name: scores["value"] for name, scores in score(truth, probabilities, QUICK, thresholds).items()}
+    assert found == pytest.approx(several_by_scikit_learn(truth, probabilities, thresholds))
+
+
+def test_each_draw_resamples_documents_with_all_their_labels():
+    truth, probabilities, thresholds = sets(80, 3, seed=3)
+    generator = np.random.default_rng(7)
+    draws = []
+    for _ in range(50):
+        rows = generator.integers(80, size=80)
+        draws.append(list(several_by_scikit_learn(truth[rows], probabilities[rows], thresholds).values()))
+    low, high = np.quantile(np.array(draws), [0.025, 0.975], axis=0)
+    for i, entry in enumerate(score(truth, probabilities, EvaluateConfig(bootstrap=50, seed=7), thresholds).values()):
+        assert (entry["low"], entry["high"]) == pytest.approx((low[i], high[i]))
+
+
+def test_labels_that_all_or_no_test_documents_have_do_not_count_for_the_auc():
+    truth, probabilities, _ = sets(50, 4)
+    truth[:, 1], truth[:, 2], truth[:, 3] = False, True, False
+    truth[7, 3] = True  # absent from a third of the draws
+    entry = score(truth, probabilities, QUICK)["roc_auc"]
+    expected = np.mean([reference.roc_auc_score(truth[:, i], probabilities[:, i]) for i in (0, 3)])
+    assert entry["value"] == pytest.approx(expected) and entry["low"] <= entry["value"] <= entry["high"]
+    assert score(truth[:, 1:2], probabilities[:, 1:2], QUICK)["roc_auc"]["value"] is None
+
+
+def test_each_label_is_told():
+    truth, probabilities, thresholds = sets(90, 3, seed=5)
+    labels, shares = sample(90, 3, seed=5)
+    cases = [(truth, probabilities, thresholds, probabilities >= thresholds), (labels, shares, None, np.eye(3)[shares.argmax(1)] > 0)]
+    for given_labels, given_shares, limits, predicted in cases:
+        true = given_labels if given_labels.ndim == 2 else np.eye(3)[given_labels] > 0
+        expected = reference.precision_recall_fscore_support(true, predicted, average=None)
+        for i, row in enumerate(per_label(given_labels, given_shares, limits)):
+            assert [row["precision"], row["recall"], row["f1"], row["documents"]] == pytest.approx([column[i] for column in expected])
+            assert row["predicted"] == predicted[:, i].sum()
+
+
+def test_what_a_label_does_not_have_is_none():
+    (row,) = per_label(np.zeros((3, 1), dtype=bool), np.zeros((3, 1)))
+    assert row == {"documents": 0, "predicted": 0, "precision": None, "recall": None, "f1": None}
+
+
+def test_the_difference_counts_documents_right_in_all_labels():
+    truth, first, thresholds = sets(300, 3, skill=4.0)
+    second = sets(300, 3, skill=1.0)[1]
+    found = accuracy_difference(truth, first, second, EvaluateConfig(), (thresholds, None))
+    exact = [((shares >= limits) == truth).all(1) for shares, limits in ((first, thresholds), (second, 0.5))]
+    assert found["value"] == pytest.approx(exact[0].mean() - exact[1].mean()) and found["low"] > 0
+    assert (right(truth, first, thresholds) == exact[0]).all()
+
+
+def test_a_label_is_predicted_from_its_threshold_on():
+    assert decisions(np.array([[0.5, 0.2]], dtype=np.float32)).tolist() == [[True, False]]
+    assert decisions(np.array([[0.5, 0.25]], dtype=np.float32), np.array([0.51, 0.25])).tolist() == [[False, True]]

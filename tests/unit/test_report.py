@@ -83,9 +83,19 @@ def results_of(labels=("bad", "good"), with_baseline=True, text="a text"):
 
     systems = {"forward": shares(2.5), "backward": shares(2.5)}
     systems[ENSEMBLE] = (systems["forward"] + systems["backward"]) / 2
+    before = dict(systems)
     if with_baseline:
         systems[baseline.NAME] = shares(0.5)
-    return evaluate(systems, truth, labels, [f"{text} {row}" for row in range(40 * n)], EvaluateConfig(bootstrap=40, mistakes=8))
+    texts = [f"{text} {row}" for row in range(40 * n)]
+    return evaluate(systems, truth, labels, texts, EvaluateConfig(bootstrap=40, mistakes=8), uncalibrated=before)
+
+
+def results_of_several(labels=("art", "sport", "town"), text="a text"):
+    generator = np.random.default_rng(0)
+    truth = generator.random((90, len(labels))) < 0.4
+    shares = lambda skill: 1 / (1 + np.exp(-generator.normal(size=truth.shape) - skill * (truth - 0.5)))
+    systems = {"forward": shares(4), "backward": shares(4), ENSEMBLE: shares(5), baseline.NAME: shares(1)}
+    return evaluate(systems, truth, labels, [f"{text} {row}" for row in range(90)], EvaluateConfig(bootstrap=40, mistakes=8))
 
 
 def history(classifier):
@@ -207,7 +217,7 @@ def page(summary, tmp_path_factory):
 
 
 def test_the_page_tells_all_of_the_run(page, summary):
-    sections = ["results", "training", "confusion", "mistakes", "data", "stages", "lineage", "use", "settings"]
+    sections = ["results", "training", "confusion", "calibration", "mistakes", "data", "stages", "lineage", "use", "settings"]
     assert [name for name in page.ids if name in sections] == sections
     accuracy = summary["results"]["systems"][ENSEMBLE]["accuracy"]
     told = [
@@ -293,7 +303,7 @@ def test_a_tracking_server_is_linked_to_but_not_loaded(summary, tmp_path):
 
 def test_colours_of_figures_are_the_pages(page):
     assert all(colour not in page.source for colour in plots.COLOURS.values())
-    assert page.source.count('<svg class="plot"') == 2 * 2 + 2 * 3
+    assert page.source.count('<svg class="plot"') == 2 * 2 + 2 * 3 + 1
     assert "var(--forward)" in page.source and "#ffffff;" not in "".join(re.findall(r'<svg class="plot".*?</svg>', page.source, re.DOTALL))
 
 
@@ -340,6 +350,41 @@ def test_many_labels_are_told_by_their_confusions(tmp_path):
     page = page_of(summary_of(labels=[f"label {i:02d}" for i in range(30)]), tmp_path)
     assert 'class="matrix' not in page.source
     assert "commonest confusions" in page.text and "label 29" in page.text
+
+
+@pytest.mark.parametrize("name", ["forward", baseline.NAME])
+def test_calibration_errors_are_shown(page, summary, name):
+    error = summary["results"]["calibration"]["systems"][name]
+    before = "–" if error["before"] is None else f"{100 * error['before']:.1f}%"
+    assert f"{name} {before} {100 * error['after']:.1f}%" in page.text
+    drawn = re.search(r'aria-label="forward\+backward, share of predictions that are right by sureness. ([^"]*)"', page.source)
+    assert drawn and "before: " in drawn[1] and "after: " in drawn[1]
+
+
+def test_several_labels_have_a_table_in_place_of_the_matrix(tmp_path):
+    text = "<b>a text</b>"
+    changed = summary_of(labels=("art", "sport", text), text=text) | {"results": results_of_several(("art", "sport", text), text)}
+    changed["corpus"] |= {"labels": ["art|sport", text, "|"], "label_names": ["art", "sport", text]}
+    page = page_of(changed, tmp_path)
+    row = changed["results"]["per_label"][1]
+    shares = " ".join(f"{100 * row[name]:.1f}%" for name in ("precision", "recall", "f1"))
+    scores = changed["results"]["systems"][ENSEMBLE]
+    told = [
+        f"sport {row['documents']} {row['predicted']} {shares}",
+        f"All labels right, {ENSEMBLE} {100 * scores['accuracy']['value']:.1f}%",
+        f"{100 * scores['micro_f1']['value']:.1f}%",
+        "Micro-F1",
+        "3 labels",
+    ]
+    assert [item for item in told if item not in page.text] == []
+    assert "labels" in page.ids and "confusion" not in page.ids and "b" not in page.tags and 'class="matrix' not in page.source
+    assert "art|sport" not in page.text, "labels are shown one by one"
+    item = changed["results"]["mistakes"][0]
+    assert f"said {', '.join(item['predicted']) or 'no label'} with" in page.text
+    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(result_table({"results": changed["results"]}))
+    printed = console.export_text()
+    assert "micro-F1" in printed and "all labels right" in " ".join(printed.split()) and "…" not in printed
 
 
 def test_without_a_baseline_registry_or_curves(tmp_path):
@@ -425,11 +470,45 @@ def test_recall_precision_and_confusions():
 
 def test_training_is_told_by_kind_and_direction():
     stages = [stage("classify-forward", False), stage("classify-backward", False)]
-    shown = training_of({"classify-forward": history(True), "classify-backward": history(True), "pretrain-forward": []}, stages)
+    shown = training_of({"classify-forward": history(True), "classify-backward": history(True), "pretrain-forward": []}, stages, {})
     assert [item["title"] for item in shown] == ["Classifier"]
     assert shown[0]["directions"] == ["forward", "backward"]
     assert ("validation accuracy", ["80.0%", "80.0%"]) in shown[0]["figures"]
     assert len(shown[0]["plots"]) == 3 and "backward validation: 0.8 at step 100" in shown[0]["plots"][1]
+
+
+def trial(suggestion):
+    return {"rates": [0.001, 0.01, 0.1, 1.0], "losses": [2.0, 1.5, 1.0, 4.0], "suggestion": suggestion, "lr": 0.02}
+
+
+def test_a_range_test_is_drawn_beside_the_curves_of_its_stage(tmp_path):
+    changed = summary_of(curves=["finetune-forward", "finetune-backward", "classify-forward"])
+    before = page_of(changed, tmp_path / "before")
+    changed["lr_finders"] = {"finetune-forward": trial(0.01), "finetune-backward": trial(None)}
+    changed["stages"][3]["record"]["lr_suggested"] = 0.01
+    assert changed["stages"][3]["name"] == "finetune-forward"
+    page = page_of(changed, tmp_path / "after")
+    drawn = re.findall(r'<svg class="plot"[^>]*aria-label="([^"]*in a range test[^"]*)"', page.source)
+    assert drawn == [
+        "Language model, domain text, smoothed loss by learning rate in a range test. "
+        "forward: 2 at 0.001, lowest 1 at 0.1; used 0.02, suggested 0.01; "
+        "backward: 2 at 0.001, lowest 1 at 0.1; used 0.02, suggested none."
+    ]
+    assert page.source.count('<svg class="plot"') == before.source.count('<svg class="plot"') + 1
+    assert "suggested learning rate" in page.text and "suggested learning rate" not in before.text
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_a_range_test_shows_the_suggestion_and_the_rate_used(monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots, "_themed", lambda figure, description: figures.append(figure) or description)
+    plots.range_svg("Classifier", {"forward": trial(0.01), "backward": trial(None)})
+    axes = figures[0].axes[0]
+    assert axes.get_xscale() == "log"
+    lines = [(list(line.get_xdata()), list(line.get_ydata())) for line in axes.lines]
+    curve, used = ([0.001, 0.01, 0.1, 1.0], [2.0, 1.5, 1.0, 4.0]), ([0.02, 0.02], [0, 1])
+    assert lines == [curve, used, ([0.01], [1.5]), curve, used]
+    assert plots.range_svg("Classifier", {}) == ""
 
 
 def test_a_curve_of_one_point_is_seen():

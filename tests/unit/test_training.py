@@ -199,7 +199,7 @@ def test_a_classifier_separates_two_easy_classes(tmp_path):
         observe=lambda step, values: seen.append((step, dict(values))),
     )
     assert record["valid_accuracy"] >= 0.95 and record["valid_loss"] < 0.4
-    logits = classifying.predict_logits(load_classifier(target), valid, "backward", config.bptt, None, "cpu")
+    logits = classifying.predict_logits(load_classifier(target), valid, "backward", None)
     assert float((logits.argmax(1).numpy() == valid.labels).mean()) == pytest.approx(record["valid_accuracy"])
     points = json.loads((target / "history.json").read_text())
     assert {point["name"] for point in points} == {"train_loss", "lr", "valid_loss", "valid_accuracy"}
@@ -210,12 +210,12 @@ def test_a_classifier_separates_two_easy_classes(tmp_path):
 def test_predictions_come_in_the_order_of_the_documents():
     model = Classifier(WORDS, 3, MODEL, SOME).eval()
     documents = noise([5, 90, 1, 40, 3, 200, 7])
-    together = classifying.predict_logits(model, documents, "forward", 20, 50, "cpu")
+    together = classifying.predict_logits(model, documents, "forward", 50)
     for place in range(len(documents)):
         ids = torch.from_numpy(documents.doc(place)[:50].astype(np.int64))[:, None]
         with torch.no_grad():
             assert torch.allclose(model(ids, torch.tensor([len(ids)]))[0], together[place], atol=1e-5)
-    assert classifying.predict_logits(model, NONE, "forward", 20, 50, "cpu").shape == (0, 3)
+    assert classifying.predict_logits(model, NONE, "forward", 50).shape == (0, 3)
 
 
 @pytest.mark.parametrize(("epochs", "learnt"), [(1, [False, False, False, True]), (2, [False, False, True, True]), (4, [True] * 4)])

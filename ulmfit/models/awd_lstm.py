@@ -72,14 +72,14 @@ class LSTMLayer(nn.Module):
         """
         weight_hh: Tensor = self.weight_hh if dropped is None else self.weight_hh * dropped
         weights = [self.weight_ih, weight_hh, self.bias_ih, self.bias_hh]
-        weights = _one_block(weights, x_TBI.dtype) if x_TBI.is_cuda else [weight.to(x_TBI.dtype) for weight in weights]
+        weights = one_block(weights, x_TBI.dtype) if x_TBI.is_cuda else [weight.to(x_TBI.dtype) for weight in weights]
         pair = tuple(part.to(x_TBI.dtype) for part in state)
         learning = torch.is_grad_enabled() and (x_TBI.requires_grad or self.weight_ih.requires_grad)
         out_TBH, h, c = torch._VF.lstm(x_TBI, pair, weights, True, 1, 0.0, learning, False, False)
         return out_TBH, (h.float(), c.float())
 
 
-def _one_block(tensors: list[Tensor], dtype: torch.dtype) -> list[Tensor]:
+def one_block(tensors: list[Tensor], dtype: torch.dtype) -> list[Tensor]:
     """The tensors one behind the other in a single block, as views: anything else cuDNN takes with a copy and a warning."""
     block = torch.cat([tensor.flatten() for tensor in tensors]).to(dtype)
     return [view.view_as(tensor) for view, tensor in zip(block.split([tensor.numel() for tensor in tensors]), tensors, strict=True)]

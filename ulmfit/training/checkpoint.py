@@ -228,7 +228,8 @@ def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> dict[str, Any]:
 
 
 def _bytes(tensor: Tensor) -> memoryview:
-    return memoryview(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy())  # type: ignore[arg-type]
+    packed = tensor.detach().cpu().contiguous().as_strided((tensor.numel(),), (1,))  # flatten() may leave a stride, as of one number
+    return memoryview(packed.view(torch.uint8).numpy())  # type: ignore[arg-type]
 
 
 def _fsync(folder: Path) -> None:

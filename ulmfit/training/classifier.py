@@ -13,6 +13,7 @@ from torch import Tensor
 from ulmfit.batches import inference_batches, pad, training_batches
 from ulmfit.config import ClassifierConfig
 from ulmfit.models.classifier import Classifier, gradient_start
+from ulmfit.models.folded import FoldedClassifier
 from ulmfit.progress import Bar
 from ulmfit.shards import Documents
 from ulmfit.training.curves import Curves
@@ -134,7 +135,7 @@ class Classifying:
     def validate(self) -> dict[str, float]:
         if not len(self.valid):
             return {}
-        logits = predict_logits(self.model, self.valid, self.direction, self.config.bptt, self.config.max_tokens, self.place.device)
+        logits = predict_logits(self.model, self.valid, self.direction, self.config.max_tokens)
         return self.objective.metrics(logits, self.objective.labels.targets_of(self.valid.labels))
 
     def state(self) -> dict[str, Tensor]:
@@ -145,16 +146,15 @@ class Classifying:
 
 
 def predict_logits(
-    model: Classifier, documents: Documents, direction: str, bptt: int, max_tokens: int | None, device: str, bar: Bar | None = None
+    model: Classifier | FoldedClassifier, documents: Documents, direction: str, max_tokens: int | None, bar: Bar | None = None
 ) -> Tensor:
-    """Logits float32 [N, L] on the CPU, in the order of ``documents``. The model is left in evaluation mode."""
-    model.eval()
+    """Logits float32 [N, L] on the CPU, in the order of ``documents``; in evaluation, whatever mode the model is in."""
+    folded = model if isinstance(model, FoldedClassifier) else FoldedClassifier(model, model.encoder.products)
     lengths = np.minimum(documents.lengths, max_tokens or np.iinfo(np.int64).max)
-    logits = torch.empty(len(documents), model.head.linear2.out_features)
-    with torch.no_grad():
-        for index in inference_batches(lengths, INFERENCE_POSITIONS):
-            batch = pad(documents, index, direction, max_tokens)
-            logits[torch.from_numpy(index)] = model(batch.ids.to(device), batch.lengths.to(device), bptt).float().cpu()
-            if bar:
-                bar.advance(len(index))
+    logits = torch.empty(len(documents), folded.labels)
+    for index in inference_batches(lengths, INFERENCE_POSITIONS):
+        batch = pad(documents, index, direction, max_tokens)
+        logits[torch.from_numpy(index)] = folded.logits(batch.ids.to(folded.device), batch.lengths.to(folded.device)).cpu()
+        if bar:
+            bar.advance(len(index))
     return logits

@@ -44,11 +44,3 @@ def learning(groups: int, epoch: int, how: str) -> list[int]:
     if how not in known:
         raise ValueError(f"unfreezing is one of {', '.join(known)}, not {how!r}")
     return known[how]
-
-
-def unfrozen(groups: int, epoch: int, how: str) -> int:
-    """How many of the last groups learn in ``epoch`` (from 0): ``gradual`` one more each epoch, ``full`` all, ``last`` one (sec. 3.3)."""
-    known = {"gradual": min(groups, epoch + 1), "full": groups, "last": 1}
-    if how not in known:
-        raise ValueError(f"unfreezing is one of {', '.join(known)}, not {how!r}")
-    return known[how]

@@ -1,6 +1,7 @@
 """The training stages, folder to folder: what the DAG's tasks and the estimator both call.
 
-Each writes ``model.safetensors``, ``config.json``, ``vocab.json`` and ``history.json`` into its folder and returns its record.
+Each writes ``model.safetensors``, ``config.json``, ``vocab.json`` and ``history.json`` into its folder (and ``lr_finder.json``, where
+learning rates are tried first) and returns its record.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from ulmfit.models.transfer import take_encoder, transfer_vocabulary
 from ulmfit.shards import Documents
 from ulmfit.text.vocab import Vocab
 from ulmfit.training.checkpoint import Checkpoints
-from ulmfit.training.classifier import predict_logits, train_classifier_model
+from ulmfit.training.classifier import Classifying, predict_logits, train_classifier_model
 from ulmfit.training.curves import Curves
-from ulmfit.training.language_model import train_language_model
+from ulmfit.training.language_model import LanguageModelling, train_language_model
 from ulmfit.training.loop import Run
+from ulmfit.training.lr_finder import range_test
 from ulmfit.training.objective import Objective
 
 CHECKPOINTS = "checkpoints"  # a folder beside the model's files, while it is trained
@@ -91,7 +93,8 @@ def _train_lm(
 ) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     run, curves = replace(run, checkpoints=folder / CHECKPOINTS), Curves(run.observe)
-    record = train_language_model(lm, train, valid, config, direction, run, curves, name)
+    tested = range_test(lambda: LanguageModelling(lm, train, valid, config, direction, run, name), config, run, folder, name)
+    record = tested | train_language_model(lm, train, valid, config, direction, run, curves, name)
     if run.team.leads:
         save_model(folder, lm, direction=direction)
         _complete(folder, vocab, curves)
@@ -131,20 +134,20 @@ def train_classifier(
         take_encoder(classifier, pretrained)
     run, curves = replace(run, checkpoints=folder / CHECKPOINTS), Curves(run.observe)
     name = f"classify {direction}" if lm else f"classify {direction}, from scratch"
-    record = train_classifier_model(classifier, train, valid, objective, config, direction, run, curves, name)
+    tested = range_test(lambda: Classifying(classifier, train, valid, objective, config, direction, run), config, run, folder, name)
+    record = tested | train_classifier_model(classifier, train, valid, objective, config, direction, run, curves, name)
     if not run.team.leads:
         return record
-    sureness = _sureness(classifier, valid, objective, direction, run.device)
+    sureness = _sureness(classifier, valid, objective, direction)
     facts = {"direction": direction, "labels": names, "bptt": config.bptt, "max_tokens": config.max_tokens}
     save_model(folder, classifier, **facts, **sureness)
     _complete(folder, vocab, curves)
     return record | {figure: sureness[figure] for figure in ("temperature", "ece_before", "ece_after")}
 
 
-def _sureness(classifier: Classifier, valid: Documents, objective: Objective, direction: str, device: str) -> dict[str, Any]:
+def _sureness(classifier: Classifier, valid: Documents, objective: Objective, direction: str) -> dict[str, Any]:
     """Temperature and thresholds, found on the validation documents."""
-    config = objective.config
-    logits = predict_logits(classifier, valid, direction, config.bptt, config.max_tokens, device)
+    logits = predict_logits(classifier, valid, direction, objective.config.max_tokens)
     return calibrate(logits, objective.labels.targets_of(valid.labels), objective)
 
 

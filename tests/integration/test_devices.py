@@ -1,0 +1,182 @@
+"""Training on several processes, each a real one: they die, stop and go on together."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.conftest import ROOT
+from ulmfit.config import ClassifierConfig, Dropouts, LMConfig, ModelConfig
+from ulmfit.errors import RunFailed, UserError
+from ulmfit.shards import IDS_SUFFIX, SPLIT, write_ipc
+from ulmfit.text.rules import SPECIALS
+from ulmfit.text.vocab import Vocab
+from ulmfit.training.launch import check_devices, plain, run_on
+from ulmfit.training.loop import Run
+from ulmfit.training.worker import call
+
+VOCAB = Vocab([*SPECIALS, *"abcdefghijkl"])
+SOME = Dropouts(output=0.1, hidden=0.1, input=0.1, embedding=0.1, weight=0.2)
+MODEL = ModelConfig(embedding=16, hidden=24, layers=2)
+LM = LMConfig(epochs=8, batch_size=4, bptt=10, lr=0.01, dropouts=SOME, precision="fp32")
+CLASSIFY = ClassifierConfig(epochs=2, batch_size=8, bptt=10, hidden=8, dropouts=SOME, precision="fp32", patience=2)
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What stages are given: documents that walk round the letters, two in three forwards, and a vocabulary."""
+    folder, rng = tmp_path_factory.mktemp("ids"), np.random.default_rng(0)
+    for part in range(2):
+        walks = [len(SPECIALS) + np.cumsum(np.full(40, 1 + number % 2)) % 12 + rng.integers(0, 2) for number in range(20)]
+        table = {
+            "id": pa.array([f"{part}.{number}" for number in range(20)]),
+            "ids": pa.array([np.minimum(walk, len(VOCAB) - 1).astype(np.uint16) for walk in walks], pa.list_(pa.uint16())),
+            "label": pa.array([number % 2 for number in range(20)], pa.int32()),
+            "split": pa.array(["train"] * 16 + ["valid"] * 4).cast(SPLIT),
+        }
+        write_ipc(folder / f"part-{part:05}{IDS_SUFFIX}", pa.table(table))
+    VOCAB.save(folder / "vocab.json")
+    return {"ids": folder, "train": ("train",), "valid": ("valid",), "vocab": folder / "vocab.json", "model": MODEL, "direction": "forward"}
+
+
+@pytest.fixture(scope="module")
+def whole(text: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], list[int]]:
+    """A language model trained by two processes without a mishap, its record, and the steps of the points that were seen."""
+    folder, steps = tmp_path_factory.mktemp("whole") / "lm", []
+    record = run_on(2, "cpu", "pretrain", text | {"config": LM}, folder, lambda step, values: steps.append(step))
+    return folder, record, steps
+
+
+def ranks() -> list[psutil.Process]:
+    """The processes that train, wherever they come from."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if any(module in process.cmdline() for module in ("ulmfit.training.worker", "ulmfit.training.launch")):
+                found.append(process)
+    return found
+
+
+def rank_of(process: psutil.Process) -> str | None:
+    with suppress(psutil.Error):
+        return process.environ().get("RANK")
+    return None
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return not psutil.wait_procs(processes, timeout=10)[1]
+
+
+def killing(number: str, after: int, seen: list[psutil.Process]) -> Callable[[int, Any], None]:
+    """An observer that kills a rank at the first point of a curve past some step."""
+
+    def observe(step: int, values: Any) -> None:
+        if step > after and not seen:
+            seen.extend(psutil.Process().children(recursive=True))
+            next(process for process in seen if rank_of(process) == number).kill()
+
+    return observe
+
+
+def test_a_killed_process_ends_the_job_with_one_line_and_it_goes_on(text: dict[str, Any], whole: tuple, tmp_path: Path) -> None:
+    expected, record, steps = whole
+    assert record["steps"] == steps[-1] and record["processes"] == 2 and 10 in steps
+    folder, seen = tmp_path / "lm", list[psutil.Process]()
+    with pytest.raises(RunFailed) as failure:
+        run_on(2, "cpu", "pretrain", text | {"config": LM}, folder, killing("1", record["steps"] // 2, seen))
+    assert len(seen) == 3 and gone(seen)  # the launcher and two ranks
+    last = max(int(path.name.removeprefix("step-")) for path in (folder / "checkpoints").glob("step-*"))
+    remedy = f"run the same command again, it goes on from step {last}"
+    assert str(failure.value) == f"pretrain forward: process 2 of 2 died (signal 9); {remedy}"
+    assert 0 < last < record["steps"]
+    other = shutil.copytree(folder, tmp_path / "other")
+
+    points: list[int] = []
+    again = run_on(2, "cpu", "pretrain", text | {"config": LM}, folder, lambda step, values: points.append(step))
+    assert min(points) > last, "it did not begin anew"
+    assert again["valid_loss"] == record["valid_loss"]
+    for name in ("model.safetensors", "history.json", "config.json"):
+        assert (folder / name).read_bytes() == (expected / name).read_bytes()
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "history.json", "model.safetensors", "vocab.json"]
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    alone = call("pretrain", text | {"config": LM}, other, Run())  # with another number of processes than began it
+    torch.set_num_threads(threads)
+    assert alone["valid_loss"] == pytest.approx(record["valid_loss"], rel=1e-4)
+    weights = load_file(expected / "model.safetensors")
+    for name, found in load_file(other / "model.safetensors").items():
+        assert torch.allclose(found, weights[name], rtol=0, atol=1e-4 * float(weights[name].abs().max())), name
+
+
+def test_a_ruined_training_stops_all_with_the_users_line(text: dict[str, Any], tmp_path: Path) -> None:
+    ruinous = LM.model_copy(update={"optimizer": "nt-asgd", "schedule": "constant", "lr": 1e9, "clip": 1e9})
+    with pytest.raises(UserError, match=r"^pretrain forward: the loss .* at step \d+.*lower the rate") as error:
+        run_on(2, "cpu", "pretrain", text | {"config": ruinous}, tmp_path / "lm")
+    assert "\n" not in str(error.value)
+    assert not psutil.Process().children(recursive=True)
+    assert not (tmp_path / "lm" / "model.safetensors").exists()
+
+
+def test_a_classifier_is_trained_on_the_language_model(text: dict[str, Any], whole: tuple, tmp_path: Path) -> None:
+    arguments = text | {"config": CLASSIFY, "lm": whole[0], "labels": ["one", "two"]}
+    record = run_on(2, "cpu", "train_classifier", arguments, tmp_path / "two")
+    alone = call("train_classifier", arguments, tmp_path / "one", Run())
+    assert record["valid_loss"] == pytest.approx(alone["valid_loss"], rel=1e-3)
+    assert record["best_step"] == alone["best_step"] and record["steps"] == alone["steps"]
+    assert record.keys() - {"processes"} == alone.keys()
+    assert {path.name for path in (tmp_path / "two").iterdir()} == {path.name for path in (tmp_path / "one").iterdir()}
+
+
+def test_no_process_outlives_the_one_that_asked_for_it(text: dict[str, Any], tmp_path: Path) -> None:
+    longer = text | {"config": LM.model_copy(update={"epochs": 1000})}
+    program = (
+        "import json, sys\nfrom pathlib import Path\nfrom ulmfit.training.launch import run_on\n"
+        "run_on(2, 'cpu', 'pretrain', json.loads(sys.argv[1]), Path(sys.argv[2]), lambda step, values: print(step, flush=True))"
+    )
+    command = [sys.executable, "-c", program, json.dumps(plain(longer)), str(tmp_path / "lm")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=tmp_path, env=environment) as parent:
+        assert parent.stdout is not None and parent.stdout.readline().strip() == b"10"
+        processes = psutil.Process(parent.pid).children(recursive=True)
+        assert sorted(filter(None, map(rank_of, processes))) == ["0", "1"]
+        os.kill(parent.pid, signal.SIGKILL)
+    assert gone(processes)
+
+
+def test_an_observer_that_fails_ends_the_processes(text: dict[str, Any], tmp_path: Path) -> None:
+    longer, seen = text | {"config": LM.model_copy(update={"epochs": 1000})}, list[psutil.Process]()
+
+    def observe(step: int, values: Any) -> None:
+        seen.extend(psutil.Process().children(recursive=True))
+        raise ConnectionError("the tracking server is gone")
+
+    started = time.monotonic()
+    with pytest.raises(ConnectionError, match="the tracking server is gone"):
+        run_on(2, "cpu", "pretrain", longer, tmp_path / "lm", observe)
+    assert len(seen) == 3 and gone(seen)
+    del started
+
+
+def test_more_processes_than_gpus_are_the_users_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    check_devices(2, "cuda")
+    check_devices(8, "cpu")
+    with pytest.raises(UserError, match="--devices 3: torch sees 2 CUDA devices; give --devices 2, or --device cpu"):
+        check_devices(3, "cuda")

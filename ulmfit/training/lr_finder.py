@@ -1,0 +1,157 @@
+"""The learning-rate range test (Smith 2017, sec. 3.3): the rate is raised from step to step, and the loss tells which rates are good.
+
+Its best known form (Howard & Gugger, "fastai: A Layered API for Deep Learning", 2020, and their courses) is taken: rates rise in
+geometric progression, losses are smoothed, the test ends where the loss blows up, and the rate where the loss falls most steeply
+is suggested. All of it happens on a copy of the model.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import math
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ulmfit import storage
+from ulmfit.artifacts import write_atomic
+from ulmfit.config import TrainingConfig
+from ulmfit.hardware import keep_pages, products
+from ulmfit.training.loop import Run, Step, Task, freeze
+from ulmfit.training.optimizers import Optimizer
+from ulmfit.training.schedules import learning
+
+log = logging.getLogger(__name__)
+
+FILE = "lr_finder.json"
+RANGES = {"adam": (1e-6, 1.0), "nt-asgd": (1e-3, 1e3)}  # clipped gradients bear high rates: Merity et al. train at 30
+BLOWN_UP = 4.0  # times the best smoothed loss
+SMOOTHING = 0.9  # of the loss by which the test ends
+
+
+@dataclass(frozen=True)
+class LRCurve:
+    """What a range test saw: the last layer group's ``rates``, rising, and the smoothed ``losses`` at them, in nats.
+
+    ``suggestion``: the rate of the steepest descent; None where the loss does not fall.
+    """
+
+    rates: list[float]
+    losses: list[float]
+    suggestion: float | None
+
+
+def find_lr(
+    task: Task, config: TrainingConfig, run: Run, lowest: float | None = None, highest: float | None = None, steps: int = 100
+) -> LRCurve:
+    """Raise the rate from ``lowest`` to ``highest`` (of ``RANGES``, where not given) over the task's first ``steps`` steps.
+
+    A plan that is shorter begins again. The optimiser is the task's own, with its discriminative rates in proportion, and the
+    layer groups learn that learn in the first epoch. The test ends early where the loss is not finite, or over four times its
+    best. ``task`` and its model are as before: a copy is trained. Nothing is written. For one process.
+    """
+    if not task.steps:
+        return LRCurve([], [], None)
+    low, high = RANGES[config.optimizer]
+    rates = np.geomspace(lowest or low, highest or high, steps)
+    seen = np.array(list(_losses(task, config, run, rates)))
+    rates, losses = rates[: len(seen)], smoothed(seen, reach := max(1, steps // 10))
+    return LRCurve(rates.tolist(), losses.tolist(), _steepest(rates, seen, losses, reach))
+
+
+def _losses(task: Task, config: TrainingConfig, run: Run, rates: NDArray[np.float64]) -> Iterator[float]:
+    """The loss before each step, none above what ends the test: single ones would drown the curve."""
+    keep_pages()
+    trial: Any = copy.copy(task)
+    model = trial.model = copy.deepcopy(task.model).to(run.device)
+    model.encoder.products = products(config.precision, run.device, model.encoder.config.hidden)
+    model.encoder.seed(config.seed)
+    model.zero_grad(set_to_none=True)
+    groups = model.groups()
+    freeze(groups, learning(len(groups), 0, config.unfreeze))
+    optimizer = Optimizer(groups, config.model_copy(update={"schedule": "constant"}), len(rates))
+    mean, weight, best = 0.0, 0.0, math.inf
+    for rate, step in zip(rates, _round(trial), strict=False):
+        model.train()
+        loss = float(trial.forward_backward(step.batch, 1))
+        mean, weight = mean * SMOOTHING + loss * (1 - SMOOTHING), weight * SMOOTHING + 1 - SMOOTHING
+        best = min(best, mean / weight)
+        if not math.isfinite(loss) or mean / weight > BLOWN_UP * best:
+            return
+        yield min(loss, BLOWN_UP * best)
+        optimizer.step(step.scale * rate / config.lr)
+
+
+def _round(task: Task) -> Iterator[Step]:
+    """The steps of the plan, over and over."""
+    while True:
+        epoch = -1
+        for step in task.plan(0):
+            if step.epoch != epoch:
+                epoch = step.epoch
+                task.begin(epoch)
+            yield step
+
+
+def smoothed(values: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
+    """Means over neighbours less than ``reach`` + 1 places off, the nearer the heavier. Unlike a running mean it does not lag behind,
+    which would shift the descent to higher rates."""
+    kernel = reach + 1.0 - np.abs(np.arange(-reach, reach + 1))
+    over = lambda row: np.convolve(row, kernel)[reach : reach + len(row)]
+    return over(values) / over(np.ones_like(values)) if len(values) else values
+
+
+def _steepest(rates: NDArray[np.float64], seen: NDArray[np.float64], losses: NDArray[np.float64], reach: int) -> float | None:
+    """The rate at which the smoothed loss falls fastest, by the logarithm of the rate, on its way from the start to the bottom.
+
+    The first ``reach`` losses are the start. None where the loss falls by less than single losses scatter about it: that is chance.
+    The slopes are smoothed too, as batches differ, and a descent that counts takes more than a few steps.
+    """
+    bottom = int(losses.argmin()) if len(losses) else 0
+    if bottom <= reach or not seen[:reach].mean() - losses[bottom] > (seen - losses)[: bottom + 1].std():
+        return None
+    slopes = smoothed(np.gradient(losses, np.log(rates)), reach)
+    return float(rates[reach + slopes[reach : bottom + 1].argmin()])
+
+
+def range_test(make: Callable[[], Task], config: TrainingConfig, run: Run, folder: Path, name: str) -> dict[str, Any]:
+    """Test the rates before a training, where the settings ask for it; ``lr_suggested`` for its record.
+
+    The curve is written to ``lr_finder.json`` in ``folder``, with the rate in use. A training that goes on from a checkpoint keeps
+    the curve it has. One on several processes has none, nor one whose batches the device holds in parts only: that is logged.
+    """
+    if not config.find_lr or not run.team.leads:
+        return {}
+    if run.team.size > 1:
+        log.warning("%s: learning rates are tried by one process only; run it on one device to try them", name)
+        return {}
+    if run.checkpoints and any(found.startswith("step-") for found in storage.folders(run.checkpoints)):
+        return _known(folder)
+    log.info("%s: trying learning rates", name)
+    curve = None
+    with suppress(torch.OutOfMemoryError):
+        curve = find_lr(make(), config, run)
+    if curve is None:
+        torch.cuda.empty_cache()  # now, when no traceback holds the copy any more
+        log.warning("%s: memory is short; learning rates are not tried (make batch_size smaller to try them)", name)
+        return {}
+    if not curve.rates:
+        return {}
+    write_atomic(folder / FILE, json.dumps({**asdict(curve), "lr": config.lr}).encode())
+    suggested = "none" if curve.suggestion is None else f"{curve.suggestion:.2g}"
+    log.info("%s: the learning rate is %.2g; suggested is %s", name, config.lr, suggested)
+    return {"lr_suggested": curve.suggestion}
+
+
+def _known(folder: Path) -> dict[str, Any]:
+    """As :func:`range_test`, from the file that an earlier run wrote."""
+    file = folder / FILE
+    return {"lr_suggested": json.loads(file.read_text())["suggestion"]} if file.exists() else {}
