@@ -49,6 +49,7 @@ bench-fastai: dev .fastai
 	PYTHONPATH=.fastai $(BIN)/python benchmarks/fastai_tokens.py --agree
 	PYTHONPATH=.fastai $(BIN)/python benchmarks/fastai_tokens.py --speed --part 3000 --rounds 5
 	PYTHONPATH=.fastai $(BIN)/python benchmarks/preprocess_scale.py
+	PYTHONPATH=.fastai $(BIN)/python benchmarks/fastai_training.py
 
 .fastai: | dev
 	$(BIN)/python -m pip install --quiet --target $@ --no-deps fastai==2.8.12 fastcore==2.2.39 fastprogress==1.0.3 fasttransform==0.0.5 \

@@ -204,7 +204,11 @@ def benchmark(what: str, arguments: argparse.Namespace, limit: dict[str, float])
     batches = {side: getattr(arguments, f"{side}_{kind}_batches") for side in sides}
     if what == "inference":  # ours makes its own batches
         batches["ours"] = batches["ours"][:1]
-    return compared(what, in_rounds(what, plan(batches, sides), task, arguments.rounds), limit if what == "lm" else None, task.words)
+    runs = in_rounds(what, plan(batches, sides), task, arguments.rounds)
+    if what != "lm":
+        return compared(what, runs, None, task.words)
+    again = measure("limit", what, task)  # the better one: a busy minute makes no limit
+    return compared(what, runs, {name: max(rate, again[name]) for name, rate in limit.items()}, task.words)
 
 
 def arguments_of() -> argparse.Namespace:

@@ -44,7 +44,7 @@ from gpu_peer import Mixed, by_length, half, padded, peer, peer_name
 from measuring import flops_per_token, peak_mb
 
 from ulmfit.config import ModelConfig
-from ulmfit.models.awd_lstm import Masks
+from ulmfit.models.awd_lstm import LSTMLayer, Masks
 from ulmfit.models.language_model import LanguageModel, regularisation
 from ulmfit.shards import Documents
 from ulmfit.training.loop import EVERY
@@ -136,6 +136,25 @@ def right(bench: Bench) -> None:
             bench.check(f"right: loss {name}", _off(found.pop("loss"), expected["loss"]), most)
             bench.check(f"right: worst gradient {name}", max(_off(gradient, expected[part]) for part, gradient in found.items()), most)
             bench.check(f"right: a classifier's logits {name}", _off(our_logits(classifier, docs, products), on_cpu), most)
+
+        expected_of_layer = _layer(torch.device("cpu"), torch.float32)
+        for products, most in ((torch.float32, 1e-3), (torch.bfloat16, 2e-2)):
+            worst = max(map(_off, _layer(bench.device, products), expected_of_layer))
+            bench.check(
+                f"right: worst gradient of a layer of 1152 in {str(products)[6:]}, off the CPU's in fp32 by (relative)", worst, most
+            )
+
+
+def _layer(device: torch.device, products: torch.dtype) -> list[Tensor]:
+    """Gradients of one layer as wide as the real model's, whatever the sizes: libraries choose their kernels by width, and oneDNN's
+    for bf16 on AMX is wrong from a width of 1024 on where that is a multiple of 32 (PyTorch 2.13)."""
+    generator = torch.Generator().manual_seed(0)
+    layer = LSTMLayer(64, 1152, generator)
+    x, upstream = torch.randn(6, 16, 64, generator=generator), torch.randn(6, 16, 1152, generator=generator)
+    layer, x = layer.to(device), x.to(device).requires_grad_()
+    out, _ = layer(x.to(products), (x.new_zeros(1, 16, 1152), x.new_zeros(1, 16, 1152)))
+    out.backward(upstream.to(device, products))
+    return [tensor.grad.cpu() for tensor in (x, *layer.parameters()) if tensor.grad is not None]
 
 
 def _gradients(model: LanguageModel, ids_TB: Tensor, masks: Masks, products: torch.dtype) -> dict[str, Tensor]:

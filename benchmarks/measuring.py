@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import re
-import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -44,23 +43,20 @@ def peak_mb() -> int:
     return int(found[1]) // 1000
 
 
-def median_seconds(work: Callable[[], object], times: int, warm_up: int = 1) -> float:
-    seconds = []
-    for _ in range(warm_up + times):
-        started = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds[warm_up:])
-
-
 def matrix_rates() -> dict[str, float]:
-    """FLOP/s of a product of two square matrices, by type: what a training made of nothing but products would reach."""
+    """FLOP/s of a product of two square matrices, by type, the fastest of eight: what a training made of nothing but products would reach."""
     rates = {}
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         a, b = (torch.randn(PRODUCT, PRODUCT).to(dtype) for _ in range(2))
         out = torch.empty(PRODUCT, PRODUCT, dtype=dtype)
-        rates[name] = 2 * PRODUCT**3 / median_seconds(lambda a=a, b=b, out=out: torch.mm(a, b, out=out), 5)
+        rates[name] = 2 * PRODUCT**3 / min(_seconds(a, b, out) for _ in range(8))
     return rates
+
+
+def _seconds(a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> float:
+    started = time.perf_counter()
+    torch.mm(a, b, out=out)
+    return time.perf_counter() - started
 
 
 def flops_per_token(words: int, sizes: Mapping[str, int] = SIZES) -> int:

@@ -8,11 +8,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import psutil
@@ -21,6 +21,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tasks import training
+from tasks.stage import Job
+from tasks.workspace import Workspace
 from tests.conftest import ROOT
 from ulmfit.config import ClassifierConfig, Dropouts, LMConfig, ModelConfig
 from ulmfit.errors import RunFailed, UserError
@@ -126,7 +129,7 @@ def test_a_killed_process_ends_the_job_with_one_line_and_it_goes_on(text: dict[s
 
 
 def test_a_ruined_training_stops_all_with_the_users_line(text: dict[str, Any], tmp_path: Path) -> None:
-    ruinous = LM.model_copy(update={"optimizer": "nt-asgd", "schedule": "constant", "lr": 1e9, "clip": 1e9})
+    ruinous = LM.model_copy(update={"optimizer": "nt-asgd", "schedule": "constant", "lr": 1e38})
     with pytest.raises(UserError, match=r"^pretrain forward: the loss .* at step \d+.*lower the rate") as error:
         run_on(2, "cpu", "pretrain", text | {"config": ruinous}, tmp_path / "lm")
     assert "\n" not in str(error.value)
@@ -167,11 +170,9 @@ def test_an_observer_that_fails_ends_the_processes(text: dict[str, Any], tmp_pat
         seen.extend(psutil.Process().children(recursive=True))
         raise ConnectionError("the tracking server is gone")
 
-    started = time.monotonic()
     with pytest.raises(ConnectionError, match="the tracking server is gone"):
         run_on(2, "cpu", "pretrain", longer, tmp_path / "lm", observe)
     assert len(seen) == 3 and gone(seen)
-    del started
 
 
 def test_more_processes_than_gpus_are_the_users_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,3 +181,17 @@ def test_more_processes_than_gpus_are_the_users_error(monkeypatch: pytest.Monkey
     check_devices(8, "cpu")
     with pytest.raises(UserError, match="--devices 3: torch sees 2 CUDA devices; give --devices 2, or --device cpu"):
         check_devices(3, "cuda")
+
+
+@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.parametrize("devices", [1, 2])
+def test_a_task_clears_checkpoints_only_if_told_and_takes_the_processes_it_is_told(
+    resume: bool, devices: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, asked = tmp_path / "checkpoints" / "step-000000010", []
+    place.mkdir(parents=True)
+    monkeypatch.setattr(training, "call", lambda *given: asked.append((1, place.exists())))
+    monkeypatch.setattr(training, "run_on", lambda number, *given: asked.append((number, place.exists())))
+    job = Job(Workspace(tmp_path), cast(Any, None), "run", threads=torch.get_num_threads(), devices=devices, resume=resume)
+    training._train(job, "pretrain", {}, tmp_path, SimpleNamespace(observe=None))  # type: ignore[arg-type]
+    assert asked == [(devices, resume)]

@@ -155,7 +155,7 @@ def test_the_shortest_document_says_where_gradients_start():
     model = model_of().train()
     ids, lengths = batch_of([torch.arange(0, 10), torch.cat([torch.arange(10, 20), torch.arange(0, 10)])])
     gradient = gradients(model, ids, lengths, bptt=5, reach=5)["encoder.embedding.weight"]
-    assert (gradient[:5] .abs().sum(1) > 0).all()  # words 0 to 4 stand from position 10 on in the longer one
+    assert (gradient[:5].abs().sum(1) > 0).all()  # words 0 to 4 stand from position 10 on in the longer one
     assert (gradient[10:15] == 0).all() and (gradient[15:20].abs().sum(1) > 0).all()
 
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ulmfit import batches
-from ulmfit.batches import Windows, bucket, inference_batches, lm_batches, oriented, pad, stream_windows, training_batches
+from ulmfit.batches import Window, Windows, bucket, inference_batches, lm_batches, oriented, pad, stream_windows, training_batches
 from ulmfit.shards import Documents
 from ulmfit.text.vocab import PAD
 
@@ -61,8 +61,7 @@ def test_a_plan_comes_from_its_seed():
 def test_streams_cover_the_text_without_a_gap_and_targets_are_the_next_ids():
     flat = np.arange(1000, 1000 + 5 * 47 + 3, dtype=np.uint16)
     windows = list(stream_windows(flat, "forward", 5, [10, 7, 20, 10]))
-    assert [first for _, _, first in windows] == [True, False, False, False]
-    assert [len(ids) for ids, _, _ in windows] == [10, 7, 20, 10]
+    assert [len(ids) for ids, _ in windows] == [10, 7, 20, 10]
     ids, targets = (torch.cat([window[which] for window in windows]) for which in (0, 1))
     assert ids.dtype == targets.dtype == torch.int64
     assert np.array_equal(ids.T.flatten(), flat[: 5 * 47])
@@ -75,15 +74,28 @@ def test_reading_ahead_makes_no_difference(direction, ahead, monkeypatch):
     monkeypatch.setattr(batches, "AHEAD", ahead)
     documents, windows = numbered([30, 1, 0, 12, 40, 200, 3]), Windows.plan(286, 3, 20, 2, None, seed=0)
     rng, expected = np.random.default_rng(6), []
-    for lengths in windows.epochs:
+    for epoch, lengths in enumerate(windows.epochs):
         flat = oriented(np.concatenate([documents.doc(i) for i in rng.permutation(len(documents))]), direction)
         position = 0
-        for length in lengths:
+        for number, length in enumerate(lengths, 1):
             at = np.arange(position, position + length)[:, None] + np.arange(3) * (285 // 3)
-            expected.append((flat[at].tolist(), flat[at + 1].tolist(), position == 0))
+            expected.append((flat[at].tolist(), flat[at + 1].tolist(), epoch, number == len(lengths)))
             position += length
-    found = [(ids.tolist(), targets.tolist(), first) for ids, targets, first in lm_batches(documents, windows, direction, seed=5)]
-    assert found == expected
+    assert [plainly(window) for window in lm_batches(documents, windows, direction, seed=5)] == expected
+
+
+def plainly(window: Window) -> tuple[list, list, int, bool]:
+    return window.ids.tolist(), window.targets.tolist(), window.epoch, window.last
+
+
+@pytest.mark.parametrize("ahead", [1, 60, 10**6])
+def test_reading_begins_at_any_step_as_if_it_had_begun_at_the_first(ahead, monkeypatch):
+    monkeypatch.setattr(batches, "AHEAD", ahead)
+    documents, windows = numbered([30, 1, 0, 12, 40, 200, 3]), Windows.plan(286, 3, 20, 2.5, None, seed=0)
+    whole = [plainly(window) for window in lm_batches(documents, windows, "backward", seed=5)]
+    assert len(whole) == windows.steps and [epoch for _, _, epoch, last in whole if last] == [0, 1, 2]
+    for start in range(windows.steps + 1):
+        assert [plainly(window) for window in lm_batches(documents, windows, "backward", 5, start)] == whole[start:], start
 
 
 def test_backward_is_the_text_reversed():
@@ -91,7 +103,7 @@ def test_backward_is_the_text_reversed():
 
     def read(direction: str) -> list[int]:
         parts = list(lm_batches(documents, windows, direction, seed=5))
-        return [*torch.cat([ids for ids, _, _ in parts])[:, 0].tolist(), int(parts[-1][1][-1, 0])]
+        return [*torch.cat([part.ids for part in parts])[:, 0].tolist(), int(parts[-1].targets[-1, 0])]
 
     assert read("forward") == read("backward")[::-1]
     assert sorted(read("forward")) == list(range(100, 183))
@@ -102,12 +114,8 @@ def test_backward_is_the_text_reversed():
 def test_every_epoch_shuffles_documents_and_keeps_them_whole():
     documents, windows = numbered([20] * 10), Windows.plan(200, 1, 20, 3, None, seed=0)
     parts = list(lm_batches(documents, windows, "forward", seed=5))
-    starts = [step for step, (_, _, first) in enumerate(parts) if first]
-    assert len(starts) == 3
-    epochs = [
-        torch.cat([ids for ids, _, _ in parts[start:end]])[:, 0].numpy()
-        for start, end in zip(starts, [*starts[1:], len(parts)], strict=True)
-    ]
+    assert [part.epoch for part in parts if part.last] == [0, 1, 2]
+    epochs = [torch.cat([part.ids for part in parts if part.epoch == epoch])[:, 0].numpy() for epoch in range(3)]
     orders = [tuple(epoch[::20]) for epoch in epochs]
     assert len(set(orders)) == 3
     assert all((np.diff(epoch)[np.arange(198) % 20 != 19] == 1).all() for epoch in epochs)
@@ -140,19 +148,27 @@ def test_groups_keep_to_their_bounds_and_lose_nothing(lengths, batch, positions,
 
 
 @settings(max_examples=50, deadline=None)
-@given(lengths=lengths_of_documents, batch=st.integers(1, 20))
-def test_an_epoch_has_every_document_once_in_groups_of_bounded_memory(lengths, batch):
-    groups = training_batches(lengths, batch, 400, np.random.default_rng(0))
+@given(lengths=lengths_of_documents, batch=st.integers(1, 20), positions=st.one_of(st.none(), st.integers(1, 5000)))
+def test_an_epoch_has_every_document_once_in_groups_of_bounded_memory(lengths, batch, positions):
+    groups = training_batches(lengths, batch, positions, 400, np.random.default_rng(0))
     assert sorted(np.concatenate(groups)) == list(range(len(lengths)))
     for group in groups:  # gradients cover the spread and 400 tokens of the shortest
         assert len(group) <= batch and lengths[group].max() - lengths[group].min() <= 400
+        assert len(group) == 1 or positions is None or len(group) * lengths[group].max() <= positions
+
+
+def test_a_budget_of_positions_makes_batches_of_short_documents_larger():
+    lengths = np.random.default_rng(1).integers(1, 300, 400)
+    groups = training_batches(lengths, 200, 1500, 400, np.random.default_rng(0))
+    sizes, longest = [len(group) for group in groups], [lengths[group].max() for group in groups]
+    assert max(sizes) > 3 * min(sizes) and np.corrcoef(sizes, longest)[0, 1] < -0.5
 
 
 def test_epochs_differ_and_come_from_the_seed():
     lengths = np.random.default_rng(1).integers(1, 300, 200)
 
     def draw(rng):
-        return [group.tolist() for group in training_batches(lengths, 8, 400, rng)]
+        return [group.tolist() for group in training_batches(lengths, 8, None, 400, rng)]
 
     rng = np.random.default_rng(0)
     first, second = draw(rng), draw(rng)
@@ -163,7 +179,7 @@ def test_epochs_differ_and_come_from_the_seed():
 
 def test_documents_of_like_length_stand_together():
     lengths = np.random.default_rng(1).integers(1, 300, 400)
-    padded = sum(len(group) * lengths[group].max() for group in training_batches(lengths, 8, 400, np.random.default_rng(0)))
+    padded = sum(len(group) * lengths[group].max() for group in training_batches(lengths, 8, None, 400, np.random.default_rng(0)))
     assert padded < 1.1 * lengths.sum()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from flows.jobs import TextJob, TrainJob
 from ulmfit.errors import UserError
@@ -42,3 +43,17 @@ def test_faults_are_told_before_anything_starts(tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match=said):
             job.check()
+
+
+def test_a_way_of_pretraining_comes_between_the_preset_and_the_options() -> None:
+    plain = TrainJob(preset="tiny").settings()
+    assert plain == TextJob(preset="tiny").settings(), "the default leaves a preset, and so the keys of artifacts, as they are"
+    settings = TrainJob(preset="tiny", pretraining="awd-lstm", options=["pretrain.lr=5"]).settings()
+    assert (settings.pretrain.optimizer, settings.pretrain.schedule, settings.pretrain.lr) == ("nt-asgd", "constant", 5)
+    assert settings.pretrain.epochs == plain.pretrain.epochs and settings.finetune == plain.finetune
+
+
+def test_processes_and_resumption_are_no_settings() -> None:
+    assert TrainJob(devices=4, resume=False).settings() == TrainJob().settings()
+    with pytest.raises(ValidationError, match="devices"):
+        TrainJob(devices=0)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from ulmfit.batches import Windows
 from ulmfit.config import ClassifierConfig, Dropouts, LMConfig, ModelConfig
 from ulmfit.errors import UserError
+from ulmfit.labels import LabelSet
 from ulmfit.models.classifier import Classifier
 from ulmfit.models.files import load_classifier, load_language_model
 from ulmfit.models.language_model import LanguageModel
@@ -20,7 +21,10 @@ from ulmfit.text.vocab import Vocab
 from ulmfit.training import classifier as classifying
 from ulmfit.training import language_model as modelling
 from ulmfit.training import stages
-from ulmfit.training.loop import Curves, Optimizer
+from ulmfit.training.curves import Curves, Watch
+from ulmfit.training.loop import Run
+from ulmfit.training.objective import Objective
+from ulmfit.training.optimizers import Optimizer
 
 VOCAB = Vocab([*SPECIALS, *"abcdefghijkl"])
 WORDS = len(VOCAB)
@@ -29,8 +33,10 @@ NONE = Documents.of([])
 NO_DROPOUT = Dropouts(output=0, hidden=0, input=0, embedding=0, weight=0)
 SOME = Dropouts(output=0.1, hidden=0.1, input=0.1, embedding=0.1, weight=0.1)
 MODEL = ModelConfig(embedding=16, hidden=24, layers=2)
-LM = LMConfig(batch_size=8, bptt=20, lr=0.05, dropouts=NO_DROPOUT, alpha=0, beta=0)
-CLASSIFY = ClassifierConfig(epochs=2, batch_size=8, bptt=20, max_gradient_tokens=100, hidden=8, lr=0.02, dropouts=NO_DROPOUT)
+LM = LMConfig(batch_size=8, bptt=20, lr=0.05, dropouts=NO_DROPOUT, alpha=0, beta=0, precision="fp32")
+CLASSIFY = ClassifierConfig(
+    epochs=2, batch_size=8, bptt=20, max_gradient_tokens=100, hidden=8, lr=0.02, dropouts=NO_DROPOUT, precision="fp32"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -66,12 +72,17 @@ def folder(path: Path) -> Path:
     return path
 
 
-def train_lm(model: LanguageModel, train: Documents, config: LMConfig, valid: Documents = NONE, direction: str = "forward") -> dict:
-    return modelling.train_language_model(model, train, valid, config, direction, "cpu", Curves(None), "test")
+def train_lm(
+    model: LanguageModel, train: Documents, config: LMConfig, valid: Documents = NONE, direction: str = "forward", run: Run = Run()
+) -> dict:
+    return modelling.train_language_model(model, train, valid, config, direction, run, Curves(None), "test")
 
 
-def train_classifier(model: Classifier, train: Documents, config: ClassifierConfig, valid: Documents = NONE) -> dict:
-    return classifying.train_classifier_model(model, train, valid, config, "forward", "cpu", Curves(None), "test")
+def train_classifier(
+    model: Classifier, train: Documents, config: ClassifierConfig, valid: Documents = NONE, run: Run = Run(), curves: Curves | None = None
+) -> dict:
+    objective = Objective(config, LabelSet.of(["a", "b"], config), train.labels)
+    return classifying.train_classifier_model(model, train, valid, objective, config, "forward", run, curves or Curves(None), "test")
 
 
 def changed(model: torch.nn.Module, groups: list, before: dict[str, torch.Tensor]) -> list[bool]:
@@ -121,8 +132,8 @@ def test_the_state_goes_from_window_to_window_and_starts_anew_with_an_epoch(monk
     model = LanguageModel(WORDS, MODEL, NO_DROPOUT)
     hidden, states = model.hidden, []
 
-    def recorder(ids, state):
-        result = hidden(ids, state)
+    def recorder(ids, state, masks):
+        result = hidden(ids, state, masks)
         states.append((state, result[2]))
         return result
 
@@ -196,13 +207,13 @@ def test_a_classifier_separates_two_easy_classes(tmp_path):
         config,
         "backward",
         target,
-        observe=lambda step, values: seen.append((step, dict(values))),
+        Run(observe=lambda step, values: seen.append((step, dict(values)))),
     )
     assert record["valid_accuracy"] >= 0.95 and record["valid_loss"] < 0.4
     logits = classifying.predict_logits(load_classifier(target), valid, "backward", None)
     assert float((logits.argmax(1).numpy() == valid.labels).mean()) == pytest.approx(record["valid_accuracy"])
     points = json.loads((target / "history.json").read_text())
-    assert {point["name"] for point in points} == {"train_loss", "lr", "valid_loss", "valid_accuracy"}
+    assert {point["name"] for point in points} == {"train_loss", "lr", "valid_loss", "valid_accuracy", "valid_macro_f1"}
     assert [(step, name, value) for step, values in seen for name, value in values.items()] == [tuple(point.values()) for point in points]
     assert sorted(path.name for path in target.iterdir()) == ["config.json", "history.json", "model.safetensors", "vocab.json"]
 
@@ -262,7 +273,7 @@ def test_a_ruined_language_model_stops_and_names_the_step():
     model = LanguageModel(WORDS, MODEL, NO_DROPOUT)
     with torch.no_grad():
         model.bias[FIRST] = torch.nan
-    with pytest.raises(RuntimeError, match=r"train_loss is nan at step 10: .*lower it"):
+    with pytest.raises(UserError, match=r"^test: the loss is nan at step 10, at a learning rate of 0\.0\d+; lower .*; no weights are kept$"):
         train_lm(model, cycles(60, seed=0), LM)
 
 
@@ -270,13 +281,51 @@ def test_a_ruined_classifier_stops_and_names_the_step():
     model = Classifier(WORDS, 2, MODEL, NO_DROPOUT)
     with torch.no_grad():
         model.head.linear2.bias[0] = torch.nan
-    with pytest.raises(RuntimeError, match="train_loss is nan at step 3"):
+    with pytest.raises(UserError, match="test: the loss is nan at step 3, "):
         train_classifier(model, noise([20] * 24), CLASSIFY)
 
 
-def test_a_ruined_validation_loss_stops_too():
-    with pytest.raises(RuntimeError, match="valid_loss is inf at step 7"):
-        Curves(None).add(7, valid_loss=math.inf)
+def look(*losses: float, norm: float = 1.0) -> float:
+    """The smoothed loss after these."""
+    watch = Watch()
+    for loss in losses:
+        watch.add(torch.tensor(loss), torch.tensor(norm))
+    return watch.look("fine-tune forward", len(losses), 0.01, "the weights of step 3 are in here")
+
+
+def test_the_loss_that_is_shown_is_a_mean_in_which_later_steps_weigh_more():
+    losses = [3.0, 2.0, 4.0, 1.0]
+    weights = [0.9 ** (3 - step) for step in range(4)]
+    assert look(*losses) == pytest.approx(sum(map(float.__mul__, losses, weights)) / sum(weights), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("losses", "norm", "said"),
+    [
+        ([2.0, math.inf, 2.0], 1.0, "the loss is inf at step 3"),
+        ([2.0, math.nan], 1.0, "the loss is nan at step 2"),
+        ([2.0, 2.0], math.nan, "a gradient is nan at step 2"),
+        ([2.0, 2.0], math.inf, "a gradient is inf at step 2"),
+        ([2.0, *[40.0] * 9], 1.0, r"the loss has grown from 2 to 37\.\d+ at step 10"),
+        ([0.01, *[40.0] * 9], 1.0, r"the loss has grown from 0\.01 to 37\.\d+ at step 10"),
+    ],
+)
+def test_what_ruins_a_training_is_named(losses, norm, said):
+    with pytest.raises(UserError, match=f"^fine-tune forward: {said}, at a learning rate of 0.01; lower .*the weights of step 3 are in here$"):
+        look(*losses, norm=norm)
+
+
+@pytest.mark.parametrize("losses", [[6.0] * 3, [1.0, *[2.9] * 50], [1e-4, *[0.29] * 50]])
+def test_a_loss_that_moves_within_measure_ruins_nothing(losses):
+    assert 0 < look(*losses) < 6.1
+
+
+def test_a_gradient_that_was_no_number_is_not_forgotten():
+    watch = Watch()
+    for norm in (1.0, math.nan, 1.0):
+        watch.add(torch.tensor(2.0), torch.tensor(norm))
+    with pytest.raises(UserError, match="a gradient is nan"):
+        watch.look("test", 3, 0.01, "")
 
 
 def whole_training(place: Path, seed: int) -> tuple[bytes, bytes]:

@@ -19,7 +19,7 @@ from ulmfit.progress import Bar
 Observer = Callable[[int, Mapping[str, float]], None]
 
 SMOOTHING = 0.9
-EXPLODED = 3.0  # times the first smoothed loss
+EXPLODED = 3.0  # the smoothed loss, in times the first step's
 
 
 class Curves:
@@ -48,10 +48,11 @@ class Watch:
         self._mean: Tensor | None = None
         self._norm: Tensor | None = None
         self._weight = 0.0
-        self.first: float | None = None
+        self._first: Tensor | None = None
 
     def add(self, loss: Tensor, norm: Tensor) -> None:
         value = loss.detach().float()
+        self._first = value if self._first is None else self._first
         self._mean = value * (1 - SMOOTHING) if self._mean is None else self._mean * SMOOTHING + value * (1 - SMOOTHING)
         self._weight = self._weight * SMOOTHING + 1 - SMOOTHING
         self._norm = norm if self._norm is None else torch.maximum(self._norm, norm)  # not a number, once it has been one
@@ -66,27 +67,27 @@ class Watch:
 
         ``kept`` says where the weights of before are.
         """
-        assert self._mean is not None and self._norm is not None, "a loss was added before it is looked at"
-        value, norm = float(self._mean) / self._weight, float(self._norm)
+        assert self._mean is not None and self._first is not None and self._norm is not None, "a loss was added before it is looked at"
+        value, first, norm = float(self._mean) / self._weight, float(self._first), float(self._norm)
         self._norm = None
-        self.first = value if self.first is None else self.first
         if not (math.isfinite(value) and math.isfinite(norm)):
             what = f"the loss is {value:.4g}" if not math.isfinite(value) else f"a gradient is {norm}"
-        elif value > EXPLODED * max(self.first, 0.1):
-            what = f"the loss has grown from {self.first:.4g} to {value:.4g}"
+        elif value > EXPLODED * max(first, 0.1):
+            what = f"the loss has grown from {first:.4g} to {value:.4g}"
         else:
             return value
         raise UserError(f"{name}: {what} at step {step}, at a learning rate of {lr:.4g}; lower the rate (…lr), or clip harder; {kept}")
 
     def state(self) -> dict[str, Tensor]:
-        return {} if self._mean is None else {"mean": self._mean}
+        return {} if self._mean is None or self._first is None else {"mean": self._mean, "first": self._first}
 
     def facts(self) -> dict[str, Any]:
-        return {"weight": self._weight, "first": self.first}
+        return {"weight": self._weight}
 
     def restore(self, state: Mapping[str, Tensor], facts: Mapping[str, Any], device: str) -> None:
         self._mean = state["mean"].to(device) if "mean" in state else None
-        self._weight, self.first = facts["weight"], facts["first"]
+        self._first = state["first"].to(device) if "first" in state else None
+        self._weight = facts["weight"]
 
 
 class Pace:

@@ -120,6 +120,8 @@ class _Training:
         tokens, seconds, stopped = self._resume(found) if found else (0, 0.0, False)
         with progress(self.name, self.task.tokens, "tokens") as bar:
             self.pace = Pace(bar, tokens, seconds)
+            if not self.task.steps:  # a model that is only carried over is judged all the same
+                self._validated(ends_epoch=False)
             for step in self.task.plan(self.optimizer.step_number) if not stopped else ():
                 self._take(step)
                 if step.ends_epoch or step.validate:

@@ -54,11 +54,17 @@ def call(stage: str, arguments: Mapping[str, Any], folder: Path, run: Run) -> di
 
 
 class Events:
-    """The way back: lines of JSON on what was standard output. All else that is printed goes to standard error."""
+    """The way back: lines of JSON on the pipe that standard output is."""
 
-    def __init__(self) -> None:
-        self._pipe = os.dup(1)
+    def __init__(self, pipe: int = 1):
+        self._pipe = pipe
+
+    @classmethod
+    def alone(cls) -> Events:
+        """All else that is printed from now on goes to standard error."""
+        pipe = os.dup(1)
         os.dup2(2, 1)
+        return cls(pipe)
 
     def send(self, **event: Any) -> None:
         os.write(self._pipe, json.dumps(event, ensure_ascii=False).encode() + b"\n")
@@ -87,7 +93,7 @@ def die_with_parent() -> None:
 def main(path: str) -> int:
     """A rank: train as the file at ``path`` says; 0, or 1 where it failed and has told so."""
     die_with_parent()
-    events, rank = Events(), int(os.environ["RANK"])
+    events, rank = Events.alone(), int(os.environ["RANK"])
     try:
         _train(json.loads(Path(path).read_text()), events)
     except UserError as error:
