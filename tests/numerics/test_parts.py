@@ -80,7 +80,7 @@ def test_a_language_models_step_in_parts_is_the_step_in_one(parts):
         {},
         {"max_gradient_tokens": 1400},
         {"class_weights": "balanced", "label_smoothing": 0.1},
-        {"batch_size": 5},  # uneven parts
+        {"lengths": LENGTHS[:5]},  # uneven parts
     ],
     ids=str,
 )

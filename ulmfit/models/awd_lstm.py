@@ -75,8 +75,29 @@ class LSTMLayer(nn.Module):
         weights = one_block(weights, x_TBI.dtype) if x_TBI.is_cuda else [weight.to(x_TBI.dtype) for weight in weights]
         pair = tuple(part.to(x_TBI.dtype) for part in state)
         learning = torch.is_grad_enabled() and (x_TBI.requires_grad or self.weight_ih.requires_grad)
+        size = self.hidden_size
+        if learning and not x_TBI.is_cuda and wrong_backward(x_TBI.dtype, size):
+            weights, pair = _widened(weights, size), tuple(F.pad(part, (0, SPARE)) for part in pair)
         out_TBH, h, c = torch._VF.lstm(x_TBI, pair, weights, True, 1, 0.0, learning, False, False)
-        return out_TBH, (h.float(), c.float())
+        return out_TBH[..., :size], (h[..., :size].float(), c[..., :size].float())
+
+
+SPARE = 16  # units that are added where the kernel must not have the width it is given
+
+
+def wrong_backward(dtype: torch.dtype, size: int) -> bool:
+    """Whether oneDNN's backward pass gives wrong gradients: in bf16 on a matrix unit, from 1024 units on if they are a multiple of 32.
+
+    Seen with torch 2.13 (oneDNN 3) for 1024, 1056, ..., 1536; the forward pass is right. Other widths are right in both.
+    """
+    return dtype == torch.bfloat16 and size >= 1000 and size % 32 == 0
+
+
+def _widened(weights: list[Tensor], size: int) -> list[Tensor]:
+    """The same layer with ``SPARE`` units more, whose weights and so whose states are 0: the gradients of the others are theirs."""
+    weight_ih, weight_hh, *biases = (weight.view(4, size, *weight.shape[1:]) for weight in weights)
+    wider = [F.pad(weight_ih, (0, 0, 0, SPARE)), F.pad(weight_hh, (0, SPARE, 0, SPARE)), *(F.pad(bias, (0, SPARE)) for bias in biases)]
+    return [weight.flatten(0, 1) for weight in wider]
 
 
 def one_block(tensors: list[Tensor], dtype: torch.dtype) -> list[Tensor]:

@@ -38,11 +38,16 @@ def _normalised(norm: nn.BatchNorm1d, x_BF: Tensor) -> Tensor:
     These are the plain mean of the first ten batches and decay from then on: a training of a few steps would otherwise be
     judged by the variance of 1 that they start at, hundreds of times that of pooled states.
     """
-    if norm.training and len(x_BF) == 1:
+    assert norm.running_mean is not None and norm.running_var is not None and norm.num_batches_tracked is not None
+    if not norm.training or len(x_BF) == 1:
         return F.batch_norm(x_BF, norm.running_mean, norm.running_var, norm.weight, norm.bias, training=False, eps=norm.eps)
-    if norm.training and norm.num_batches_tracked is not None:
-        norm.momentum = max(0.1, 1 / (int(norm.num_batches_tracked) + 1))
-    return norm(x_BF)
+    with torch.no_grad():  # by hand, as the library wants the share as a number, and a GPU would have to be asked for it
+        norm.num_batches_tracked += 1
+        share = norm.num_batches_tracked.float().reciprocal().clamp_min(0.1)
+        variance, mean = torch.var_mean(x_BF, 0)
+        norm.running_mean.lerp_(mean, share)
+        norm.running_var.lerp_(variance, share)
+    return F.batch_norm(x_BF, None, None, norm.weight, norm.bias, training=True, eps=norm.eps)
 
 
 class Classifier(nn.Module):
