@@ -84,6 +84,7 @@ def train(
 
     job = TrainJob.model_validate(_without(locals(), "options", "as_json", "TrainJob") | {"options": options or []})
     job.check()
+    _keep_pages()
     summary = _in_server(job.workspace, lambda: _flow("flows.train", "train", job))
     _show_summary(summary)
     if as_json:
@@ -219,6 +220,12 @@ def _flow(module: str, name: str, job: Any) -> dict[str, Any]:
     from importlib import import_module
 
     return getattr(import_module(module), name)(job)
+
+
+def _keep_pages() -> None:
+    from ulmfit.memory import keep_pages
+
+    keep_pages()  # now, in the process's first thread
 
 
 def _in_server(workspace: str | None, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -1,15 +1,8 @@
-"""What the machine at hand is good at: the type of matrix products that pays, and memory that is kept rather than given back."""
+"""What the machine at hand is good at: the type of matrix products that pays."""
 
 from __future__ import annotations
 
-import ctypes
-import logging
-import os
-from functools import cache
-
 import torch
-
-log = logging.getLogger(__name__)
 
 # From this hidden size on bf16 pays on a CPU with a unit for it: in training; and in prediction, where a small model is quick
 # enough in fp32, and exact.
@@ -35,25 +28,3 @@ def products(precision: str, device: str, size: int) -> torch.dtype:
 def inference_products(precision: str, device: str, size: int) -> torch.dtype:
     """As :func:`products`, for prediction."""
     return torch.float32 if precision == "auto" and size < INFERENCE_SIZE else products(precision, device, size)
-
-
-# Names of mallopt(3), glibc's.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-
-
-@cache
-def keep_pages() -> bool:
-    """Have the C library keep the memory that a training step frees, for the next step; whether it could be asked to.
-
-    A step asks for and frees hundreds of megabytes in large pieces. By default each piece comes fresh from the system and goes
-    back to it, and handing out zeroed pages costs a third of the time of a step. One arena, as others cannot hold large
-    pieces. ``ULMFIT_KEEP_PAGES=0`` leaves the C library as it is.
-    """
-    if os.environ.get("ULMFIT_KEEP_PAGES") == "0":
-        return False
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):  # another C library than glibc
-        return False
-    settings = ((_M_ARENA_MAX, 1), (_M_MMAP_THRESHOLD, 1 << 30), (_M_TRIM_THRESHOLD, (1 << 31) - 1))
-    return all(mallopt(name, value) for name, value in settings)

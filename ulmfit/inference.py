@@ -19,8 +19,9 @@ from torch import Tensor
 
 from ulmfit.artifacts import write_atomic
 from ulmfit.errors import UserError
-from ulmfit.hardware import inference_products, keep_pages
+from ulmfit.hardware import inference_products
 from ulmfit.labels import THRESHOLD, Task, probabilities
+from ulmfit.memory import keep_pages
 from ulmfit.metrics import decisions
 from ulmfit.models.classifier import Classifier
 from ulmfit.models.files import CONFIG, WEIGHTS, load_classifier, read_config, save_model

@@ -32,7 +32,9 @@ FIRST = len(SPECIALS)
 SOME = Dropouts(output=0.1, hidden=0.1, input=0.1, embedding=0.1, weight=0.1)
 MODEL = ModelConfig(embedding=8, hidden=12, layers=2)
 LM = LMConfig(batch_size=4, bptt=10, lr=0.02, decay=2.0, dropouts=SOME, precision="fp32", find_lr=True)
-CLASSIFY = ClassifierConfig(epochs=3, batch_size=4, bptt=10, max_gradient_tokens=20, hidden=6, dropouts=SOME, precision="fp32", find_lr=True)
+CLASSIFY = ClassifierConfig(
+    epochs=3, batch_size=4, bptt=10, max_gradient_tokens=20, hidden=6, dropouts=SOME, precision="fp32", find_lr=True
+)
 
 
 @pytest.fixture(autouse=True)
@@ -239,7 +241,7 @@ def test_frozen_groups_stay_frozen_throughout(monkeypatch):
     assert {tuple(row[:2]) for row in seen} == {(1.0, -1.0)} and len({row[2] for row in seen}) > 50
 
 
-def trained(folder, config=LM, kind="language model", run=Run()):  # noqa: B008 - frozen
+def trained(folder, config=LM, kind="language model", run=Run()):
     folder.mkdir(exist_ok=True)
     text = letters()
     if kind == "classifier":

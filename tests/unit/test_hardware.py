@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ulmfit import hardware
-from ulmfit.hardware import INFERENCE_SIZE, TRAINING_SIZE, has_bf16_unit, inference_products, keep_pages, products
+from ulmfit.hardware import INFERENCE_SIZE, TRAINING_SIZE, has_bf16_unit, inference_products, products
 
 FP32, BF16 = torch.float32, torch.bfloat16
 
@@ -45,15 +45,3 @@ def test_a_cpu_has_a_unit_where_it_has_tiles_and_a_library_for_them(monkeypatch,
 def test_a_gpu_is_asked_for_the_unit_itself_not_for_its_emulation(monkeypatch, supported):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or supported)
     assert has_bf16_unit("cuda:0") == supported
-
-
-def test_the_c_library_is_left_alone_where_the_user_says_so(monkeypatch):
-    monkeypatch.setenv("ULMFIT_KEEP_PAGES", "0")
-    monkeypatch.setattr(hardware.ctypes, "CDLL", lambda name: pytest.fail("it was asked"))
-    assert keep_pages.__wrapped__() is False
-
-
-def test_another_c_library_is_no_fault(monkeypatch):
-    monkeypatch.delenv("ULMFIT_KEEP_PAGES", raising=False)
-    monkeypatch.setattr(hardware.ctypes, "CDLL", lambda name: object())
-    assert keep_pages.__wrapped__() is False

@@ -31,6 +31,12 @@ def test_a_seed_reaches_every_stage_and_options_have_the_last_word() -> None:
     assert settings.classifier.seed == 1
 
 
+def test_labels_are_taken_apart_where_the_task_says_so() -> None:
+    assert TrainJob().source().label_separator is None
+    assert TrainJob(options=["classifier.task=multi-label"]).source().label_separator == "|"
+    assert TrainJob(options=["classifier.task=multi-label", "classifier.label_separator=';'"]).source().label_separator == ";"
+
+
 def test_faults_are_told_before_anything_starts(tmp_path: Path) -> None:
     good = tmp_path / "good.csv"
     good.write_text("text,label\na b,x\nc d,y\n")

@@ -273,7 +273,9 @@ def test_a_ruined_language_model_stops_and_names_the_step():
     model = LanguageModel(WORDS, MODEL, NO_DROPOUT)
     with torch.no_grad():
         model.bias[FIRST] = torch.nan
-    with pytest.raises(UserError, match=r"^test: the loss is nan at step 10, at a learning rate of 0\.0\d+; lower .*; no weights are kept$"):
+    with pytest.raises(
+        UserError, match=r"^test: the loss is nan at step 10, at a learning rate of 0\.0\d+; lower .*; no weights are kept$"
+    ):
         train_lm(model, cycles(60, seed=0), LM)
 
 
@@ -311,7 +313,9 @@ def test_the_loss_that_is_shown_is_a_mean_in_which_later_steps_weigh_more():
     ],
 )
 def test_what_ruins_a_training_is_named(losses, norm, said):
-    with pytest.raises(UserError, match=f"^fine-tune forward: {said}, at a learning rate of 0.01; lower .*the weights of step 3 are in here$"):
+    with pytest.raises(
+        UserError, match=f"^fine-tune forward: {said}, at a learning rate of 0.01; lower .*the weights of step 3 are in here$"
+    ):
         look(*losses, norm=norm)
 
 

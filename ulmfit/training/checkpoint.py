@@ -78,11 +78,12 @@ class Checkpoints:
         """Whether ``every`` seconds have passed since the last save, or since the folder was opened."""
         return time.monotonic() - self._last >= self.every
 
-    def save(self, step: int, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    def save(self, step: int, tensors: dict[str, Tensor], facts: dict[str, Any]) -> bool:
         """Write a checkpoint and drop older ones than ``keep``, and those of later steps, which another run left.
 
         ``tensors`` may lie on any device, share memory or be strided. ``facts``: plain JSON. Where the disk is full or the
-        quota used up, that is logged once and the checkpoints there are stay: the training can go on. Other OSErrors are raised.
+        quota used up, that is logged once and the checkpoints there are stay: the training can go on, and False is returned.
+        Other OSErrors are raised.
         """
         try:
             self._write(f"step-{step:09d}", step, tensors, facts)
@@ -96,6 +97,7 @@ class Checkpoints:
             self._full = False
             self._prune(step)
         self._last = time.monotonic()
+        return not self._full
 
     def save_best(self, step: int, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Replace the best checkpoint; OSError where it cannot be written (the one before it stays), for the result depends on it."""

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from ulmfit.config import TrainingConfig
-from ulmfit.hardware import keep_pages, products
+from ulmfit.hardware import products
+from ulmfit.memory import keep_pages
 from ulmfit.models.classifier import Classifier
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.progress import progress
@@ -148,7 +149,7 @@ class _Training:
 
     def _gradients(self, batch: Any) -> Tensor:
         """The step's gradients. Where memory does not suffice, in twice as many parts, from the same random numbers."""
-        before = self.encoder.generator.get_state()
+        before, buffers = self.encoder.generator.get_state(), [buffer.clone() for buffer in self.model.buffers()]
         while True:
             try:
                 return self.task.forward_backward(batch, self.parts)
@@ -158,6 +159,8 @@ class _Training:
                 self.parts *= 2
             self.optimizer.rule.zero_grad(set_to_none=True)
             self.encoder.generator.set_state(before)
+            for buffer, value in zip(self.model.buffers(), buffers, strict=True):  # running statistics, which the step may have moved
+                buffer.copy_(value)
             torch.cuda.empty_cache()
             log.warning("%s: memory is short; each batch is now worked on in %d parts, to the same result", self.name, self.parts)
 
@@ -208,9 +211,8 @@ class _Training:
             "seconds": self.pace.seconds,
             "points": self.curves.points,
         }
-        if self.checkpoints:
-            self.checkpoints.save(self.optimizer.step_number, tensors, facts)
-        self.last_good = self.optimizer.step_number
+        if self.checkpoints is None or self.checkpoints.save(self.optimizer.step_number, tensors, facts):
+            self.last_good = self.optimizer.step_number
 
     def _look_before_saving(self) -> None:
         if self.watch.unseen:

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from ulmfit import storage
 from ulmfit.artifacts import write_atomic
 from ulmfit.config import TrainingConfig
-from ulmfit.hardware import keep_pages, products
+from ulmfit.hardware import products
+from ulmfit.memory import keep_pages
 from ulmfit.training.loop import Run, Step, Task, freeze
 from ulmfit.training.optimizers import Optimizer
 from ulmfit.training.schedules import learning

@@ -44,7 +44,7 @@ def pretrain(
     config: LMConfig,
     direction: str,
     folder: Path,
-    run: Run = Run(),  # noqa: B008 - frozen
+    run: Run = Run(),
 ) -> dict[str, Any]:
     """A language model from scratch (Howard & Ruder 2018, sec. 3.1)."""
     lm = LanguageModel(len(vocab), model, config.dropouts, config.seed)
@@ -59,7 +59,7 @@ def finetune(
     config: LMConfig,
     direction: str,
     folder: Path,
-    run: Run = Run(),  # noqa: B008 - frozen
+    run: Run = Run(),
 ) -> dict[str, Any]:
     """The language model in ``pretrained`` on other text, its vocabulary carried over to ``vocab`` (sec. 3.2)."""
     lm, old = _open(pretrained, direction)
@@ -118,7 +118,7 @@ def train_classifier(
     config: ClassifierConfig,
     direction: str,
     folder: Path,
-    run: Run = Run(),  # noqa: B008 - frozen
+    run: Run = Run(),
 ) -> dict[str, Any]:
     """A classifier on the encoder of the language model in ``lm``, or from scratch where it is None (sec. 3.3)."""
     folder.mkdir(parents=True, exist_ok=True)
