@@ -27,7 +27,7 @@ VOCAB = Vocab([*SPECIALS, *"abcdefghijkl"])
 LABELS = ["first", "last"]
 SOME = Dropouts(output=0.2, hidden=0.2, input=0.2, embedding=0.1, weight=0.3)
 MODEL = ModelConfig(embedding=12, hidden=20, layers=2)
-LM = LMConfig(epochs=3, batch_size=6, bptt=15, lr=0.02, dropouts=SOME, valid_every=9, unfreeze="gradual", precision="fp32")
+LM = LMConfig(epochs=3, batch_size=8, bptt=15, lr=0.02, dropouts=SOME, valid_every=9, unfreeze="gradual", precision="fp32")
 CLASSIFY = ClassifierConfig(
     epochs=4, batch_size=8, bptt=10, max_gradient_tokens=20, hidden=8, lr=0.02, dropouts=SOME, unfreeze="gradual", precision="fp32"
 )

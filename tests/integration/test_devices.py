@@ -86,12 +86,24 @@ def gone(processes: list[psutil.Process]) -> bool:
     return not psutil.wait_procs(processes, timeout=10)[1]
 
 
+OTHERS = set[psutil.Process]()  # servers that tests before these have started in this process
+
+
+@pytest.fixture(autouse=True)
+def others() -> None:
+    OTHERS.update(psutil.Process().children(recursive=True))
+
+
+def started() -> list[psutil.Process]:
+    return [process for process in psutil.Process().children(recursive=True) if process not in OTHERS]
+
+
 def killing(number: str, after: int, seen: list[psutil.Process]) -> Callable[[int, Any], None]:
     """An observer that kills a rank at the first point of a curve past some step."""
 
     def observe(step: int, values: Any) -> None:
         if step > after and not seen:
-            seen.extend(psutil.Process().children(recursive=True))
+            seen.extend(started())
             next(process for process in seen if rank_of(process) == number).kill()
 
     return observe
@@ -133,7 +145,7 @@ def test_a_ruined_training_stops_all_with_the_users_line(text: dict[str, Any], t
     with pytest.raises(UserError, match=r"^pretrain forward: the loss .* at step \d+.*lower the rate") as error:
         run_on(2, "cpu", "pretrain", text | {"config": ruinous}, tmp_path / "lm")
     assert "\n" not in str(error.value)
-    assert not psutil.Process().children(recursive=True)
+    assert not started()
     assert not (tmp_path / "lm" / "model.safetensors").exists()
 
 
@@ -167,7 +179,7 @@ def test_an_observer_that_fails_ends_the_processes(text: dict[str, Any], tmp_pat
     longer, seen = text | {"config": LM.model_copy(update={"epochs": 1000})}, list[psutil.Process]()
 
     def observe(step: int, values: Any) -> None:
-        seen.extend(psutil.Process().children(recursive=True))
+        seen.extend(started())
         raise ConnectionError("the tracking server is gone")
 
     with pytest.raises(ConnectionError, match="the tracking server is gone"):

@@ -26,6 +26,7 @@ from ulmfit.training.objective import Objective
 LOSS = 1e-4
 SOME = Dropouts(output=0.2, hidden=0.2, input=0.2, embedding=0.1, weight=0.3)
 NONE = Documents.of([])
+HERE = Run()
 LM = LMConfig(batch_size=4, bptt=9, lr=0.01, cut_frac=0.2, dropouts=NO_DROPOUT, precision="fp32")
 CLASSIFY = ClassifierConfig(
     epochs=8,
@@ -66,11 +67,13 @@ def labelled(lengths: list[int], seed: int = 0) -> Documents:
     )
 
 
-def train_lm(model: LanguageModel, train: Documents, config: LMConfig, valid: Documents = NONE, direction="forward", run=Run()) -> dict:
+def train_lm(
+    model: LanguageModel, train: Documents, config: LMConfig, valid: Documents = NONE, direction: str = "forward", run: Run = HERE
+) -> dict:
     return train_language_model(model, train, valid, config, direction, run, Curves(run.observe), "test")
 
 
-def train_classifier(model: Classifier, train: Documents, config: ClassifierConfig, valid: Documents = NONE, run=Run()) -> dict:
+def train_classifier(model: Classifier, train: Documents, config: ClassifierConfig, valid: Documents = NONE, run: Run = HERE) -> dict:
     objective = Objective(config, LabelSet.of(["a", "b", "c"], config), train.labels)
     return train_classifier_model(model, train, valid, objective, config, "forward", run, Curves(run.observe), "test")
 

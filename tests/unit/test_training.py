@@ -30,6 +30,7 @@ VOCAB = Vocab([*SPECIALS, *"abcdefghijkl"])
 WORDS = len(VOCAB)
 FIRST = len(SPECIALS)
 NONE = Documents.of([])
+HERE = Run()
 NO_DROPOUT = Dropouts(output=0, hidden=0, input=0, embedding=0, weight=0)
 SOME = Dropouts(output=0.1, hidden=0.1, input=0.1, embedding=0.1, weight=0.1)
 MODEL = ModelConfig(embedding=16, hidden=24, layers=2)
@@ -73,13 +74,13 @@ def folder(path: Path) -> Path:
 
 
 def train_lm(
-    model: LanguageModel, train: Documents, config: LMConfig, valid: Documents = NONE, direction: str = "forward", run: Run = Run()
+    model: LanguageModel, train: Documents, config: LMConfig, valid: Documents = NONE, direction: str = "forward", run: Run = HERE
 ) -> dict:
     return modelling.train_language_model(model, train, valid, config, direction, run, Curves(None), "test")
 
 
 def train_classifier(
-    model: Classifier, train: Documents, config: ClassifierConfig, valid: Documents = NONE, run: Run = Run(), curves: Curves | None = None
+    model: Classifier, train: Documents, config: ClassifierConfig, valid: Documents = NONE, run: Run = HERE, curves: Curves | None = None
 ) -> dict:
     objective = Objective(config, LabelSet.of(["a", "b"], config), train.labels)
     return classifying.train_classifier_model(model, train, valid, objective, config, "forward", run, curves or Curves(None), "test")
