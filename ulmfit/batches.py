@@ -16,6 +16,7 @@ from ulmfit.shards import Documents, Run
 from ulmfit.text.vocab import PAD
 
 AHEAD = 1 << 19  # ids of a run that are read at once, in all streams together: 4 MB
+EVEN = 16  # rows of a matrix unit
 POOL = 50  # batches that are sorted by length together, as a compromise between padding and chance
 
 
@@ -142,16 +143,20 @@ def bucket(lengths: np.ndarray, order: np.ndarray, batch: int, max_padded: int |
     """Cut ``order`` (sorted by length, longest first) into groups of ``batch`` documents at most.
 
     A group also ends where it would hold more than ``max_padded`` positions (None: any number), or differ in length by
-    more than ``max_spread``: both bound the memory of a step.
+    more than ``max_spread``: both bound the memory of a step. A large one that ends so is cut to a multiple of ``EVEN``.
     """
     groups: list[np.ndarray] = []
-    start = 0
-    for end in range(1, len(order) + 1):
-        longest = lengths[order[start]]
-        full = end == len(order) or end - start == batch
-        if full or (max_padded and (end + 1 - start) * longest > max_padded) or longest - lengths[order[end]] > max_spread:
-            groups.append(order[start:end])
-            start = end
+    start, ordered = 0, lengths[order]
+    while start < len(order):
+        longest, end = int(ordered[start]), start + 1
+        while end < min(len(order), start + batch) and longest - ordered[end] <= max_spread:
+            if max_padded and (end + 1 - start) * longest > max_padded:
+                break
+            end += 1
+        if end - start > 2 * EVEN and end < min(len(order), start + batch):
+            end = start + (end - start) // EVEN * EVEN
+        groups.append(order[start:end])
+        start = end
     return groups
 
 

@@ -405,10 +405,11 @@ print(peak() - before)
 """
 
 
-def test_a_document_of_a_hundred_thousand_tokens_needs_no_more_memory_than_one_of_ten_thousand() -> None:
+def test_a_document_of_a_hundred_thousand_tokens_needs_no_more_memory_than_one_of_twenty_thousand() -> None:
+    """Twenty thousand fill the longest chunks there are, those of prediction."""
     grown = []
-    for length in (10_000, 100_000):
+    for length in (20_000, 100_000):
         found = subprocess.run([sys.executable, "-c", MEASURED, str(length)], cwd=ROOT, capture_output=True, text=True, timeout=120)
         assert found.returncode == 0, found.stderr
         grown.append(float(found.stdout))
-    assert grown[1] < 1.3 * grown[0] + 20, f"MB: {grown}"  # its states alone, all kept, would be 77 MB, its graph several times that
+    assert grown[1] < 1.3 * grown[0] + 10, f"MB: {grown}"  # its states alone, all kept, would be 64 MB, its graph several times that

@@ -75,13 +75,25 @@ class LSTMLayer(nn.Module):
         weights = one_block(weights, x_TBI.dtype) if x_TBI.is_cuda else [weight.to(x_TBI.dtype) for weight in weights]
         pair = tuple(part.to(x_TBI.dtype) for part in state)
         learning = torch.is_grad_enabled() and (x_TBI.requires_grad or self.weight_ih.requires_grad)
-        size = self.hidden_size
-        if learning and not x_TBI.is_cuda and wrong_backward(x_TBI.dtype, size):
-            weights, pair = _widened(weights, size), tuple(F.pad(part, (0, SPARE)) for part in pair)
-        out_TBH, h, c = torch._VF.lstm(x_TBI, pair, weights, True, 1, 0.0, learning, False, False)
-        return out_TBH[..., :size], (h[..., :size].float(), c[..., :size].float())
+        out_TBH, (h, c) = library_lstm(x_TBI, pair, weights, learning)
+        return out_TBH, (h.float(), c.float())
 
 
+def library_lstm(x_TBI: Tensor, pair: tuple[Tensor, ...], weights: list[Tensor], learning: bool) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """PyTorch's LSTM layer, all of one type: states [T, B, H] and the last pair; kept from sizes that its kernel does badly with."""
+    batch, size, units, rows = x_TBI.shape[1], weights[1].shape[1], 0, 0
+    if x_TBI.dtype == torch.bfloat16 and not x_TBI.is_cuda:
+        units = SPARE if learning and wrong_backward(x_TBI.dtype, size) else 0
+        rows = -batch % ROWS if batch > 2 * ROWS else 0
+    if units:
+        weights = _widened(weights, size)
+    if units or rows:
+        x_TBI, pair = F.pad(x_TBI, (0, 0, 0, rows)), tuple(F.pad(part, (0, units, 0, rows)) for part in pair)
+    out_TBH, h, c = torch._VF.lstm(x_TBI, pair, weights, True, 1, 0.0, learning, False, False)
+    return out_TBH[:, :batch, :size], (h[:, :batch, :size], c[:, :batch, :size])
+
+
+ROWS = 16  # of a matrix unit: a batch that does not divide into such pieces is multiplied a few rows at a time, five times as slowly
 SPARE = 16  # units that are added where the kernel must not have the width it is given
 
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ulmfit.models.awd_lstm import LSTMLayer, one_block
+from ulmfit.models.awd_lstm import LSTMLayer, library_lstm, one_block
 from ulmfit.models.classifier import Classifier, Pooling
 
 POSITIONS = 16_384  # padded positions that are read at a time; states of so many are held
@@ -46,8 +46,7 @@ class FoldedClassifier:
         for start in range(0, len(ids_TB), chunk):
             x = F.embedding(ids_TB[start : start + chunk], self.embedding)
             for number, weights in enumerate(self.layers):
-                x, h, c = torch._VF.lstm(x, state[number], weights, True, 1, 0.0, False, False, False)
-                state[number] = (h, c)
+                x, state[number] = library_lstm(x, state[number], weights, learning=False)
             pooling.add(x, start)
         return F.linear(F.linear(pooling.result(), *self.linear1).relu(), *self.linear2)
 

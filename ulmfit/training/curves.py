@@ -76,7 +76,7 @@ class Watch:
             what = f"the loss has grown from {first:.4g} to {value:.4g}"
         else:
             return value
-        raise UserError(f"{name}: {what} at step {step}, at a learning rate of {lr:.4g}; lower the rate (…lr), or clip harder; {kept}")
+        raise ruined(name, what, step, lr, kept)
 
     def state(self) -> dict[str, Tensor]:
         return {} if self._mean is None or self._first is None else {"mean": self._mean, "first": self._first}
@@ -88,6 +88,11 @@ class Watch:
         self._mean = state["mean"].to(device) if "mean" in state else None
         self._first = state["first"].to(device) if "first" in state else None
         self._weight = facts["weight"]
+
+
+def ruined(name: str, what: str, step: int, lr: float, kept: str) -> UserError:
+    """What a training that is past saving ends with; ``kept`` says where the weights of before are."""
+    return UserError(f"{name}: {what} at step {step}, at a learning rate of {lr:.4g}; lower the rate (…lr), or clip harder; {kept}")
 
 
 class Pace:

@@ -8,6 +8,7 @@ last checkpoint, and ends, on a CPU, with the same bits.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from ulmfit.models.classifier import Classifier
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.progress import progress
 from ulmfit.training.checkpoint import Checkpoint, Checkpoints
-from ulmfit.training.curves import Curves, Observer, Pace, Watch
+from ulmfit.training.curves import Curves, Observer, Pace, Watch, ruined
 from ulmfit.training.distributed import Team
 from ulmfit.training.optimizers import Optimizer
 from ulmfit.training.schedules import learning
@@ -165,8 +166,12 @@ class _Training:
             log.warning("%s: memory is short; each batch is now worked on in %d parts, to the same result", self.name, self.parts)
 
     def _look(self) -> float:
+        return self.watch.look(self.name, *self._account())
+
+    def _account(self) -> tuple[int, float, str]:
+        """Step, rate and what is kept, for the user whose training is ruined."""
         kept = "no weights are kept" if self.last_good is None else f"the weights of step {self.last_good} are in {self.place.checkpoints}"
-        return self.watch.look(self.name, self.optimizer.step_number, self.optimizer.lr, kept)
+        return self.optimizer.step_number, self.optimizer.lr, kept
 
     def _freeze(self) -> None:
         """Let the epoch's layer groups learn and no other; frozen layers at the bottom then run without gradients."""
@@ -177,6 +182,9 @@ class _Training:
         with self.optimizer.averaged():
             figures = self.task.validate() if self.place.team.leads else {}
             self.figures = self.place.team.agreed(figures, self.task.figures)
+            for figure, value in self.figures.items():
+                if not math.isfinite(value):  # the last step did it, whose own loss was still sound
+                    raise ruined(self.name, f"{figure} is {value:.4g}", *self._account())
             if self.best and ends_epoch:
                 self.best.see(self.figures, self.model, self.optimizer.step_number, self.checkpoints)
         self.curves.add(self.optimizer.step_number, **self.figures)
