@@ -35,6 +35,7 @@ from ulmfit.training.checkpoint import FACTS, TENSORS, Checkpoints
 from ulmfit.training.curves import Curves
 from ulmfit.training.loop import Run
 from ulmfit.training.objective import Objective
+from ulmfit.training.optimizers import Optimizer
 
 TIMES = ("training_seconds", "tokens_per_second")
 AVERAGED = LM.model_copy(
@@ -343,6 +344,27 @@ def test_a_loss_that_is_no_number_is_not_saved(tmp_path, monkeypatch) -> None:
         train_lm(tmp_path, Run(seconds=EVERY_STEP))
 
 
+@pytest.mark.parametrize("case", ["language model", "classifier"])
+def test_weights_that_the_last_step_ruined_are_not_taken_for_a_result(tmp_path, monkeypatch, case) -> None:
+    """No loss of the training shows it: the one of validation does."""
+    step = Optimizer.step
+
+    def ruinous(self: Optimizer, scale: float) -> torch.Tensor:
+        norm = step(self, scale)
+        if self.step_number == self.steps:
+            with torch.no_grad():
+                self.parameters[-1].fill_(math.nan)
+        return norm
+
+    monkeypatch.setattr(Optimizer, "step", ruinous)
+    train, steps = {"language model": (train_lm, 62), "classifier": (train_classifier, 32)}[case]
+    with pytest.raises(UserError, match=rf"valid_loss is nan at step {steps}, .* the weights of step {steps - 1} are in "):
+        train(tmp_path, Run(seconds=EVERY_STEP))
+    found = Checkpoints(tmp_path / "checkpoints").latest()
+    assert found is not None and found.step == steps - 1 and not (tmp_path / "model.safetensors").exists()
+    assert all(tensor.isfinite().all() for tensor in found.tensors.values())
+
+
 # --------------------------------------------------------------------------------------------------------------- full disks
 
 
@@ -385,6 +407,7 @@ from ulmfit.training.classifier import predict_logits, train_classifier_model
 from ulmfit.training.curves import Curves
 from ulmfit.training.loop import Run
 from ulmfit.training.objective import Objective
+from ulmfit.training.optimizers import Optimizer
 
 torch.set_num_threads(1)
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
