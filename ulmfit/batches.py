@@ -177,7 +177,7 @@ def training_batches(
     return [groups[number] for number in rng.permutation(len(groups))]
 
 
-def inference_batches(lengths: np.ndarray, max_padded: int) -> list[np.ndarray]:
-    """All documents, longest first, in groups of ``max_padded`` positions at most."""
+def inference_batches(lengths: np.ndarray, batch: int, max_padded: int) -> list[np.ndarray]:
+    """All documents, longest first, in groups of ``batch`` documents and ``max_padded`` positions at most."""
     order = np.argsort(-lengths, kind="stable")
-    return bucket(lengths, order, len(order) or 1, max_padded, max_padded) if len(order) else []
+    return bucket(lengths, order, batch, max_padded, max_padded)

@@ -186,12 +186,12 @@ def test_documents_of_like_length_stand_together():
 @settings(max_examples=50, deadline=None)
 @given(lengths=lengths_of_documents)
 def test_inference_takes_all_documents_longest_first(lengths):
-    groups = inference_batches(lengths, 4000)
+    groups = inference_batches(lengths, 40, 4000)
     order = np.concatenate(groups)
     assert sorted(order) == list(range(len(lengths)))
     assert (np.diff(lengths[order]) <= 0).all()
-    assert all(len(group) * lengths[group].max() <= 4000 for group in groups)
+    assert all(len(group) * lengths[group].max() <= 4000 and len(group) <= 40 for group in groups)
 
 
 def test_no_documents_make_no_batches():
-    assert inference_batches(np.array([], dtype=np.int64), 100) == []
+    assert inference_batches(np.array([], dtype=np.int64), 40, 100) == []

@@ -127,6 +127,14 @@ class Pooling:
         at = hidden_TBE[ends.clamp(0, len(hidden_TBE) - 1), torch.arange(hidden_TBE.shape[1], device=hidden_TBE.device)].float()
         self.last = torch.where(here_B[:, None], at, self.last)
 
+    def cut(self, columns: int) -> Tensor:
+        """Go on with the first ``columns`` documents alone; the pooled states of the others, which have ended."""
+        assert self.last is not None, "a batch has at least one position"
+        ended = self.result()[columns:]
+        self.lengths, self.last = self.lengths[:columns], self.last[:columns]
+        self.total, self.highest = self.total[:columns], self.highest[:columns]
+        return ended
+
     def result(self) -> Tensor:
         """[B, 3E]: last, maximum, mean."""
         assert self.last is not None, "a batch has at least one position"

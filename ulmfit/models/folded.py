@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from ulmfit.models.awd_lstm import LSTMLayer, library_lstm, one_block
 from ulmfit.models.classifier import Classifier, Pooling
 
-POSITIONS = 16_384  # padded positions that are read at a time; states of so many are held
+POSITIONS = 16_384  # that are read at a time: states of so many are held
+SHORTEST = 32  # steps of a chunk at least
 
 
 class FoldedClassifier:
@@ -22,7 +23,7 @@ class FoldedClassifier:
     def __init__(self, model: Classifier, products: torch.dtype):
         with torch.no_grad():
             encoder = model.encoder
-            self.embedding = encoder.embedding.weight.to(products)
+            self.embedding = encoder.embedding.weight.to(products, copy=True)
             self.sizes = encoder.sizes[1:]
             self.layers = []
             for layer in encoder.layers:
@@ -38,17 +39,33 @@ class FoldedClassifier:
 
     @torch.no_grad()
     def logits(self, ids_TB: Tensor, lengths_B: Tensor) -> Tensor:
-        """fp32 [B, L]. ``ids`` int64, padded at the end; ``lengths`` int64, each 1 or more. Long documents are read in chunks."""
-        batch, pooling = ids_TB.shape[1], Pooling(lengths_B)
-        chunk = max(1, POSITIONS // batch)
-        zeros = [self.embedding.new_zeros(1, batch, size) for size in self.sizes]
-        state = list(zip(zeros, zeros, strict=True))
-        for start in range(0, len(ids_TB), chunk):
-            x = F.embedding(ids_TB[start : start + chunk], self.embedding)
+        """fp32 [B, L]. ``ids`` int64, padded at the end; ``lengths`` int64, each 1 or more.
+
+        Documents are read in chunks, and one that has ended is not read on: what a batch costs is its real positions.
+        """
+        order = lengths_B.argsort(descending=True, stable=True)
+        pooled = self._pooled(ids_TB[:, order], lengths_B[order], sorted(lengths_B.tolist(), reverse=True))
+        logits = F.linear(F.linear(pooled, *self.linear1).relu(), *self.linear2)
+        return logits[order.argsort()]
+
+    def _pooled(self, ids_TB: Tensor, lengths_B: Tensor, lengths: list[int]) -> Tensor:
+        """Pooled states [B, 3E] of documents that stand longest first."""
+        zeros = [self.embedding.new_zeros(1, len(lengths), size) for size in self.sizes]
+        state, pooling, ended = list(zip(zeros, zeros, strict=True)), Pooling(lengths_B), list[Tensor]()
+        start, reading = 0, len(lengths)
+        while start < lengths[0]:
+            unfinished = sum(length > start for length in lengths)
+            if unfinished < reading:
+                reading = unfinished
+                ended.append(pooling.cut(reading))
+                state = [(h[:, :reading], c[:, :reading]) for h, c in state]
+            chunk = max(SHORTEST, POSITIONS // reading)
+            x = F.embedding(ids_TB[start : start + chunk, :reading], self.embedding)
             for number, weights in enumerate(self.layers):
                 x, state[number] = library_lstm(x, state[number], weights, learning=False)
             pooling.add(x, start)
-        return F.linear(F.linear(pooling.result(), *self.linear1).relu(), *self.linear2)
+            start += chunk
+        return torch.cat([pooling.result(), *reversed(ended)])
 
 
 def _fold(norm: nn.BatchNorm1d, linear: nn.Linear) -> tuple[Tensor, Tensor]:

@@ -22,7 +22,8 @@ from ulmfit.training.loop import Run, Step, ahead, fit
 from ulmfit.training.objective import Objective
 from ulmfit.training.stopping import Best
 
-INFERENCE_POSITIONS = 32_768  # padded positions a batch: bounds memory, and is enough to keep the kernels busy
+INFERENCE_DOCUMENTS = 256  # a batch: enough to keep the kernels busy
+INFERENCE_POSITIONS = 1 << 22  # padded ones a batch: 32 MB of ids
 
 
 def train_classifier_model(
@@ -152,7 +153,7 @@ def predict_logits(
     folded = model if isinstance(model, FoldedClassifier) else FoldedClassifier(model, model.encoder.products)
     lengths = np.minimum(documents.lengths, max_tokens or np.iinfo(np.int64).max)
     logits = torch.empty(len(documents), folded.labels)
-    for index in inference_batches(lengths, INFERENCE_POSITIONS):
+    for index in inference_batches(lengths, INFERENCE_DOCUMENTS, INFERENCE_POSITIONS):
         batch = pad(documents, index, direction, max_tokens)
         logits[torch.from_numpy(index)] = folded.logits(batch.ids.to(folded.device), batch.lengths.to(folded.device)).cpu()
         if bar:
