@@ -21,8 +21,9 @@ from torch import Tensor
 
 from ulmfit.config import preset
 from ulmfit.models.awd_lstm import detach
-from ulmfit.models.language_model import LanguageModel, LinearCrossEntropy, regularisation
-from ulmfit.training.loop import Optimizer
+from ulmfit.models.head import LinearCrossEntropy
+from ulmfit.models.language_model import LanguageModel, regularisation
+from ulmfit.training.optimizers import Optimizer
 
 SETTINGS = preset("small")
 CONFIG, WORDS = SETTINGS.pretrain, SETTINGS.general_vocab.max_size
