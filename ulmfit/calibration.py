@@ -116,7 +116,9 @@ def _threshold(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
     ordered = np.append(scores[order], 0.0)
     cuts = np.flatnonzero(ordered[:-1] > ordered[1:])  # all documents down to here are predicted: equal ones stay together
     f1 = 2 * np.cumsum(truth[order])[cuts] / (cuts + 1 + truth.sum())
-    best = cuts[f1 >= f1.max() - 1e-12] if len(cuts) else cuts
+    if not len(cuts) or not f1.max():  # whatever is predicted, it is no label that is there
+        return THRESHOLD
+    best = cuts[f1 >= f1.max() - 1e-12]
     high, low = ordered[best], ordered[best + 1]
     candidates = np.where((low < THRESHOLD) & (high >= THRESHOLD), THRESHOLD, (low + high) / 2)
-    return float(min(candidates, key=lambda at: abs(at - THRESHOLD), default=THRESHOLD))
+    return float(min(candidates, key=lambda at: abs(at - THRESHOLD)))
