@@ -1,7 +1,7 @@
 """Memory that is kept from step to step, in large pages.
 
 A training step asks for and frees hundreds of megabytes in large pieces. By default the C library takes each piece from the
-system and gives it back, and the system hands out zeroed pages of 4 kB: that costs a fourth of the time of a step.
+system and gives it back, and the system hands out zeroed pages of 4 kB: that costs a good part of a step's time.
 """
 
 from __future__ import annotations
