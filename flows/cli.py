@@ -46,6 +46,10 @@ WorkspaceDir = Annotated[Optional[str], typer.Option("--workspace", help="folder
 DaskAddress = Annotated[Optional[str], typer.Option("--dask", help="a scheduler's address, or a number of local workers")]  # noqa: UP045
 Seed = Annotated[Optional[int], typer.Option("--seed", help="seed of every random choice")]  # noqa: UP045
 Options = Annotated[Optional[list[str]], typer.Option("--set", help="stage.option=value; may be given more than once")]  # noqa: UP045
+Pretrained = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--pretrained", help="language model to start from: small, a folder, s3://... or https://... [small, where it fits]"),
+]
 QuarantinePoison = Annotated[
     bool, typer.Option("--quarantine-poison", help="set a document aside that kills the worker which tokenises it")
 ]
@@ -66,7 +70,10 @@ def train(
     unlabelled: Unlabelled = None,
     encoding: Encoding = "utf-8",
     preset: Preset = "small",
-    pretrain: Annotated[Optional[str], typer.Option("--pretrain", help="general corpus [base: wikitext-103, else wikitext-2]")] = None,  # noqa: UP045
+    pretrained: Pretrained = None,
+    pretrain: Annotated[
+        str | None, typer.Option("--pretrain", help="a general corpus to pretrain on, instead: wikitext-103, a file, ...")
+    ] = None,
     workspace: WorkspaceDir = None,
     dask: DaskAddress = None,
     pretraining: Annotated[str, typer.Option("--pretraining", help="ulmfit (Adam) or awd-lstm (SGD, averaged)")] = "ulmfit",
@@ -80,11 +87,11 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """The main job: two corpora in, a registered forward+backward classifier out."""
+    _keep_pages()
     from flows.jobs import TrainJob
 
     job = TrainJob.model_validate(_without(locals(), "options", "as_json", "TrainJob") | {"options": options or []})
     job.check()
-    _keep_pages()
     summary = _in_server(job.workspace, lambda: _flow("flows.train", "train", job))
     _show_summary(summary)
     if as_json:
@@ -121,6 +128,41 @@ def preprocess(
     Console(width=None if sys.stdout.isatty() else 110).print(quality_table(summary["quality"]))
     for stage in summary["stages"]:
         typer.echo(f"{stage['name']:<12} {'found' if stage['cached'] else 'made':<6} {stage['path']}")
+    if as_json:
+        _print_json(summary)
+
+
+@app.command()
+def pretrain(
+    corpus: Corpus = "wikitext-103",
+    text_column: TextColumn = "text",
+    encoding: Encoding = "utf-8",
+    preset: Preset = "small",
+    pretraining: Annotated[str, typer.Option("--pretraining", help="ulmfit (Adam) or awd-lstm (SGD, averaged)")] = "ulmfit",
+    direction: Annotated[str, typer.Option("--direction", help="forward, backward or both")] = "both",
+    export: Annotated[Optional[str], typer.Option("--export", help="folder or s3://BUCKET/FOLDER for the finished models")] = None,  # noqa: UP045
+    workspace: WorkspaceDir = None,
+    dask: DaskAddress = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
+    devices: Annotated[int, typer.Option("--devices", help="processes for each training stage: a GPU each, or a part of the cores")] = 1,
+    resume: Annotated[bool, typer.Option("--resume/--no-resume", help="go on with interrupted stages, or begin them anew")] = True,
+    seed: Seed = None,
+    quarantine_poison: QuarantinePoison = False,
+    options: Options = None,
+    as_json: AsJson = False,
+) -> None:
+    """A language model of general text, forward and backward: what train's --pretrained takes."""
+    _keep_pages()
+    from flows.jobs import PretrainJob
+
+    values = _without(locals(), "direction", "options", "as_json", "PretrainJob") | {"options": options or []}
+    directions = ("forward", "backward") if direction == "both" else (direction,)
+    job = PretrainJob.model_validate(values | {"directions": directions})
+    job.check()
+    summary = _in_server(job.workspace, lambda: _flow("flows.pretrain", "pretrain", job))
+    for way, found in summary["directions"].items():
+        quality = f"perplexity {found['valid_perplexity']:.1f}" if found["valid_perplexity"] else "no text to validate on"
+        typer.echo(f"{way:<9} {found['trained_tokens']:,} tokens, {quality}  {summary['export'] or summary['models'][way]}")
     if as_json:
         _print_json(summary)
 
@@ -225,7 +267,7 @@ def _flow(module: str, name: str, job: Any) -> dict[str, Any]:
 def _keep_pages() -> None:
     from ulmfit.memory import keep_pages
 
-    keep_pages()  # now, in the process's first thread
+    keep_pages()  # in the process's first thread, and before any other has an arena of its own, whose pages would go back at each step
 
 
 def _in_server(workspace: str | None, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:

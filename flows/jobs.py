@@ -9,8 +9,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ulmfit.config import Settings, override, preset, pretraining
+from tasks.workspace import Workspace
+from ulmfit.config import ModelConfig, Settings, override, preset, pretraining
 from ulmfit.corpora.ingest import CorpusSource, peek
+from ulmfit.errors import UserError
+from ulmfit.pretrained import CATALOG, DIRECTIONS, SHIPPED, manifest, pretrained, sizes
 
 
 class TextJob(BaseModel):
@@ -66,13 +69,32 @@ class TextJob(BaseModel):
         return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "corpus"
 
 
+class PretrainJob(TextJob):
+    """A language model of general text, in one direction or both."""
+
+    corpus: str = Field("wikitext-103", description="general text: a known corpus, a file or a folder")
+    pretraining: Literal["ulmfit", "awd-lstm"] = Field(
+        "ulmfit", description="how to pretrain: ulmfit (Adam), or awd-lstm (SGD, averaged: for long trainings)"
+    )
+    directions: tuple[Literal["forward", "backward"], ...] = Field(("forward", "backward"), description="which way to read", min_length=1)
+    export: str | None = Field(None, description="folder or s3://BUCKET/FOLDER for the finished models")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to train")
+    devices: int = Field(1, ge=1, description="processes that share each training stage: a GPU each, or a part of the CPU's cores")
+    resume: bool = Field(True, description="go on from the checkpoints of stages that were interrupted; else begin those stages anew")
+
+    def recipe(self) -> Settings:
+        return super().recipe() if self.pretraining == "ulmfit" else pretraining(super().recipe(), self.pretraining)
+
+
 class TrainJob(TextJob):
     """The main job: from text to a registered classifier."""
 
     label_column: str = Field("label", description="column that holds the label")
+    pretrained: str | None = Field(
+        None, description="language model to start from: small, a folder, s3://... or https://...; small if left empty, where it fits"
+    )
     pretrain: str | None = Field(
-        None,
-        description="general corpus for pretraining: a known corpus, a file or a folder; wikitext-103 for the base preset, else wikitext-2",
+        None, description="general corpus to pretrain on instead: a known corpus, a file or a folder; for the base preset wikitext-103"
     )
     pretraining: Literal["ulmfit", "awd-lstm"] = Field(
         "ulmfit", description="how to pretrain: ulmfit (Adam), or awd-lstm (SGD, averaged: for long trainings)"
@@ -84,16 +106,58 @@ class TrainJob(TextJob):
 
     def check(self) -> None:
         super().check()
-        peek(self.general())
+        if not self.parts():
+            peek(self.general())
+
+    def settings(self) -> Settings:
+        """The preset with the options applied, and the sizes of the language model to start from."""
+        settings, parts = super().settings(), self.parts()
+        if not parts:
+            return settings
+        if any(option.strip().startswith("model.") for option in self.options) and sizes(parts) != settings.model:
+            raise UserError(
+                f"--set model.*: the pretrained language model is {_shape(sizes(parts))}; leave it out, or pretrain anew with --pretrain"
+            )
+        return settings.model_copy(update={"model": sizes(parts)})
 
     def recipe(self) -> Settings:
         return super().recipe() if self.pretraining == "ulmfit" else pretraining(super().recipe(), self.pretraining)
 
+    def parts(self) -> dict[str, Path]:
+        """A folder a direction of the language model to start from; none where one is to be pretrained. UserError where it does not fit."""
+        name = self.start()
+        if name is None:
+            return {}
+        text, parts = super().settings().text, pretrained(name, Workspace.open(self.workspace).downloads)
+        if lacking := [direction for direction in DIRECTIONS if direction not in parts]:
+            raise UserError(f"--pretrained {name}: it has no {lacking[0]}/; a classifier is trained both ways")
+        made = manifest(next(iter(parts.values())).parent).get("text", {})
+        if made and (made["lang"], made["rules"]) != (text.lang, text.rules):
+            asked, has = f"{text.lang}, {text.rules}", f"{made['lang']}, {made['rules']}"
+            raise UserError(
+                f"--pretrained {name}: it was trained on tokens of ({has}), and yours are ({asked}); set text.lang and text.rules to match"
+            )
+        return parts
+
+    def start(self) -> str | None:
+        """The name of the language model to start from: the one asked for, else the shipped one, where it fits."""
+        if self.pretrained and self.pretrain:
+            raise UserError("--pretrained and --pretrain: a language model is taken, or trained; give one of them")
+        if self.pretrained or self.pretrain or self.pretraining != "ulmfit" or self.preset == "base":
+            return self.pretrained
+        known, text = CATALOG[SHIPPED], super().settings().text
+        asked = any(option.strip().startswith(("model.", "pretrain.", "general")) for option in self.options)
+        return SHIPPED if (text.lang, text.rules) == (known.lang, known.rules) and not asked else None
+
     def general(self) -> CorpusSource:
-        """The general corpus; its text column and encoding are those of the domain's."""
+        """The general corpus to pretrain on; its text column and encoding are those of the domain's."""
         name = self.pretrain or ("wikitext-103" if self.preset == "base" else "wikitext-2")
         return CorpusSource(name, self.text_column, None, encoding=self.encoding)
 
     @property
     def registered_name(self) -> str:
         return self.model_name or f"ulmfit-{self.name}"
+
+
+def _shape(model: ModelConfig) -> str:
+    return f"{model.embedding}/{model.hidden}/{model.layers}"

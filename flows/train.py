@@ -21,7 +21,7 @@ from tasks.registry import Version, register
 from tasks.report import Finished, report
 from tasks.stage import Job, Stage
 from tasks.tracking import Tracker, flatten
-from tasks.training import classify, finetune, pretrain, resolve_device
+from tasks.training import bring, classify, finetune, pretrain, resolve_device
 from tasks.workspace import Workspace
 from ulmfit.config import ClassifierConfig, Settings
 from ulmfit.corpora.ingest import CorpusSource
@@ -43,8 +43,8 @@ def train(job: TrainJob) -> dict[str, Any]:
     with tracked_run("train", job, settings, **place) as run, open_cluster(job.dask) as cluster:
         stages = Stages()
         domain = text_stages(run, stages, cluster, job.source(), settings, "", job.quarantine_poison)
-        general = text_stages(run, stages, cluster, job.general(), settings, "-general", job.quarantine_poison)
-        classifiers = {direction: _train_direction(run, stages, general, domain, settings, direction) for direction in DIRECTIONS}
+        start = _language_models(run, stages, cluster, job, settings)
+        classifiers = {direction: _train_direction(run, stages, start[direction], domain, settings, direction) for direction in DIRECTIONS}
         model = _average(run, stages, classifiers, domain, "average")
         scratch = _scratch(run, stages, domain, settings, classifiers) if settings.scratch else None
         evaluation = stages.add(measure, run, "evaluate", domain["corpus"], domain["ids"], model, scratch, settings.evaluate)
@@ -87,10 +87,19 @@ def text_stages(
     return {"corpus": corpus, "tokens": tokens, "vocab": vocab, "ids": ids}
 
 
+def _language_models(run: Job, stages: Stages, cluster: Cluster, job: TrainJob, settings: Settings) -> Futures:
+    """A general language model a direction: the pretrained one, or one of this run's own."""
+    parts = job.parts()
+    if parts:
+        return {direction: stages.add(bring, run, f"pretrained-{direction}", str(parts[direction]), direction) for direction in DIRECTIONS}
+    general = text_stages(run, stages, cluster, job.general(), settings, "-general", job.quarantine_poison)
+    arguments = (general["ids"], general["vocab"], settings.model, settings.pretrain)
+    return {direction: stages.add(pretrain, run, f"pretrain-{direction}", *arguments, direction) for direction in DIRECTIONS}
+
+
 def _train_direction(
-    run: Job, stages: Stages, general: Futures, domain: Futures, settings: Settings, direction: str
+    run: Job, stages: Stages, lm: PrefectFuture[Stage], domain: Futures, settings: Settings, direction: str
 ) -> PrefectFuture[Stage]:
-    lm = stages.add(pretrain, run, f"pretrain-{direction}", general["ids"], general["vocab"], settings.model, settings.pretrain, direction)
     tuned = stages.add(finetune, run, f"finetune-{direction}", lm, domain["ids"], domain["vocab"], settings.finetune, direction)
     return _classifier(run, stages, f"classify-{direction}", tuned, domain, settings, settings.classifier, direction)
 

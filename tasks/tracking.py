@@ -138,6 +138,8 @@ class StageRun:
         tags = {KEY_TAG: recipe.key, "ulmfit.path": str(folder)}
         model = self._client.create_logged_model(self._tracker.experiment_id, name, self.run_id, tags=tags, model_type=recipe.kind)
         for file in ("config.json", "history.json"):
+            if not (folder / file).exists():  # a model that was brought has no history
+                continue
             self._client.log_model_artifact(model.model_id, str(folder / file))
         self._client.finalize_logged_model(model.model_id, "READY")
         self._client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, 0)])

@@ -15,10 +15,11 @@ from prefect.states import State
 from tasks.stage import Job, Stage, run_stage, stage_task
 from tasks.tracking import StageRun
 from ulmfit import storage
-from ulmfit.artifacts import Recipe
+from ulmfit.artifacts import Recipe, sha256_file
 from ulmfit.config import ClassifierConfig, LMConfig, ModelConfig
 from ulmfit.errors import UserError
 from ulmfit.pipeline import TRAINING_SPLITS
+from ulmfit.pretrained import FILES, manifest
 from ulmfit.training import stages
 from ulmfit.training.launch import check_devices, run_on
 from ulmfit.training.loop import Run
@@ -72,6 +73,21 @@ def pretrain(job: Job, name: str, ids: Stage, vocab: Stage, model: ModelConfig, 
         return {**record, "model_id": run.output_model(name, recipe, work)}
 
     return run_stage(job, name, recipe, inputs, build)
+
+
+@stage_task
+def bring(job: Job, name: str, folder: str, direction: str) -> State:
+    """A pretrained language model as an artifact, known by the bytes of its files wherever it lies."""
+    files = {file: sha256_file(Path(folder) / file) for file in FILES}
+    recipe = Recipe("language-model", stages.PRETRAIN_VERSION, {"files": files, "direction": direction}, {})
+
+    def build(work: Path, run: StageRun) -> dict[str, Any]:
+        for file in FILES:
+            storage.copy(Path(folder) / file, work / file)
+        facts = manifest(Path(folder).parent).get("directions", {}).get(direction, {})
+        return {**facts, "model_id": run.output_model(name, recipe, work)}
+
+    return run_stage(job, name, recipe, {}, build)
 
 
 @stage_task

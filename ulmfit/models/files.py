@@ -16,13 +16,14 @@ from ulmfit.config import Dropouts, ModelConfig
 from ulmfit.errors import UserError
 from ulmfit.models.classifier import Classifier
 from ulmfit.models.language_model import LanguageModel
+from ulmfit.models.quantised import quantise, restore
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 FACTS = ("kind", "model", "dropouts", "vocab_size")  # what every config.json says
 
 
-def save_model(folder: Path, model: LanguageModel | Classifier, **facts: Any) -> None:
-    """Write the weights, and the sizes with ``facts`` (direction, labels, ...) beside them."""
+def save_model(folder: Path, model: LanguageModel | Classifier, small: bool = False, **facts: Any) -> None:
+    """Write the weights, and the sizes with ``facts`` (direction, labels, ...) beside them; ``small``: in 8 bits a weight."""
     encoder = model.encoder
     config = {
         "kind": "classifier" if isinstance(model, Classifier) else "language_model",
@@ -34,7 +35,7 @@ def save_model(folder: Path, model: LanguageModel | Classifier, **facts: Any) ->
     if isinstance(model, Classifier):
         config |= {"hidden": model.head.linear1.out_features, "head_dropouts": list(model.head.dropouts)}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    write_atomic(folder / WEIGHTS, save(tensors))
+    write_atomic(folder / WEIGHTS, save(quantise(tensors) if small else tensors))
     write_atomic(folder / CONFIG, json.dumps(config, indent=1).encode())
 
 
@@ -58,7 +59,7 @@ def load_language_model(folder: Path, dropouts: Dropouts | None = None, seed: in
     config = read_config(folder, "language_model")
     with _fitting(folder):
         model = LanguageModel(config["vocab_size"], ModelConfig(**config["model"]), dropouts or Dropouts(**config["dropouts"]), seed)
-        model.load_state_dict(load_file(folder / WEIGHTS))
+        model.load_state_dict(restore(load_file(folder / WEIGHTS)))
     return model
 
 
@@ -74,7 +75,7 @@ def load_classifier(folder: Path) -> Classifier:
             config["hidden"],
             tuple(config["head_dropouts"]),
         )
-        model.load_state_dict(load_file(folder / WEIGHTS))
+        model.load_state_dict(restore(load_file(folder / WEIGHTS)))
     return model
 
 

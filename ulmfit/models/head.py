@@ -45,7 +45,7 @@ class LinearCrossEntropy(torch.autograd.Function):
             if grad_rows is not None:
                 torch.mm(errors, linear.weight, out=grad_rows[start : start + chunk])
             if grad_weight is not None and grad_bias is not None:
-                _accumulate(grad_weight, grad_bias, errors, rows)
+                accumulate(grad_weight, grad_bias, errors, rows)
         ctx.save_for_backward(grad_rows, grad_weight, grad_bias)
         ctx.count = len(rows_NE)
         return total / len(rows_NE)
@@ -93,7 +93,7 @@ def _subtract_one(errors_NV: Tensor, targets_N: Tensor) -> None:
     errors_NV[rows, targets_N] -= 1
 
 
-def _accumulate(grad_weight: Tensor, grad_bias: Tensor, errors_NV: Tensor, rows_NE: Tensor) -> None:
+def accumulate(grad_weight: Tensor, grad_bias: Tensor, errors_NV: Tensor, rows_NE: Tensor) -> None:
     if errors_NV.dtype == torch.float32:
         grad_weight.addmm_(errors_NV.t(), rows_NE)
     else:

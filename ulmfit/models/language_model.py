@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ulmfit.config import Dropouts, ModelConfig
 from ulmfit.models.awd_lstm import AWDLSTM, Masks, State, dropped
 from ulmfit.models.head import linear_cross_entropy
+from ulmfit.models.sampled import Sample, sampled_cross_entropy
 
 
 class LanguageModel(nn.Module):
@@ -34,9 +35,10 @@ class LanguageModel(nn.Module):
         """fp32 [T, B, V]."""
         return F.linear(dropped_TBE.float(), self.encoder.embedding.weight, self.bias)
 
-    def loss(self, dropped_TBE: Tensor, targets_TB: Tensor) -> Tensor:
-        """Mean cross-entropy in nats, without ever holding all logits of a CPU's step."""
-        return linear_cross_entropy(dropped_TBE.flatten(0, 1), self.encoder.embedding.weight, self.bias, targets_TB.flatten())
+    def loss(self, dropped_TBE: Tensor, targets_TB: Tensor, sample: Sample | None = None) -> Tensor:
+        """Mean cross-entropy in nats, without ever holding all logits of a CPU's step; over a ``sample`` of the words, its estimate."""
+        inputs = dropped_TBE.flatten(0, 1), self.encoder.embedding.weight, self.bias, targets_TB.flatten()
+        return linear_cross_entropy(*inputs) if sample is None else sampled_cross_entropy(*inputs, sample)
 
     def groups(self) -> list[list[nn.Parameter]]:
         """Layer groups from the first to the last: the LSTMs, then the tied matrix, which as decoder is the last layer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +17,14 @@ from ulmfit.models.classifier import Classifier, gradient_start
 from ulmfit.models.folded import FoldedClassifier
 from ulmfit.progress import Bar
 from ulmfit.shards import Documents
+from ulmfit.training.amount import classifier_epochs
 from ulmfit.training.curves import Curves
 from ulmfit.training.distributed import slices
 from ulmfit.training.loop import Run, Step, ahead, fit
 from ulmfit.training.objective import Objective
 from ulmfit.training.stopping import Best
+
+log = logging.getLogger(__name__)
 
 INFERENCE_DOCUMENTS = 256  # a batch: enough to keep the kernels busy
 INFERENCE_POSITIONS = 1 << 22  # padded ones a batch: 32 MB of ids
@@ -88,10 +92,13 @@ class Classifying:
         self.config, self.direction, self.place = config, direction, run
         rng = np.random.default_rng(config.seed)
         lengths = np.minimum(train.lengths, config.max_tokens or np.iinfo(np.int64).max)
+        epochs = classifier_epochs(config, len(train))
+        if config.epochs == "auto":
+            log.info("classify %s: %d documents, so %d epochs", direction, len(train), epochs)
         self.epochs = [
-            training_batches(lengths, config.batch_size, config.batch_tokens, config.max_gradient_tokens, rng) for _ in range(config.epochs)
+            training_batches(lengths, config.batch_size, config.batch_tokens, config.max_gradient_tokens, rng) for _ in range(epochs)
         ]
-        self.steps, self.tokens = sum(map(len, self.epochs)), int(lengths.sum()) * config.epochs
+        self.steps, self.tokens = sum(map(len, self.epochs)), int(lengths.sum()) * epochs
 
     def plan(self, start: int) -> Iterator[Step]:
         return ahead(self._steps(start), self.place.device)

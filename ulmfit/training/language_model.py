@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,23 +16,37 @@ from ulmfit.config import LMConfig
 from ulmfit.errors import UserError
 from ulmfit.models.awd_lstm import State, detach
 from ulmfit.models.language_model import LanguageModel, regularisation
+from ulmfit.models.sampled import Sampler
 from ulmfit.shards import Documents
+from ulmfit.training.amount import lm_amount
 from ulmfit.training.curves import Curves
 from ulmfit.training.distributed import slices
 from ulmfit.training.loop import Run, Step, ahead, fit
+from ulmfit.training.stopping import Best
+
+log = logging.getLogger(__name__)
 
 VALIDATION_TOKENS = 50_000
 VALIDATION_BATCH = 16
 
 
 def train_language_model(
-    model: LanguageModel, train: Documents, valid: Documents, config: LMConfig, direction: str, run: Run, curves: Curves, name: str
+    model: LanguageModel,
+    train: Documents,
+    valid: Documents,
+    config: LMConfig,
+    direction: str,
+    run: Run,
+    curves: Curves,
+    name: str,
 ) -> dict[str, Any]:
     """Train in place; returns tokens, speed and the validation loss (nats a token) and perplexity.
 
-    UserError where there is too little text for one window, or the loss explodes.
+    Where the number of epochs is left to it ("auto"), the weights of the epoch with the lowest validation loss are kept, which may be
+    those it began with. UserError where there is too little text for one window, or the loss explodes.
     """
-    return fit(LanguageModelling(model, train, valid, config, direction, run, name), config, run, curves, name)
+    best = Best("valid_loss", patience=None, from_start=True) if config.epochs == "auto" else None
+    return fit(LanguageModelling(model, train, valid, config, direction, run, name), config, run, curves, name, best)
 
 
 @dataclass(frozen=True)
@@ -55,16 +70,22 @@ class LanguageModelling:
     figures = ("valid_loss", "valid_perplexity")
 
     def __init__(self, model: LanguageModel, train: Documents, valid: Documents, config: LMConfig, direction: str, run: Run, name: str):
+        epochs, streams = lm_amount(config, train.tokens)
+        if config.epochs == "auto":
+            log.info("%s: %d tokens, so %g epochs in %d parallel streams", name, train.tokens, epochs, streams)
+        config = config.model_copy(update={"epochs": epochs, "batch_size": streams})
         self.model, self.train, self.valid, self.config, self.direction, self.place = model, train, valid, config, direction, run
-        self.windows = Windows.plan(train.tokens, config.batch_size, config.bptt, config.epochs, config.max_tokens, config.seed)
+        self.windows = Windows.plan(train.tokens, streams, config.bptt, epochs, config.max_tokens, config.seed)
         self.steps, self.tokens = self.windows.steps, self.windows.tokens
-        if config.epochs and not self.steps:
+        if epochs and not self.steps:
             few = f"{train.tokens} tokens are too few for {config.batch_size} parallel streams"
             raise UserError(f"{name}: {few}; give more text, or a smaller batch_size")
         if config.batch_size < run.team.size:
             raise UserError(f"{name}: {config.batch_size} parallel streams cannot be shared by {run.team.size} processes; start fewer")
         self.columns = run.team.columns(config.batch_size)
         self.hidden: State = []
+        words = model.encoder.vocab_size
+        self.sampler = Sampler(words, config.sampled, run.device) if config.sampled and config.sampled < words else None
 
     def plan(self, start: int) -> Iterator[Step]:
         every = self.config.valid_every
@@ -86,13 +107,15 @@ class LanguageModelling:
         self.hidden = self.model.encoder.initial_state(self.columns.stop - self.columns.start)
 
     def forward_backward(self, batch: WindowBatch, parts: int) -> Tensor:
-        masks = self.model.encoder.draw(self.config.batch_size).columns(self.columns)
+        encoder = self.model.encoder
+        masks = encoder.draw(self.config.batch_size).columns(self.columns)
+        sample = self.sampler.draw(encoder.generator) if self.sampler else None
         total, after = torch.zeros((), device=batch.ids.device), []
         for part in slices(slice(0, batch.columns), parts):
             state = [(h[:, part], c[:, part]) for h, c in self.hidden]
             raw, dropped, state = self.model.hidden(batch.ids[:, part], state, masks.columns(part))
             share = (part.stop - part.start) / self.config.batch_size
-            loss = self.model.loss(dropped, batch.targets[:, part])
+            loss = self.model.loss(dropped, batch.targets[:, part], sample)
             ((loss + regularisation(raw, dropped, self.config.alpha, self.config.beta)) * share).backward()
             total += loss.detach() * share
             after.append(detach(state))

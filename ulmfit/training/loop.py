@@ -122,8 +122,8 @@ class _Training:
         tokens, seconds, stopped = self._resume(found) if found else (0, 0.0, False)
         with progress(self.name, self.task.tokens, "tokens") as bar:
             self.pace = Pace(bar, tokens, seconds)
-            if not self.task.steps:  # a model that is only carried over is judged all the same
-                self._validated(ends_epoch=False)
+            if not self.task.steps or (self.best and self.best.from_start and not found):
+                self._validated(ends_epoch=True)  # a model that is only carried over is judged all the same
             for step in self.task.plan(self.optimizer.step_number) if not stopped else ():
                 self._take(step)
                 if step.ends_epoch or step.validate:
@@ -188,7 +188,7 @@ class _Training:
             if self.best and ends_epoch:
                 self.best.see(self.figures, self.model, self.optimizer.step_number, self.checkpoints)
         self.curves.add(self.optimizer.step_number, **self.figures)
-        if self.figures:
+        if self.figures and self.optimizer.step_number:
             self.optimizer.validated(next(iter(self.figures.values())))
         return bool(self.best and self.best.enough)
 

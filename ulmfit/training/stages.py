@@ -139,7 +139,7 @@ def train_classifier(
     if not run.team.leads:
         return record
     sureness = _sureness(classifier, valid, objective, direction)
-    facts = {"direction": direction, "labels": names, "bptt": config.bptt, "max_tokens": config.max_tokens}
+    facts: dict[str, Any] = {"direction": direction, "labels": names, "bptt": config.bptt, "max_tokens": config.max_tokens}
     save_model(folder, classifier, **facts, **sureness)
     _complete(folder, vocab, curves)
     return record | {figure: sureness[figure] for figure in ("temperature", "ece_before", "ece_after")}

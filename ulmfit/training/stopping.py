@@ -13,18 +13,19 @@ from ulmfit.training.checkpoint import Checkpoints
 class Best:
     """The best epoch so far by ``metric`` (less is better where it is a loss), and its weights.
 
-    ``enough`` turns true after ``patience`` epochs without a better one.
+    ``enough`` turns true after ``patience`` epochs without a better one, and never where that is None. ``from_start``: the weights
+    that training begins with may be the best.
     """
 
-    def __init__(self, metric: str, patience: int):
-        self.metric, self.patience = metric, patience
+    def __init__(self, metric: str, patience: int | None, from_start: bool = False):
+        self.metric, self.patience, self.from_start = metric, patience, from_start
         self.figures: dict[str, float] = {}
         self.weights: dict[str, Tensor] | None = None
         self.step, self._since = 0, 0
 
     @property
     def enough(self) -> bool:
-        return self._since >= self.patience
+        return self.patience is not None and self._since >= self.patience
 
     def see(self, figures: Mapping[str, float], model: nn.Module, step: int, checkpoints: Checkpoints | None) -> None:
         """Be told of an epoch's figures; the weights are copied where it is the best, and kept on disk too."""

@@ -1,0 +1,45 @@
+"""Pretraining by itself: general text in, a language model a direction out, to be shipped or kept on a store."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from prefect import flow
+
+from flows.jobs import PretrainJob
+from flows.train import RUNNER, Stages, text_stages, tracked_run
+from tasks.cluster import open_cluster
+from tasks.training import pretrain as pretrain_stage
+from tasks.training import resolve_device
+from ulmfit.pretrained import export
+
+RECORDED = ("trained_tokens", "training_seconds", "valid_loss", "valid_perplexity", "products")
+
+
+@flow(name="pretrain", task_runner=RUNNER, persist_result=False)
+def pretrain(job: PretrainJob) -> dict[str, Any]:
+    """Ingest, tokenise, count, encode, and train in each direction; returns the summary. What the workspace holds is found."""
+    settings, started = job.settings(), time.time()
+    place = {"device": resolve_device(job.device, job.devices), "devices": job.devices, "resume": job.resume}
+    with tracked_run("pretrain", job, settings, **place) as run, open_cluster(job.dask) as cluster:
+        stages = Stages()
+        text = text_stages(run, stages, cluster, job.source(), settings, "-general", job.quarantine_poison)
+        arguments = (text["ids"], text["vocab"], settings.model, settings.pretrain)
+        for direction in job.directions:
+            stages.add(pretrain_stage, run, f"pretrain-{direction}", *arguments, direction)
+        finished = stages.results()
+    models = {stage.name.removeprefix("pretrain-"): stage.artifact for stage in finished[-len(job.directions) :]}
+    corpus = finished[0].artifact.record
+    facts = {
+        "name": job.name,
+        "corpus": {field: corpus[field] for field in ("name", "digest", "splits")},
+        **settings.model_dump(mode="json", include={"text", "general_vocab", "model", "pretrain"}),
+        "directions": {direction: {field: model.record.get(field) for field in RECORDED} for direction, model in models.items()},
+    }
+    parts = {direction: model.path for direction, model in models.items()}
+    return facts | {
+        "models": {direction: str(path) for direction, path in parts.items()},
+        "export": export(job.export, parts, facts) if job.export else None,
+        "run": {"id": run.run_id, "tracking_uri": run.tracker.uri, "seconds": round(time.time() - started, 1)},
+    }
