@@ -13,7 +13,7 @@ from tasks.workspace import Workspace
 from ulmfit.config import ModelConfig, Settings, override, preset, pretraining
 from ulmfit.corpora.ingest import CorpusSource, peek
 from ulmfit.errors import UserError
-from ulmfit.pretrained import CATALOG, DIRECTIONS, SHIPPED, manifest, pretrained, sizes
+from ulmfit.pretrained import DIRECTIONS, manifest, pretrained, shipped_for, sizes
 
 
 class TextJob(BaseModel):
@@ -143,11 +143,9 @@ class TrainJob(TextJob):
         """The name of the language model to start from: the one asked for, else the shipped one, where it fits."""
         if self.pretrained and self.pretrain:
             raise UserError("--pretrained and --pretrain: a language model is taken, or trained; give one of them")
-        if self.pretrained or self.pretrain or self.pretraining != "ulmfit" or self.preset == "base":
+        if self.pretrained or self.pretrain or self.pretraining != "ulmfit":
             return self.pretrained
-        known, text = CATALOG[SHIPPED], super().settings().text
-        asked = any(option.strip().startswith(("model.", "pretrain.", "general")) for option in self.options)
-        return SHIPPED if (text.lang, text.rules) == (known.lang, known.rules) and not asked else None
+        return shipped_for(self.preset, super().settings().text, self.options)
 
     def general(self) -> CorpusSource:
         """The general corpus to pretrain on; its text column and encoding are those of the domain's."""

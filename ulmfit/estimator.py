@@ -24,6 +24,7 @@ from ulmfit.given_labels import GivenLabels, Kind, same_sets
 from ulmfit.inference import DIRECTIONS, FILES, LINEAGE, Predictor, missing, write_bundle
 from ulmfit.metrics import decisions
 from ulmfit.models.files import read_config
+from ulmfit.pretrained import pretrained, shipped_for
 from ulmfit.shards import Documents
 from ulmfit.text.tokenizer import Tokenizer
 from ulmfit.text.vocab import Vocab
@@ -36,8 +37,9 @@ NOTE = "estimator.json"  # beside a saved bundle: the constructor's arguments, a
 class TextClassifier(ClassifierMixin, BaseEstimator):
     """ULMFiT, forward and backward averaged.
 
-    preset: "tiny", "small" or "base". lang, rules: the tokenizer. pretrained: a folder with ``forward/`` and
-    ``backward/`` language models; without one, the language model is trained on the texts given to ``fit``. device:
+    preset: "tiny", "small" or "base". lang, rules: the tokenizer. pretrained: the language models to start from: "auto" (the
+    one that comes with the project, where it fits the preset, the language, the rules and the options), a known name, or a folder with
+    ``forward/`` and ``backward/``; None, or where "auto" fits none: they are trained on the texts given to ``fit``. device:
     "auto", "cpu" or "cuda". seed: of every random choice. options: settings to change, as ``("classifier.epochs=8", ...)``.
 
     ``classes_`` [L], sorted, is there once fitted or loaded.
@@ -52,7 +54,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         preset: str = "small",
         lang: str = "en",
         rules: str = "default",
-        pretrained: str | Path | None = None,
+        pretrained: str | Path | None = "auto",
         device: str = "auto",
         seed: int = 0,
         options: Sequence[str] = (),
@@ -81,9 +83,10 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
             settings = settings.model_copy(update={"classifier": settings.classifier.model_copy(update={"task": "multi-label"})})
         device = resolve_device(self.device)
         tokenizer = Tokenizer(settings.text.lang, settings.text.rules)
-        pretrained = _language_models(self.pretrained)
+        start = shipped_for(self.preset, settings.text, _listed(self.options)) if self.pretrained == "auto" else self.pretrained
+        parts = _language_models(start)
         with tempfile.TemporaryDirectory(prefix="ulmfit-fit-") as work:
-            training = _Training(Path(work), settings, pretrained, device)
+            training = _Training(Path(work), settings, parts, device)
             training.run(tokenizer([*labelled, *further]), given)
             self._predictor = training.bundle(tokenizer)
         self.classes_, self._kind = given.classes, given.kind
@@ -161,8 +164,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         """The preset with the constructor's arguments, then ``options``, which have the last word."""
         text = [f"text.{name}={json.dumps(getattr(self, name))}" for name in ("lang", "rules")]
         seeds = [f"{stage}.seed={json.dumps(self.seed)}" for stage in ("corpus", "pretrain", "finetune", "classifier")]
-        options = [self.options] if isinstance(self.options, str) else self.options
-        return override(preset(self.preset), [*text, *seeds, *options])
+        return override(preset(self.preset), [*text, *seeds, *_listed(self.options)])
 
     def _fitted(self) -> Predictor:
         if not hasattr(self, "_predictor"):
@@ -231,12 +233,16 @@ class _Training:
         return folder
 
 
-def _language_models(folder: str | Path | None) -> dict[str, Path]:
-    """A language model's folder a direction; UserError where ``folder`` does not hold them."""
-    found = {direction: Path(folder) / direction for direction in DIRECTIONS} if folder is not None else {}
-    for path in found.values():
-        read_config(path, "language_model")
+def _language_models(name: str | Path | None) -> dict[str, Path]:
+    """A language model's folder a direction, none without a ``name``; UserError where it does not hold both."""
+    found = pretrained(name) if name is not None else {}
+    if name is not None and len(found) < len(DIRECTIONS):
+        raise UserError(f"pretrained={str(name)!r}: it needs {' and '.join(f'{direction}/' for direction in DIRECTIONS)}")
     return found
+
+
+def _listed(options: Sequence[str]) -> Sequence[str]:
+    return [options] if isinstance(options, str) else options
 
 
 def _narrowed(config: LMConfig, tokens: int) -> LMConfig:

@@ -14,14 +14,14 @@ import sysconfig
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ulmfit import storage
 from ulmfit.artifacts import sha256_file, write_atomic
-from ulmfit.config import ModelConfig
+from ulmfit.config import ModelConfig, TextConfig
 from ulmfit.corpora.download import CONNECT_TIMEOUT, Unreachable, download
 from ulmfit.errors import UserError
 from ulmfit.models.files import CONFIG, WEIGHTS, load_language_model, read_config, save_model
@@ -86,6 +86,14 @@ def pretrained(name: str | Path, cache: Path | None = None) -> dict[str, Path]:
     for path in found.values():
         read_config(path, "language_model")
     return found
+
+
+def shipped_for(preset: str, text: TextConfig, options: Sequence[str]) -> str | None:
+    """The language model that comes with the project, where nobody asked for another: its language and rules must be those of the text,
+    and no ``options`` be about pretraining or the sizes of a model. The base preset has sizes of its own."""
+    known = CATALOG[SHIPPED]
+    asked = any(option.strip().startswith(("model.", "pretrain.", "general")) for option in options)
+    return None if preset == "base" or asked or (text.lang, text.rules) != (known.lang, known.rules) else SHIPPED
 
 
 def sizes(parts: Mapping[str, Path]) -> ModelConfig:

@@ -13,6 +13,7 @@ from ulmfit import TextClassifier
 from ulmfit.config import ClassifierConfig
 from ulmfit.errors import UserError
 from ulmfit.inference import Predictor
+from ulmfit.pretrained import SHIPPED, pretrained
 from ulmfit.text.vocab import Vocab
 from ulmfit.training import stages
 
@@ -34,7 +35,7 @@ QUICK = ("classifier.epochs=6", "classifier.batch_size=8", "classifier.lr=0.02",
 @pytest.fixture(scope="module")
 def fitted():
     more = [document("sky") for _ in range(20)]
-    return TextClassifier(preset="tiny", device="cpu", options=QUICK).fit(TEXTS[:60], LABELS[:60], unlabelled=more)
+    return TextClassifier(preset="tiny", device="cpu", pretrained=None, options=QUICK).fit(TEXTS[:60], LABELS[:60], unlabelled=more)
 
 
 def test_it_learns(fitted):
@@ -55,7 +56,9 @@ def test_an_empty_text_and_no_texts_are_predicted(fitted):
 
 def test_same_seed_same_model(fitted):
     few = (*QUICK, "classifier.epochs=1", "pretrain.epochs=1")
-    one, two, other = (TextClassifier("tiny", device="cpu", seed=seed, options=few).fit(TEXTS[:12], LABELS[:12]) for seed in (0, 0, 1))
+    one, two, other = (
+        TextClassifier("tiny", device="cpu", pretrained=None, seed=seed, options=few).fit(TEXTS[:12], LABELS[:12]) for seed in (0, 0, 1)
+    )
     assert np.array_equal(one.predict_proba(TEXTS[60:]), two.predict_proba(TEXTS[60:]))
     assert not np.allclose(one.predict_proba(TEXTS[60:]), other.predict_proba(TEXTS[60:]))
 
@@ -98,7 +101,7 @@ def test_save_replaces_a_model_and_nothing_else(fitted, tmp_path):
 
 def test_numbers_stay_numbers(tmp_path):
     numbers = [{"sea": 3, "sky": 1, "town": 2}[label] for label in LABELS[:30]]
-    model = TextClassifier("tiny", device="cpu", options=("classifier.epochs=1",)).fit(TEXTS[:30], np.array(numbers))
+    model = TextClassifier("tiny", device="cpu", pretrained=None, options=("classifier.epochs=1",)).fit(TEXTS[:30], np.array(numbers))
     model.save(tmp_path / "model")
     for classifier in (model, TextClassifier.load(tmp_path / "model")):
         assert classifier.classes_.tolist() == [1, 2, 3]
@@ -115,7 +118,7 @@ LONGER = (*QUICK, "classifier.epochs=16", "classifier.unfreeze=full")
 
 @pytest.fixture(scope="module")
 def several():
-    return TextClassifier(preset="tiny", device="cpu", options=LONGER).fit(MIXED[:110], HELD[:110])
+    return TextClassifier(preset="tiny", device="cpu", pretrained=None, options=LONGER).fit(MIXED[:110], HELD[:110])
 
 
 def test_it_learns_several_labels(several):
@@ -146,7 +149,7 @@ def test_several_labels_survive_saving(several, tmp_path):
 
 def test_lists_strings_and_tables_are_one_task(several, tmp_path):
     """The same labels in another form make the same model, and come back in that form."""
-    joined = TextClassifier("tiny", device="cpu", options=(*LONGER, "classifier.task=multi-label"))
+    joined = TextClassifier("tiny", device="cpu", pretrained=None, options=(*LONGER, "classifier.task=multi-label"))
     joined.fit(MIXED[:110], ["|".join(reversed(held)) or "|" for held in HELD[:110]])
     assert joined.predict(MIXED[110:]) == several.predict(MIXED[110:])
     columns = {"town": 0, "sky": 2, "sea": 1}  # and one more, of a label that no text has
@@ -154,7 +157,7 @@ def test_lists_strings_and_tables_are_one_task(several, tmp_path):
     for row, held in enumerate(HELD):
         table[row, [columns[name] for name in held]] = True
     few = ("classifier.epochs=2", "pretrain.epochs=1")
-    model = TextClassifier("tiny", device="cpu", options=few).fit(MIXED[:110], table[:110])
+    model = TextClassifier("tiny", device="cpu", pretrained=None, options=few).fit(MIXED[:110], table[:110])
     model.save(tmp_path / "model")
     for classifier in (model, TextClassifier.load(tmp_path / "model")):
         predicted, probabilities = classifier.predict(MIXED[110:]), classifier.predict_proba(MIXED[110:])
@@ -170,7 +173,9 @@ def test_it_says_that_it_takes_several_labels(several):
 
 
 def test_two_texts_are_enough():
-    assert TextClassifier("tiny", device="cpu").fit(["a good film", "a bad film"], [True, False]).predict(["good"]).shape == (1,)
+    assert TextClassifier("tiny", device="cpu", pretrained=None).fit(["a good film", "a bad film"], [True, False]).predict(
+        ["good"]
+    ).shape == (1,)
 
 
 def test_language_models_may_be_brought_along(monkeypatch, tmp_path):
@@ -184,7 +189,7 @@ def test_language_models_may_be_brought_along(monkeypatch, tmp_path):
     few = ("classifier.epochs=1",)
     with monkeypatch.context() as patched:
         patched.setattr(stages, "train_classifier", keep)
-        TextClassifier("tiny", device="cpu", options=few).fit(TEXTS[:40], LABELS[:40])
+        TextClassifier("tiny", device="cpu", pretrained=None, options=few).fit(TEXTS[:40], LABELS[:40])
     own_words = ["a wholly other vocabulary", "with words of its own"] * 10
     sizes = "model.hidden=7"  # the brought models' sizes hold, not the settings'
     model = TextClassifier("tiny", device="cpu", pretrained=kept, options=(*few, sizes)).fit(own_words, [0, 1] * 10)
@@ -196,10 +201,22 @@ def test_language_models_may_be_brought_along(monkeypatch, tmp_path):
         TextClassifier("tiny", pretrained=tmp_path / "nowhere").fit(own_words, [0, 1] * 10)
 
 
+def test_the_shipped_language_model_is_taken_unless_it_does_not_fit(monkeypatch):
+    started = []
+    monkeypatch.setattr(stages, "finetune", lambda source, *arguments: started.append(source) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        TextClassifier("tiny", device="cpu").fit(TEXTS[:20], LABELS[:20])
+    assert started == [pretrained(SHIPPED)["forward"]]
+    quick = ("classifier.epochs=1", "pretrain.max_tokens=500", "model.hidden=16")
+    assert TextClassifier("tiny", device="cpu", options=quick).fit(TEXTS[:20], LABELS[:20]).predict(TEXTS[:2]).shape == (2,)
+
+
 def test_from_scratch_trains_no_language_model(monkeypatch):
     monkeypatch.setattr("ulmfit.training.stages.pretrain", None)
     options = ("classifier.init=scratch", "classifier.epochs=1", "classifier.unfreeze=full")
-    assert TextClassifier("tiny", device="cpu", options=options).fit(TEXTS[:20], LABELS[:20]).predict(TEXTS[:2]).shape == (2,)
+    assert TextClassifier("tiny", device="cpu", pretrained=None, options=options).fit(TEXTS[:20], LABELS[:20]).predict(TEXTS[:2]).shape == (
+        2,
+    )
 
 
 def test_it_is_a_scikit_learn_estimator(fitted):

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from flows.jobs import TextJob, TrainJob
 from ulmfit.errors import UserError
+from ulmfit.pretrained import SHIPPED, pretrained, sizes
 
 
 @pytest.mark.parametrize(("preset", "general"), [("tiny", "wikitext-2"), ("small", "wikitext-2"), ("base", "wikitext-103")])
@@ -51,8 +52,38 @@ def test_faults_are_told_before_anything_starts(tmp_path: Path) -> None:
             job.check()
 
 
+def test_the_shipped_language_model_is_where_training_begins_unless_it_does_not_fit() -> None:
+    assert TrainJob().start() == TrainJob(preset="tiny").start() == SHIPPED
+    assert TrainJob().settings().model == sizes(pretrained(SHIPPED))
+    for job in (
+        TrainJob(preset="base"),
+        TrainJob(pretrain="wikitext-2"),
+        TrainJob(pretraining="awd-lstm"),
+        TrainJob(options=["text.lang=de"]),
+        TrainJob(options=["text.rules=fastai"]),
+        TrainJob(options=["model.hidden=64"]),
+        TrainJob(options=["pretrain.epochs=3"]),
+    ):
+        assert job.start() is None, job
+    assert TrainJob(preset="base", pretrained="mine").start() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("job", "said"),
+    [
+        (TrainJob(pretrained="small", pretrain="wikitext-2"), "give one of them"),
+        (TrainJob(pretrained="small", options=["model.hidden=64"]), "256/512/2"),
+        (TrainJob(pretrained="small", options=["text.rules=fastai"]), "tokens of .en, default."),
+        (TrainJob(pretrained="/no/such"), "no such pretrained"),
+    ],
+)
+def test_a_language_model_that_does_not_fit_is_refused_before_anything_starts(job: TrainJob, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        job.check()
+
+
 def test_a_way_of_pretraining_comes_between_the_preset_and_the_options() -> None:
-    plain = TrainJob(preset="tiny").settings()
+    plain = TrainJob(preset="tiny", pretrain="wikitext-2").settings()
     assert plain == TextJob(preset="tiny").settings(), "the default leaves a preset, and so the keys of artifacts, as they are"
     settings = TrainJob(preset="tiny", pretraining="awd-lstm", options=["pretrain.lr=5"]).settings()
     assert (settings.pretrain.optimizer, settings.pretrain.schedule, settings.pretrain.lr) == ("nt-asgd", "constant", 5)
