@@ -37,7 +37,7 @@ def test_the_train_deployment_completes_on_a_worker(ulmfit: CommandLine, prefect
     prefect(ulmfit, "deploy", "--all")
     named = {entry["name"]: entry for entry in ask(f"{prefect_api}/deployments/filter", {})}
     declared = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-    assert set(named) == {entry["name"] for entry in declared} == {"train", "preprocess"}
+    assert set(named) == {entry["name"] for entry in declared} == {"train", "preprocess", "pretrain"}
     for deployment in named.values():
         assert "ulmfit" in deployment["tags"]
         assert [schedule["active"] for schedule in deployment["schedules"]] == [False]
