@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 import torch
 
 from ulmfit.baseline import baseline_probabilities
-from ulmfit.config import LMConfig, override, preset
+from ulmfit.config import LMConfig, Settings, override, preset
 from ulmfit.memory import keep_pages
 from ulmfit.models.files import load_classifier
 from ulmfit.pretrained import SHIPPED, pretrained
@@ -89,7 +89,7 @@ def draw(labels: list[str], count: int, seed: int) -> np.ndarray:
     return np.sort(train_test_split(np.arange(len(labels)), train_size=count, stratify=labels, random_state=seed)[0])
 
 
-def prepare(corpus: Corpus, settings, work: Path) -> tuple[Vocab, Documents, Documents, list[str]]:
+def prepare(corpus: Corpus, settings: Settings, work: Path) -> tuple[Vocab, Documents, Documents, list[str]]:
     """The vocabulary, all text with label codes (-1 behind the labelled), and the test rows; kept in ``work``."""
     names = sorted(set(corpus.labels))
     kept = work / "ids.npz"
@@ -119,7 +119,9 @@ def prepare(corpus: Corpus, settings, work: Path) -> tuple[Vocab, Documents, Doc
     return vocab, text, test, names
 
 
-def language_model(variant: str, source: Path, text: Documents, vocab: Vocab, settings, direction: str, folder: Path) -> Path | None:
+def language_model(
+    variant: str, source: Path, text: Documents, vocab: Vocab, settings: Settings, direction: str, folder: Path
+) -> Path | None:
     """The language model that the classifiers start from; one text in fifty is kept for its validation."""
     if variant == "scratch":
         return None
@@ -143,8 +145,9 @@ def one_direction(options: argparse.Namespace, direction: str) -> None:
     settings = settings_of(options)
     corpus = read(options.corpus, Path(os.environ["ULMFIT_DATA"]))
     vocab, text, test, names = prepare(corpus, settings, options.work / options.corpus)
-    place = options.work / options.corpus / options.variant
-    lm = language_model(options.variant, options.source[direction], text, vocab, settings, direction, place / f"lm-{direction}")
+    place = options.work / options.corpus / options.place
+    seen = text.take(np.random.default_rng(1).permutation(len(text))[: options.domain_documents or len(text)])
+    lm = language_model(options.variant, options.source[direction], seen, vocab, settings, direction, place / f"lm-{direction}")
     model = stages.model_config(lm) if lm else settings.model
     for count in options.labels:
         for seed in range(options.seeds):
@@ -171,7 +174,7 @@ def table(options: argparse.Namespace) -> list[dict[str, object]]:
     corpus = read(options.corpus, Path(os.environ["ULMFIT_DATA"]))
     names = sorted(set(corpus.labels))
     codes, truth = (np.array([names.index(label) for label in labels]) for labels in (corpus.labels, corpus.test_labels))
-    place, rows = options.work / options.corpus / options.variant, []
+    place, rows = options.work / options.corpus / options.place, []
     for count in options.labels:
         found: dict[str, list[float]] = {"tf-idf": [], "forward": [], "backward": [], "both": []}
         for seed in range(options.seeds):
@@ -199,7 +202,7 @@ def _tf_idf(options: argparse.Namespace, corpus: Corpus, codes: np.ndarray, trut
     return float(json.loads(kept.read_text()))
 
 
-def settings_of(options: argparse.Namespace):
+def settings_of(options: argparse.Namespace) -> Settings:
     return override(preset("small"), options.set or [])
 
 
@@ -210,10 +213,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--variant", choices=VARIANTS, default="method")
     parser.add_argument("--pretrained", default=SHIPPED, help="a known language model, or a folder with forward/ and backward/")
+    parser.add_argument("--domain-documents", type=int, help="fine-tune the language model on so many documents only")
     parser.add_argument("--set", action="append", help="a setting of the preset small, as stage.option=value")
     parser.add_argument("--work", type=Path, default=Path(".ulmfit/low-shot"))
     parser.add_argument("--direction", choices=DIRECTIONS, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    options.place = options.variant
+    if options.domain_documents:
+        options.place += f"-{options.domain_documents}"
     options.tag = "-" + hashlib.sha256(json.dumps(options.set).encode()).hexdigest()[:6] if options.set else ""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     options.source = pretrained(options.pretrained)
