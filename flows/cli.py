@@ -138,6 +138,7 @@ def pretrain(
     text_column: TextColumn = "text",
     encoding: Encoding = "utf-8",
     preset: Preset = "small",
+    pretrained: Annotated[Optional[str], typer.Option("--pretrained", help="a language model to go on from [from the start]")] = None,  # noqa: UP045
     pretraining: Annotated[str, typer.Option("--pretraining", help="ulmfit (Adam) or awd-lstm (SGD, averaged)")] = "ulmfit",
     direction: Annotated[str, typer.Option("--direction", help="forward, backward or both")] = "both",
     export: Annotated[Optional[str], typer.Option("--export", help="folder or s3://BUCKET/FOLDER for the finished models")] = None,  # noqa: UP045

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -69,45 +70,19 @@ class TextJob(BaseModel):
         return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "corpus"
 
 
-class PretrainJob(TextJob):
-    """A language model of general text, in one direction or both."""
+class TrainingJob(TextJob):
+    """What pretraining and the main job have in common: the language model to start from, and where to train."""
 
-    corpus: str = Field("wikitext-103", description="general text: a known corpus, a file or a folder")
+    pretrained: str | None = Field(None, description="language model to start from: small, a folder, s3://... or https://...")
     pretraining: Literal["ulmfit", "awd-lstm"] = Field(
         "ulmfit", description="how to pretrain: ulmfit (Adam), or awd-lstm (SGD, averaged: for long trainings)"
     )
-    directions: tuple[Literal["forward", "backward"], ...] = Field(("forward", "backward"), description="which way to read", min_length=1)
-    export: str | None = Field(None, description="folder or s3://BUCKET/FOLDER for the finished models")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to train")
     devices: int = Field(1, ge=1, description="processes that share each training stage: a GPU each, or a part of the CPU's cores")
     resume: bool = Field(True, description="go on from the checkpoints of stages that were interrupted; else begin those stages anew")
 
     def recipe(self) -> Settings:
         return super().recipe() if self.pretraining == "ulmfit" else pretraining(super().recipe(), self.pretraining)
-
-
-class TrainJob(TextJob):
-    """The main job: from text to a registered classifier."""
-
-    label_column: str = Field("label", description="column that holds the label")
-    pretrained: str | None = Field(
-        None, description="language model to start from: small, a folder, s3://... or https://...; small if left empty, where it fits"
-    )
-    pretrain: str | None = Field(
-        None, description="general corpus to pretrain on instead: a known corpus, a file or a folder; for the base preset wikitext-103"
-    )
-    pretraining: Literal["ulmfit", "awd-lstm"] = Field(
-        "ulmfit", description="how to pretrain: ulmfit (Adam), or awd-lstm (SGD, averaged: for long trainings)"
-    )
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to train")
-    devices: int = Field(1, ge=1, description="processes that share each training stage: a GPU each, or a part of the CPU's cores")
-    resume: bool = Field(True, description="go on from the checkpoints of stages that were interrupted; else begin those stages anew")
-    model_name: str | None = Field(None, description="name in the registry; ulmfit-<corpus> if left empty")
-
-    def check(self) -> None:
-        super().check()
-        if not self.parts():
-            peek(self.general())
 
     def settings(self) -> Settings:
         """The preset with the options applied, and the sizes of the language model to start from."""
@@ -115,13 +90,8 @@ class TrainJob(TextJob):
         if not parts:
             return settings
         if any(option.strip().startswith("model.") for option in self.options) and sizes(parts) != settings.model:
-            raise UserError(
-                f"--set model.*: the pretrained language model is {_shape(sizes(parts))}; leave it out, or pretrain anew with --pretrain"
-            )
+            raise UserError(f"--set model.*: the pretrained language model is {_shape(sizes(parts))}; leave it out, or pretrain anew")
         return settings.model_copy(update={"model": sizes(parts)})
-
-    def recipe(self) -> Settings:
-        return super().recipe() if self.pretraining == "ulmfit" else pretraining(super().recipe(), self.pretraining)
 
     def parts(self) -> dict[str, Path]:
         """A folder a direction of the language model to start from; none where one is to be pretrained. UserError where it does not fit."""
@@ -129,8 +99,8 @@ class TrainJob(TextJob):
         if name is None:
             return {}
         text, parts = super().settings().text, pretrained(name, Workspace.open(self.workspace).downloads)
-        if lacking := [direction for direction in DIRECTIONS if direction not in parts]:
-            raise UserError(f"--pretrained {name}: it has no {lacking[0]}/; a classifier is trained both ways")
+        if lacking := [direction for direction in self.ways() if direction not in parts]:
+            raise UserError(f"--pretrained {name}: it has no {lacking[0]}/, which is to be trained; give one that has")
         made = manifest(next(iter(parts.values())).parent).get("text", {})
         if made and (made["lang"], made["rules"]) != (text.lang, text.rules):
             asked, has = f"{text.lang}, {text.rules}", f"{made['lang']}, {made['rules']}"
@@ -140,12 +110,45 @@ class TrainJob(TextJob):
         return parts
 
     def start(self) -> str | None:
-        """The name of the language model to start from: the one asked for, else the shipped one, where it fits."""
+        """The name of the language model to start from."""
+        return self.pretrained
+
+    def ways(self) -> Sequence[str]:
+        """The directions that are trained."""
+        return DIRECTIONS
+
+
+class PretrainJob(TrainingJob):
+    """A language model of general text, in one direction or both; from the start, or going on from ``pretrained``."""
+
+    corpus: str = Field("wikitext-103", description="general text: a known corpus, a file or a folder")
+    directions: tuple[Literal["forward", "backward"], ...] = Field(("forward", "backward"), description="which way to read", min_length=1)
+    export: str | None = Field(None, description="folder or s3://BUCKET/FOLDER for the finished models")
+
+    def ways(self) -> Sequence[str]:
+        return self.directions
+
+
+class TrainJob(TrainingJob):
+    """The main job: from text to a registered classifier. It starts from the language model that comes with the project, where it fits."""
+
+    label_column: str = Field("label", description="column that holds the label")
+    pretrain: str | None = Field(
+        None, description="general corpus to pretrain on instead: a known corpus, a file or a folder; for the base preset wikitext-103"
+    )
+    model_name: str | None = Field(None, description="name in the registry; ulmfit-<corpus> if left empty")
+
+    def check(self) -> None:
+        super().check()
+        if not self.parts():
+            peek(self.general())
+
+    def start(self) -> str | None:
         if self.pretrained and self.pretrain:
             raise UserError("--pretrained and --pretrain: a language model is taken, or trained; give one of them")
         if self.pretrained or self.pretrain or self.pretraining != "ulmfit":
             return self.pretrained
-        return shipped_for(self.preset, super().settings().text, self.options)
+        return shipped_for(self.preset, TextJob.settings(self).text, self.options)
 
     def general(self) -> CorpusSource:
         """The general corpus to pretrain on; its text column and encoding are those of the domain's."""

@@ -8,10 +8,12 @@ from typing import Any
 from prefect import flow
 
 from flows.jobs import PretrainJob
-from flows.train import RUNNER, Stages, text_stages, tracked_run
+from flows.train import RUNNER, Futures, Stages, text_stages, tracked_run
 from tasks.cluster import open_cluster
+from tasks.stage import Job
+from tasks.training import bring, finetune, resolve_device
 from tasks.training import pretrain as pretrain_stage
-from tasks.training import resolve_device
+from ulmfit.config import Settings
 from ulmfit.pretrained import export
 
 RECORDED = ("trained_tokens", "training_seconds", "valid_loss", "valid_perplexity", "products")
@@ -25,11 +27,10 @@ def pretrain(job: PretrainJob) -> dict[str, Any]:
     with tracked_run("pretrain", job, settings, **place) as run, open_cluster(job.dask) as cluster:
         stages = Stages()
         text = text_stages(run, stages, cluster, job.source(), settings, "-general", job.quarantine_poison)
-        arguments = (text["ids"], text["vocab"], settings.model, settings.pretrain)
         for direction in job.directions:
-            stages.add(pretrain_stage, run, f"pretrain-{direction}", *arguments, direction)
+            _train_direction(run, stages, text, job, settings, direction)
         finished = stages.results()
-    models = {stage.name.removeprefix("pretrain-"): stage.artifact for stage in finished[-len(job.directions) :]}
+    models = {stage.name.removeprefix("pretrain-"): stage.artifact for stage in finished if stage.name.startswith("pretrain-")}
     corpus = finished[0].artifact.record
     facts = {
         "name": job.name,
@@ -43,3 +44,13 @@ def pretrain(job: PretrainJob) -> dict[str, Any]:
         "export": export(job.export, parts, facts) if job.export else None,
         "run": {"id": run.run_id, "tracking_uri": run.tracker.uri, "seconds": round(time.time() - started, 1)},
     }
+
+
+def _train_direction(run: Job, stages: Stages, text: Futures, job: PretrainJob, settings: Settings, direction: str) -> None:
+    """From the start, or going on from a language model that is there."""
+    name, parts = f"pretrain-{direction}", job.parts()
+    if parts:
+        lm = stages.add(bring, run, f"pretrained-{direction}", str(parts[direction]), direction)
+        stages.add(finetune, run, name, lm, text["ids"], text["vocab"], settings.pretrain, direction)
+    else:
+        stages.add(pretrain_stage, run, name, text["ids"], text["vocab"], settings.model, settings.pretrain, direction)

@@ -64,6 +64,15 @@ def test_training_starts_from_it_with_its_sizes_and_says_so_in_the_lineage(
     assert all(stage["cached"] for stage in again.json["stages"]), "it is known by its bytes, not its place"
 
 
+def test_pretraining_goes_on_from_a_language_model(ulmfit: CommandLine, exported: tuple[Path, dict], tmp_path: Path) -> None:
+    general = write_general(tmp_path / "more.txt", 100, seed=9)
+    given = ["--corpus", str(general), "--preset", "tiny", "--workspace", str(tmp_path / "w"), "--direction", "backward"]
+    done = ulmfit("pretrain", *given, "--pretrained", str(exported[0]), "--export", str(tmp_path / "more"), "--json")
+    assert done.code == 0, done.err
+    assert list(done.json["directions"]) == ["backward"] and done.json["model"]["hidden"] == 24
+    assert sorted(path.name for path in (tmp_path / "more").iterdir()) == ["backward", "manifest.json"]
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

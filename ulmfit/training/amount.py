@@ -10,10 +10,10 @@ import math
 
 from ulmfit.config import ClassifierConfig, LMConfig
 
-LM_STEPS, LM_EPOCHS = 400, 10  # steps aimed at, and epochs at most
+LM_STEPS, LM_EPOCHS = 1_000, 10  # steps aimed at, and epochs at most
 EPOCH_STEPS, FEWEST_STREAMS = 40, 8  # of a pass, where the text is short; parallel streams below which a step wastes its time
 LEAST_TOKENS = 2_000  # a vocabulary's worth: less than that teaches a language model nothing
-CLASSIFIER_STEPS, CLASSIFIER_EPOCHS = 300, (4, 30)
+CLASSIFIER_STEPS, CLASSIFIER_EPOCHS = 1_000, (5, 30)
 
 
 def lm_amount(config: LMConfig, tokens: int) -> tuple[float, int]:
