@@ -1,0 +1,78 @@
+"""Few labels beside fastai 2.8: the wall time of fine-tuning and classifiers, both directions, against fastai doing the same steps.
+
+    ULMFIT_DATA=DIR PYTHONPATH=.fastai python benchmarks/fastai_low_shot.py [--labels 500] [--documents 10500]
+
+Ours is done in full: the shipped language model fine-tuned on ``--documents`` reviews (the labelled among them), and a classifier a direction. fastai
+trains models of the same sizes, on all cores, in fp32, for a while in the same run, at the same batch sizes; its time is extrapolated from its speed to
+the tokens and documents that ours has read. Tokenising, loading and prediction are left out on its side, and are in our wall time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from measuring import Task, hardware
+
+SIZES = {"emb_sz": 256, "n_hid": 512, "n_layers": 2}
+WORDS = 24_000
+
+
+def fastai_speeds() -> dict[str, float]:
+    """Tokens a second of its language model, documents a second of its classifier with all layers learning."""
+    import fastai_side
+    from fastai.text.all import awd_lstm_clas_config, awd_lstm_lm_config
+
+    awd_lstm_lm_config.update(SIZES)
+    awd_lstm_clas_config.update(SIZES)
+    task = Task(batch=64, tokens=100_000, documents=384, calls=0, words=WORDS, steps=0, precision="fp32", seed=0)
+    lm, classifier = fastai_side.lm(task), fastai_side.classifier(replace(task, batch=32))
+    return {"tokens": lm["tokens"] / lm["seconds"], "documents": classifier["documents"] / classifier["seconds"]}
+
+
+def ours(labels: int, documents: int, work: Path) -> dict[str, Any]:
+    """Wall seconds of the whole, and what was read."""
+    given = ["imdb", "--labels", str(labels), "--seeds", "1", "--domain-documents", str(documents), "--work", str(work)]
+    started = time.perf_counter()
+    subprocess.run([sys.executable, str(Path(__file__).with_name("low_shot.py")), *given], check=True)
+    seconds = time.perf_counter() - started
+    records = {path.parent.name: json.loads(path.read_text()) for path in work.glob("imdb/method-*/*/record.json")}
+    lm, classifiers = ([found for name, found in records.items() if name.startswith("lm-") is wanted] for wanted in (True, False))
+    return {
+        "seconds": seconds,
+        "tokens": sum(found["trained_tokens"] for found in lm),
+        "documents": labels * sum(round(found["steps"] / -(-labels // 32)) for found in classifiers),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--labels", type=int, default=500)
+    parser.add_argument("--documents", type=int, default=10_500)
+    parser.add_argument("--fastai", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.fastai:
+        print(json.dumps(fastai_speeds()))
+        return
+    print(hardware())
+    with tempfile.TemporaryDirectory() as work:
+        mine = ours(options.labels, options.documents, Path(work))
+    out = subprocess.run([sys.executable, __file__, "--fastai"], check=True, stdout=subprocess.PIPE, text=True, env=os.environ).stdout
+    theirs = json.loads(out.strip().splitlines()[-1])
+    seconds = mine["tokens"] / theirs["tokens"] + mine["documents"] / theirs["documents"]
+    print(f"ours: {mine['seconds'] / 60:.1f} min for {mine['tokens']:,} tokens and {mine['documents']:,} documents, both directions")
+    print(
+        f"fastai: {theirs['tokens']:,.0f} tokens/s, {theirs['documents']:.1f} documents/s, so {seconds / 60:.1f} min; ratio {seconds / mine['seconds']:.2f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
