@@ -20,8 +20,13 @@ from tests.unit.test_readers import RECORDS, brief, write
 from tests.unit.test_storage import Contract
 from ulmfit import filesets, storage
 from ulmfit.artifacts import MANIFEST, Recipe, Store, damaged
+from ulmfit.config import Dropouts, ModelConfig
 from ulmfit.corpora.readers import data_files, read_rows
 from ulmfit.errors import UserError
+from ulmfit.models.files import load_language_model, save_model
+from ulmfit.models.language_model import LanguageModel
+from ulmfit.pretrained import DIRECTIONS, export, pretrained
+from ulmfit.text.vocab import Vocab
 
 pytestmark = pytest.mark.server
 
@@ -347,3 +352,22 @@ def test_a_large_file_is_not_held_in_memory(s3, tmp_path):  # noqa: F811
             count += 1
             most = max(most, pa.total_allocated_bytes() - before)
         assert count == 20_000 and most < 25e6
+
+
+def test_a_language_model_goes_to_a_store_and_comes_back(s3, tmp_path):  # noqa: F811
+    vocab = Vocab.from_counts({"a": 5, "b": 5}, 60, 1)
+    for direction in DIRECTIONS:
+        folder = tmp_path / "made" / direction
+        folder.mkdir(parents=True)
+        model = LanguageModel(len(vocab), ModelConfig(embedding=8, hidden=12, layers=2), Dropouts())
+        save_model(folder, model, direction=direction)
+        vocab.save(folder / "vocab.json")
+    parts = {direction: tmp_path / "made" / direction for direction in DIRECTIONS}
+    fails("holds no manifest.json", pretrained, f"{s3}/lm", tmp_path / "cache")
+    assert export(f"{s3}/lm", parts, {"name": "ours"}) == f"{s3}/lm"
+    fails("is not empty", export, f"{s3}/lm", parts, {})
+    found = pretrained(f"{s3}/lm", tmp_path / "cache")
+    assert list(found) == list(DIRECTIONS) and load_language_model(found["backward"]).encoder.vocab_size == len(vocab)
+    storage.write_bytes(f"{s3}/lm/forward/model.safetensors", b"other bytes")
+    assert pretrained(f"{s3}/lm", tmp_path / "cache") == found, "what is here and sound is not fetched again"
+    fails("forward/model.safetensors: damaged", pretrained, f"{s3}/lm", tmp_path / "another")
