@@ -34,11 +34,11 @@ class LinearCrossEntropy(torch.autograd.Function):
         grad_weight = torch.zeros_like(weight_VE) if wanted[1] else None
         grad_bias = torch.zeros_like(bias_V) if wanted[1] else None
         chunk = CHUNK["gpu" if rows_NE.is_cuda else "fp32" if rows_NE.dtype == torch.float32 else "bf16"]
-        linear = _Linear(weight_VE, bias_V, rows_NE.dtype, min(chunk, len(rows_NE)))
+        linear = ChunkLinear(weight_VE, bias_V, rows_NE.dtype, min(chunk, len(rows_NE)))
         total = rows_NE.new_zeros((), dtype=torch.float32)
         for start in range(0, len(rows_NE), chunk):
             rows, targets = rows_NE[start : start + chunk], targets_N[start : start + chunk]
-            errors, loss = _softmax(linear(rows), targets)
+            errors, loss = softmax_and_loss(linear(rows), targets)
             total = total + loss
             if any(wanted):
                 _subtract_one(errors, targets)
@@ -57,7 +57,7 @@ class LinearCrossEntropy(torch.autograd.Function):
         return *scaled, None, None
 
 
-class _Linear:
+class ChunkLinear:
     """The layer for chunk after chunk: its weight cast, and on a CPU in bf16 also packed, once."""
 
     def __init__(self, weight_VE: Tensor, bias_V: Tensor, dtype: torch.dtype, rows: int):
@@ -74,7 +74,7 @@ class _Linear:
         return torch.addmm(self.bias, rows_NE, self.weight.t(), out=self.buffer[: len(rows_NE)])
 
 
-def _softmax(logits_NV: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:
+def softmax_and_loss(logits_NV: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:
     """The probabilities, in the place of the logits, and the rows' summed cross-entropy in fp32."""
     if logits_NV.dtype == torch.float32:
         expected = logits_NV.gather(1, targets_N[:, None])

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ulmfit.models.head import CHUNK, _Linear, _softmax, accumulate
+from ulmfit.models.head import CHUNK, ChunkLinear, accumulate, softmax_and_loss
 
 TILE = 16  # of a matrix unit: the columns are the drawn words', one for the target, and what fills the last tile
 NEVER = -1e9
@@ -88,7 +88,7 @@ class _SampledCrossEntropy(torch.autograd.Function):
         grad_rows, grad_drawn, grad_shift = torch.empty_like(rows_NE), torch.zeros_like(drawn), torch.zeros_like(shift)
         grad_weight, grad_bias = torch.zeros_like(weight_VE), torch.zeros_like(bias_V)
         chunk = CHUNK["gpu" if rows_NE.is_cuda else "fp32" if kind == torch.float32 else "bf16"]
-        linear = _Linear(drawn, shift, kind, min(chunk, len(rows_NE)))
+        linear = ChunkLinear(drawn, shift, kind, min(chunk, len(rows_NE)))
         total = rows_NE.new_zeros((), dtype=torch.float32)
         for start in range(0, len(rows_NE), chunk):
             rows, targets = rows_NE[start : start + chunk], targets_N[start : start + chunk]
@@ -98,7 +98,7 @@ class _SampledCrossEntropy(torch.autograd.Function):
             logits[line, place[targets]] = NEVER  # where the target was drawn too, it must not count twice
             logits[:, own] = expected.to(kind)
             column = torch.full_like(targets, own)
-            errors, loss = _softmax(logits, column)
+            errors, loss = softmax_and_loss(logits, column)
             total = total + loss
             errors[:, own] -= 1
             error = errors[:, own].float()
