@@ -52,9 +52,13 @@ class LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        scale = grads[0] / ctx.count
-        scaled = [None if grad is None else grad.mul_(scale.to(grad.dtype)) for grad in ctx.saved_tensors]  # in place: it is ours alone
-        return *scaled, None, None
+        return *scaled(ctx, grads[0]), None, None
+
+
+def scaled(ctx: Any, grad: Tensor) -> list[Tensor | None]:
+    """The gradients that were computed on the way, of a sum over ``ctx.count`` rows, as those of the mean; in place, for they are ours alone."""
+    scale = grad / ctx.count
+    return [None if saved is None else saved.mul_(scale.to(saved.dtype)) for saved in ctx.saved_tensors]
 
 
 class ChunkLinear:

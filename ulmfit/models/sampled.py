@@ -5,8 +5,8 @@ probability ``q_w``, so the chance that it is word ``t`` is as ``p(t)/q_t``, and
 of the whole vocabulary, however few are drawn. Words are drawn by rank, as Zipf's law has them. Validation, and whoever reads the
 model's logits, use the whole vocabulary: the model is the same.
 
-(To weigh the drawn words alone by ``1/q_w``, and not the target, is right for the sum under the softmax but not for its logarithm:
-tried, rare words grew without limit, since they cost something only when they are drawn.)
+(To weigh the drawn words alone by ``1/q_w``, and not the target, is right for the sum under the softmax but not for its logarithm: a
+rare word with a large logit costs something only when it is drawn.)
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ulmfit.models.head import CHUNK, ChunkLinear, accumulate, softmax_and_loss
+from ulmfit.models.head import CHUNK, ChunkLinear, accumulate, scaled, softmax_and_loss
 
 TILE = 16  # of a matrix unit: the columns are the drawn words', one for the target, and what fills the last tile
 NEVER = -1e9
@@ -115,5 +115,4 @@ class _SampledCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        scale = grads[0] / ctx.count
-        return *(grad.mul_(scale.to(grad.dtype)) for grad in ctx.saved_tensors), None, None, None
+        return *scaled(ctx, grads[0]), None, None, None
