@@ -14,7 +14,7 @@ from tasks.stage import Job
 from tasks.training import bring, finetune, resolve_device
 from tasks.training import pretrain as pretrain_stage
 from ulmfit.config import Settings
-from ulmfit.pretrained import export
+from ulmfit.pretrained import export, manifest
 
 RECORDED = ("trained_tokens", "training_seconds", "valid_loss", "valid_perplexity", "products")
 
@@ -38,6 +38,8 @@ def pretrain(job: PretrainJob) -> dict[str, Any]:
         **settings.model_dump(mode="json", include={"text", "general_vocab", "model", "pretrain"}),
         "directions": {direction: {field: model.record.get(field) for field in RECORDED} for direction, model in models.items()},
     }
+    if started_from := job.parts():
+        facts["started_from"] = manifest(next(iter(started_from.values())).parent)  # so that all of its training can be read there
     parts = {direction: model.path for direction, model in models.items()}
     return facts | {
         "models": {direction: str(path) for direction, path in parts.items()},

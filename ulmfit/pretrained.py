@@ -55,7 +55,7 @@ def _shipped(name: str) -> str:
 CATALOG = {
     "small": Known(
         _shipped("small"),
-        "8f2512e3783bfa61faae2abf9903a09ee06e70c1420ae70dbc333bc573ab3a28",
+        "405d6de115d2486856cbb306591ea1b76b020e372191289bc23c31f006e9e40a",
         "en",
         "default",
         "English Wikipedia, 57M words; 256/512/2, 24,000 words; 9 MB a direction",
