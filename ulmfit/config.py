@@ -220,7 +220,7 @@ def small() -> Settings:
         ),
         finetune=LMConfig(epochs="auto", lr=0.003, dropouts=mild, sampled=2048),
         classifier=ClassifierConfig(
-            epochs="auto", batch_size=32, lr=0.005, decay=1.3, max_tokens=400, max_gradient_tokens=400, dropouts=mild.scaled(2)
+            epochs="auto", batch_size=32, lr=0.005, decay=1.3, max_tokens=1000, max_gradient_tokens=400, dropouts=mild.scaled(2)
         ),
     )
 

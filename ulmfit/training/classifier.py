@@ -92,7 +92,7 @@ class Classifying:
         self.config, self.direction, self.place = config, direction, run
         rng = np.random.default_rng(config.seed)
         lengths = np.minimum(train.lengths, config.max_tokens or np.iinfo(np.int64).max)
-        epochs = classifier_epochs(config, len(train))
+        epochs = classifier_epochs(config, len(train), int(lengths.sum()))
         if config.epochs == "auto":
             log.info("classify %s: %d documents, so %d epochs", direction, len(train), epochs)
         self.epochs = [
