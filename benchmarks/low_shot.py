@@ -7,7 +7,8 @@ shipped one as it is), ``no-pretraining`` (a language model of the corpus's text
 The language model is fine-tuned once; each draw of labels trains a classifier a direction. Both directions run at the same time, in
 a process and on half of the cores each. What is in ``--work`` is not done again.
 
-Test rows: IMDB's ``test``; of the others a part held out here by a seed of its own. No setting is chosen by them.
+Test rows: IMDB's ``test``; of the others a part held out here by a seed of its own. ``--validate`` judges by rows that are kept apart of
+those to draw from, with draws of their own: settings are chosen by these.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ import os
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +46,7 @@ DIRECTIONS = ("forward", "backward")
 VARIANTS = ("method", "no-finetuning", "no-pretraining", "scratch")
 IMDB_TEST = 5_000  # of its test rows; the standard error of an accuracy of 85% is then 0.5 points
 HELD_OUT = {"ag_news": 2_000, "trec": 500}
+VALIDATION = {"imdb": 2_000, "ag_news": 1_500, "trec": 800}
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,18 @@ def draw(labels: list[str], count: int, seed: int) -> np.ndarray:
     from sklearn.model_selection import train_test_split
 
     return np.sort(train_test_split(np.arange(len(labels)), train_size=count, stratify=labels, random_state=seed)[0])
+
+
+def rows_of(options: argparse.Namespace, labels: list[str]) -> tuple[np.ndarray, Iterator[tuple[str, int, np.ndarray]]]:
+    """Validation rows (none but with ``--validate``), and of each draw its name, seed and rows."""
+    order, kept = np.random.default_rng(77).permutation(len(labels)), VALIDATION[options.corpus] if options.validate else 0
+    pool, first = np.sort(order[kept:]), 100 if options.validate else 0
+    draws = (
+        (f"{count}-{seed}", seed, pool[draw([labels[row] for row in pool], count, first + seed)])
+        for count in options.labels
+        for seed in range(options.seeds)
+    )
+    return np.sort(order[:kept]), draws
 
 
 def prepare(corpus: Corpus, settings: Settings, work: Path) -> tuple[Vocab, Documents, Documents, list[str]]:
@@ -149,57 +164,52 @@ def one_direction(options: argparse.Namespace, direction: str) -> None:
     seen = text.take(np.random.default_rng(1).permutation(len(text))[: options.domain_documents or len(text)])
     lm = language_model(options.variant, options.source[direction], seen, vocab, settings, direction, place / f"lm-{direction}")
     model = stages.model_config(lm) if lm else settings.model
-    for count in options.labels:
-        for seed in range(options.seeds):
-            folder = place / f"{count}-{seed}-{direction}{options.tag}"
-            if (folder / "logits.npy").exists():
-                continue
-            train = text.take(draw(corpus.labels, count, seed))
-            config = settings.classifier.model_copy(update={"seed": seed} | ({} if lm else {"unfreeze": "full", "decay": 1.0}))
-            started = time.perf_counter()
-            record = stages.train_classifier(lm, train, text.take([]), vocab, names, model, config, direction, folder, Run())
-            seconds = time.perf_counter() - started
-            logits = predict_logits(load_classifier(folder), test, direction, settings.classifier.max_tokens)
-            (folder / "record.json").write_text(
-                json.dumps(record | {"seconds": seconds, "predict": time.perf_counter() - started - seconds})
-            )
-            (folder / "model.safetensors").unlink()
-            np.save(folder / "logits.npy", logits.numpy())
-            accuracy = float((logits.argmax(1).numpy() == test.labels).mean())
-            logging.info("%s %s %d labels, seed %d: %.2f%% in %.0f s", options.variant, direction, count, seed, accuracy * 100, seconds)
+    validation, draws = rows_of(options, corpus.labels)
+    judged = text.take(validation) if options.validate else test
+    for name, seed, rows in draws:
+        folder = place / f"{name}-{direction}{options.tag}"
+        if (folder / "logits.npy").exists():
+            continue
+        config = settings.classifier.model_copy(update={"seed": seed} | ({} if lm else {"unfreeze": "full", "decay": 1.0}))
+        started = time.perf_counter()
+        record = stages.train_classifier(lm, text.take(rows), text.take([]), vocab, names, model, config, direction, folder, Run())
+        seconds = time.perf_counter() - started
+        logits = predict_logits(load_classifier(folder), judged, direction, settings.classifier.max_tokens)
+        (folder / "record.json").write_text(json.dumps(record | {"seconds": seconds, "predict": time.perf_counter() - started - seconds}))
+        (folder / "model.safetensors").unlink()
+        np.save(folder / "logits.npy", logits.numpy())
+        accuracy = float((logits.argmax(1).numpy() == judged.labels).mean())
+        logging.info("%s %s %s: %.2f%% in %.0f s", options.variant, direction, name, accuracy * 100, seconds)
 
 
-def table(options: argparse.Namespace) -> list[dict[str, object]]:
-    """A row a number of labels: mean and spread over the draws, of TF-IDF, either direction and both."""
+def table(options: argparse.Namespace) -> dict[int, dict[str, dict[str, float]]]:
+    """Of each number of labels: mean and spread over the draws, of TF-IDF, either direction and both."""
     corpus = read(options.corpus, Path(os.environ["ULMFIT_DATA"]))
     names = sorted(set(corpus.labels))
-    codes, truth = (np.array([names.index(label) for label in labels]) for labels in (corpus.labels, corpus.test_labels))
-    place, rows = options.work / options.corpus / options.place, []
-    for count in options.labels:
-        found: dict[str, list[float]] = {"tf-idf": [], "forward": [], "backward": [], "both": []}
-        for seed in range(options.seeds):
-            picked = draw(corpus.labels, count, seed)
-            found["tf-idf"].append(_tf_idf(options, corpus, codes, truth, picked, f"{count}-{seed}"))
-            logits = {way: np.load(place / f"{count}-{seed}-{way}{options.tag}" / "logits.npy") for way in DIRECTIONS}
-            odds = {way: torch.softmax(torch.from_numpy(values), 1).numpy() for way, values in logits.items()}
-            odds["both"] = (odds["forward"] + odds["backward"]) / 2
-            for way, values in odds.items():
-                found[way].append(float((values.argmax(1) == truth).mean()) * 100)
-        rows.append(
-            {
-                "labels": count,
-                **{way: {"mean": float(np.mean(v)), "sd": float(np.std(v, ddof=1)) if len(v) > 1 else 0.0} for way, v in found.items()},
-            }
-        )
-    return rows
+    codes = np.array([names.index(label) for label in corpus.labels])
+    validation, draws = rows_of(options, corpus.labels)
+    judged, truth = corpus.test_texts, np.array([names.index(label) for label in corpus.test_labels])
+    if options.validate:
+        judged, truth = [corpus.texts[row] for row in validation], codes[validation]
+    place = options.work / options.corpus / options.place
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for name, _, rows in draws:
+        logits = {way: np.load(place / f"{name}-{way}{options.tag}" / "logits.npy") for way in DIRECTIONS}
+        odds = {way: torch.softmax(torch.from_numpy(values), 1).numpy() for way, values in logits.items()}
+        odds["both"] = (odds["forward"] + odds["backward"]) / 2
+        cell = found[name.partition("-")[0]]
+        kept = options.work / options.corpus / f"tf-idf-{name}{'-validate' if options.validate else ''}.json"
+        if not kept.exists():
+            baseline = baseline_probabilities([corpus.texts[row] for row in rows], codes[rows], judged, 0, len(names))
+            kept.write_text(json.dumps(float((baseline.argmax(1) == truth).mean()) * 100))
+        cell["tf-idf"].append(json.loads(kept.read_text()))
+        for way, values in odds.items():
+            cell[way].append(float((values.argmax(1) == truth).mean()) * 100)
+    return {int(count): {way: _spread(values) for way, values in cell.items()} for count, cell in found.items()}
 
 
-def _tf_idf(options: argparse.Namespace, corpus: Corpus, codes: np.ndarray, truth: np.ndarray, picked: np.ndarray, name: str) -> float:
-    kept = options.work / options.corpus / f"tf-idf-{name}.json"
-    if not kept.exists():
-        odds = baseline_probabilities([corpus.texts[row] for row in picked], codes[picked], corpus.test_texts, 0, int(codes.max()) + 1)
-        kept.write_text(json.dumps(float((odds.argmax(1) == truth).mean()) * 100))
-    return float(json.loads(kept.read_text()))
+def _spread(values: list[float]) -> dict[str, float]:
+    return {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0}
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
@@ -214,6 +224,7 @@ def main() -> None:
     parser.add_argument("--variant", choices=VARIANTS, default="method")
     parser.add_argument("--pretrained", default=SHIPPED, help="a known language model, or a folder with forward/ and backward/")
     parser.add_argument("--domain-documents", type=int, help="fine-tune the language model on so many documents only")
+    parser.add_argument("--validate", action="store_true", help="judge by rows kept apart of those to draw from")
     parser.add_argument("--set", action="append", help="a setting of the preset small, as stage.option=value")
     parser.add_argument("--work", type=Path, default=Path(".ulmfit/low-shot"))
     parser.add_argument("--direction", choices=DIRECTIONS, help=argparse.SUPPRESS)
@@ -221,7 +232,8 @@ def main() -> None:
     options.place = options.variant
     if options.domain_documents:
         options.place += f"-{options.domain_documents}"
-    options.tag = "-" + hashlib.sha256(json.dumps(options.set).encode()).hexdigest()[:6] if options.set else ""
+    options.tag = "-validate" if options.validate else ""
+    options.tag += "-" + hashlib.sha256(json.dumps(options.set).encode()).hexdigest()[:6] if options.set else ""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     options.source = pretrained(options.pretrained)
     if options.direction:
@@ -232,9 +244,9 @@ def main() -> None:
     children = [subprocess.Popen([sys.executable, *sys.argv, "--direction", way]) for way in DIRECTIONS]
     if any([child.wait() for child in children]):
         sys.exit(1)
-    for row in table(options):
-        cells = (f"{way} {cell['mean']:.1f} ± {cell['sd']:.1f}" for way, cell in row.items() if way != "labels")
-        print(f"{options.corpus}, {options.variant}, {row['labels']:,} labels: " + ", ".join(cells))
+    for count, row in table(options).items():
+        cells = ", ".join(f"{way} {cell['mean']:.1f} ± {cell['sd']:.1f}" for way, cell in row.items())
+        print(f"{options.corpus}, {options.variant}, {count:,} labels: {cells}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ulmfit.batches import inference_batches, pad, training_batches
@@ -17,6 +18,7 @@ from ulmfit.models.classifier import Classifier, gradient_start
 from ulmfit.models.folded import FoldedClassifier
 from ulmfit.progress import Bar
 from ulmfit.shards import Documents
+from ulmfit.text.vocab import PAD
 from ulmfit.training.amount import classifier_epochs
 from ulmfit.training.curves import Curves
 from ulmfit.training.distributed import slices
@@ -65,8 +67,18 @@ class DocumentsBatch:
         return len(self.longest)
 
     def part(self, columns: slice) -> tuple[Tensor, Tensor]:
-        """The ids and lengths of some columns, as long as the longest of them."""
-        return self.ids[: int(self.longest[columns].max()), columns], self.lengths[columns]
+        """The ids and lengths of some columns, as long as the longest of them, and a little more: see ``round_length``."""
+        return self.ids[: round_length(int(self.longest[columns].max())), columns], self.lengths[columns]
+
+
+def round_length(positions: int) -> int:
+    """``positions``, padded by an eighth at most, so that there are eight lengths from each power of two to the next.
+
+    The matrix library keeps what it makes for each new shape, half a megabyte a step; lying between the pages that a step frees,
+    that let a process grow by gigabytes where every batch had a length of its own.
+    """
+    grain = 1 << max(0, positions.bit_length() - 4)
+    return -(-positions // grain) * grain
 
 
 class Classifying:
@@ -95,9 +107,8 @@ class Classifying:
         epochs = classifier_epochs(config, len(train), int(lengths.sum()))
         if config.epochs == "auto":
             log.info("classify %s: %d documents, so %d epochs", direction, len(train), epochs)
-        self.epochs = [
-            training_batches(lengths, config.batch_size, config.batch_tokens, config.max_gradient_tokens, rng) for _ in range(epochs)
-        ]
+        positions = config.batch_tokens and max(1, config.batch_tokens * 8 // 9)  # so that they are not too many with round_length's
+        self.epochs = [training_batches(lengths, config.batch_size, positions, config.max_gradient_tokens, rng) for _ in range(epochs)]
         self.steps, self.tokens = sum(map(len, self.epochs)), int(lengths.sum()) * epochs
 
     def plan(self, start: int) -> Iterator[Step]:
@@ -113,8 +124,9 @@ class Classifying:
     def _batch(self, index: np.ndarray) -> DocumentsBatch:
         padded = pad(self.train, index, self.direction, self.config.max_tokens)
         lengths = padded.lengths.numpy()
+        ids = F.pad(padded.ids, (0, 0, 0, round_length(len(padded.ids)) - len(padded.ids)), value=PAD)
         free = gradient_start(int(lengths.min()), self.config.bptt, self.config.max_gradient_tokens)
-        return DocumentsBatch(padded.ids, padded.lengths, self.objective.labels.targets_of(self.train.labels[index]), lengths, free)
+        return DocumentsBatch(ids, padded.lengths, self.objective.labels.targets_of(self.train.labels[index]), lengths, free)
 
     def begin(self, epoch: int) -> None:
         """Nothing is carried from batch to batch."""

@@ -33,7 +33,7 @@ CHECKPOINTS = "checkpoints"  # a folder beside the model's files, while it is tr
 
 PRETRAIN_VERSION = 2
 FINETUNE_VERSION = 2
-CLASSIFIER_VERSION = 2
+CLASSIFIER_VERSION = 3
 
 
 def pretrain(
