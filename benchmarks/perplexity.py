@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-import torch
 
 from ulmfit.corpora.catalog import fetch
 from ulmfit.models.files import load_language_model, read_config
@@ -26,7 +25,6 @@ from ulmfit.shards import Documents
 from ulmfit.text.tokenizer import Tokenizer
 from ulmfit.text.vocab import Vocab
 from ulmfit.training import language_model
-from ulmfit.training.language_model import validate
 
 TOKENS = 200_000
 
@@ -37,12 +35,20 @@ def texts(data: Path) -> Iterator[tuple[str, list[str]]]:
     yield "Wikipedia valid", pq.read_table(str(data / "wikipedia" / "valid.parquet"))["text"].to_pylist()
 
 
+def measure(folder: Path, tokens: list[list[str]]) -> tuple[float, float]:
+    """Perplexity of the language model in ``folder``, and the share of tokens outside its vocabulary."""
+    language_model.VALIDATION_TOKENS = TOKENS
+    vocab = Vocab.load(folder / "vocab.json")
+    ids = [vocab.encode(document).astype(vocab.dtype) for document in tokens]
+    loss = language_model.validate(load_language_model(folder), Documents.of(ids), read_config(folder)["direction"], "cpu")
+    return math.exp(loss or math.nan), float((np.concatenate(ids) == vocab.tokens.index("xxunk")).mean())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pretrained", default=SHIPPED)
     parser.add_argument("--also", nargs="*", default=[], type=Path)
     options = parser.parse_args()
-    language_model.VALIDATION_TOKENS = TOKENS
     folders = [*pretrained(options.pretrained).values(), *options.also]
     tokenizer = Tokenizer("en", "default")
     for name, documents in texts(Path(os.environ["ULMFIT_DATA"])):
@@ -50,13 +56,8 @@ def main() -> None:
         words = sum(len(text.split()) for text in documents)
         print(f"{name}: {len(documents):,} articles, {words:,} words by white space, {sum(map(len, tokens)):,} tokens")
         for folder in folders:
-            vocab, direction = Vocab.load(folder / "vocab.json"), read_config(folder)["direction"]
-            ids = [vocab.encode(document).astype(vocab.dtype) for document in tokens]
-            unknown = float((np.concatenate(ids) == vocab.tokens.index("xxunk")).mean())
-            loss = validate(load_language_model(folder), Documents.of(ids), direction, "cpu")
-            print(
-                f"  {folder.parent.name}/{folder.name}: perplexity {math.exp(loss or torch.nan):.2f}, {unknown:.2%} of the tokens unknown"
-            )
+            found, unknown = measure(folder, tokens)
+            print(f"  {folder.parent.name}/{folder.name}: perplexity {found:.2f}, {unknown:.2%} of the tokens unknown")
 
 
 if __name__ == "__main__":
