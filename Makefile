@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# 500 labelled reviews and one pass over 20,000 without a label: what two cores can do in minutes. The README says what that gives.
-DEMO := --corpus imdb --preset small --set finetune.epochs=1 --set corpus.max_train=500 --set corpus.max_unlabelled=20000 --set corpus.max_test=2000
+# 500 labelled reviews and three passes over 10,000 without a label: what two cores can do in minutes. The README says what that gives.
+DEMO := --corpus imdb --preset small --set finetune.epochs=3 --set corpus.max_train=500 --set corpus.max_unlabelled=10000 --set corpus.max_test=2000
 
 .PHONY: install dev demo test test-slow lint bench bench-fastai clean
 
