@@ -7,7 +7,8 @@ every model has come to the end of its schedule. Two are at work at a time, on a
 (``--also``: folders with ``forward/``):
 
 - perplexity on the first 200,000 tokens of Wikipedia's validation articles,
-- probe: IMDB, logistic regression on the mean of the states of a review's first 1,000 tokens, 500 labels, ten draws,
+- probe: IMDB, logistic regression on the mean of the states of a review's first 1,000 tokens, 500 labels, ten draws; once with the
+  language model as it is, once fine-tuned as below: what a classifier must beat,
 - AG News, 500 labels, three draws, as ``low_shot.py``: fine-tuned on the corpus's text, then classifiers, forward alone,
 - IMDB the same, fine-tuned by two passes over 10,500 reviews.
 
@@ -76,6 +77,8 @@ def measure(model: Path, work: Path) -> None:
     options = options_for("imdb", DRAWS, model, work, "-fine-tuned")
     options.domain_documents, options.set = 10_500, ["finetune.epochs=2"]
     found["imdb"] = classifier(options)
+    options.seeds = PROBES
+    found["probe after fine-tuning"] = probe(options)
     found["fine-tuning"] = json.loads((place(options) / "lm-forward" / "record.json").read_text())["tokens_per_second"]
     measures(model, work).write_text(json.dumps(found))
 
@@ -93,15 +96,13 @@ def place(options: argparse.Namespace) -> Path:
 
 
 def probe(options: argparse.Namespace) -> list[float]:
-    """Accuracy of a linear model on the states of the language model as it is, its vocabulary carried over: one figure a draw."""
+    """Accuracy of a linear model on the language model's states: one figure a draw. As it is, its vocabulary carried over, or fine-tuned."""
     corpus, settings = low_shot.read(options.corpus, data()), low_shot.settings_of(options)
     vocab, text, _, _ = low_shot.prepare(corpus, settings, options.work / options.corpus)
-    lm = low_shot.language_model(
-        "no-finetuning", options.source["forward"], text, vocab, settings, "forward", place(options) / "lm-forward"
-    )
+    source, lm = options.source["forward"], place(options) / "lm-forward"
+    low_shot.language_model("no-finetuning", source, text, vocab, settings, "forward", lm)  # where it is not fine-tuned yet
     validation, draws = low_shot.rows_of(options, corpus.labels)
     picked = [rows for _, _, rows in draws]
-    assert lm
     states = dict(_states(lm, text, np.unique(np.concatenate([validation, *picked]))))
     table = lambda rows: (np.stack([states[row] for row in rows]), text.labels[rows])
     ways = {"l1_ratios": (0.0,), "scoring": "accuracy", "use_legacy_attributes": False}  # what scikit-learn 1.10 does unasked
@@ -164,9 +165,9 @@ def main() -> None:
 
 
 def line(name: str, found: dict) -> str:
-    spread = lambda values: f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
-    accuracies = f"IMDB probe {spread(found['probe'])}, AG News {spread(found['ag_news'])}, IMDB {spread(found['imdb'])}"
-    return f"{name}: perplexity {found['perplexity']:.1f}, {accuracies}, fine-tuning {found['fine-tuning']:,.0f} tokens/s"
+    accuracies = ("probe", "ag_news", "imdb", "probe after fine-tuning")
+    cells = ", ".join(f"{key} {np.mean(found[key]):.1f} ± {np.std(found[key], ddof=1):.1f}" for key in accuracies)
+    return f"{name}: perplexity {found['perplexity']:.1f}, {cells}, fine-tuning {found['fine-tuning']:,.0f} tokens/s"
 
 
 if __name__ == "__main__":
