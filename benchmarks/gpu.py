@@ -46,7 +46,7 @@ from measuring import flops_per_token, peak_mb
 from ulmfit.config import ModelConfig
 from ulmfit.models.awd_lstm import LSTMLayer, Masks
 from ulmfit.models.language_model import LanguageModel, regularisation
-from ulmfit.shards import Documents
+from ulmfit.shards.documents import Documents
 from ulmfit.training.loop import EVERY
 
 NAMES = ("right", "quiet", "kept", "fast", "classify", "predict")

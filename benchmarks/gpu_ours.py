@@ -10,13 +10,14 @@ from gpu_peer import CHUNK, CLASSIFIER_DROPOUTS, HEAD_DROPOUTS, LM_DROPOUTS, REA
 from torch import Tensor
 
 from ulmfit.config import ClassifierConfig, LMConfig, ModelConfig
-from ulmfit.labels import LabelSet
+from ulmfit.labels.label_set import LabelSet
 from ulmfit.models.classifier import Classifier
 from ulmfit.models.language_model import LanguageModel
-from ulmfit.shards import Documents
-from ulmfit.training.classifier import predict_logits, train_classifier_model
+from ulmfit.prediction.logits import predict_logits
+from ulmfit.shards.documents import Documents
+from ulmfit.training.classifying import train_classifier_model
 from ulmfit.training.curves import Curves
-from ulmfit.training.language_model import train_language_model
+from ulmfit.training.language_modelling import train_language_model
 from ulmfit.training.loop import Run
 from ulmfit.training.objective import Objective
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ulmfit.config import Dropouts, ModelConfig
-from ulmfit.shards import Documents
+from ulmfit.shards.documents import Documents
 
 PAD, CHUNK, REACH = 1, 72, 72 * 20  # fastai's padding, the chunks that it reads a document in, the last positions that it pools
 LM_DROPOUTS = Dropouts(output=0.1, hidden=0.15, input=0.25, embedding=0.02, weight=0.2)

@@ -19,10 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ulmfit.config import preset
 from ulmfit.models.awd_lstm import detach
-from ulmfit.models.head import LinearCrossEntropy
 from ulmfit.models.language_model import LanguageModel, regularisation
+from ulmfit.models.softmax import LinearCrossEntropy
+from ulmfit.presets import preset
 from ulmfit.training.optimizers import Optimizer
 
 SETTINGS = preset("small")

@@ -30,16 +30,18 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
-from ulmfit.baseline import baseline_probabilities
-from ulmfit.config import LMConfig, Settings, override, preset
-from ulmfit.memory import keep_pages
-from ulmfit.models.files import load_classifier
-from ulmfit.pretrained import SHIPPED, pretrained
-from ulmfit.shards import Documents
+from ulmfit.compute.pages import keep_pages
+from ulmfit.config import LMConfig, Settings
+from ulmfit.evaluation.baseline import baseline_probabilities
+from ulmfit.models.saving import load_classifier
+from ulmfit.prediction.logits import predict_logits
+from ulmfit.presets import override, preset
+from ulmfit.pretrained.catalog import SHIPPED
+from ulmfit.pretrained.transport import pretrained
+from ulmfit.shards.documents import Documents
 from ulmfit.text.tokenizer import Tokenizer
 from ulmfit.text.vocab import Vocab
-from ulmfit.training import stages
-from ulmfit.training.classifier import predict_logits
+from ulmfit.training import trainings
 from ulmfit.training.loop import Run
 
 DIRECTIONS = ("forward", "backward")
@@ -147,9 +149,9 @@ def language_model(
         if variant == "no-finetuning":
             config = config.model_copy(update={"epochs": 0.0})
         if variant == "no-pretraining":
-            record = stages.pretrain(train, valid, vocab, settings.model, config, direction, folder, Run())
+            record = trainings.pretrain(train, valid, vocab, settings.model, config, direction, folder, Run())
         else:
-            record = stages.finetune(source, train, valid, vocab, config, direction, folder, Run())
+            record = trainings.finetune(source, train, valid, vocab, config, direction, folder, Run())
         (folder / "record.json").write_text(json.dumps(record))
     return folder
 
@@ -163,7 +165,7 @@ def one_direction(options: argparse.Namespace, direction: str) -> None:
     place = options.work / options.corpus / options.place
     seen = text.take(np.random.default_rng(1).permutation(len(text))[: options.domain_documents or len(text)])
     lm = language_model(options.variant, options.source[direction], seen, vocab, settings, direction, place / f"lm-{direction}")
-    model = stages.model_config(lm) if lm else settings.model
+    model = trainings.model_config(lm) if lm else settings.model
     validation, draws = rows_of(options, corpus.labels)
     judged = text.take(validation) if options.validate else test
     for name, seed, rows in draws:
@@ -172,7 +174,7 @@ def one_direction(options: argparse.Namespace, direction: str) -> None:
             continue
         config = settings.classifier.model_copy(update={"seed": seed} | ({} if lm else {"unfreeze": "full", "decay": 1.0}))
         started = time.perf_counter()
-        record = stages.train_classifier(lm, text.take(rows), text.take([]), vocab, names, model, config, direction, folder, Run())
+        record = trainings.train_classifier(lm, text.take(rows), text.take([]), vocab, names, model, config, direction, folder, Run())
         seconds = time.perf_counter() - started
         logits = predict_logits(load_classifier(folder), judged, direction, settings.classifier.max_tokens)
         (folder / "record.json").write_text(json.dumps(record | {"seconds": seconds, "predict": time.perf_counter() - started - seconds}))

@@ -16,16 +16,18 @@ from measuring import SEQ_LEN, SIZES, Task, peak_mb
 
 from ulmfit import TextClassifier, Tokenizer
 from ulmfit.config import ClassifierConfig, Dropouts, LMConfig, ModelConfig
-from ulmfit.inference import DIRECTIONS, Predictor, write_bundle
-from ulmfit.labels import LabelSet
+from ulmfit.directions import DIRECTIONS
+from ulmfit.labels.label_set import LabelSet
 from ulmfit.models.classifier import Classifier
-from ulmfit.models.files import save_model
 from ulmfit.models.language_model import LanguageModel
-from ulmfit.shards import Documents
+from ulmfit.models.saving import save_model
+from ulmfit.prediction.bundle import write_bundle
+from ulmfit.prediction.predictor import Predictor
+from ulmfit.shards.documents import Documents
 from ulmfit.text.vocab import Vocab
-from ulmfit.training.classifier import train_classifier_model
+from ulmfit.training.classifying import train_classifier_model
 from ulmfit.training.curves import Curves
-from ulmfit.training.language_model import train_language_model
+from ulmfit.training.language_modelling import train_language_model
 from ulmfit.training.loop import Run
 from ulmfit.training.objective import Objective
 

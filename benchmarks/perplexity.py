@@ -19,12 +19,13 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from ulmfit.corpora.catalog import fetch
-from ulmfit.models.files import load_language_model, read_config
-from ulmfit.pretrained import SHIPPED, pretrained
-from ulmfit.shards import Documents
+from ulmfit.models.saving import load_language_model, read_config
+from ulmfit.pretrained.catalog import SHIPPED
+from ulmfit.pretrained.transport import pretrained
+from ulmfit.shards.documents import Documents
 from ulmfit.text.tokenizer import Tokenizer
 from ulmfit.text.vocab import Vocab
-from ulmfit.training import language_model
+from ulmfit.training import language_modelling
 
 TOKENS = 200_000
 
@@ -37,10 +38,10 @@ def texts(data: Path) -> Iterator[tuple[str, list[str]]]:
 
 def measure(folder: Path, tokens: list[list[str]]) -> tuple[float, float]:
     """Perplexity of the language model in ``folder``, and the share of tokens outside its vocabulary."""
-    language_model.VALIDATION_TOKENS = TOKENS
+    language_modelling.VALIDATION_TOKENS = TOKENS
     vocab = Vocab.load(folder / "vocab.json")
     ids = [vocab.encode(document).astype(vocab.dtype) for document in tokens]
-    loss = language_model.validate(load_language_model(folder), Documents.of(ids), read_config(folder)["direction"], "cpu")
+    loss = language_modelling.validate(load_language_model(folder), Documents.of(ids), read_config(folder)["direction"], "cpu")
     return math.exp(loss or math.nan), float((np.concatenate(ids) == vocab.tokens.index("xxunk")).mean())
 
 

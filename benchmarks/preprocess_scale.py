@@ -38,7 +38,7 @@ def run(files: list[Path], workers: int) -> dict[str, Any]:
     command = [
         sys.executable,
         "-m",
-        "flows.cli",
+        "cli.main",
         "preprocess",
         *map(str, files),
         "--dask",
@@ -110,8 +110,8 @@ def read_back(ids: Path) -> dict[str, Any]:
     code = (
         "import json, sys, time, psutil, numpy as np\n"
         "from pathlib import Path\n"
-        "from ulmfit.batches import Windows, lm_batches\n"
-        "from ulmfit.shards import Documents\n"
+        "from ulmfit.shards.batches import Windows, lm_batches\n"
+        "from ulmfit.shards.documents import Documents\n"
         "before = psutil.Process().memory_info().rss\n"
         "started = time.perf_counter()\n"
         "documents = Documents.open(Path(sys.argv[1]), ['train'])\n"

@@ -35,15 +35,15 @@ from sklearn.linear_model import LogisticRegressionCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ulmfit.batches import inference_batches, pad
-from ulmfit.config import preset
-from ulmfit.memory import keep_pages
+from ulmfit.compute.pages import keep_pages
 from ulmfit.models.classifier import Classifier
-from ulmfit.models.files import load_language_model
+from ulmfit.models.saving import load_language_model
 from ulmfit.models.transfer import take_encoder
-from ulmfit.shards import Documents
+from ulmfit.presets import preset
+from ulmfit.shards.batches import inference_batches, pad
+from ulmfit.shards.documents import Documents
 from ulmfit.text.tokenizer import Tokenizer
-from ulmfit.training.stages import model_config
+from ulmfit.training.trainings import model_config
 
 LABELS, PROBES, DRAWS = 500, 10, 3
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows.jobs import TextJob
+from flows.requests import TextJob
 from flows.train import RUNNER, Stages, text_stages, tracked_run
 from tasks.cluster import open_cluster
 

@@ -7,14 +7,15 @@ from typing import Any
 
 from prefect import flow
 
-from flows.jobs import PretrainJob
+from flows.requests import PretrainJob
 from flows.train import RUNNER, Futures, Stages, text_stages, tracked_run
 from tasks.cluster import open_cluster
 from tasks.stage import Job
 from tasks.training import bring, finetune, resolve_device
 from tasks.training import pretrain as pretrain_stage
 from ulmfit.config import Settings
-from ulmfit.pretrained import export, manifest
+from ulmfit.directions import Direction
+from ulmfit.pretrained.transport import export, manifest
 
 RECORDED = ("trained_tokens", "training_seconds", "valid_loss", "valid_perplexity", "products")
 
@@ -40,7 +41,7 @@ def pretrain(job: PretrainJob) -> dict[str, Any]:
     }
     if started_from := job.parts():
         facts["started_from"] = manifest(next(iter(started_from.values())).parent)  # so that all of its training can be read there
-    parts = {direction: model.path for direction, model in models.items()}
+    parts = {direction: models[direction].path for direction in job.directions}
     return facts | {
         "models": {direction: str(path) for direction, path in parts.items()},
         "export": export(job.export, parts, facts) if job.export else None,
@@ -48,7 +49,7 @@ def pretrain(job: PretrainJob) -> dict[str, Any]:
     }
 
 
-def _train_direction(run: Job, stages: Stages, text: Futures, job: PretrainJob, settings: Settings, direction: str) -> None:
+def _train_direction(run: Job, stages: Stages, text: Futures, job: PretrainJob, settings: Settings, direction: Direction) -> None:
     """From the start, or going on from a language model that is there."""
     name, parts = f"pretrain-{direction}", job.parts()
     if parts:

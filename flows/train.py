@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ from prefect import flow
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.jobs import TextJob, TrainJob
+from flows.requests import TextJob, TrainJob
 from tasks.cluster import Cluster, open_cluster
 from tasks.corpora import ingest
 from tasks.evaluation import bundle, measure
@@ -24,10 +24,8 @@ from tasks.tracking import Tracker, flatten
 from tasks.training import bring, classify, finetune, pretrain, resolve_device
 from tasks.workspace import Workspace
 from ulmfit.config import ClassifierConfig, Settings
-from ulmfit.corpora.ingest import CorpusSource
-
-DIRECTIONS = ("forward", "backward")
-
+from ulmfit.corpora.ingest.prepare import CorpusSource
+from ulmfit.directions import DIRECTIONS, Direction
 
 RUNNER: Any = ThreadPoolTaskRunner(max_workers=8)
 
@@ -87,7 +85,9 @@ def text_stages(
     return {"corpus": corpus, "tokens": tokens, "vocab": vocab, "ids": ids}
 
 
-def _language_models(run: Job, stages: Stages, cluster: Cluster, job: TrainJob, settings: Settings) -> Futures:
+def _language_models(
+    run: Job, stages: Stages, cluster: Cluster, job: TrainJob, settings: Settings
+) -> dict[Direction, PrefectFuture[Stage]]:
     """A general language model a direction: the pretrained one, or one of this run's own."""
     parts = job.parts()
     if parts:
@@ -98,7 +98,7 @@ def _language_models(run: Job, stages: Stages, cluster: Cluster, job: TrainJob, 
 
 
 def _train_direction(
-    run: Job, stages: Stages, lm: PrefectFuture[Stage], domain: Futures, settings: Settings, direction: str
+    run: Job, stages: Stages, lm: PrefectFuture[Stage], domain: Futures, settings: Settings, direction: Direction
 ) -> PrefectFuture[Stage]:
     tuned = stages.add(finetune, run, f"finetune-{direction}", lm, domain["ids"], domain["vocab"], settings.finetune, direction)
     return _classifier(run, stages, f"classify-{direction}", tuned, domain, settings, settings.classifier, direction)
@@ -112,18 +112,20 @@ def _classifier(
     domain: Futures,
     settings: Settings,
     config: ClassifierConfig,
-    direction: str,
+    direction: Direction,
     after: Iterable[PrefectFuture[Stage]] = (),
 ) -> PrefectFuture[Stage]:
     arguments = (lm, domain["corpus"], domain["ids"], domain["vocab"], settings.model, config, direction)
     return stages.add(classify, run, name, *arguments, after=after)
 
 
-def _average(run: Job, stages: Stages, parts: Futures, domain: Futures, name: str) -> PrefectFuture[Stage]:
+def _average(run: Job, stages: Stages, parts: Mapping[Direction, PrefectFuture[Stage]], domain: Futures, name: str) -> PrefectFuture[Stage]:
     return stages.add(bundle, run, name, parts["forward"], parts["backward"], domain["corpus"], domain["tokens"], domain["vocab"])
 
 
-def _scratch(run: Job, stages: Stages, domain: Futures, settings: Settings, classifiers: Futures) -> PrefectFuture[Stage]:
+def _scratch(
+    run: Job, stages: Stages, domain: Futures, settings: Settings, classifiers: Mapping[Direction, PrefectFuture[Stage]]
+) -> PrefectFuture[Stage]:
     """The same classifiers without a language model behind them: what the method is worth. They wait for the cores to be free."""
     config = settings.classifier.model_copy(update={"init": "scratch", "unfreeze": "full", "decay": 1.0})
     parts = {

@@ -13,11 +13,12 @@ from prefect.states import State
 from tasks.cluster import Cluster
 from tasks.stage import Job, run_stage, stage_task
 from tasks.tracking import StageRun
-from ulmfit import storage
-from ulmfit.artifacts import Recipe, Store, write_atomic
 from ulmfit.config import CorpusConfig, QualityConfig
-from ulmfit.corpora.ingest import INGEST_VERSION, CorpusSource, Prepared, fingerprint, prepare, write_corpus
+from ulmfit.corpora.ingest.prepare import INGEST_VERSION, CorpusSource, Prepared, fingerprint, prepare, write_corpus
 from ulmfit.errors import UserError
+from ulmfit.store import filesystem
+from ulmfit.store.artifacts import Store, write_atomic
+from ulmfit.store.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +36,14 @@ def ingest(
     raw = fingerprint(source, downloads)
     memo = _memo_path(store, raw, config, quality, labelled, source.label_separator)
     scan = Recipe("scan", INGEST_VERSION, {"raw": raw, "labelled": labelled}).key
-    scans = storage.join(store.root if store.remote else str(store.local), ".scans", scan)
+    scans = filesystem.join(store.root if store.remote else str(store.local), ".scans", scan)
 
     def prepared() -> Prepared:
         try:
             return prepare(source, config, quality, downloads, labelled, scans, cluster.map)
         except UserError:  # the files, or how they are read, will not be the same again
             with suppress(UserError, OSError):
-                storage.remove(scans)
+                filesystem.remove(scans)
             raise
 
     with store.lock(scan):  # a second run that wants the same waits, and finds it
@@ -59,7 +60,7 @@ def ingest(
 
         state = run_stage(job, name, recipe, {}, build)
         write_atomic(memo, json.dumps(identity).encode())
-        storage.remove(scans)
+        filesystem.remove(scans)
     return state
 
 

@@ -16,15 +16,18 @@ from prefect.states import State
 from tasks.preprocessing import tokenizer_definition
 from tasks.stage import Job, Stage, run_stage, stage_task
 from tasks.tracking import StageRun
-from ulmfit import baseline
-from ulmfit.artifacts import Artifact, Recipe, Store, write_atomic
-from ulmfit.calibration import fit_thresholds
 from ulmfit.config import ClassifierConfig, EvaluateConfig
-from ulmfit.evaluation import ENSEMBLE, evaluate, write_predictions
-from ulmfit.inference import DIRECTIONS, Predictor, average, write_bundle
-from ulmfit.labels import LabelSet
-from ulmfit.models.files import read_config
-from ulmfit.shards import Documents
+from ulmfit.directions import DIRECTIONS, ENSEMBLE
+from ulmfit.evaluation import baseline
+from ulmfit.evaluation.calibration import fit_thresholds
+from ulmfit.evaluation.results import evaluate, write_predictions
+from ulmfit.labels.label_set import LabelSet
+from ulmfit.models.saving import read_config
+from ulmfit.prediction.bundle import write_bundle
+from ulmfit.prediction.predictor import Predictor, average
+from ulmfit.shards.documents import Documents
+from ulmfit.store.artifacts import Artifact, Store, write_atomic
+from ulmfit.store.recipe import Recipe
 
 BUNDLE_VERSION = 1
 EVALUATE_VERSION = 2

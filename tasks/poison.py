@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from tasks.cluster import Cluster, PartKilled
-from ulmfit import storage
 from ulmfit.errors import UserError
-from ulmfit.poison import Poison, find_poison
-from ulmfit.preprocess import TokenizeSpec, tokenize_part
-from ulmfit.shards import PartRecord
+from ulmfit.shards.crashing import Poison, find_poison
+from ulmfit.shards.parts import PartRecord
+from ulmfit.shards.tokenise import TokenizeSpec, tokenize_part
+from ulmfit.store import filesystem
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +42,8 @@ def tokenise_parts(cluster: Cluster, name: str, specs: Sequence[TokenizeSpec], q
         log.warning("%s: document %r is set aside: it kills the worker that tokenises it (%s)", poison.part, poison.id, poison.death)
         aside[poison.part] = [*aside.get(poison.part, []), poison]
         # Before the part is made: a run that goes on from here must know that the shard lacks a document.
-        storage.write_bytes(
-            storage.join(spec.folder, f"{poison.part}{SUFFIX}"), json.dumps([asdict(item) for item in aside[poison.part]]).encode()
+        filesystem.write_bytes(
+            filesystem.join(spec.folder, f"{poison.part}{SUFFIX}"), json.dumps([asdict(item) for item in aside[poison.part]]).encode()
         )
         return _without(spec, aside)
 
@@ -63,7 +63,10 @@ def _without(spec: TokenizeSpec, aside: dict[str, list[Poison]]) -> TokenizeSpec
 def _set_aside(specs: Sequence[TokenizeSpec]) -> dict[str, list[Poison]]:
     """The documents of each part that were set aside before, from the files that say so."""
     places = [
-        storage.join(folder, name) for folder in {spec.folder for spec in specs} for name in storage.files(folder) if name.endswith(SUFFIX)
+        filesystem.join(folder, name)
+        for folder in {spec.folder for spec in specs}
+        for name in filesystem.files(folder)
+        if name.endswith(SUFFIX)
     ]
-    found = [[Poison(**item) for item in json.loads(storage.read_bytes(place))] for place in places]
+    found = [[Poison(**item) for item in json.loads(filesystem.read_bytes(place))] for place in places]
     return {poisons[0].part: poisons for poisons in found}

@@ -16,10 +16,10 @@ from tasks.stage import Job, Stage, run_stage, stage_task
 from tasks.tracking import StageRun
 from ulmfit import pipeline
 from ulmfit.config import QualityConfig, TextConfig, VocabConfig
-from ulmfit.corpora.profile import check_language, check_vocabulary
-from ulmfit.poison import Poison
-from ulmfit.preprocess import TokenizeSpec
-from ulmfit.shards import PartRecord
+from ulmfit.corpora.quality import check_language, check_vocabulary
+from ulmfit.shards.crashing import Poison
+from ulmfit.shards.parts import PartRecord
+from ulmfit.shards.tokenise import TokenizeSpec
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
-from ulmfit.inference import Predictor
+from ulmfit.prediction.predictor import Predictor
 
 
 class TextClassifierModel(PythonModel):

@@ -75,7 +75,7 @@ def _create_version(client: MlflowClient, job: Job, name: str, key: str, logged:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     scores = evaluation.artifact.record["scores"]["forward+backward"]
-    tags = {KEY_TAG: key, "ulmfit.evaluation": evaluation.artifact.key} | {
+    tags = {KEY_TAG: key, "ulmfit.evaluation.results": evaluation.artifact.key} | {
         metric: f"{value:.4f}" for metric, value in scores.items() if value is not None
     }
     made = client.create_model_version(name, logged.artifact_location, job.run_id, tags=tags, model_id=logged.model_id)

@@ -13,10 +13,10 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks.registry import Version
 from tasks.stage import Job, Stage
-from ulmfit.artifacts import library_versions
 from ulmfit.config import Settings
-from ulmfit.graph import mermaid
-from ulmfit.report import render
+from ulmfit.report.lineage_graph import mermaid
+from ulmfit.report.page import render
+from ulmfit.store.provenance import library_versions
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from prefect.states import Completed, State
 
 from tasks.tracking import StageRun, Tracker
 from tasks.workspace import Workspace
-from ulmfit.artifacts import Artifact, Recipe
+from ulmfit.store.artifacts import Artifact
+from ulmfit.store.recipe import Recipe
 
 log = logging.getLogger(__name__)
 

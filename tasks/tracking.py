@@ -23,7 +23,8 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from tasks.workspace import Workspace
-from ulmfit.artifacts import Artifact, Recipe, canonical_json
+from ulmfit.store.artifacts import Artifact
+from ulmfit.store.recipe import Recipe, canonical_json
 
 log = logging.getLogger(__name__)
 

@@ -14,16 +14,18 @@ from prefect.states import State
 
 from tasks.stage import Job, Stage, run_stage, stage_task
 from tasks.tracking import StageRun
-from ulmfit import storage
-from ulmfit.artifacts import Recipe, sha256_file
 from ulmfit.config import ClassifierConfig, LMConfig, ModelConfig
+from ulmfit.directions import Direction
 from ulmfit.errors import UserError
 from ulmfit.pipeline import TRAINING_SPLITS
-from ulmfit.pretrained import FILES, manifest
-from ulmfit.training import stages
-from ulmfit.training.launch import check_devices, run_on
+from ulmfit.pretrained.transport import FILES, manifest
+from ulmfit.store import filesystem
+from ulmfit.store.artifacts import sha256_file
+from ulmfit.store.recipe import Recipe
+from ulmfit.training import trainings
 from ulmfit.training.loop import Run
-from ulmfit.training.worker import call
+from ulmfit.training.processes.launcher import check_devices, run_on
+from ulmfit.training.processes.rank import call
 
 GPU_SLOT = "ulmfit-gpu"
 CPU_SLOTS = threading.BoundedSemaphore(2)  # the two directions, each on its half of the cores
@@ -45,7 +47,7 @@ def _device(job: Job) -> Iterator[str]:
 def _train(job: Job, stage: str, arguments: dict[str, Any], work: Path, run: StageRun) -> dict[str, Any]:
     """The record of ``stages.<stage>``, run here or on the job's number of processes."""
     if not job.resume:
-        storage.remove(work / stages.CHECKPOINTS)
+        filesystem.remove(work / trainings.CHECKPOINTS)
     with _device(job) as device:
         if job.devices > 1:
             return run_on(job.devices, device, stage, arguments, work, run.observe)
@@ -62,10 +64,12 @@ def _text(ids: Stage, vocab: Stage, train: Sequence[str]) -> dict[str, Any]:
 
 
 @stage_task
-def pretrain(job: Job, name: str, ids: Stage, vocab: Stage, model: ModelConfig, config: LMConfig, direction: str) -> State:
+def pretrain(job: Job, name: str, ids: Stage, vocab: Stage, model: ModelConfig, config: LMConfig, direction: Direction) -> State:
     """A language model of general text (Howard & Ruder 2018, sec. 3.1)."""
     inputs = {"ids": ids, "vocab": vocab}
-    recipe = Recipe("language-model", stages.PRETRAIN_VERSION, {"model": model, "training": config, "direction": direction}, _keys(inputs))
+    recipe = Recipe(
+        "language-model", trainings.PRETRAIN_VERSION, {"model": model, "training": config, "direction": direction}, _keys(inputs)
+    )
 
     def build(work: Path, run: StageRun) -> dict[str, Any]:
         arguments = _text(ids, vocab, TRAINING_SPLITS) | {"model": model, "config": config, "direction": direction}
@@ -76,14 +80,14 @@ def pretrain(job: Job, name: str, ids: Stage, vocab: Stage, model: ModelConfig, 
 
 
 @stage_task
-def bring(job: Job, name: str, folder: str, direction: str) -> State:
+def bring(job: Job, name: str, folder: str, direction: Direction) -> State:
     """A pretrained language model as an artifact, known by the bytes of its files wherever it lies."""
     files = {file: sha256_file(Path(folder) / file) for file in FILES}
-    recipe = Recipe("language-model", stages.PRETRAIN_VERSION, {"files": files, "direction": direction}, {})
+    recipe = Recipe("language-model", trainings.PRETRAIN_VERSION, {"files": files, "direction": direction}, {})
 
     def build(work: Path, run: StageRun) -> dict[str, Any]:
         for file in FILES:
-            storage.copy(Path(folder) / file, work / file)
+            filesystem.copy(Path(folder) / file, work / file)
         facts = manifest(Path(folder).parent).get("directions", {}).get(direction, {})
         return {**facts, "model_id": run.output_model(name, recipe, work)}
 
@@ -91,10 +95,10 @@ def bring(job: Job, name: str, folder: str, direction: str) -> State:
 
 
 @stage_task
-def finetune(job: Job, name: str, lm: Stage, ids: Stage, vocab: Stage, config: LMConfig, direction: str) -> State:
+def finetune(job: Job, name: str, lm: Stage, ids: Stage, vocab: Stage, config: LMConfig, direction: Direction) -> State:
     """That language model on the domain's text, with its vocabulary carried over (sec. 3.2)."""
     inputs = {"language_model": lm, "ids": ids, "vocab": vocab}
-    recipe = Recipe("language-model", stages.FINETUNE_VERSION, {"training": config, "direction": direction}, _keys(inputs))
+    recipe = Recipe("language-model", trainings.FINETUNE_VERSION, {"training": config, "direction": direction}, _keys(inputs))
 
     def build(work: Path, run: StageRun) -> dict[str, Any]:
         arguments = _text(ids, vocab, TRAINING_SPLITS) | {"pretrained": lm.artifact.path, "config": config, "direction": direction}
@@ -114,12 +118,12 @@ def classify(
     vocab: Stage,
     model: ModelConfig,
     config: ClassifierConfig,
-    direction: str,
+    direction: Direction,
 ) -> State:
     """A classifier on the fine-tuned encoder (sec. 3.3), or from scratch where ``lm`` is None."""
     inputs = {"corpus": corpus, "ids": ids, "vocab": vocab} | ({"language_model": lm} if lm else {})
     settings = {"model": model, "training": config, "direction": direction}
-    recipe = Recipe("classifier", stages.CLASSIFIER_VERSION, settings, _keys(inputs))
+    recipe = Recipe("classifier", trainings.CLASSIFIER_VERSION, settings, _keys(inputs))
     labels = corpus.artifact.record["labels"]
 
     def build(work: Path, run: StageRun) -> dict[str, Any]:

@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ulmfit.artifacts import Store
 from ulmfit.errors import UserError
-from ulmfit.storage import is_remote
+from ulmfit.store.artifacts import Store
+from ulmfit.store.filesystem import is_remote
 
 DEFAULT = ".ulmfit"
 

@@ -97,7 +97,7 @@ class CommandLine:
 
     def start(self, *arguments: str, **extra: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", *arguments],
+            [sys.executable, "-m", "cli.main", *arguments],
             cwd=self.folder,
             env={**self.environment, **extra},
             stdin=subprocess.DEVNULL,
@@ -121,7 +121,7 @@ class CommandLine:
 @pytest.fixture(scope="session")
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One real Prefect server for the session."""
-    from flows.server import prefect_server
+    from cli.prefect_server import prefect_server
     from tasks.workspace import Workspace
 
     before = dict(os.environ)

@@ -17,18 +17,22 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags
 
-from ulmfit.artifacts import write_atomic
-from ulmfit.config import LMConfig, Settings, override, preset
+from ulmfit.config import LMConfig, Settings
+from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.errors import UserError
-from ulmfit.given_labels import GivenLabels, Kind, same_sets
-from ulmfit.inference import DIRECTIONS, FILES, LINEAGE, Predictor, missing, write_bundle
-from ulmfit.metrics import decisions
-from ulmfit.models.files import read_config
-from ulmfit.pretrained import pretrained, shipped_for
-from ulmfit.shards import Documents
+from ulmfit.evaluation.metrics import decisions
+from ulmfit.labels.given import GivenLabels, Kind, same_sets
+from ulmfit.models.saving import read_config
+from ulmfit.prediction.bundle import FILES, LINEAGE, missing, write_bundle
+from ulmfit.prediction.predictor import Predictor
+from ulmfit.presets import override, preset
+from ulmfit.pretrained.catalog import shipped_for
+from ulmfit.pretrained.transport import pretrained
+from ulmfit.shards.documents import Documents
+from ulmfit.store.artifacts import write_atomic
 from ulmfit.text.tokenizer import Tokenizer
 from ulmfit.text.vocab import Vocab
-from ulmfit.training import stages
+from ulmfit.training import trainings
 from ulmfit.training.loop import Run
 
 NOTE = "estimator.json"  # beside a saved bundle: the constructor's arguments, and the classes in their own type
@@ -190,7 +194,7 @@ class _Training:
 
     work: Path
     settings: Settings
-    pretrained: dict[str, Path]
+    pretrained: dict[Direction, Path]
     device: str
 
     def run(self, tokens: list[list[str]], given: GivenLabels) -> None:
@@ -206,18 +210,18 @@ class _Training:
         config, run = self.settings.classifier, Run(self.device)
         for direction in DIRECTIONS:
             lm = self._language_model(text, valid, vocab, direction) if config.init == "finetuned" else None
-            model = stages.model_config(lm) if lm else self.settings.model
-            stages.train_classifier(lm, train, valid, vocab, given.strings, model, config, direction, self._folder(direction), run)
+            model = trainings.model_config(lm) if lm else self.settings.model
+            trainings.train_classifier(lm, train, valid, vocab, given.strings, model, config, direction, self._folder(direction), run)
 
-    def _language_model(self, text: Documents, valid: Documents, vocab: Vocab, direction: str) -> Path:
+    def _language_model(self, text: Documents, valid: Documents, vocab: Vocab, direction: Direction) -> Path:
         """The folder of a language model of the domain."""
         folder = self._folder(f"lm-{direction}")
         if self.pretrained:
             config = _narrowed(self.settings.finetune, text.tokens)
-            stages.finetune(self.pretrained[direction], text, valid, vocab, config, direction, folder, Run(self.device))
+            trainings.finetune(self.pretrained[direction], text, valid, vocab, config, direction, folder, Run(self.device))
         else:
             config = _narrowed(self.settings.pretrain, text.tokens)
-            stages.pretrain(text, valid, vocab, self.settings.model, config, direction, folder, Run(self.device))
+            trainings.pretrain(text, valid, vocab, self.settings.model, config, direction, folder, Run(self.device))
         return folder
 
     def bundle(self, tokenizer: Tokenizer) -> Predictor:
@@ -233,7 +237,7 @@ class _Training:
         return folder
 
 
-def _language_models(name: str | Path | None) -> dict[str, Path]:
+def _language_models(name: str | Path | None) -> dict[Direction, Path]:
     """A language model's folder a direction, none without a ``name``; UserError where it does not hold both."""
     found = pretrained(name) if name is not None else {}
     if name is not None and len(found) < len(DIRECTIONS):

@@ -12,27 +12,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ulmfit import storage
-from ulmfit.artifacts import Artifact, Recipe, Store
 from ulmfit.config import CorpusConfig, QualityConfig, TextConfig, VocabConfig
-from ulmfit.corpora.ingest import INGEST_VERSION, CorpusSource, RunMap, fingerprint, prepare, serial, write_corpus
-from ulmfit.corpora.profile import out_of_vocabulary
-from ulmfit.poison import Poison
-from ulmfit.preprocess import (
-    ENCODE_VERSION,
-    TOKENIZE_VERSION,
-    VOCAB_VERSION,
-    CountSpec,
-    EncodeSpec,
-    MergeSpec,
-    TokenizeSpec,
-    build_vocab,
-    count_parts,
-    encode_part,
-    merge_counts,
-    tokenize_part,
-)
-from ulmfit.shards import TOKENS_SUFFIX, PartRecord, read_ipc
+from ulmfit.corpora.ingest.prepare import INGEST_VERSION, CorpusSource, RunMap, fingerprint, prepare, serial, write_corpus
+from ulmfit.corpora.quality import out_of_vocabulary
+from ulmfit.shards.arrow import TOKENS_SUFFIX, read_ipc
+from ulmfit.shards.counts import VOCAB_VERSION, CountSpec, MergeSpec, build_vocab, count_parts, merge_counts
+from ulmfit.shards.crashing import Poison
+from ulmfit.shards.encode import ENCODE_VERSION, EncodeSpec, encode_part
+from ulmfit.shards.parts import PartRecord
+from ulmfit.shards.tokenise import TOKENIZE_VERSION, TokenizeSpec, tokenize_part
+from ulmfit.store import filesystem
+from ulmfit.store.artifacts import Artifact, Store
+from ulmfit.store.recipe import Recipe
 from ulmfit.text.tokenizer import Tokenizer
 
 # A language model may see these splits of a corpus; the validation and test splits it may not.
@@ -68,11 +59,11 @@ def tokenise(store: Store, corpus: Artifact, config: TextConfig, run: TokenisePa
         ]
         records, poisoned = run(specs)
         incomplete = {poison.part for poison in poisoned}
-        final = storage.join(store.root, recipe.kind, recipe.key)
+        final = filesystem.join(store.root, recipe.kind, recipe.key)
         for record in records:
             ((file, entry),) = record.files.items()
             if record.part not in incomplete:
-                store.note_part(keys[record.part], {"place": storage.join(final, file), "sha256": entry["sha256"]})
+                store.note_part(keys[record.part], {"place": filesystem.join(final, file), "sha256": entry["sha256"]})
         return _summary(records) | {"poisoned": [asdict(poison) for poison in poisoned]}
 
     return Step(recipe, build)
@@ -83,11 +74,11 @@ def _parts(corpus: Artifact) -> list[dict[str, Any]]:
 
 
 def _text(corpus: Artifact, part: str) -> str:
-    return storage.join(corpus.place, f"{part}.parquet")
+    return filesystem.join(corpus.place, f"{part}.parquet")
 
 
 def _shard(tokens: Artifact, part: str) -> str:
-    return storage.join(tokens.place, f"{part}{TOKENS_SUFFIX}")
+    return filesystem.join(tokens.place, f"{part}{TOKENS_SUFFIX}")
 
 
 def _known(store: Store, key: str) -> tuple[str, str] | None:
@@ -105,13 +96,13 @@ def vocabulary(store: Store, corpus: Artifact, tokens: Artifact, config: VocabCo
     recipe = Recipe("vocab", VOCAB_VERSION, config, {"tokens": tokens.key, "corpus": corpus.key})
 
     def build(work: Path) -> dict[str, Any]:
-        folder = storage.join(store.place(recipe), "counting")
+        folder = filesystem.join(store.place(recipe), "counting")
         places = {role: count(corpus, tokens, splits, folder, f"count-{role}", run_map) for role, splits in COUNTED.items()}
         counted = {role: read_ipc(place) for role, place in places.items()}
         vocab = build_vocab(counted["train"], config)
         vocab.save(work / "vocab.json")
-        storage.copy(places["train"], work / "counts.arrow")
-        storage.remove(folder)
+        filesystem.copy(places["train"], work / "counts.arrow")
+        filesystem.remove(folder)
         return {"tokens": len(vocab), "out_of_vocabulary": {role: out_of_vocabulary(counts, vocab) for role, counts in counted.items()}}
 
     return Step(recipe, build)
@@ -140,7 +131,7 @@ def encode(store: Store, corpus: Artifact, tokens: Artifact, vocab: Artifact, ru
     recipe = Recipe("ids", ENCODE_VERSION, {"labels": labels}, {"corpus": corpus.key, "tokens": tokens.key, "vocab": vocab.key})
 
     def build(work: Path) -> dict[str, Any]:
-        file, folder = storage.join(vocab.place, "vocab.json"), store.place(recipe)
+        file, folder = filesystem.join(vocab.place, "vocab.json"), store.place(recipe)
         specs = [EncodeSpec(_shard(tokens, part["name"]), _text(corpus, part["name"]), file, labels, folder) for part in _parts(corpus)]
         return _summary(run_map("encode", encode_part, specs, lambda spec: Path(spec.tokens).name.removesuffix(TOKENS_SUFFIX)))
 
@@ -188,7 +179,7 @@ def make_shards(
 def _corpus(store: Store, source: CorpusSource, config: CorpusConfig, quality: QualityConfig, run_map: RunMap) -> Artifact:
     labelled, downloads = source.label_column is not None, store.local / "downloads"
     scan = Recipe("scan", INGEST_VERSION, {"raw": fingerprint(source, downloads), "labelled": labelled}).key
-    scans = storage.join(store.local, ".scans", scan)
+    scans = filesystem.join(store.local, ".scans", scan)
     with store.lock(scan):
         prepared = prepare(source, config, quality, downloads, labelled, scans, run_map)
 
@@ -197,7 +188,7 @@ def _corpus(store: Store, source: CorpusSource, config: CorpusConfig, quality: Q
             return {**manifest, "quality": prepared.quality, "files": files}
 
         made = _made(store, Step(Recipe("corpus", INGEST_VERSION, {"documents": prepared.digest}), assemble))
-        storage.remove(scans)
+        filesystem.remove(scans)
     return made
 
 

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from ulmfit.artifacts import write_atomic
 from ulmfit.config import ClassifierConfig, Dropouts, LMConfig, ModelConfig
-from ulmfit.shards import Documents
+from ulmfit.shards.documents import Documents
+from ulmfit.store.artifacts import write_atomic
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
-from ulmfit.training import stages
+from ulmfit.training import trainings
 from ulmfit.training.loop import Run
 
 VOCAB = Vocab([*SPECIALS, *"abcdefghijkl"])
@@ -46,11 +46,11 @@ TRAIN, VALID = topics(64, seed=0), topics(30, seed=1)
 
 
 def train_lm(folder: Path, run: Run, config: LMConfig = LM) -> dict[str, Any]:
-    return stages.pretrain(TRAIN, VALID, VOCAB, MODEL, config, "forward", folder, run)
+    return trainings.pretrain(TRAIN, VALID, VOCAB, MODEL, config, "forward", folder, run)
 
 
 def train_classifier(folder: Path, run: Run, config: ClassifierConfig = CLASSIFY, lm: Path | None = None) -> dict[str, Any]:
-    return stages.train_classifier(lm, TRAIN, VALID, VOCAB, LABELS, MODEL, config, "forward", folder, run)
+    return trainings.train_classifier(lm, TRAIN, VALID, VOCAB, LABELS, MODEL, config, "forward", folder, run)
 
 
 def main(folder: Path, seconds: float) -> None:

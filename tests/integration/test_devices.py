@@ -27,12 +27,12 @@ from tasks.workspace import Workspace
 from tests.conftest import ROOT
 from ulmfit.config import ClassifierConfig, Dropouts, LMConfig, ModelConfig
 from ulmfit.errors import RunFailed, UserError
-from ulmfit.shards import IDS_SUFFIX, SPLIT, write_ipc
+from ulmfit.shards.arrow import IDS_SUFFIX, SPLIT, write_ipc
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
-from ulmfit.training.launch import check_devices, plain, run_on
 from ulmfit.training.loop import Run
-from ulmfit.training.worker import call
+from ulmfit.training.processes.launcher import check_devices, plain, run_on
+from ulmfit.training.processes.rank import call
 
 VOCAB = Vocab([*SPECIALS, *"abcdefghijkl"])
 SOME = Dropouts(output=0.1, hidden=0.1, input=0.1, embedding=0.1, weight=0.2)
@@ -71,7 +71,7 @@ def ranks() -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if any(module in process.cmdline() for module in ("ulmfit.training.worker", "ulmfit.training.launch")):
+            if any(module in process.cmdline() for module in ("ulmfit.training.processes.rank", "ulmfit.training.processes.launcher")):
                 found.append(process)
     return found
 
@@ -162,7 +162,7 @@ def test_a_classifier_is_trained_on_the_language_model(text: dict[str, Any], who
 def test_no_process_outlives_the_one_that_asked_for_it(text: dict[str, Any], tmp_path: Path) -> None:
     longer = text | {"config": LM.model_copy(update={"epochs": 1000})}
     program = (
-        "import json, sys\nfrom pathlib import Path\nfrom ulmfit.training.launch import run_on\n"
+        "import json, sys\nfrom pathlib import Path\nfrom ulmfit.training.processes.launcher import run_on\n"
         "run_on(2, 'cpu', 'pretrain', json.loads(sys.argv[1]), Path(sys.argv[2]), lambda step, values: print(step, flush=True))"
     )
     command = [sys.executable, "-c", program, json.dumps(plain(longer)), str(tmp_path / "lm")]

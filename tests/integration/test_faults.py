@@ -24,11 +24,11 @@ import pytest
 
 from tasks.cluster import Cluster, open_cluster
 from tasks.poison import tokenise_parts
-from ulmfit import storage
 from ulmfit.errors import UserError
-from ulmfit.poison import Poison
-from ulmfit.preprocess import TokenizeSpec
-from ulmfit.shards import read_ipc
+from ulmfit.shards.arrow import read_ipc
+from ulmfit.shards.crashing import Poison
+from ulmfit.shards.tokenise import TokenizeSpec
+from ulmfit.store import filesystem
 
 ROOT = Path(__file__).parents[2]
 FAULTS = Path(__file__).parent / "faults"
@@ -63,7 +63,7 @@ def specs(corpus: Path, folder: Path) -> list[TokenizeSpec]:
 
 def shards(folder: Path) -> dict[str, str]:
     """The digest of every token shard."""
-    return {path.name: storage.sha256(path) for path in sorted(folder.glob("*.tokens.arrow"))}
+    return {path.name: filesystem.sha256(path) for path in sorted(folder.glob("*.tokens.arrow"))}
 
 
 def made(folder: Path) -> dict[str, tuple[int, int]]:
@@ -268,12 +268,12 @@ def test_poison_is_named_and_set_aside(
     assert sum("is set aside" in message for message in caplog.messages) == 2
 
     shard = folder / "part-00001.tokens.arrow"
-    digest = storage.sha256(shard)
+    digest = filesystem.sha256(shard)
     shard.unlink()
     caplog.clear()
     again = tokenise_parts(fragile, "again", specs(corpus, folder), quarantine=True)
     assert again[1] == aside, "what was set aside stays known, and kills nobody again"
-    assert storage.sha256(shard) == digest
+    assert filesystem.sha256(shard) == digest
     assert not caplog.messages
 
 

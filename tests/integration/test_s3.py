@@ -16,16 +16,18 @@ import pytest
 
 from tasks.workspace import Workspace
 from tests.integration.s3 import environment, s3, s3_folder, s3_server  # noqa: F401
-from tests.unit.test_readers import RECORDS, brief, write
-from tests.unit.test_storage import Contract
-from ulmfit import filesets, storage
-from ulmfit.artifacts import MANIFEST, Recipe, Store, damaged
+from tests.corpora.test_rows import RECORDS, brief, write
+from tests.store.test_filesystem import Contract
 from ulmfit.config import Dropouts, ModelConfig
-from ulmfit.corpora.readers import data_files, read_rows
+from ulmfit.corpora.reading.rows import data_files, read_rows
+from ulmfit.directions import DIRECTIONS
 from ulmfit.errors import UserError
-from ulmfit.models.files import load_language_model, save_model
 from ulmfit.models.language_model import LanguageModel
-from ulmfit.pretrained import DIRECTIONS, export, pretrained
+from ulmfit.models.saving import load_language_model, save_model
+from ulmfit.pretrained.transport import export, pretrained
+from ulmfit.store import digests, filesystem
+from ulmfit.store.artifacts import MANIFEST, Store, damaged
+from ulmfit.store.recipe import Recipe
 from ulmfit.text.vocab import Vocab
 
 pytestmark = pytest.mark.server
@@ -51,10 +53,10 @@ def fails(match: str, act, *args) -> str:
 # --------------------------------------------------------------------------------------------- what is wrong with the way
 
 ACTS = {
-    "read": lambda place: storage.read_bytes(f"{place}/a"),
-    "write": lambda place: storage.write_bytes(f"{place}/a", b"x"),
-    "list": lambda place: storage.files(f"{place}/folder"),
-    "remove": lambda place: storage.remove(f"{place}/a"),
+    "read": lambda place: filesystem.read_bytes(f"{place}/a"),
+    "write": lambda place: filesystem.write_bytes(f"{place}/a", b"x"),
+    "list": lambda place: filesystem.files(f"{place}/folder"),
+    "remove": lambda place: filesystem.remove(f"{place}/a"),
     "input": lambda place: list(read_rows(f"{place}/a.csv")),
     "store": lambda place: Workspace.open(os.environ["TEST_WORKSPACE"], place),
 }
@@ -93,14 +95,14 @@ def test_a_server_that_is_not_there(s3, act, monkeypatch, workspace_folder):  # 
 def test_an_address_that_is_none(s3, monkeypatch):  # noqa: F811
     for address in ("127.0.0.1:9000", "s3.example.org", "http://", "ftp://s3.example.org"):
         monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-        fails(f"AWS_ENDPOINT_URL={address}: this is no address", storage.exists, s3)
+        fails(f"AWS_ENDPOINT_URL={address}: this is no address", filesystem.exists, s3)
 
 
 def test_a_server_that_goes_away_while_a_file_is_read(tmp_path, monkeypatch):
     with s3_server(tmp_path) as port:
         for name, value in environment(port).items():
             monkeypatch.setenv(name, value)
-        storage.write_bytes("s3://bucket/a.jsonl", b'{"text": "x"}\n' * (storage.REQUEST // 5))
+        filesystem.write_bytes("s3://bucket/a.jsonl", b'{"text": "x"}\n' * (filesystem.REQUEST // 5))
         rows = read_rows("s3://bucket/a.jsonl", label_column=None)
         next(rows)
     fails("s3://bucket/a.jsonl: http.* cannot be reached", list, rows)
@@ -121,13 +123,13 @@ def building(store: Store, calls: list[set[str]], taken: bool = False):
 
     def build(work: Path):
         place = store.place(RECIPE)
-        there = storage.files(place)
+        there = filesystem.files(place)
         missing = {name for name in PARTS if name not in there} | {name for name in BUILT if not (work / name).exists()}
         calls.append(missing)
         for name in missing:
             folder = place if name in PARTS else work
-            storage.write_bytes(storage.join(folder, name), (PARTS | BUILT)[name])
-        entries = {name: {"sha256": storage.sha256(storage.join(place, name)), "bytes": len(data)} for name, data in PARTS.items()}
+            filesystem.write_bytes(filesystem.join(folder, name), (PARTS | BUILT)[name])
+        entries = {name: {"sha256": filesystem.sha256(filesystem.join(place, name)), "bytes": len(data)} for name, data in PARTS.items()}
         return {"count": 4, "run_id": "r1"} | ({"files": entries} if taken else {})
 
     return build
@@ -138,7 +140,7 @@ def test_made_once_and_found_from_another_machine(store, tmp_path, taken):
     calls: list[set[str]] = []
     made, found = store.make(RECIPE, building(store, calls, taken))
     assert (found, made.place) == (False, store.place(RECIPE)) and made.place == f"{store.root}/thing/{RECIPE.key}"
-    assert storage.files(made.place).keys() == PARTS.keys() | BUILT.keys() | {MANIFEST}
+    assert filesystem.files(made.place).keys() == PARTS.keys() | BUILT.keys() | {MANIFEST}
     assert made.record == {"count": 4} and made.run_id == "r1"
     assert made.bytes == sum(map(len, (PARTS | BUILT).values()))
     other = Store(store.root, tmp_path / "other")
@@ -155,7 +157,7 @@ def test_made_once_and_found_from_another_machine(store, tmp_path, taken):
 def test_digests_that_were_taken_are_not_taken_again(store, monkeypatch):
     asked = []
     build = building(store, [], True)
-    known = storage.sha256
+    known = filesystem.sha256
 
     def watched(place):
         asked.append(str(place).rpartition("/")[2])
@@ -163,7 +165,7 @@ def test_digests_that_were_taken_are_not_taken_again(store, monkeypatch):
 
     def built(work):
         record = build(work)
-        monkeypatch.setattr(storage, "sha256", watched)
+        monkeypatch.setattr(filesystem, "sha256", watched)
         return record
 
     store.make(RECIPE, built)
@@ -173,8 +175,8 @@ def test_digests_that_were_taken_are_not_taken_again(store, monkeypatch):
 def test_only_what_is_not_here_is_fetched_and_only_once(store, tmp_path, monkeypatch):
     made, _ = store.make(RECIPE, building(store, []))
     fetched = []
-    known = filesets._fetch
-    monkeypatch.setattr(filesets, "_fetch", lambda *request: (fetched.append(request[2]), known(*request)))
+    known = digests._fetch
+    monkeypatch.setattr(digests, "_fetch", lambda *request: (fetched.append(request[2]), known(*request)))
     assert made.path and sorted(fetched) == sorted(PARTS)  # what the driver wrote is here already
     found = store.find("thing", RECIPE.key)
     assert found and found.path == made.path and len(fetched) == 2
@@ -188,12 +190,12 @@ def test_only_what_is_not_here_is_fetched_and_only_once(store, tmp_path, monkeyp
 def test_only_the_harmed_file_is_made_again(store, tmp_path, name, harm):
     calls: list[set[str]] = []
     made, _ = store.make(RECIPE, building(store, calls))
-    place = storage.join(made.place, name)
+    place = filesystem.join(made.place, name)
     data = (PARTS | BUILT)[name]
     if harm == "remove":
-        storage.remove(place)
+        filesystem.remove(place)
     else:
-        storage.write_bytes(place, data[:-1] if harm == "cut" else data[:-1] + b"?")
+        filesystem.write_bytes(place, data[:-1] if harm == "cut" else data[:-1] + b"?")
     other = Store(store.root, tmp_path / "other")  # a machine with no copy of its own
     other.set_up()
     if harm == "edit":  # same size: seen when it is fetched
@@ -212,8 +214,8 @@ def test_only_the_harmed_file_is_made_again(store, tmp_path, name, harm):
 
 def test_an_artifact_is_done_when_its_manifest_is_there(store):
     def failing(work: Path):
-        storage.write_bytes(storage.join(store.place(RECIPE), "part-00000.arrow"), PARTS["part-00000.arrow"])
-        storage.write_bytes(work / "vocab.json", BUILT["vocab.json"])
+        filesystem.write_bytes(filesystem.join(store.place(RECIPE), "part-00000.arrow"), PARTS["part-00000.arrow"])
+        filesystem.write_bytes(work / "vocab.json", BUILT["vocab.json"])
         raise RuntimeError("no luck")
 
     with pytest.raises(RuntimeError, match="no luck"):
@@ -229,7 +231,7 @@ def test_an_artifact_is_done_when_its_manifest_is_there(store):
 def test_a_damaged_manifest_costs_no_part(store, left):
     calls: list[set[str]] = []
     made, _ = store.make(RECIPE, building(store, calls))
-    storage.write_bytes(storage.join(made.place, MANIFEST), left)
+    filesystem.write_bytes(filesystem.join(made.place, MANIFEST), left)
     assert store.find("thing", RECIPE.key) is None
     again, found = store.make(RECIPE, building(store, calls))
     assert not found and calls[1] == BUILT.keys() and damaged(again) == []
@@ -247,7 +249,7 @@ def test_a_taken_digest_without_its_file(store):
 def test_a_manifest_that_names_files_outside_of_the_artifact(store, tmp_path):
     made, _ = store.make(RECIPE, building(store, []))
     manifest = {**made.manifest, "files": {"../../../out.txt": {"sha256": "0" * 64, "bytes": 1}}}
-    storage.write_bytes(storage.join(made.place, MANIFEST), json.dumps(manifest).encode())
+    filesystem.write_bytes(filesystem.join(made.place, MANIFEST), json.dumps(manifest).encode())
     found = store.find("thing", RECIPE.key)
     assert found
     fails("cannot have a file outside of it", lambda: found.path)
@@ -264,7 +266,7 @@ def test_parts_are_remembered(store, tmp_path):
 
 def test_workers_are_processes_of_their_own(store):
     """A process that has only the variables and a place."""
-    code = "import sys; from ulmfit import storage; storage.write_bytes(sys.argv[1] + '/part-00000.arrow', b'by a worker')"
+    code = "import sys; from ulmfit.store import filesystem; filesystem.write_bytes(sys.argv[1] + '/part-00000.arrow', b'by a worker')"
     command = [sys.executable, "-c", code, store.place(RECIPE)]
 
     def build(work: Path):
@@ -287,8 +289,8 @@ def test_a_workspace_with_its_artifacts_on_s3(s3, tmp_path, monkeypatch):  # noq
 
 
 def put(folder: Path, place: str) -> None:
-    for name in storage.files(folder):
-        storage.copy(folder / name, storage.join(place, name))
+    for name in filesystem.files(folder):
+        filesystem.copy(folder / name, filesystem.join(place, name))
 
 
 def test_a_folder_there_gives_the_rows_of_the_folder_here(s3, tmp_path):  # noqa: F811
@@ -298,7 +300,7 @@ def test_a_folder_there_gives_the_rows_of_the_folder_here(s3, tmp_path):  # noqa
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("a text of its own") if path.suffix == ".txt" else write(path)
     for name in (".hidden.csv", "_tmp/a.csv", "notes.md"):
-        storage.write_bytes(tmp_path / "data" / name, b"nothing")
+        filesystem.write_bytes(tmp_path / "data" / name, b"nothing")
     put(tmp_path / "data", s3)
     here, there = list(read_rows(tmp_path / "data")), list(read_rows(s3))
     assert here == there and len(here) == 5 * len(RECORDS) + 2
@@ -310,14 +312,14 @@ def test_a_folder_there_gives_the_rows_of_the_folder_here(s3, tmp_path):  # noqa
 
 @pytest.mark.parametrize("name", ["a.csv", "a b.jsonl.gz", "é.parquet", "a.csv.zst", "a.parquet.zst"])
 def test_one_file(s3, tmp_path, name):  # noqa: F811
-    storage.copy(write(tmp_path / name), f"{s3}/{name}")
+    filesystem.copy(write(tmp_path / name), f"{s3}/{name}")
     rows = list(read_rows(f"{s3}/{name}"))
     assert brief(rows) == RECORDS and {row.source for row in rows} == {name}
 
 
 def test_what_is_wrong_with_a_file_there(s3):  # noqa: F811
     def case(name: str, data: bytes, match: str) -> None:
-        storage.write_bytes(f"{s3}/{name}", data)
+        filesystem.write_bytes(f"{s3}/{name}", data)
         fails(f"{s3}/{name}: {match}", list, read_rows(f"{s3}/{name}"))
 
     case("a.csv", b"text,label\ncaf\xe9,x\n", r"byte 0xe9 at offset 14 \(row 1\) is not utf-8")
@@ -326,7 +328,7 @@ def test_what_is_wrong_with_a_file_there(s3):  # noqa: F811
     case("d.parquet", b"PAR1 and no more", "this is not a readable Parquet file")
     case("e.xlsx", b"", "the format .xlsx is not known")
     fails(f"{s3}/gone.csv: there is no such file or folder", list, read_rows(f"{s3}/gone.csv"))
-    storage.write_bytes(f"{s3}/only/readme.md", b"x")
+    filesystem.write_bytes(f"{s3}/only/readme.md", b"x")
     fails(f"{s3}/only: the folder holds no file of a known format", list, read_rows(f"{s3}/only"))
 
 
@@ -335,15 +337,15 @@ def test_a_damaged_parquet_page_there(s3, tmp_path):  # noqa: F811
     pq.write_table(pa.table({"text": [f"text number {i * i}" for i in range(5000)]}), path, compression="zstd")
     data = bytearray(path.read_bytes())
     data[len(data) // 4 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 4)
-    storage.write_bytes(f"{s3}/a.parquet", data)
+    filesystem.write_bytes(f"{s3}/a.parquet", data)
     fails("this Parquet file is damaged", list, read_rows(f"{s3}/a.parquet", "text", None))
 
 
 def test_a_large_file_is_not_held_in_memory(s3, tmp_path):  # noqa: F811
     table = pa.table({"text": [f"{number} {os.urandom(1000).hex()}" for number in range(20_000)]})  # 40 MB, one row group
-    with storage.output_file(f"{s3}/a.parquet") as file:
+    with filesystem.output_file(f"{s3}/a.parquet") as file:
         pq.write_table(table, file, compression="none", use_dictionary=False)
-    with storage.output_file(f"{s3}/a.txt") as file:
+    with filesystem.output_file(f"{s3}/a.txt") as file:
         file.writelines(f"{text}\n".encode() for text in table["text"].to_pylist())
     del table
     for name in ("a.parquet", "a.txt"):
@@ -368,6 +370,6 @@ def test_a_language_model_goes_to_a_store_and_comes_back(s3, tmp_path):  # noqa:
     fails("is not empty", export, f"{s3}/lm", parts, {})
     found = pretrained(f"{s3}/lm", tmp_path / "cache")
     assert list(found) == list(DIRECTIONS) and load_language_model(found["backward"]).encoder.vocab_size == len(vocab)
-    storage.write_bytes(f"{s3}/lm/forward/model.safetensors", b"other bytes")
+    filesystem.write_bytes(f"{s3}/lm/forward/model.safetensors", b"other bytes")
     assert pretrained(f"{s3}/lm", tmp_path / "cache") == found, "what is here and sound is not fetched again"
     fails("forward/model.safetensors: damaged", pretrained, f"{s3}/lm", tmp_path / "another")

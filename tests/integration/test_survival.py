@@ -24,12 +24,12 @@ from safetensors.torch import load_file
 
 from tests.conftest import ROOT
 from tests.integration.survival import CLASSIFY, EVERY_STEP, LABELS, LM, MODEL, TRAIN, VALID, VOCAB, train_classifier, train_lm
-from ulmfit import storage
 from ulmfit.errors import UserError
-from ulmfit.labels import LabelSet
+from ulmfit.labels.label_set import LabelSet
 from ulmfit.models.awd_lstm import AWDLSTM
 from ulmfit.models.classifier import Classifier
-from ulmfit.training import classifier as classifying
+from ulmfit.store import filesystem
+from ulmfit.training import classifying
 from ulmfit.training import curves as watching
 from ulmfit.training.checkpoint import FACTS, TENSORS, Checkpoints
 from ulmfit.training.curves import Curves
@@ -77,7 +77,7 @@ def steps_done(folder: Path) -> int:
     for stage in ("lm", "classifier"):
         if (folder / stage / "record.json").exists():
             total += 1000
-        total += max((int(name[5:]) for name in storage.folders(folder / stage / "checkpoints") if name.startswith("step-")), default=0)
+        total += max((int(name[5:]) for name in filesystem.folders(folder / stage / "checkpoints") if name.startswith("step-")), default=0)
     return total
 
 
@@ -155,7 +155,7 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, undisturbed, damage, caplog) -> None:
     caplog.set_level(logging.INFO)
     interrupt(lambda run: train_lm(tmp_path, run), 40)
-    assert storage.folders(tmp_path / "checkpoints") == ["step-000000038", "step-000000039"]
+    assert filesystem.folders(tmp_path / "checkpoints") == ["step-000000038", "step-000000039"]
     DAMAGES[damage](tmp_path / "checkpoints" / "step-000000039")
     record = train_lm(tmp_path, Run())
     assert "step-000000039 is passed over: " in caplog.text and "going on from step 38 of 62" in caplog.text
@@ -164,7 +164,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, undist
 
 def test_without_a_whole_checkpoint_the_training_starts_anew(tmp_path, undisturbed) -> None:
     interrupt(lambda run: train_lm(tmp_path, run), 40)
-    for name in storage.folders(tmp_path / "checkpoints"):
+    for name in filesystem.folders(tmp_path / "checkpoints"):
         cut_short(tmp_path / "checkpoints" / name)
     assert result(tmp_path, train_lm(tmp_path, Run())) == undisturbed["lm"]
 
@@ -228,7 +228,7 @@ def test_a_damaged_newest_checkpoint_does_not_cost_the_best_weights(tmp_path) ->
     place = Run(seconds=EVERY_STEP, checkpoints=tmp_path / "checkpoints")
     with pytest.raises(Interrupt):
         stopping_early(replace(place, observe=interrupted_at(list(epochs)[-1], "valid_loss")))
-    cut_short(tmp_path / "checkpoints" / storage.folders(tmp_path / "checkpoints")[-1])
+    cut_short(tmp_path / "checkpoints" / filesystem.folders(tmp_path / "checkpoints")[-1])
     resumed, found, _, _ = stopping_early(place)
     assert found == expected and same_weights(resumed.state_dict(), model.state_dict())
 
@@ -400,10 +400,11 @@ MEASURED = """
 import resource, sys
 import numpy as np, torch
 from ulmfit.config import ClassifierConfig, Dropouts, ModelConfig
-from ulmfit.labels import LabelSet
+from ulmfit.labels.label_set import LabelSet
 from ulmfit.models.classifier import Classifier
-from ulmfit.shards import Documents
-from ulmfit.training.classifier import predict_logits, train_classifier_model
+from ulmfit.shards.documents import Documents
+from ulmfit.prediction.logits import predict_logits
+from ulmfit.training.classifying import train_classifier_model
 from ulmfit.training.curves import Curves
 from ulmfit.training.loop import Run
 from ulmfit.training.objective import Objective

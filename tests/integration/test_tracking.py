@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from flows.server import free_port
+from cli.prefect_server import free_port
 from tasks.stage import Job
 from tasks.tracking import StageRun, Tracker
 from tasks.workspace import Workspace
-from ulmfit.artifacts import Recipe
+from ulmfit.store.recipe import Recipe
 
 BINARIES = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1:]
 

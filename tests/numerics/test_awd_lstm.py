@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from reference import NO_DROPOUT, SMALL, WORDS, encode, lstm_loop, text
 
+from tests.oracles.awd_lstm import NO_DROPOUT, SMALL, WORDS, encode, lstm_loop, text
 from ulmfit.config import Dropouts
 from ulmfit.models import awd_lstm
 from ulmfit.models.awd_lstm import AWDLSTM, Masks, detach, dropped

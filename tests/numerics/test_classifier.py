@@ -3,8 +3,8 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from reference import NO_DROPOUT, SMALL, WORDS, encode, lively, pool, text
 
+from tests.oracles.awd_lstm import NO_DROPOUT, SMALL, WORDS, encode, lively, pool, text
 from ulmfit.config import Dropouts
 from ulmfit.models.classifier import Classifier, Pooling, gradient_start
 

@@ -22,16 +22,16 @@ from torch.multiprocessing.spawn import spawn
 
 from ulmfit.config import ClassifierConfig, Dropouts, LMConfig, ModelConfig
 from ulmfit.errors import UserError
-from ulmfit.labels import LabelSet
+from ulmfit.labels.label_set import LabelSet
 from ulmfit.models.classifier import Classifier
 from ulmfit.models.language_model import LanguageModel
-from ulmfit.shards import Documents
+from ulmfit.shards.documents import Documents
 from ulmfit.training import loop
-from ulmfit.training.classifier import train_classifier_model
+from ulmfit.training.classifying import train_classifier_model
 from ulmfit.training.curves import Curves, Watch
-from ulmfit.training.distributed import Team, slices
-from ulmfit.training.language_model import train_language_model
+from ulmfit.training.language_modelling import train_language_model
 from ulmfit.training.objective import Objective
+from ulmfit.training.processes.team import Team, slices
 
 WORDS = 30
 MODEL = ModelConfig(embedding=16, hidden=24, layers=2)

@@ -9,8 +9,8 @@ from torch import nn
 
 from ulmfit.config import Dropouts, ModelConfig
 from ulmfit.errors import UserError
+from ulmfit.interop.fastai import CLASSIFIER_DROPOUTS, LM_DROPOUTS, fastai_words, kind_of, vocabulary_of
 from ulmfit.models.classifier import Classifier
-from ulmfit.models.fastai import CLASSIFIER_DROPOUTS, LM_DROPOUTS, fastai_words, kind_of, vocabulary_of
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.models.transfer import from_fastai, to_fastai
 from ulmfit.text.rules import SPECIALS

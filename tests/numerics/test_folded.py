@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from reference import SMALL, WORDS, lively, text
 
+from tests.oracles.awd_lstm import SMALL, WORDS, lively, text
 from ulmfit.config import Dropouts
-from ulmfit.models import folded
 from ulmfit.models.classifier import Classifier
-from ulmfit.models.folded import FoldedClassifier
+from ulmfit.prediction import folded
+from ulmfit.prediction.folded import FoldedClassifier
 
 SAME = 1e-5
 

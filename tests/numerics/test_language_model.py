@@ -3,12 +3,12 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from reference import NO_DROPOUT, SMALL, WORDS, encode, lively, text
 from torch.autograd.profiler import profile
 
+from tests.oracles.awd_lstm import NO_DROPOUT, SMALL, WORDS, encode, lively, text
 from ulmfit.config import Dropouts
-from ulmfit.models.head import CHUNK, linear_cross_entropy
 from ulmfit.models.language_model import LanguageModel, regularisation
+from ulmfit.models.softmax import CHUNK, linear_cross_entropy
 
 VALUE, GRADIENT = 1e-5, 2e-5
 BF16 = 2**-8  # half the step between two numbers of bf16, relative

@@ -8,24 +8,24 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from reference import NO_DROPOUT
 from torch import nn
 
+from tests.oracles.awd_lstm import NO_DROPOUT
 from ulmfit.config import ClassifierConfig, Dropouts, LMConfig, ModelConfig
-from ulmfit.labels import LabelSet
+from ulmfit.labels.label_set import LabelSet
 from ulmfit.models.classifier import Classifier
 from ulmfit.models.language_model import LanguageModel
-from ulmfit.shards import Documents
+from ulmfit.shards.documents import Documents
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
-from ulmfit.training import lr_finder, stages
+from ulmfit.training import lr_finder, trainings
 from ulmfit.training.checkpoint import Checkpoints
-from ulmfit.training.classifier import Classifying
-from ulmfit.training.distributed import Team
-from ulmfit.training.language_model import LanguageModelling
+from ulmfit.training.classifying import Classifying
+from ulmfit.training.language_modelling import LanguageModelling
 from ulmfit.training.loop import Run, Step
 from ulmfit.training.lr_finder import BLOWN_UP, find_lr, range_test
 from ulmfit.training.objective import Objective
+from ulmfit.training.processes.team import Team
 
 VOCAB = Vocab([*SPECIALS, *"abcdefgh"])
 FIRST = len(SPECIALS)
@@ -245,8 +245,8 @@ def trained(folder, config=LM, kind="language model", run=Run()):
     folder.mkdir(exist_ok=True)
     text = letters()
     if kind == "classifier":
-        return stages.train_classifier(None, text, text, VOCAB, ["a", "b"], MODEL, config, "forward", folder, run)
-    return stages.pretrain(text, text, VOCAB, MODEL, config, "forward", folder, run)
+        return trainings.train_classifier(None, text, text, VOCAB, ["a", "b"], MODEL, config, "forward", folder, run)
+    return trainings.pretrain(text, text, VOCAB, MODEL, config, "forward", folder, run)
 
 
 @pytest.mark.parametrize(("kind", "config"), [("classifier", CLASSIFY), ("language model", LM)])
@@ -260,7 +260,7 @@ def test_a_training_is_the_same_with_and_without_it(tmp_path, kind, config):
     assert found.keys() == {"rates", "losses", "suggestion", "lr"} and found["lr"] == config.lr
     assert record["lr_suggested"] == found["suggestion"]
     assert "lr_suggested" not in plain and not (tmp_path / "without" / "lr_finder.json").exists()
-    assert not (tmp_path / "with" / stages.CHECKPOINTS).exists()
+    assert not (tmp_path / "with" / trainings.CHECKPOINTS).exists()
 
 
 def test_a_training_that_goes_on_keeps_the_curve_it_has(tmp_path, monkeypatch):

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from reference import NO_DROPOUT, SMALL, WORDS, triangle
 from safetensors.torch import load, save
 from torch import nn
 
-from ulmfit.config import PRETRAINING, ClassifierConfig, LMConfig
+from tests.oracles.awd_lstm import NO_DROPOUT, SMALL, WORDS, triangle
+from ulmfit.config import ClassifierConfig, LMConfig
 from ulmfit.models.classifier import Classifier
+from ulmfit.presets import PRETRAINING
 from ulmfit.training.optimizers import Optimizer
 
 ASGD = {"optimizer": "nt-asgd", "schedule": "constant"}

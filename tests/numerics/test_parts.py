@@ -5,16 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from reference import SMALL, WORDS, lively
 from torch import Tensor
 
+from tests.oracles.awd_lstm import SMALL, WORDS, lively
 from ulmfit.config import ClassifierConfig, Dropouts, LMConfig
-from ulmfit.labels import LabelSet
+from ulmfit.labels.label_set import LabelSet
 from ulmfit.models.classifier import Classifier
 from ulmfit.models.language_model import LanguageModel
-from ulmfit.shards import Documents
-from ulmfit.training.classifier import Classifying
-from ulmfit.training.language_model import LanguageModelling
+from ulmfit.shards.documents import Documents
+from ulmfit.training.classifying import Classifying
+from ulmfit.training.language_modelling import LanguageModelling
 from ulmfit.training.loop import Run
 from ulmfit.training.objective import Objective
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ulmfit.config import Dropouts, ModelConfig
 from ulmfit.models.language_model import LanguageModel
-from ulmfit.models.sampled import Sample, Sampler, inclusion, sampled_cross_entropy
+from ulmfit.models.sampled_softmax import Sample, Sampler, inclusion, sampled_cross_entropy
 
 
 def inputs(words: int = 300, size: int = 24, rows: int = 50) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -3,8 +3,8 @@
 from itertools import pairwise
 
 import pytest
-from reference import NO_DROPOUT, SMALL, WORDS, triangle
 
+from tests.oracles.awd_lstm import NO_DROPOUT, SMALL, WORDS, triangle
 from ulmfit.config import LMConfig
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.training.schedules import discriminative, learning, rate, stlr

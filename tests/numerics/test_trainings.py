@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from reference import NO_DROPOUT, SMALL, WORDS, encode, lively, lstm_loop, pool, triangle
 from torch import Tensor
 
-from ulmfit.batches import Windows, lm_batches, pad, training_batches
+from tests.oracles.awd_lstm import NO_DROPOUT, SMALL, WORDS, encode, lively, lstm_loop, pool, triangle
 from ulmfit.config import ClassifierConfig, Dropouts, LMConfig, ModelConfig
-from ulmfit.labels import LabelSet
+from ulmfit.labels.label_set import LabelSet
 from ulmfit.models.classifier import Classifier, gradient_start
 from ulmfit.models.language_model import LanguageModel
-from ulmfit.shards import Documents
+from ulmfit.shards.batches import Windows, lm_batches, pad, training_batches
+from ulmfit.shards.documents import Documents
 from ulmfit.training import loop
-from ulmfit.training.classifier import train_classifier_model
+from ulmfit.training.classifying import train_classifier_model
 from ulmfit.training.curves import Curves, Watch
-from ulmfit.training.language_model import train_language_model, validate
+from ulmfit.training.language_modelling import train_language_model, validate
 from ulmfit.training.loop import Run
 from ulmfit.training.objective import Objective
 

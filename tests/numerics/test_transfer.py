@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from reference import NO_DROPOUT, SMALL, text
 
+from tests.oracles.awd_lstm import NO_DROPOUT, SMALL, text
 from ulmfit.config import ModelConfig
 from ulmfit.models.classifier import Classifier
 from ulmfit.models.language_model import LanguageModel

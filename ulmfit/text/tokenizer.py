@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from ulmfit.errors import UserError
 from ulmfit.text.detokenise import detokenise
-from ulmfit.text.language import SPACY_VERSION, Language
+from ulmfit.text.languages import SPACY_VERSION, Language
 from ulmfit.text.rules import BLANK_LINE, BOS, MAJ, PARAGRAPH, RULES, UP, cut_at_white_space
 
 __all__ = ["TOKENS", "Tokenizer", "detokenise", "without_lone_surrogates"]

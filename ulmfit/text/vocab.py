@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ulmfit.artifacts import write_atomic
 from ulmfit.errors import UserError
+from ulmfit.store.artifacts import write_atomic
 from ulmfit.text.rules import SPECIALS
 
 UNK, PAD, BOS = (SPECIALS.index(token) for token in ("xxunk", "xxpad", "xxbos"))

@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ulmfit import storage
+from ulmfit.store import filesystem
 
 log = logging.getLogger(__name__)
 
@@ -115,27 +115,27 @@ class Checkpoints:
         """Remove the folder, newest checkpoints last: a training whose clearing was cut short can still go on."""
         for name in [*self._names(), BEST]:
             self._discard(name)
-        storage.remove(self.folder)
+        filesystem.remove(self.folder)
 
     def _names(self) -> list[str]:
         """Names of the checkpoints of steps, oldest first, whole or not."""
-        found = [name for name in storage.folders(self.folder) if re.fullmatch(r"step-\d{9,}", name)]
+        found = [name for name in filesystem.folders(self.folder) if re.fullmatch(r"step-\d{9,}", name)]
         return sorted(found, key=_step)
 
     def _tidy(self) -> None:
         """Finish or undo what was cut short."""
-        for name in storage.folders(self.folder):
+        for name in filesystem.folders(self.folder):
             if name.startswith(OLD) and not (self.folder / name.removeprefix(OLD)).exists():
                 os.replace(self.folder / name, self.folder / name.removeprefix(OLD))  # its successor did not come
             elif name.startswith((NEW, OLD, GONE)):
-                storage.remove(self.folder / name)
+                filesystem.remove(self.folder / name)
 
     def _write(self, name: str, step: int, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         beside, place = self.folder / f"{NEW}{name}", self.folder / name
         try:
             beside.mkdir(parents=True)
             body = {"format": FORMAT, "step": step, "facts": facts, "tensors": _write_tensors(beside / TENSORS, tensors)}
-            storage.write_bytes(beside / FACTS, _sealed(body))
+            filesystem.write_bytes(beside / FACTS, _sealed(body))
             _fsync(beside)
             if place.exists():
                 os.replace(place, self.folder / f"{OLD}{name}")
@@ -155,7 +155,7 @@ class Checkpoints:
         """Remove a checkpoint in one stroke, as seen from outside."""
         if (self.folder / name).exists():
             os.replace(self.folder / name, self.folder / f"{GONE}{name}")
-            storage.remove(self.folder / f"{GONE}{name}")
+            filesystem.remove(self.folder / f"{GONE}{name}")
 
     def _read(self, name: str) -> Checkpoint | None:
         try:
@@ -169,9 +169,9 @@ class Checkpoints:
 
 def read(place: Path) -> Checkpoint:
     """The checkpoint in a folder; ValueError, saying why, where it is not whole or of another format; OSError where it cannot be read."""
-    body = _opened(storage.read_bytes(place / FACTS))
+    body = _opened(filesystem.read_bytes(place / FACTS))
     file, said = place / TENSORS, body["tensors"]
-    if storage.size(file) != said["bytes"] or storage.sha256(file) != said["sha256"]:
+    if filesystem.size(file) != said["bytes"] or filesystem.sha256(file) != said["sha256"]:
         raise ValueError(f"{TENSORS} is damaged (its size or digest differs)")
     try:
         return Checkpoint(body["step"], load_file(file), body["facts"])
@@ -221,7 +221,7 @@ def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> dict[str, Any]:
     head += b" " * (-len(head) % 8)
     head = len(head).to_bytes(8, "little") + head
     digest, size = hashlib.sha256(), 0
-    with storage.output_file(path) as file:
+    with filesystem.output_file(path) as file:
         for data in chain([memoryview(head)], (_bytes(tensors[name]) for name in names)):
             file.write(data)
             digest.update(data)

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ulmfit.artifacts import write_atomic
 from ulmfit.errors import UserError
 from ulmfit.progress import Bar
+from ulmfit.store.artifacts import write_atomic
 
 Observer = Callable[[int, Mapping[str, float]], None]
 

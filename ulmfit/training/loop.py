@@ -17,16 +17,16 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from ulmfit.compute.pages import keep_pages
+from ulmfit.compute.precision import products
 from ulmfit.config import TrainingConfig
-from ulmfit.hardware import products
-from ulmfit.memory import keep_pages
 from ulmfit.models.classifier import Classifier
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.progress import progress
 from ulmfit.training.checkpoint import Checkpoint, Checkpoints
 from ulmfit.training.curves import Curves, Observer, Pace, Watch, ruined
-from ulmfit.training.distributed import Team
 from ulmfit.training.optimizers import Optimizer
+from ulmfit.training.processes.team import Team
 from ulmfit.training.schedules import learning
 from ulmfit.training.stopping import Best
 

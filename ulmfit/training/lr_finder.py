@@ -21,11 +21,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ulmfit import storage
-from ulmfit.artifacts import write_atomic
+from ulmfit.compute.pages import keep_pages
+from ulmfit.compute.precision import products
 from ulmfit.config import TrainingConfig
-from ulmfit.hardware import products
-from ulmfit.memory import keep_pages
+from ulmfit.store import filesystem
+from ulmfit.store.artifacts import write_atomic
 from ulmfit.training.loop import Run, Step, Task, freeze
 from ulmfit.training.optimizers import Optimizer
 from ulmfit.training.schedules import learning
@@ -134,7 +134,7 @@ def range_test(make: Callable[[], Task], config: TrainingConfig, run: Run, folde
     if run.team.size > 1:
         log.warning("%s: learning rates are tried by one process only; run it on one device to try them", name)
         return {}
-    if run.checkpoints and any(found.startswith("step-") for found in storage.folders(run.checkpoints)):
+    if run.checkpoints and any(found.startswith("step-") for found in filesystem.folders(run.checkpoints)):
         return _known(folder)
     log.info("%s: trying learning rates", name)
     curve = None

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ulmfit.config import ClassifierConfig
-from ulmfit.labels import THRESHOLD, LabelSet, probabilities
-from ulmfit.metrics import hits_and_seen, macro_f1
+from ulmfit.evaluation.metrics import hits_and_seen, macro_f1
+from ulmfit.labels.label_set import THRESHOLD, LabelSet, probabilities
 
 
 class Objective:

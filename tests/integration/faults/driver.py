@@ -10,8 +10,9 @@ from typing import Any
 
 from tasks.cluster import open_cluster
 from tasks.poison import tokenise_parts
-from ulmfit.artifacts import Recipe, Store
-from ulmfit.preprocess import TokenizeSpec
+from ulmfit.shards.tokenise import TokenizeSpec
+from ulmfit.store.artifacts import Store
+from ulmfit.store.recipe import Recipe
 
 RECIPE = Recipe("tokens", 1, {}, {"corpus": "0" * 64})
 

@@ -1,0 +1,167 @@
+"""What a flow is asked to do: the parameters that the command line takes and a deployment shows as a form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tasks.workspace import Workspace
+from ulmfit.config import ModelConfig, Settings
+from ulmfit.corpora.ingest.prepare import CorpusSource, peek
+from ulmfit.directions import DIRECTIONS, Direction
+from ulmfit.errors import UserError
+from ulmfit.presets import override, preset, pretraining
+from ulmfit.pretrained.catalog import shipped_for
+from ulmfit.pretrained.transport import manifest, pretrained, sizes
+
+
+class TextJob(BaseModel):
+    """A corpus, and where and how to work on it: preprocessing by itself."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    corpus: str = Field(
+        "imdb", description="name of a known corpus, a file (csv, tsv, jsonl, parquet, txt; .gz, .zst) or a folder, also s3://BUCKET/..."
+    )
+    more: list[str] = Field(default_factory=list, description="further corpora, files or folders, taken together with the first")
+    text_column: str = Field("text", description="column that holds the text")
+    label_column: str | None = Field(None, description="column that holds the label; without one the text has none")
+    test: str | None = Field(None, description="file of test documents; without it a share of the corpus is held out")
+    unlabelled: str | None = Field(None, description="file of further text of the domain, without labels")
+    encoding: str = Field("utf-8", description="encoding of the text files")
+    preset: Literal["tiny", "small", "base"] = Field(
+        "small", description="sizes and rates: tiny (seconds), small (minutes), base (the paper's)"
+    )
+    options: list[str] = Field(default_factory=list, description="settings of the preset to change, as stage.option=value")
+    seed: int | None = Field(None, description="seed of every random choice")
+    workspace: str | None = Field(None, description="folder for artifacts, tracking and reports")
+    out: str | None = Field(None, description="where artifacts are kept, if not in the workspace: a folder or s3://BUCKET/FOLDER")
+    dask: str | None = Field(None, description="address of a Dask scheduler, or a number of local workers")
+    quarantine_poison: bool = Field(False, description="set a document aside that kills the worker which tokenises it")
+
+    def settings(self) -> Settings:
+        """The preset with the options applied. Raises UserError for an option that is none."""
+        seeds = [f"{stage}.seed={self.seed}" for stage in ("general", "corpus", "pretrain", "finetune", "classifier", "evaluate")]
+        return override(self.recipe(), (seeds if self.seed is not None else []) + list(self.options))
+
+    def recipe(self) -> Settings:
+        """The settings before the options."""
+        return preset(self.preset)
+
+    def source(self) -> CorpusSource:
+        """The corpus of the domain."""
+        source = CorpusSource(self.corpus, self.text_column, self.label_column, self.test, self.unlabelled, self.encoding)
+        classifier = self.settings().classifier
+        return replace(
+            source, more=tuple(self.more), label_separator=classifier.label_separator if classifier.task == "multi-label" else None
+        )
+
+    def check(self) -> None:
+        """Raise UserError now for what would be found at fault after minutes: options, files, columns."""
+        self.settings()
+        peek(self.source())
+
+    @property
+    def name(self) -> str:
+        """The corpus's short name, from which the registered model's is made."""
+        stem = Path(self.corpus.rstrip("/")).name.split(".")[0]
+        return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "corpus"
+
+
+class TrainingJob(TextJob):
+    """What pretraining and the main job have in common: the language model to start from, and where to train."""
+
+    pretrained: str | None = Field(None, description="language model to start from: small, a folder, s3://... or https://...")
+    pretraining: Literal["ulmfit", "awd-lstm"] = Field(
+        "ulmfit", description="how to pretrain: ulmfit (Adam), or awd-lstm (SGD, averaged: for long trainings)"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to train")
+    devices: int = Field(1, ge=1, description="processes that share each training stage: a GPU each, or a part of the CPU's cores")
+    resume: bool = Field(True, description="go on from the checkpoints of stages that were interrupted; else begin those stages anew")
+
+    def recipe(self) -> Settings:
+        return super().recipe() if self.pretraining == "ulmfit" else pretraining(super().recipe(), self.pretraining)
+
+    def settings(self) -> Settings:
+        """The preset with the options applied, and the sizes of the language model to start from."""
+        settings, parts = super().settings(), self.parts()
+        if not parts:
+            return settings
+        if any(option.strip().startswith("model.") for option in self.options) and sizes(parts) != settings.model:
+            raise UserError(f"--set model.*: the pretrained language model is {_shape(sizes(parts))}; leave it out, or pretrain anew")
+        return settings.model_copy(update={"model": sizes(parts)})
+
+    def parts(self) -> dict[Direction, Path]:
+        """A folder a direction of the language model to start from; none where one is to be pretrained. UserError where it does not fit."""
+        name = self.start()
+        if name is None:
+            return {}
+        text, parts = super().settings().text, pretrained(name, Workspace.open(self.workspace).downloads)
+        if lacking := [direction for direction in self.ways() if direction not in parts]:
+            raise UserError(f"--pretrained {name}: it has no {lacking[0]}/, which is to be trained; give one that has")
+        made = manifest(next(iter(parts.values())).parent).get("text", {})
+        if made and (made["lang"], made["rules"]) != (text.lang, text.rules):
+            asked, has = f"{text.lang}, {text.rules}", f"{made['lang']}, {made['rules']}"
+            raise UserError(
+                f"--pretrained {name}: it was trained on tokens of ({has}), and yours are ({asked}); set text.lang and text.rules to match"
+            )
+        return parts
+
+    def start(self) -> str | None:
+        """The name of the language model to start from."""
+        return self.pretrained
+
+    def ways(self) -> Sequence[Direction]:
+        """The directions that are trained."""
+        return DIRECTIONS
+
+
+class PretrainJob(TrainingJob):
+    """A language model of general text, in one direction or both; from the start, or going on from ``pretrained``."""
+
+    corpus: str = Field("wikitext-103", description="general text: a known corpus, a file or a folder")
+    directions: tuple[Direction, ...] = Field(("forward", "backward"), description="which way to read", min_length=1)
+    export: str | None = Field(None, description="folder or s3://BUCKET/FOLDER for the finished models")
+
+    def ways(self) -> Sequence[Direction]:
+        return self.directions
+
+
+class TrainJob(TrainingJob):
+    """The main job: from text to a registered classifier. It starts from the language model that comes with the project, where it fits."""
+
+    label_column: str = Field("label", description="column that holds the label")
+    pretrain: str | None = Field(
+        None, description="general corpus to pretrain on instead: a known corpus, a file or a folder; for the base preset wikitext-103"
+    )
+    model_name: str | None = Field(None, description="name in the registry; ulmfit-<corpus> if left empty")
+
+    def check(self) -> None:
+        super().check()
+        if not self.parts():
+            peek(self.general())
+
+    def start(self) -> str | None:
+        if self.pretrained and self.pretrain:
+            raise UserError("--pretrained and --pretrain: a language model is taken, or trained; give one of them")
+        if self.pretrained or self.pretrain or self.pretraining != "ulmfit":
+            return self.pretrained
+        return shipped_for(self.preset, TextJob.settings(self).text, self.options)
+
+    def general(self) -> CorpusSource:
+        """The general corpus to pretrain on; its text column and encoding are those of the domain's."""
+        name = self.pretrain or ("wikitext-103" if self.preset == "base" else "wikitext-2")
+        return CorpusSource(name, self.text_column, None, encoding=self.encoding)
+
+    @property
+    def registered_name(self) -> str:
+        return self.model_name or f"ulmfit-{self.name}"
+
+
+def _shape(model: ModelConfig) -> str:
+    return f"{model.embedding}/{model.hidden}/{model.layers}"

@@ -1,0 +1,648 @@
+"""From a source to a written corpus."""
+
+import json
+import os
+import random
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.corpora.test_rows import write
+from ulmfit.config import CorpusConfig, QualityConfig
+from ulmfit.corpora import quality
+from ulmfit.corpora.ingest import decide as deciding
+from ulmfit.corpora.ingest import scan, slices
+from ulmfit.corpora.ingest.decide import Facts, Findings, Subject, decide
+from ulmfit.corpora.ingest.digests import exact, fold
+from ulmfit.corpora.ingest.prepare import CorpusSource, fingerprint, ingest, peek, prepare, serial, write_corpus
+from ulmfit.corpora.splits import SPLITS
+from ulmfit.errors import UserError
+from ulmfit.store import filesystem
+from ulmfit.store.artifacts import sha256_file
+from ulmfit.text.pieces import LONGEST_PIECE
+
+RECORDS = [(f"document {i}, of class {'abc'[i % 3]}", "abc"[i % 3]) for i in range(300)]
+
+
+@pytest.fixture(autouse=True)
+def no_languages(monkeypatch):
+    """Guessing languages takes a second to load, and is for other tests."""
+    monkeypatch.setattr(quality, "languages", lambda texts: {})
+
+
+@dataclass
+class Corpus:
+    """What was written, and read back."""
+
+    folder: Path
+    manifest: dict[str, Any]
+    rows: list[dict[str, Any]]
+
+    @property
+    def digest(self):
+        return self.manifest["digest"]
+
+    @property
+    def quarantine(self):
+        files = sorted((self.folder / "quarantine").glob("part-*.parquet"))
+        return [tuple(row.values()) for file in files for row in pq.read_table(file).to_pylist()]
+
+    def split(self, name):
+        return [row for row in self.rows if row["split"] == name]
+
+    def sizes(self):
+        return {split: len(self.split(split)) for split in SPLITS}
+
+    def labels(self, split):
+        return Counter(row["label"] for row in self.split(split))
+
+
+def read_back(folder, manifest):
+    tables = [pq.read_table(folder / f"{part['name']}.parquet") for part in manifest["parts"]]
+    return Corpus(folder, manifest, [row for table in tables for row in table.to_pylist()])
+
+
+def ingested(path, labelled=True, source=None, quality=None, **config):
+    folder = path.parent / "corpus"
+    shutil.rmtree(folder, ignore_errors=True)
+    choices = (CorpusSource(str(path), **(source or {})), CorpusConfig(**config), QualityConfig(**(quality or {})))
+    return read_back(folder, ingest(*choices, path.parent / "cache", labelled, folder))
+
+
+def texts(corpus, split):
+    return [row["text"] for row in corpus.split(split)]
+
+
+def fails(path, match, **options):
+    with pytest.raises(UserError, match=match) as error:
+        ingested(path, **options)
+    assert "\n" not in str(error.value)
+
+
+# --- identity
+
+
+def test_the_digest_is_that_of_the_documents(tmp_path):
+    places = ["a.csv", "b.tsv", "c.jsonl", "d.parquet", "e.csv.gz", "f.jsonl.zst", "deep/er/a.csv"]
+    corpora = [ingested(write(tmp_path / place, RECORDS)) for place in places]
+    assert len({corpus.digest for corpus in corpora}) == 1
+    os.utime(tmp_path / "a.csv", (1, 1))
+    assert ingested(tmp_path / "a.csv").digest == corpora[0].digest
+    assert ingested(write(tmp_path / "x.csv", RECORDS[:-1])).digest != corpora[0].digest
+    assert ingested(write(tmp_path / "y.csv", [(RECORDS[0][0], "b"), *RECORDS[1:]])).digest != corpora[0].digest
+    assert ingested(tmp_path / "a.csv", seed=1).digest != corpora[0].digest
+
+
+def test_the_fingerprint_is_that_of_bytes_and_choices(tmp_path):
+    first = write(tmp_path / "one" / "a.csv", RECORDS)
+    second = write(tmp_path / "two" / "a.csv", RECORDS)
+    os.utime(second, (1, 1))
+    key = fingerprint(CorpusSource(str(first)), tmp_path)
+    assert key == fingerprint(CorpusSource(str(second)), tmp_path)
+    assert key != fingerprint(CorpusSource(str(first), label_column="other"), tmp_path)
+    assert key != fingerprint(CorpusSource(str(first), encoding="latin-1"), tmp_path)
+    assert key != fingerprint(CorpusSource(str(first), test=str(second)), tmp_path)
+    assert fingerprint(CorpusSource(str(first), test=str(second)), tmp_path) != fingerprint(
+        CorpusSource(str(first), unlabelled=str(second)), tmp_path
+    )
+    more = CorpusSource(str(first), more=(str(second),))
+    assert len({key, fingerprint(more, tmp_path), fingerprint(CorpusSource(str(first), unlabelled=str(second)), tmp_path)}) == 3
+    second.write_text(second.read_text() + "more,a\n")
+    assert key != fingerprint(CorpusSource(str(second)), tmp_path)
+
+
+# --- splits
+
+
+def test_splits_are_carved_by_class_and_seed(tmp_path):
+    path = write(tmp_path / "a.csv", RECORDS)
+    corpus = ingested(path)
+    assert corpus.sizes() == {"train": 216, "valid": 24, "test": 60, "unlabelled": 0}
+    for split, each in (("train", 72), ("valid", 8), ("test", 20)):
+        assert corpus.labels(split) == dict.fromkeys("abc", each)
+    assert texts(ingested(path), "test") == texts(corpus, "test")
+    assert set(texts(ingested(path, seed=1), "test")) != set(texts(corpus, "test"))
+    everything = texts(corpus, "train") + texts(corpus, "valid") + texts(corpus, "test")
+    assert sorted(everything) == sorted(text for text, _ in RECORDS)
+
+
+def test_splits_do_not_go_by_the_order_of_the_file(tmp_path):
+    shuffled = random.Random(3).sample(RECORDS, len(RECORDS))
+    first, second = ingested(write(tmp_path / "a.csv", RECORDS)), ingested(write(tmp_path / "b.csv", shuffled))
+    for split in ("train", "valid", "test"):
+        assert set(texts(first, split)) == set(texts(second, split))
+
+
+def test_the_sources_own_splits_are_kept(tmp_path):
+    for number, name in enumerate(("train", "valid", "test")):
+        write(tmp_path / "set" / f"{name}.csv", [(f"{name} {i}", "ab"[i % 2]) for i in range(10 + number)])
+    (tmp_path / "set" / "unsup.csv").write_text("text\nfree\n")
+    corpus = ingested(tmp_path / "set")
+    assert corpus.sizes() == {"train": 10, "valid": 11, "test": 12, "unlabelled": 1}
+    assert corpus.manifest["name"] == "set"
+
+
+def test_test_and_unlabelled_files(tmp_path):
+    main, test = write(tmp_path / "main.csv", RECORDS[:30]), write(tmp_path / "held.jsonl", RECORDS[30:60])
+    (tmp_path / "free.txt").write_text("free one\nfree two\n")
+    corpus = ingested(main, source={"test": str(test), "unlabelled": str(tmp_path / "free.txt")})
+    assert texts(corpus, "test") == [text for text, _ in RECORDS[30:60]] and texts(corpus, "unlabelled") == ["free one", "free two"]
+    assert corpus.split("test")[0]["id"] == "test/held.jsonl:1"
+
+
+def test_two_tests_are_one_too_many(tmp_path):
+    write(tmp_path / "set" / "train.csv", RECORDS[:30])
+    write(tmp_path / "set" / "test.csv", RECORDS[30:60])
+    fails(tmp_path / "set", "has test rows of its own", source={"test": str(write(tmp_path / "t.csv", RECORDS))})
+
+
+def test_general_text_needs_no_labels(tmp_path):
+    (tmp_path / "a.txt").write_text("".join(f"line {i}\n" for i in range(50)))
+    corpus = ingested(tmp_path / "a.txt", labelled=False)
+    assert corpus.sizes() == {"train": 45, "valid": 5, "test": 0, "unlabelled": 0}
+    assert corpus.manifest["labels"] == []
+
+
+def test_the_same_text_in_train_and_test_is_removed_from_train(tmp_path):
+    write(tmp_path / "set" / "train.csv", [*RECORDS[:30], (RECORDS[30][0].upper() + " ", "a")])
+    write(tmp_path / "set" / "test.csv", RECORDS[30:60])
+    corpus = ingested(tmp_path / "set")
+    assert corpus.manifest["overlap_removed"] == 1 and len(corpus.split("test")) == 30
+    assert len(corpus.split("train")) + len(corpus.split("valid")) == 30
+
+
+def facts_of(documents):
+    """Facts of (text, label, split) triples."""
+    labels = sorted({label for _, label, _ in documents if label is not None})
+    words = [(exact(text), fold(text)) for text, _, _ in documents]
+    exacts, folds = (np.array([np.frombuffer(pair[i], np.uint64) for pair in words], np.uint64).reshape(-1, 2) for i in (0, 1))
+    codes = np.array([-1 if label is None else labels.index(label) for _, label, _ in documents], np.int32)
+    splits = np.array([SPLITS.index(split) for _, _, split in documents], np.int8)
+    return Facts(exacts, folds, codes, splits, np.array([len(text) for text, _, _ in documents], np.int64), labels)
+
+
+SUBJECT = Subject("here", None, str)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 40), min_size=2, max_size=6), st.floats(0.01, 0.5), st.floats(0.01, 0.5))
+def test_no_class_is_carved_away(sizes, test_share, valid_share):
+    facts = facts_of([(f"{label} {i}", str(label), "train") for label, size in enumerate(sizes) for i in range(size)])
+    split = facts.split.copy()
+    deciding._carve(facts, split, CorpusConfig(test_share=test_share, valid_share=valid_share), labelled=True)
+    left, valid, test = (np.bincount(facts.label[split == SPLITS.index(name)], minlength=len(sizes)) for name in ("train", "valid", "test"))
+    for label, size in enumerate(sizes):
+        assert left[label] >= min(size, 2)
+        if size >= 4:
+            assert test[label] and valid[label]
+    assert sum(left) + sum(valid) + sum(test) == len(facts)
+
+
+# --- samples
+
+
+def test_samples_leave_the_rest_as_unlabelled_text(tmp_path):
+    path = write(tmp_path / "a.csv", RECORDS)
+    corpus = ingested(path, max_train=30, max_test=15)
+    assert corpus.sizes() == {"train": 30, "valid": 4, "test": 15, "unlabelled": 206}
+    assert set(corpus.labels("unlabelled")) == {None}
+    assert set(texts(corpus, "test")) < set(texts(ingested(path), "test")) and texts(ingested(path, max_train=30), "valid") == texts(
+        corpus, "valid"
+    )
+    assert len(ingested(path, max_train=30, max_unlabelled=20).split("unlabelled")) == 20
+    assert len(ingested(path, max_train=30, max_unlabelled=0).split("unlabelled")) == 0
+    assert len(ingested(path, labelled=False, max_train=30).split("unlabelled")) == 0
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=6), st.integers(0, 5), st.data())
+def test_samples_are_nested_and_in_proportion(sizes, seed, data):
+    facts = facts_of([(f"{label} {i}", str(label), "train") for label, size in enumerate(sizes) for i in range(size)])
+    larger = data.draw(st.integers(len(sizes), len(facts)))
+    smaller = data.draw(st.integers(len(sizes), larger))
+    members = np.arange(len(facts))
+    taken = {total: deciding._sampled(facts, members, total, "train", seed) for total in (smaller, larger)}
+    for total, (chosen, left) in taken.items():
+        assert len(chosen) == total and sorted([*chosen, *left]) == members.tolist()
+    assert set(taken[smaller][0]) <= set(taken[larger][0])
+    counts = np.bincount(facts.label[taken[smaller][0]], minlength=len(sizes))
+    for size, count in zip(sizes, counts, strict=True):
+        assert 1 <= count <= size * smaller / len(facts) + 2
+
+
+def test_max_samples_of_a_corpus_are_nested(tmp_path):
+    path = write(tmp_path / "a.csv", RECORDS)
+    for split, option in (("train", "max_train"), ("test", "max_test")):
+        samples = [set(texts(ingested(path, **{option: count}), split)) for count in (5, 17, 50)]
+        assert samples[0] < samples[1] < samples[2] and [len(sample) for sample in samples] == [5, 17, 50]
+
+
+def test_a_sample_smaller_than_the_classes(tmp_path):
+    fails(write(tmp_path / "a.csv", RECORDS), "a sample of 2 documents is fewer than the 3 classes", max_train=2)
+
+
+# --- what is wrong with a corpus
+
+
+def test_one_class_only(tmp_path):
+    fails(write(tmp_path / "a.csv", [(f"text {i}", "spam") for i in range(9)]), r"a\.csv: column 'label' holds one class only \('spam'\)")
+
+
+def test_labels_that_are_null_are_set_aside(tmp_path):
+    path = write(tmp_path / "a.jsonl", [*RECORDS[:20], ("no label here", None)])
+    corpus = ingested(path)
+    assert corpus.quarantine == [("a.jsonl", 21, "no label", "no label here")]
+    fails(
+        write(tmp_path / "b.parquet", [*RECORDS[:4], *[(f"t{i}", None) for i in range(6)]]),
+        r"b\.parquet: 6 of 10 rows cannot be used \(6 no label\)",
+    )
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_class_of_one_row(tmp_path, kind):
+    fails(write(tmp_path / f"a.{kind}", [*RECORDS, ("alone", "rare")]), "class 'rare' has 1 training row: merge it")
+    fails(
+        write(tmp_path / f"b.{kind}", [*RECORDS, ("alone", "rare"), ("too", "scarce")]),
+        r"'rare' has 1 training row \(so have 1 other classes\)",
+    )
+
+
+def test_a_class_of_two_rows_is_enough(tmp_path):
+    corpus = ingested(write(tmp_path / "a.csv", [*RECORDS, ("one", "rare"), ("two", "rare")]))
+    assert corpus.labels("train")["rare"] == 2
+
+
+def test_nothing_to_test_on(tmp_path):
+    two_each = write(tmp_path / "a.csv", RECORDS[:6])
+    fails(two_each, r"a\.csv: there are no rows to test on; give them with --test")
+    fails(write(tmp_path / "b.csv", RECORDS), "there are no rows to test on", test_share=0)
+    assert len(ingested(two_each, source={"test": str(write(tmp_path / "t.csv", RECORDS[6:12]))}).split("test")) == 6
+
+
+def test_a_class_whose_rows_all_stand_in_test(tmp_path):
+    write(tmp_path / "set" / "train.csv", [*RECORDS[:30], ("x one", "rare"), ("x two", "rare")])
+    write(tmp_path / "set" / "test.csv", [*RECORDS[30:60], ("X one", "rare"), ("X two", "rare")])
+    fails(tmp_path / "set", "has the label 'rare', which no training row has")
+
+
+def test_a_label_that_stands_in_test_alone(tmp_path):
+    write(tmp_path / "set" / "train.csv", RECORDS[:30])
+    write(tmp_path / "set" / "test.csv", [("odd one", "d")])
+    fails(tmp_path / "set", r"row test\.csv:1 has the label 'd', which no training row has \(they have: a, b, c\)")
+
+
+def test_no_labelled_training_row(tmp_path):
+    write(tmp_path / "set" / "test.csv", RECORDS)
+    fails(tmp_path / "set", "there is no labelled training row")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet", "b.txt"])
+def test_a_header_or_nothing(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"") if name == "b.txt" else write(path, [])
+    fails(path, rf"{name}: there are no documents in it", labelled=False)
+
+
+def test_a_missing_file_is_told_by_both(tmp_path):
+    fails(tmp_path / "gone.csv", r"gone\.csv: there is no such file")
+    with pytest.raises(UserError, match="there is no such file"):
+        fingerprint(CorpusSource(str(tmp_path / "gone.csv")), tmp_path)
+    for field in ("test", "unlabelled", "more"):
+        there, gone = str(write(tmp_path / "there.csv", RECORDS)), str(tmp_path / "gone.csv")
+        with pytest.raises(UserError, match=r"gone\.csv: there is no such file"):
+            peek(CorpusSource(there, **{field: (gone,) if field == "more" else gone}))
+
+
+# --- decided as it would be with all documents at hand
+
+
+def plainly(documents, config, labelled):
+    """The final (split, label) of each of (text, label, split), or None: the rules of ``decide.py``, a document at a time."""
+    split = [hint for _, _, hint in documents]
+    label = [label for _, label, _ in documents]
+    folded = [fold(text) for text, _, _ in documents]
+
+    def members(name):
+        return [i for i in range(len(documents)) if split[i] == name]
+
+    def ranked(indices, purpose):
+        salt = deciding.hashlib.blake2b(f"{config.seed}:{purpose}".encode(), digest_size=16).digest()
+        return sorted(indices, key=lambda i: deciding.hashlib.blake2b(folded[i], digest_size=8, key=salt).digest())
+
+    def sample(indices, total, purpose):
+        met, sizes, places = Counter(), Counter(label[i] for i in indices), []
+        for i in ranked(indices, purpose):
+            places.append((met[label[i]] > 0, (met[label[i]] + 0.5) / sizes[label[i]], str(label[i]), i))
+            met[label[i]] += 1
+        return {i for *_, i in sorted(places)[:total]}
+
+    seen = set()
+    for i, (text, tag, hint) in enumerate(documents):
+        if hint != "test" and (text, tag, hint) in seen:
+            split[i] = None
+        seen.add((text, tag, hint))
+    shares = {"test": config.test_share, "valid": config.valid_share} if labelled else {"valid": config.valid_share}
+    wanted = [name for name, share in shares.items() if share and not members(name)]
+    for number, name in enumerate(wanted):
+        train = members("train")
+        due = {tag: deciding._due(size, shares[name], len(wanted) - 1 - number) for tag, size in Counter(label[i] for i in train).items()}
+        for i in ranked(train, name):
+            if due[label[i]] > 0:
+                due[label[i]] -= 1
+                split[i] = name
+    taken = set()
+    for name in ("test", "valid", "train", "unlabelled"):
+        there = members(name)
+        for i in there:
+            if name != "test" and folded[i] in taken:
+                split[i] = None
+        taken |= {folded[i] for i in there}
+    train, valid = members("train"), members("valid")
+    if config.max_train is not None and len(train) > config.max_train:
+        spare = set(train) - sample(train, config.max_train, "train")
+        if labelled:
+            fewer = max(-int(-(config.max_train / len(train) * len(valid)) // 1), len({label[i] for i in valid}))
+            spare |= set(valid) - sample(valid, fewer, "max_valid")
+        for i in spare:
+            split[i], label[i] = ("unlabelled", None) if labelled else (None, label[i])
+    for name, most, purpose in (("test", config.max_test, "max_test"), ("unlabelled", config.max_unlabelled, "unlabelled")):
+        if most is not None and len(members(name)) > most:
+            for i in set(members(name)) - sample(members(name), most, purpose):
+                split[i] = None
+    return [(split[i], label[i]) if split[i] else None for i in range(len(documents))]
+
+
+WORDS = st.lists(st.sampled_from(["a", "b", "A", "c", "d e", "D  e", "f"]), min_size=1, max_size=3).map(" ".join)
+MOST = st.none() | st.integers(3, 30)
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    st.lists(st.tuples(WORDS, st.sampled_from("xyz"), st.sampled_from([*SPLITS, "train", "train"])), min_size=10, max_size=60),
+    st.builds(
+        CorpusConfig, max_train=MOST, max_test=MOST, max_unlabelled=MOST, seed=st.integers(0, 3), test_share=st.sampled_from([0, 0.2])
+    ),
+    st.booleans(),
+    st.integers(0, 3),
+)
+def test_decided_as_with_all_documents_at_hand(documents, config, labelled, without):
+    documents = [
+        (text, None if hint == "unlabelled" or not labelled else label, hint)
+        for text, label, hint in documents
+        if not without or hint != SPLITS[without]
+    ]
+    facts = facts_of(documents)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deciding, "CHUNK", 7)
+        try:
+            decided = decide(facts, config, labelled, SUBJECT, Findings())
+        except UserError:
+            return
+    found = zip(decided.split.tolist(), decided.label.tolist(), strict=True)
+    names = [None if split < 0 else (SPLITS[split], None if label < 0 else facts.labels[label]) for split, label in found]
+    assert names == plainly(documents, config, labelled)
+
+
+def test_duplicates_are_kept_once_but_in_test():
+    rows = [("a", "x"), ("a", "x"), ("A", "x"), ("a", "y"), ("b", "y")]
+    documents = [(*row, "train") for row in rows] + [("t", "x", "test"), ("t", "x", "test"), ("v", "x", "valid")]
+    findings = Findings()
+    decided = decide(facts_of(documents), CorpusConfig(), True, SUBJECT, findings)
+    assert decided.split.tolist() == [0, -1, 0, 0, 0, 2, 2, 1]
+    assert (findings.duplicates, findings.folded_duplicates, findings.conflicting_labels) == (2, 4, 1)
+    assert "1 texts of the training rows stand there with different labels" in findings.warnings
+    assert "1 duplicated documents in test, left there" in findings.warnings
+
+
+def test_overlap_leaves_the_judge_whole():
+    rows = [("A b", "x", "test"), ("a  B", "x", "valid"), ("v", "x", "valid"), ("a b", "x", "train"), ("V", "x", "train")]
+    rows += [(text, label, "train") for text in ("own", "his") for label in "xy"]
+    rows += [("a b", None, "unlabelled"), ("v", None, "unlabelled"), ("OWN", None, "unlabelled"), ("free", None, "unlabelled")]
+    findings = Findings()
+    decided = decide(facts_of(rows), CorpusConfig(), True, SUBJECT, findings)
+    assert decided.split.tolist() == [2, -1, 1, -1, -1, 0, 0, 0, 0, -1, -1, -1, 3]
+    assert findings.overlap_removed == 6 and findings.documents == {"train": 6, "valid": 2, "test": 1, "unlabelled": 4}
+    assert findings.overlap == {
+        "valid/test": 1,
+        "train/test": 1,
+        "unlabelled/test": 1,
+        "train/valid": 2,
+        "unlabelled/valid": 2,
+        "unlabelled/train": 4,  # of train's documents: a b, V, and own under both labels
+    }
+
+
+# --- what is written
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    monkeypatch.setattr(scan, "PART_BYTES", 1000)
+    monkeypatch.setattr(slices, "TOGETHER_BYTES", 1)
+
+
+def test_a_corpus_is_written_as_its_manifest_says(tmp_path, small_parts):
+    path = write(tmp_path / "a.csv", [*RECORDS, ("", "a"), RECORDS[0], ("nul\0 here", "b")])
+    corpus = ingested(path)
+    manifest = corpus.manifest
+    assert manifest == json.loads((corpus.folder / "corpus.json").read_text())
+    assert manifest["name"] == "a.csv" and manifest["labels"] == ["a", "b", "c"]
+    assert manifest["quarantined"] == {"empty": 1} and manifest["duplicates"] == 1 and len(manifest["warnings"]) == 3
+    names = [part["name"] for part in manifest["parts"]]
+    assert names == [f"part-{number:05d}" for number in range(len(names))] and len(names) > 4
+    files = {f"{name}.parquet" for name in names} | {"corpus.json", "quality.json", "quarantine/part-00000.parquet"}
+    assert set(filesystem.files(corpus.folder)) == files
+    for part in manifest["parts"]:
+        rows = pq.read_table(corpus.folder / f"{part['name']}.parquet").to_pylist()
+        sizes = {"documents": len(rows), "rows": len(rows), "characters": sum(len(row["text"]) for row in rows)}
+        assert {name: part[name] for name in sizes} == sizes and len({row["split"] for row in rows}) > 1
+    assert [int(row["id"].split(":")[1]) for row in corpus.rows] == [*range(1, 301), 303]  # in the order of the source
+    for split, entry in manifest["splits"].items():
+        assert entry["documents"] == len(corpus.split(split)) and entry["characters"] == sum(map(len, texts(corpus, split)))
+        assert entry["labels"] == dict(sorted(corpus.labels(split).items()))
+    assert corpus.quarantine == [("a.csv", 301, "empty", "")]
+
+
+def test_columns_keep_their_types_where_all_is_null(tmp_path):
+    (tmp_path / "a.txt").write_text("one\ntwo\n")
+    corpus = ingested(tmp_path / "a.txt", labelled=False)
+    schema = pq.read_schema(corpus.folder / "part-00000.parquet")
+    types = dict.fromkeys(("id", "text", "label", "split"), "string") | {"piece": "int32"}
+    assert {name: str(schema.field(name).type) for name in schema.names} == types
+    assert not (corpus.folder / "quarantine").exists()
+
+
+def test_a_very_long_document_is_written_in_pieces(tmp_path):
+    long = " ".join(["lorem ipsum dolor sitting amended"] * 140_000)
+    records = [("first", "a"), (long, "b"), ("last", "b"), ("again", "a")]
+    corpus = ingested(write(tmp_path / "a.jsonl", records), source={"test": str(write(tmp_path / "t.csv", [("t", "a"), ("u", "b")]))})
+    part = corpus.manifest["parts"][1]
+    assert (part["documents"], part["rows"], part["characters"]) == (1, 3, len(long)) and len(long) > 2 * LONGEST_PIECE
+    rows = [row for row in corpus.rows if row["id"] == "a.jsonl:2"]
+    assert "".join(row["text"] for row in rows) == long and [row["piece"] for row in rows] == [0, 1, 2]
+    assert {(row["label"], row["split"]) for row in rows} == {("b", "train")}
+    assert pq.ParquetFile(corpus.folder / "part-00001.parquet").num_row_groups == 3
+    assert sum(held["documents"] for held in corpus.manifest["splits"].values()) == 6
+
+
+def test_a_part_without_documents_is_not_written(tmp_path, small_parts):
+    write(tmp_path / "set" / "test.csv", RECORDS[:30])
+    write(tmp_path / "set" / "train.csv", RECORDS[30:60])
+    write(tmp_path / "set" / "unsup.csv", RECORDS[:60])
+    write(tmp_path / "set" / "unsup2.csv", [("more", "")])
+    corpus = ingested(tmp_path / "set")
+    assert corpus.sizes()["unlabelled"] == 0 and corpus.manifest["overlap_removed"] == 60
+    (tmp_path / "set" / "unsup2.csv").rename(tmp_path / "set" / "unsup_2.csv")
+    corpus = ingested(tmp_path / "set")
+    assert texts(corpus, "unlabelled") == ["more"]
+    assert [part["documents"] for part in corpus.manifest["parts"]] == [30, 30, 1]
+
+
+def test_the_digest_does_not_go_by_the_parts(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.csv", RECORDS)
+    whole = ingested(path)
+    monkeypatch.setattr(scan, "PART_BYTES", 500)
+    assert ingested(path).digest == whole.digest
+    write(tmp_path / "set" / "1.csv", RECORDS[:100])
+    write(tmp_path / "set" / "2.jsonl", RECORDS[100:])
+    assert ingested(tmp_path / "set").digest == whole.digest
+
+
+def test_parts_of_the_same_texts_are_known_again(tmp_path, small_parts):
+    root = tmp_path / "set"
+    write(root / "train-1.csv", RECORDS[:150])
+    before = {part["texts"] for part in ingested(root).manifest["parts"]}
+    write(root / "train-2.csv", RECORDS[150:])
+    after = [part["texts"] for part in ingested(root, seed=1).manifest["parts"]]
+    assert len(before) > 2 and before < set(after) and len(set(after)) == len(after)
+    write(root / "train-1.csv", [(RECORDS[0][0].upper(), "a"), *RECORDS[1:150]])
+    assert len(before - {part["texts"] for part in ingested(root).manifest["parts"]}) == 1
+
+
+def test_more_is_read_as_one_corpus(tmp_path):
+    whole = ingested(write(tmp_path / "a.csv", RECORDS))
+    first, second = write(tmp_path / "b.csv", RECORDS[:120]), write(tmp_path / "c" / "c.parquet", RECORDS[120:])
+    corpus = ingested(first, source={"more": (str(second.parent),)})
+    assert corpus.digest == whole.digest and corpus.manifest["name"] == "b.csv"
+    assert corpus.rows[0]["id"] == "b.csv:1" and corpus.rows[-1]["id"] == "more-1/c.parquet:180"
+    write(tmp_path / "c" / "test.csv", RECORDS[:30])
+    fails(first, r"c has test rows of its own \(more-1/test\.csv\)", source={"more": (str(second.parent),), "test": str(second)})
+
+
+def test_quality_is_written_and_judged(tmp_path):
+    write(tmp_path / "set" / "train.csv", [*RECORDS[:60], *RECORDS[:20], ("", "a")])
+    write(tmp_path / "set" / "test.csv", [(RECORDS[0][0].upper(), "a"), *RECORDS[200:209]])
+    corpus = ingested(tmp_path / "set")
+    quality = json.loads((corpus.folder / "quality.json").read_text())
+    assert quality["found"]["duplicates"] == {"documents": 20, "of": 90, "share": 0.222222}
+    assert quality["overlap"]["train/test"] == {"documents": 1, "of": 10, "share": 0.1} and quality["quarantined"] == {"empty": 1}
+    assert sum(quality["splits"]["test"]["lengths"]) == 10 and quality["splits"]["test"]["documents"] == 10
+    assert any("quality.warn_duplicate_share" in warning for warning in corpus.manifest["warnings"])
+    fails(tmp_path / "set", "--set quality.max_duplicate_share=", quality={"max_duplicate_share": 0.1})
+
+
+# --- killed, and started again
+
+
+def prepared(source, scans, run_map=serial, **config):
+    return prepare(CorpusSource(str(source)), CorpusConfig(**config), QualityConfig(), Path("unused"), True, str(scans), run_map)
+
+
+def killed_after(count):
+    """A for-loop that ends after so many specs, as where the driver is killed."""
+
+    def run_map(name, function, specs, label):
+        nonlocal count
+        done = []
+        for spec in specs:
+            if not count:
+                raise KeyboardInterrupt
+            count -= 1
+            done.append(function(spec))
+        return done
+
+    return run_map
+
+
+def counted(done):
+    """A for-loop that notes what it did anew: the label of each spec whose record was not there."""
+
+    def run_map(name, function, specs, label):
+        records = []
+        for spec in specs:
+            place = Path(spec.folder, f"{spec.name}.json") if name == "scan" else Path(spec.records, f"{spec.part}.json")
+            before = place.stat().st_mtime_ns if place.exists() else None
+            records.append(function(spec))
+            if place.stat().st_mtime_ns != before:
+                done.append((name, label(spec)))
+        return records
+
+    return run_map
+
+
+def a_set(root):
+    for number in range(6):
+        write(root / f"{number}.csv", RECORDS[50 * number : 50 * number + 50])
+    return root
+
+
+def test_what_was_done_before_a_kill_is_not_done_again(tmp_path, small_parts):
+    root, scans, folder = a_set(tmp_path / "set"), tmp_path / "scans", tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        prepared(root, scans, killed_after(4))
+    done = []
+    ready = prepared(root, scans, counted(done))
+    assert [label for _, label in done] == [str(root / f"{number}.csv") for number in (4, 5)]
+    with pytest.raises(KeyboardInterrupt):
+        write_corpus(ready, str(folder), killed_after(5))
+    (folder / "part-00003.parquet").write_bytes(b"damaged")
+    done = []
+    manifest, files = write_corpus(prepared(root, scans, counted(done)), str(folder), counted(done))
+    names = [part["name"] for part in manifest["parts"]]
+    assert done == [("assemble", name) for name in names if name == "part-00003" or name > "part-00004"]
+    assert read_back(folder, manifest).rows == ingested(root).rows
+    assert files == {
+        f"{name}.parquet": {"sha256": sha256_file(folder / f"{name}.parquet"), "bytes": (folder / f"{name}.parquet").stat().st_size}
+        for name in names
+    }
+
+
+def test_other_decisions_write_other_parts(tmp_path, small_parts):
+    root, scans, folder = a_set(tmp_path / "set"), tmp_path / "scans", tmp_path / "out"
+    write_corpus(prepared(root, scans), str(folder), serial)
+    manifest, _ = write_corpus(prepared(root, scans, seed=1), str(folder), serial)
+    assert read_back(folder, manifest).rows == ingested(root, seed=1).rows
+
+
+def test_what_another_division_left_is_cleared(tmp_path, monkeypatch):
+    folder = tmp_path / "out"
+    records = [*RECORDS, ("", "a")]
+    monkeypatch.setattr(scan, "PART_BYTES", 500)
+    write_corpus(prepared(write(tmp_path / "a.csv", records), tmp_path / "one"), str(folder), serial)
+    monkeypatch.undo()
+    monkeypatch.setattr(quality, "languages", lambda texts: {})
+    manifest, _ = write_corpus(prepared(write(tmp_path / "b.csv", RECORDS), tmp_path / "two"), str(folder), serial)
+    assert set(filesystem.files(folder)) == {"part-00000.parquet", "corpus.json", "quality.json"}
+    assert len(read_back(folder, manifest).rows) == 300
+
+
+def test_the_work_goes_through_run_map(tmp_path, small_parts):
+    calls = []
+
+    def run_map(name, function, specs, label):
+        calls.append((name, [label(spec) for spec in specs]))
+        return serial(name, function, specs, label)
+
+    root = a_set(tmp_path / "set")
+    manifest = ingest(CorpusSource(str(root)), CorpusConfig(), QualityConfig(), tmp_path, True, tmp_path / "out", run_map)
+    assert [name for name, _ in calls] == ["scan", "assemble"]
+    assert calls[0][1] == [str(root / f"{number}.csv") for number in range(6)]
+    assert calls[1][1] == [part["name"] for part in manifest["parts"]]

@@ -1,0 +1,371 @@
+"""Data quality: what is measured, ``quality.json``, and what warns or stops."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ulmfit.config import QualityConfig
+from ulmfit.corpora import quality
+from ulmfit.corpora.quality import (
+    check,
+    check_language,
+    check_vocabulary,
+    describe,
+    histogram,
+    languages,
+    measure,
+    merge,
+    out_of_vocabulary,
+)
+from ulmfit.errors import UserError
+from ulmfit.presets import override, tiny
+from ulmfit.text.characters import BARE_ENTITY
+from ulmfit.text.rules import SPECIALS
+from ulmfit.text.vocab import UNK, Vocab
+
+SENTENCES = {
+    "en": "The weather was fine, and “everybody” who was there – even she – went for a café’s walk…",
+    "de": "Er sagte: »Das ist groß« und „die Straße ist groß“, aber GRÖSSE und Maß… sind übrig; 20 °C, 5 µm.",
+    "fr": "L’été passé…” dit-il, «à Noël, où le cœur est déjà là» — ça coûte 3 €, n° 5, ÂGÉ.",
+    "es": "¿Qué pasó en España? ¡Nada! El señor «MUÑOZ» vivía en el 2º piso, 3ª puerta; ESPAÑA.",
+    "pt": "“NÃO É MAÇÔ… disse a irmã: «o coração da manhã» — MAÇÃ» e AMANHÃ…",
+    "pl": "Zażółć gęślą jaźń, powiedział „Łukasz” i poszedł ŚCIEŻKĄ do domu, którego nie było…",
+    "sv": "Hon åt smörgås på ÅÄÖ, ”PÅ” sade han, och gick över ån till en by som heter Å…",
+    "tr": "İstanbul’da güneşli bir gün, çocuklar “ağaçların” altında oynuyordu; ŞEHİR, ÇİĞ.",
+    "ru": "Это обычный русский текст, в котором «ничего» не сломано — № 5.",
+    "el": "Αυτό είναι ένα απλό ελληνικό κείμενο, «χωρίς» λάθη· όλα καλά.",
+    "ar": "هذا نص عربي عادي لا يوجد فيه أي خطأ على الإطلاق.",
+    "zh": "这是一个普通的中文句子，里面没有任何错误。今天天气很好，我们去公园散步。",
+    "ja": "これは普通の日本語の文章です。「壊れた」文字はありません。",
+    "vi": "Đây là một câu tiếng Việt bình thường, “không có lỗi” nào cả; ÂM THANH, ĐÂU…",
+}
+
+
+# ------------------------------------------------------------------------------------------------------------ measuring
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("fine.<br />Next", {"line_breaks"}),
+        ("fine.<BR>Next", {"line_breaks"}),
+        ("<p>text", {"tags"}),
+        ("text</a>", {"tags"}),
+        ("<IMG src='x'\n alt=\"y\"/>", {"tags"}),
+        ("<h1 class=x>Title</h1>", {"tags"}),
+        ("a <!-- note --> b", {"tags"}),
+        ("<!DOCTYPE html>", {"tags"}),
+        ("<br clear=all>", {"tags"}),  # which no rule takes for a line break
+        ("</br>", {"tags"}),
+        ("<p>a<br>b &amp; c", {"tags", "line_breaks", "entities"}),
+        ("AT&amp;T", {"entities"}),
+        ("it&#39;s &#x2019;", {"entities"}),
+        ("it #39;s", {"entities"}),
+        ("AT amp;T", {"entities"}),
+        ("quot;Yes", {"entities"}),
+        ("a < b and b > c; 3 <4, x<y>z, I <3 you", set()),
+        ("<unk> <john@example.org> <brr> <paragraph> <pfoo>", set()),
+        ("R&B; a lamp; Q&A. stamp; we #1; exam#39;s &", set()),
+        ("", set()),
+    ],
+)
+def test_html_that_is_left(text, found):
+    counts = measure([text, "clean"])
+    assert {name for name in ("tags", "line_breaks", "entities") if counts[name]} == found
+    assert counts["html"] == bool(found) and counts["documents"] == 2
+
+
+@given(st.text(alphabet="&#x3924amplt;q ", max_size=14))
+@settings(max_examples=400, deadline=None)
+def test_lost_entities_are_those_that_the_tokenizer_mends(text):
+    assert bool(quality.LOST_ENTITY.search(text)) == bool(BARE_ENTITY.search(text))
+
+
+def test_documents_are_not_read_across():
+    assert measure(["a <", "p> b &", "amp", "; c"])["html"] == 0
+
+
+@pytest.mark.parametrize("language", SENTENCES)
+def test_sound_text_of_many_languages_is_not_broken(language):
+    assert measure([SENTENCES[language]])["broken"] == 0
+
+
+@pytest.mark.parametrize("language", SENTENCES)
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+def test_text_that_was_read_in_a_wrong_encoding_is_broken(language, encoding):
+    lines = re.split(r"(?<=[,;:。])", SENTENCES[language])
+    wrong = [line.encode().decode(encoding, errors="replace" if encoding == "latin-1" else "ignore") for line in lines]
+    assert measure(["".join(wrong)])["broken"] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "broken"),
+    [
+        ("CafÃ©", 1),
+        ("Itâ€™s", 1),
+        ("20Â°C", 1),
+        ("gone\ufffd", 1),
+        ("a\x96b", 1),
+        ("x\x85", 1),
+        ("zÅ‚oty", 1),
+        ("ðŸ˜€", 1),
+        ("ï»¿first", 1),
+        ("10 Å² Â", 0),
+        ("tab\tand\x7f", 0),
+        ("😀 naïve", 0),
+        ("", 0),
+    ],
+)
+def test_signs_of_a_broken_encoding(text, broken):
+    assert measure(["é plain", text])["broken"] == broken
+
+
+def test_languages_are_guessed():
+    found = languages(text for language, text in SENTENCES.items() if language in ("en", "de", "fr", "ru", "zh"))
+    assert found == {"de": 1, "en": 1, "fr": 1, "ru": 1, "zh": 1}
+
+
+def test_a_language_that_cannot_be_told_is_left_out():
+    assert languages(["", "123 456", "!!!", "ok", "<p><div class='the weather is fine today'>"]) == {}
+
+
+def test_markup_says_nothing_of_a_language():
+    assert languages([f"<html><body class='content-of-the-page'>{SENTENCES['de']}"]) == {"de": 1}
+
+
+def test_the_sample_is_spaced_evenly(monkeypatch):
+    monkeypatch.setattr(quality, "languages", lambda texts: {"numbers": list(map(int, texts))})
+    found = measure([str(i) for i in range(1000)])
+    numbers = found["languages"]["numbers"]
+    assert len(numbers) == found["sampled"] == quality.SAMPLE
+    assert numbers[0] == 0 and {b - a for a, b in pairwise(numbers)} == {15, 16} and numbers[-1] > 980
+    assert measure(["7", "8"])["languages"]["numbers"] == [7, 8]
+
+
+def test_parts_add_up_to_the_whole():
+    texts = [*SENTENCES.values(), "<p>&amp;", "Ã©", "a<br>b", "", "123"]
+    whole = measure(texts)
+    assert merge([measure(texts[:5]), measure([]), measure(texts[5:6]), measure(texts[6:])]) == whole
+    assert merge([]) == measure([]) and merge([whole]) == whole
+    assert json.loads(json.dumps(whole)) == whole
+
+
+def test_a_merge_takes_parts_as_they_come():
+    first = measure(["<p>"])
+    assert merge(iter([first, first]))["tags"] == 2 and first["tags"] == 1
+
+
+def test_the_model_of_languages_is_not_loaded_by_an_import():
+    code = "import sys, ulmfit.corpora.quality as p; p.measure([]); sys.exit('py3langid' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@given(st.lists(st.integers(1, 1 << 40), min_size=1, max_size=30))
+@settings(max_examples=200, deadline=None)
+def test_lengths_fall_between_powers_of_two(lengths):
+    bins = histogram(lengths)
+    assert sum(bins) == len(lengths) and bins[-1]
+    assert bins == [sum(2**k <= length < 2 ** (k + 1) for length in lengths) for k in range(len(bins))]
+
+
+def test_lengths_of_nothing():
+    assert histogram([]) == [] and histogram(np.array([], dtype=np.int64)) == []
+
+
+# --------------------------------------------------------------------------------------------------------- quality.json
+
+
+def made(merged=None, labels=None, **findings):
+    """The quality of 1,000 documents: 800 in train, 100 in valid, 100 in test."""
+    whole = measure([]) | {"documents": 1000, "characters": 50_000, "sampled": 64, "languages": {"en": 60}} | (merged or {})
+    known = {
+        "rows": 1000,
+        "quarantined": {},
+        "documents": {"train": 800, "valid": 100, "test": 100, "unlabelled": 0},
+        "duplicates": 0,
+        "folded_duplicates": 0,
+        "overlap": {},
+        "conflicting_labels": 0,
+        "with_nul": 0,
+    }
+    held = {"documents": 800, "characters": 40_000, "labels": labels or {}, "lengths": [0, 400, 400]}
+    return describe(whole, known | findings, {"train": held})
+
+
+def test_quality_tells_counts_and_shares():
+    known = made(
+        {"html": 30, "tags": 5, "line_breaks": 25, "entities": 2, "broken": 1, "languages": {"en": 30, "de": 10, "fr": 10}},
+        labels={"a": 600, "b": 200},
+        rows=1250,
+        quarantined={"empty": 200, "no label": 50},
+        duplicates=20,
+        folded_duplicates=40,
+        conflicting_labels=8,
+        with_nul=3,
+        overlap={"train/test": 10, "train/valid": 1, "unlabelled/train": 80},
+    )
+    assert json.loads(json.dumps(known, allow_nan=False)) == known
+    assert known["measured"] == {"documents": 1000, "characters": 50_000} and known["quarantined"] == {"empty": 200, "no label": 50}
+    assert known["found"] == {
+        "quarantined": {"documents": 250, "of": 1250, "share": 0.2},
+        "duplicates": {"documents": 20, "of": 1000, "share": 0.02},
+        "folded_duplicates": {"documents": 40, "of": 1000, "share": 0.04},
+        "with_nul": {"documents": 3, "of": 1000, "share": 0.003},
+        "html": {"documents": 30, "of": 1000, "share": 0.03},
+        "tags": {"documents": 5, "of": 1000, "share": 0.005},
+        "line_breaks": {"documents": 25, "of": 1000, "share": 0.025},
+        "entities": {"documents": 2, "of": 1000, "share": 0.002},
+        "broken": {"documents": 1, "of": 1000, "share": 0.001},
+        "conflicting_labels": {"documents": 8, "of": 800, "share": 0.01},
+    }
+    assert known["overlap"] == {
+        "train/test": {"documents": 10, "of": 100, "share": 0.1},
+        "train/valid": {"documents": 1, "of": 100, "share": 0.01},
+        "unlabelled/train": {"documents": 80, "of": 800, "share": 0.1},
+    }
+    spoken = known["languages"]
+    assert (spoken["sampled"], spoken["told"], spoken["main"], spoken["share"]) == (64, 50, "en", 0.6)
+    assert list(spoken["guessed"]) == ["en", "de", "fr"] and spoken["guessed"]["fr"] == {"documents": 10, "of": 50, "share": 0.2}
+    assert known["splits"]["train"]["labels"]["b"] == {"documents": 200, "of": 800, "share": 0.25}
+    assert known["splits"]["train"]["lengths"] == [0, 400, 400] and known["class_ratio"] == 3.0
+
+
+def test_nothing_has_a_quality_and_no_warnings():
+    findings = dict.fromkeys(("rows", "duplicates", "folded_duplicates", "conflicting_labels", "with_nul"), 0)
+    known = describe(measure([]), findings | {"quarantined": {}, "documents": {}, "overlap": {}}, {})
+    assert {entry["share"] for entry in known["found"].values()} == {0.0} and known["languages"]["main"] is None
+    assert check(known, QualityConfig(), "f.csv") == []
+
+
+def test_out_of_vocabulary_is_what_becomes_unknown():
+    vocab = Vocab([*SPECIALS, "the", "cat"])
+    counts = {"the": 50, "dog": 7, "cat": 20, "xxmaj": 10, "emu": 7, "xxunk": 3, "ox": 3}
+    found = out_of_vocabulary(counts, vocab)
+    assert found == {"tokens": 100, "unknown": 20, "share": 0.2, "most_frequent": [["dog", 7], ["emu", 7], ["ox", 3], ["xxunk", 3]]}
+    ids = vocab.encode(token for token, count in counts.items() for _ in range(count))
+    assert found["unknown"] == int((ids == UNK).sum())
+    table = pa.table({"token": list(counts), "count": list(counts.values())})
+    assert out_of_vocabulary(pa.concat_tables([table[4:], table[:4]]), vocab) == found  # in chunks, in any order
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_out_of_vocabulary_lists_a_few_and_takes_none():
+    vocab = Vocab(SPECIALS)
+    assert len(out_of_vocabulary({f"t{i}": 1 for i in range(100)}, vocab)["most_frequent"]) == quality.COMMONEST
+    assert out_of_vocabulary({}, vocab) == {"tokens": 0, "unknown": 0, "share": 0.0, "most_frequent": []}
+    assert check_vocabulary(out_of_vocabulary({}, vocab), QualityConfig(), "f.csv") == []
+
+
+# ----------------------------------------------------------------------------------------------------------- thresholds
+
+FAULTS = {
+    "duplicate_share": ({"folded_duplicates": 123}, r"12\.3% of the documents \(123 of 1,000\) repeat"),
+    "overlap_share": ({"overlap": {"train/test": 30}}, r"30\.0% of the documents of test \(30 of 100\) also stand in train"),
+    "html_share": ({"merged": {"html": 600}}, r"60\.0% of the documents \(600 of 1,000\) hold HTML tags or entities"),
+    "tag_share": ({"merged": {"html": 600, "tags": 60}}, r"6\.0% of the documents \(60 of 1,000\) hold HTML tags other than <br>"),
+    "broken_share": ({"merged": {"broken": 77}}, r"7\.7% of the documents \(77 of 1,000\) show a broken encoding"),
+    "main_language_share": (
+        {"merged": {"languages": {"de": 21, "en": 39}}},
+        r"en, the commonest language, is that of 65\.0% of 60 sampled",
+    ),
+    "class_ratio": ({"labels": {"rare": 7, "often": 793}}, r"'often' has 113\.3 times as many training documents as 'rare' \(793 and 7\)"),
+}
+OOV = {"tokens": 1000, "unknown": 301, "share": 0.301, "most_frequent": [["emu", 200], ["ox", 101]]}
+
+
+def judged(name, config):
+    if name == "oov_share":
+        return check_vocabulary(OOV, config, "f.csv")
+    return check(made(**FAULTS[name][0]), config, "f.csv")
+
+
+def test_every_threshold_is_looked_at():
+    options = set(QualityConfig.model_fields) - {"max_quarantined_share"}
+    names = {*FAULTS, "oov_share"}
+    assert options == {f"warn_{name}" for name in names} | {f"max_{name}" for name in names if "main" not in name} | {
+        "min_main_language_share"
+    }
+
+
+def test_a_sound_corpus_passes():
+    assert check(made(labels={"a": 400, "b": 400}), QualityConfig(), "f.csv") == []
+
+
+@pytest.mark.parametrize("name", [*FAULTS, "oov_share"])
+def test_a_fault_warns_in_one_line(name):
+    never = QualityConfig(**{option: None for option in QualityConfig.model_fields if option.startswith("warn_")})
+    assert judged(name, never) == []
+    level = {"main_language_share": 0.9, "class_ratio": 10}.get(name, 0.05)
+    (warning,) = judged(name, never.model_copy(update={f"warn_{name}": level}))
+    assert re.search(FAULTS.get(name, (0, r"30\.1% of the tokens \(301 of 1,000\).*most often: emu, ox"))[1], warning)
+    assert f"(quality.warn_{name}={level:g})" in warning and "\n" not in warning
+
+
+@pytest.mark.parametrize("name", [*FAULTS, "oov_share"])
+def test_a_fault_stops_where_told_to_and_the_advice_is_enough(name):
+    option = f"min_{name}" if name == "main_language_share" else f"max_{name}"
+    level = {"main_language_share": 0.9, "class_ratio": 10}.get(name, 0.05)
+    config = override(tiny(), [f"quality.{option}={level}"]).quality
+    with pytest.raises(UserError, match=rf"f\.csv: .*quality\.{option}={level:g}.*--set quality\.{option}=") as caught:
+        judged(name, config)
+    assert "\n" not in str(caught.value)
+    advice = re.search(r"--set (\S+)$", str(caught.value))[1]
+    judged(name, override(tiny(), [advice]).quality)
+
+
+@given(st.integers(1, 10_000), st.integers(1, 10_000))
+@settings(max_examples=300, deadline=None)
+def test_the_level_that_is_advised_lets_the_value_pass(documents, of):
+    found = quality.share(min(documents, of), of)
+    for floor in (False, True):
+        reading = quality._Reading("x_share", found["share"], "", "", floor)
+        assert not reading.beyond(float(reading.allowed)) and abs(float(reading.allowed) - found["share"]) <= 1e-4 + 1e-9
+
+
+def test_a_level_that_is_met_but_not_passed_is_fine():
+    config = QualityConfig(max_duplicate_share=0.123, min_main_language_share=0.65, max_class_ratio=114)
+    for name in ("duplicate_share", "main_language_share", "class_ratio"):
+        judged(name, config)
+
+
+def test_all_stops_are_told_at_once():
+    known = made({"broken": 500}, folded_duplicates=500)
+    with pytest.raises(UserError, match=r"max_duplicate_share=.*; .*max_broken_share=") as caught:
+        check(known, QualityConfig(max_duplicate_share=0.1, max_broken_share=0.1), "f.csv")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_few_documents_say_nothing_of_the_language():
+    few = made({"languages": {"en": 10, "de": 10}})
+    assert check(few, QualityConfig(min_main_language_share=0.9), "f.csv") == [] == check_language(few, "fr")
+
+
+def test_a_tokenizer_of_another_language_is_told():
+    german = made({"languages": {"de": 50, "en": 10}})
+    assert check_language(german, "de") == [] == check_language(german, "xx")
+    assert "looks like de (83.3% of 60 sampled documents), but is tokenised as en: set text.lang=de" in check_language(german, "en")[0]
+    assert check_language(made({"languages": {"no": 50}}), "nb") == []
+    assert check_language(made({"languages": {"de": 20, "fr": 21, "it": 20}}), "en") == []  # mixed: another warning tells so
+
+
+@pytest.mark.parametrize("path", ["imdb/test.parquet", "ag_news/train.parquet", "dbpedia/train.parquet", "wikipedia/valid.parquet"])
+def test_known_corpora_pass_without_a_warning(path):
+    data = os.environ.get("ULMFIT_DATA")
+    if not data or not Path(data, path).is_file():
+        pytest.skip("ULMFIT_DATA names no folder with this corpus")
+    texts = pq.read_table(Path(data, path), columns=["text"])["text"].to_pylist()
+    merged = merge([measure(texts[:3000]), measure(texts[-3000:])])
+    known = made(merged, documents={"train": merged["documents"]}, rows=merged["documents"])
+    assert check(known, QualityConfig(), path) == [] == check_language(known, "en")
+    assert known["languages"]["main"] == "en" and known["languages"]["told"] > 0.9 * known["languages"]["sampled"]

@@ -1,0 +1,67 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import csr_matrix
+
+from ulmfit.errors import UserError
+from ulmfit.labels.given import GivenLabels, same_sets
+
+
+def given(labels, multi_label=False, separator="|"):
+    number = labels.shape[0] if hasattr(labels, "shape") else len(labels)
+    return GivenLabels.of(labels, number, separator, multi_label)
+
+
+def sets_of(found):
+    """The labels of each text, by way of strings and codes."""
+    return [set(found.strings[code].split("|")) - {""} for code in found.codes]
+
+
+def test_one_label_a_text():
+    found = given(["b", "a", "b"])
+    assert (found.kind, found.classes.tolist(), found.strings, found.codes.tolist()) == ("class", ["a", "b"], ["a", "b"], [1, 0, 1])
+    assert found.groups.tolist() == [1, 0, 1]
+    numbers = given(np.array([10, 2, 10]))
+    assert (numbers.classes.tolist(), numbers.strings, numbers.codes.tolist()) == ([2, 10], ["2", "10"], [1, 0, 1])
+
+
+@pytest.mark.parametrize("form", [list, tuple, set, frozenset, lambda labels: np.array(labels, dtype=object)])
+def test_any_collection_of_labels(form):
+    found = given([form(["b", "a"]), form([]), form(["c"])])
+    assert (found.kind, found.classes.tolist()) == ("sets", ["a", "b", "c"])
+    assert sets_of(found) == [{"a", "b"}, set(), {"c"}]
+
+
+def test_numbers_in_lists_keep_their_type_and_order():
+    found = given([[10, 2], [2], []])
+    assert found.classes.tolist() == [2, 10] and found.classes.dtype.kind == "i"
+    assert sets_of(found) == [{"10", "2"}, {"2"}, set()]
+
+
+def test_strings_are_taken_apart_where_the_task_says_so():
+    assert given(["a|b", "b", "|"], multi_label=True).classes.tolist() == ["a", "b"]
+    assert given(["a|b", "b", "|"]).kind == "class"
+    assert given([["a|b"], ["b"]], separator=";").strings == ["a|b", "b"]
+    with pytest.raises(UserError, match=r"labels\[0\] is 1: give lists of labels, or strings of labels joined by '\|'"):
+        given([1, 2], multi_label=True)
+
+
+@pytest.mark.parametrize("form", [np.asarray, csr_matrix])
+def test_a_table_of_zeros_and_ones(form):
+    found = given(form([[1, 0, 1], [0, 0, 0], [0, 0, 1]]))
+    assert (found.kind, found.classes.tolist()) == ("matrix", [0, 1, 2])
+    assert sets_of(found) == [{"0", "2"}, set(), {"2"}]
+
+
+def test_a_data_frame_brings_the_names():
+    found = given(pd.DataFrame({"sport": [1, 0], "art": [True, False]}))
+    assert found.classes.tolist() == ["sport", "art"] and sets_of(found) == [{"art", "sport"}, set()]
+
+
+def test_texts_are_grouped_by_their_rarest_label():
+    found = given([["a", "b"], ["a"], ["b", "a"], ["a"], [], ["a", "b", "c"]])
+    assert found.groups.tolist() == [2, 1, 2, 1, 0, 3]
+
+
+def test_sets_are_compared_in_any_order():
+    assert same_sets([["a", "b"], [], ["a"]], [("b", "a"), set(), ["b"]]).tolist() == [True, True, False]

@@ -1,0 +1,1 @@
+"""Plain reference implementations that tests compare with."""

@@ -1,0 +1,1 @@
+"""The machine: the type of matrix products, memory pages, devices."""

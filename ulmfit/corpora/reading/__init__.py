@@ -1,0 +1,1 @@
+"""Rows out of files: formats, compression, archives."""

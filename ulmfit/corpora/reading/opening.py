@@ -1,0 +1,95 @@
+"""Opening files, local or on S3, to read them piecemeal: text, packed or not, and Parquet."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+import pyarrow.parquet as pq
+import zstandard
+
+from ulmfit.store import filesystem
+
+COMPRESSED = (".gz", ".zst")
+CHUNK = 1 << 20  # bytes a read
+
+
+@contextmanager
+def open_text(place: str | Path, encoding: str) -> Iterator[io.TextIOWrapper]:
+    """The decoded text of a file, unpacked if its name ends in .gz or .zst; a byte order mark is dropped."""
+    with open_bytes(place) as raw:
+        yield io.TextIOWrapper(raw, encoding="utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding, newline="")
+
+
+@contextmanager
+def open_bytes(place: str | Path) -> Iterator[IO[bytes]]:
+    """The bytes of a file from its start on, unpacked if its name ends in .gz or .zst."""
+    suffix = _suffix(place)
+    with filesystem.stream(place) as file:
+        if suffix == ".gz":
+            yield gzip.GzipFile(fileobj=file)  # type: ignore[misc]
+        elif suffix == ".zst":
+            yield io.BufferedReader(_Unzstd(file))
+        else:
+            yield file
+
+
+def _suffix(place: str | Path) -> str:
+    return PurePosixPath(place).suffix.lower()
+
+
+class _Unzstd(io.RawIOBase):
+    """Unpacks Zstandard frames; unlike the library's own reader it does not take a frame that is cut short for a whole one."""
+
+    def __init__(self, file: IO[bytes]):
+        self._file, self._packed, self._ready = file, b"", io.BytesIO()
+        self._frame: Any = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not (count := self._ready.readinto(buffer)):
+            chunk = self._packed or self._file.read(1 << 18)
+            if not chunk:
+                if self._frame is not None:
+                    raise zstandard.ZstdError("it ends within a frame")
+                return 0
+            self._frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
+            self._ready = io.BytesIO(self._frame.decompress(chunk))
+            self._packed = self._frame.unused_data
+            if self._frame.eof:
+                self._frame = None
+        return count
+
+
+@contextmanager
+def open_parquet(place: str | Path) -> Iterator[pq.ParquetFile]:
+    """A Parquet file to read piecemeal: no more of a row group is held than the batch at hand and a buffer a column.
+
+    One that is packed as a whole is unpacked into a temporary file, for it is read at any position.
+    """
+    with _random_access(place) as raw, pq.ParquetFile(raw, pre_buffer=False, buffer_size=filesystem.REQUEST) as file:
+        yield file
+
+
+@contextmanager
+def _random_access(place: str | Path) -> Iterator[Any]:
+    if _suffix(place) in COMPRESSED:
+        with open_bytes(place) as packed, tempfile.TemporaryFile() as file:
+            shutil.copyfileobj(packed, file, CHUNK)
+            file.seek(0)
+            yield file
+    elif filesystem.is_remote(place):
+        with filesystem.input_file(place) as file:
+            yield file
+    else:
+        with open(place, "rb") as file:  # not mapped: the pages of a map count as memory of this process
+            yield file

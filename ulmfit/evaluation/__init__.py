@@ -1,0 +1,1 @@
+"""Pure functions of predictions and true labels: scores, calibration, the baseline, results."""

@@ -1,0 +1,124 @@
+"""How sure a classifier is, and how sure it ought to be (Guo et al. 2017, "On Calibration of Modern Neural Networks")."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from ulmfit.labels.label_set import THRESHOLD, Task
+from ulmfit.training.objective import Objective
+
+BINS = 15
+BOUNDS = (0.05, 20.0)  # of a temperature
+
+Floats = NDArray[np.floating]
+
+
+def calibrate(logits: Tensor, targets: Tensor, objective: Objective) -> dict[str, Any]:
+    """How a classifier's logits are to be read, for its ``config.json``; found on validation documents.
+
+    ``logits`` [N, L], ``targets`` as ``LabelSet.targets_of`` has them. Returns ``task``, ``label_separator``, ``temperature`` (1.0
+    where ``classifier.calibrate`` is off), ``thresholds`` (a probability for each label; None for classes), and the expected
+    calibration errors ``ece_before`` and ``ece_after`` on these same documents (None where there are none).
+    """
+    task = objective.labels.task
+    temperature = fit_temperature(logits, targets, task) if objective.config.calibrate else 1.0
+    truth = targets.cpu().numpy()
+    before, after = (objective.probabilities(logits, scale).cpu().numpy() for scale in (1.0, temperature))
+    return {
+        "task": task,
+        "label_separator": objective.config.label_separator,
+        "temperature": temperature,
+        "thresholds": fit_thresholds(after, truth).tolist() if task == "multi-label" else None,
+        "ece_before": expected_calibration_error(before, truth) if len(truth) else None,
+        "ece_after": expected_calibration_error(after, truth) if len(truth) else None,
+    }
+
+
+def fit_temperature(logits: Tensor, targets: Tensor, task: Task) -> float:
+    """The one number by which to divide logits [N, L] for the least negative log-likelihood (Guo et al. 2017, sec. 4.2).
+
+    A further document whose label nobody knows is counted in, as Platt (1999) does: few documents that are all
+    right would else ask for endless sureness. 1.0 where there are no documents. The likelihood has one peak in 1/T.
+    """
+    if not len(logits):
+        return 1.0
+    logits, unknown = logits.double().cpu(), 1 / (len(logits) + 1)
+    targets = targets.cpu()
+    smoothed = targets.double() * (1 - unknown) + unknown / 2 if task == "multi-label" else targets
+
+    def loss(log_temperature: float) -> float:
+        scaled = logits / math.exp(log_temperature)
+        if task == "multi-label":
+            return float(F.binary_cross_entropy_with_logits(scaled, smoothed))
+        return float(F.cross_entropy(scaled, smoothed, label_smoothing=unknown))
+
+    bounds = (math.log(BOUNDS[0]), math.log(BOUNDS[1]))
+    return float(math.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6}).x))
+
+
+def expected_calibration_error(probabilities: Floats, targets: NDArray[Any], bins: int = BINS) -> float:
+    """Mean distance of sureness and accuracy over ``bins`` of equal width, by their share of predictions (Guo et al. 2017, sec. 2).
+
+    ``probabilities`` float [N, L], N > 0. ``targets`` int [N]: each document's likeliest class is a prediction; or 0 and 1
+    [N, L]: each label of each document is one, as sure as the likelier of having and not having it.
+    """
+    table = reliability(probabilities, targets, bins)
+    distances = [row["predictions"] * abs(row["accuracy"] - row["confidence"]) for row in table]
+    return float(sum(distances) / sum(row["predictions"] for row in table))
+
+
+def reliability(probabilities: Floats, targets: NDArray[Any], bins: int = BINS) -> list[dict[str, Any]]:
+    """The bins that hold predictions: ``low`` and ``high`` (sureness in ]low, high]), ``predictions``, mean ``confidence``, ``accuracy``."""
+    confidence, right = _predictions(np.asarray(probabilities, dtype=np.float64), targets)
+    numbers = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    counts = np.bincount(numbers, minlength=bins)
+    sure, hits = (np.bincount(numbers, weights=values, minlength=bins) for values in (confidence, right))
+    return [
+        {
+            "low": number / bins,
+            "high": (number + 1) / bins,
+            "predictions": int(counts[number]),
+            "confidence": float(sure[number] / counts[number]),
+            "accuracy": float(hits[number] / counts[number]),
+        }
+        for number in np.flatnonzero(counts).tolist()
+    ]
+
+
+def _predictions(probabilities: NDArray[np.float64], targets: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Sureness and rightness of each prediction, [P] both."""
+    if targets.ndim == 1:
+        return probabilities.max(1), probabilities.argmax(1) == targets
+    return np.maximum(probabilities, 1 - probabilities).ravel(), ((probabilities >= THRESHOLD) == (targets > 0)).ravel()
+
+
+def fit_thresholds(probabilities: Floats, targets: NDArray[Any]) -> NDArray[np.float64]:
+    """For each label the probability from which on it is predicted, float64 [L], for the highest F1 on these documents.
+
+    ``probabilities`` float [N, L], ``targets`` [N, L] of 0 and 1. Of the thresholds that do equally well it is the nearest to 0.5 of
+    0.5 itself and the middles between neighbouring probabilities; 0.5 for a label that all documents have, or none.
+    """
+    values = np.asarray(probabilities, dtype=np.float64)
+    return np.array([_threshold(values[:, label], targets[:, label] > 0) for label in range(values.shape[1])], dtype=np.float64)
+
+
+def _threshold(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
+    if truth.all() or not truth.any():
+        return THRESHOLD
+    order = np.argsort(-scores, kind="stable")
+    ordered = np.append(scores[order], 0.0)
+    cuts = np.flatnonzero(ordered[:-1] > ordered[1:])  # all documents down to here are predicted: equal ones stay together
+    f1 = 2 * np.cumsum(truth[order])[cuts] / (cuts + 1 + truth.sum())
+    if not len(cuts) or not f1.max():  # whatever is predicted, it is no label that is there
+        return THRESHOLD
+    best = cuts[f1 >= f1.max() - 1e-12]
+    high, low = ordered[best], ordered[best + 1]
+    candidates = np.where((low < THRESHOLD) & (high >= THRESHOLD), THRESHOLD, (low + high) / 2)
+    return float(min(candidates, key=lambda at: abs(at - THRESHOLD)))

@@ -1,0 +1,1 @@
+"""Models of fastai 2, in and out."""

@@ -1,0 +1,145 @@
+"""``ulmfit import-fastai`` and ``ulmfit export-fastai``: models from fastai 2, and back to it."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from ulmfit.config import ClassifierConfig
+from ulmfit.directions import DIRECTIONS
+from ulmfit.errors import UserError
+from ulmfit.interop.fastai import ENCODER, LM, fastai_words, from_fastai, kind_of, to_fastai, vocabulary_of
+from ulmfit.interop.safe_reading import read_weights, read_words
+from ulmfit.models.classifier import Classifier
+from ulmfit.models.language_model import LanguageModel
+from ulmfit.models.saving import load_classifier, load_language_model, read_config, save_model
+from ulmfit.store.artifacts import write_atomic
+from ulmfit.text.tokenizer import Tokenizer
+from ulmfit.text.vocab import Vocab
+
+PTH, SAFETENSORS = (".pth", ".pt"), ".safetensors"
+
+
+def import_fastai(weights: Path, vocab: Path, out: Path, direction: str, labels: str | None, lang: str) -> dict[str, Any]:
+    """Write fastai's model as a model folder ``out`` and say what it is. UserError where anything is amiss; then nothing is written.
+
+    ``labels``: the classifier's, comma-separated, in the order of its outputs; without them they are numbered.
+    """
+    if direction not in DIRECTIONS:
+        raise UserError(f"--direction {direction}: choose one of: {', '.join(DIRECTIONS)}")
+    _check_free(out)
+    tokenizer = Tokenizer(lang, "fastai")
+    tensors, words = read_weights(weights), read_words(vocab)
+    try:
+        kind = kind_of(tensors)
+        model = from_fastai(tensors, words)
+    except UserError as error:
+        raise UserError(f"{weights}: {error}") from error
+    try:
+        tokens = vocabulary_of(words)
+    except UserError as error:
+        raise UserError(f"{vocab}: {error}") from error
+    facts: dict[str, Any] = {"direction": direction}
+    if isinstance(model, Classifier):
+        facts |= {"labels": _labels(labels, model), "bptt": ClassifierConfig().bptt, "max_tokens": None}
+    elif labels is not None:
+        raise UserError(f"--labels: {weights} holds a language model, which has none; leave the option out")
+    _write(out, model, tokens, tokenizer.definition, facts)
+    return {"folder": str(out), **_found(model, direction), "labels": facts.get("labels"), "encoder_only": kind == ENCODER}
+
+
+def export_fastai(folder: Path, out: Path, vocab: Path | None) -> dict[str, Any]:
+    """Write the model in ``folder`` as a state dict of fastai's, and its words as a JSON list; say what it is.
+
+    UserError where anything is amiss; then nothing is written.
+    """
+    if out.suffix not in (*PTH, SAFETENSORS):
+        raise UserError(f"--out {out}: weights go to a .pth or a .safetensors file")
+    for place in filter(None, (out, vocab)):
+        if place.exists():
+            raise UserError(f"{place}: is there already; choose another name")
+    direction = next((part for part in DIRECTIONS if (folder / part).is_dir()), None)
+    if direction:
+        raise UserError(f"{folder}: holds a model a direction; name one of them, {folder / direction}")
+    config = read_config(folder)
+    model: LanguageModel | Classifier = load_language_model(folder) if config["kind"] == LM else load_classifier(folder)
+    words = fastai_words(_vocabulary(folder, model)) if vocab else None
+    state = to_fastai(model)
+    if out.suffix == SAFETENSORS:  # it stores no matrix under two names
+        write_atomic(out, save({name: tensor.clone() for name, tensor in state.items()}))
+    else:
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_atomic(out, buffer.getvalue())
+    if vocab:
+        write_atomic(vocab, json.dumps(words, ensure_ascii=False, indent=0).encode())
+    found = _found(model, config.get("direction"))
+    return {"weights": str(out), "vocab": str(vocab) if vocab else None, **found, "labels": config.get("labels")}
+
+
+def describe(summary: dict[str, Any]) -> str:
+    """What was carried over, for people: its kind and sizes, and where it is."""
+    kind = "language model" if summary["kind"] == LM else "classifier"
+    sizes = f"{summary['words']:,} words, embedding {summary['embedding']:,}, {summary['layers']} LSTM layers of {summary['hidden']:,}"
+    lines = [f"{'found':<8} {kind}, {summary['direction'] or 'direction unknown'}: {sizes}"]
+    if summary.get("encoder_only"):
+        lines.append(f"{'':<8} it is an encoder alone: the decoder shares its embedding, the decoder's bias starts at 0")
+    if summary["labels"]:
+        lines.append(f"{'labels':<8} {', '.join(summary['labels'])}")
+    places = (("folder", "model"), ("weights", "weights"), ("vocab", "words"))
+    return "\n".join([*lines, *(f"{name:<8} {summary[key]}" for key, name in places if summary.get(key))])
+
+
+def _check_free(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"--out {out}: {'is not empty' if out.is_dir() else 'is a file'}; choose a new folder")
+
+
+def _labels(given: str | None, model: Classifier) -> list[str]:
+    due = model.head.linear2.out_features
+    if given is None:
+        return [str(number) for number in range(due)]
+    labels = [label.strip() for label in given.split(",")]
+    if len(labels) != due:
+        raise UserError(f"--labels {given}: {len(labels)} labels, and the classifier has {due} outputs; name them all, in order")
+    if not all(labels) or len(set(labels)) < due:
+        raise UserError(f"--labels {given}: a label is empty or stands twice; name each output once")
+    return labels
+
+
+def _write(out: Path, model: LanguageModel | Classifier, vocab: Vocab, tokenizer: dict[str, Any], facts: dict[str, Any]) -> None:
+    """All of the folder or nothing: it is filled beside ``out`` and moved in place."""
+    target = out.absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        save_model(beside, model, **facts)
+        vocab.save(beside / "vocab.json")
+        write_atomic(beside / "tokenizer.json", json.dumps(tokenizer, indent=1).encode())
+        beside.chmod(0o755)
+        beside.replace(target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _found(model: LanguageModel | Classifier, direction: str | None) -> dict[str, Any]:
+    encoder = model.encoder
+    kind = "classifier" if isinstance(model, Classifier) else LM
+    return {"kind": kind, "direction": direction, "words": encoder.vocab_size, **encoder.config.model_dump()}
+
+
+def _vocabulary(folder: Path, model: LanguageModel | Classifier) -> Vocab:
+    """The vocabulary beside the model or, as in a bundle, above it."""
+    beside, above = folder / "vocab.json", folder.absolute().parent / "vocab.json"
+    path = above if above.exists() and not beside.exists() else beside
+    vocab = Vocab.load(path)
+    if len(vocab) != model.encoder.vocab_size:
+        raise UserError(f"{path}: has {len(vocab)} words, the model {model.encoder.vocab_size} rows; take both from one training")
+    return vocab

@@ -1,0 +1,118 @@
+"""Labels as a program gives them to ``TextClassifier.fit``, made into the label strings and codes that training knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ulmfit.errors import UserError
+from ulmfit.labels.label_set import join_labels, split_labels, strata
+
+Kind = Literal["class", "sets", "matrix"]  # what ``fit`` was given and ``predict`` returns: one label a text, lists of them, 0 and 1 [N, L]
+
+
+@dataclass(frozen=True, eq=False)
+class GivenLabels:
+    """Labels of N texts. ``classes`` [L], in their own type, sorted (a matrix's: in the order of its columns).
+
+    ``strings``: the distinct label strings; ``codes`` int64 [N]: the text's among them; ``groups`` int64 [N]: its stratum for sampling.
+    """
+
+    kind: Kind
+    classes: NDArray[Any]
+    strings: list[str]
+    codes: NDArray[np.int64]
+    groups: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, given: Any, texts: int, separator: str, multi_label: bool) -> GivenLabels:
+        """Read what is ``given`` for ``texts`` texts. UserError for labels that do not suit the texts or make no task.
+
+        A table of two dimensions holds 0 and 1; lists, tuples or sets hold labels, as does each string where ``multi_label``, joined by
+        ``separator``.
+        """
+        if not texts:
+            raise UserError("there are no texts; give two or more, of at least two classes")
+        table = len(getattr(given, "shape", ())) == 2
+        labels: Any = given if table else list(given)
+        number = labels.shape[0] if table else len(labels)
+        if number != texts:
+            raise UserError(f"{texts} texts and {number} labels: give one label for each text")
+        if table:
+            return _of_matrix(labels, separator)
+        if any(_is_set(label) for label in labels):
+            return _of_sets(labels, separator)
+        if multi_label:
+            return _of_sets([_taken_apart(label, row, separator) for row, label in enumerate(labels)], separator)
+        return _of_classes(labels)
+
+
+def _of_classes(labels: list[Any]) -> GivenLabels:
+    _check_types([(f"labels[{row}]", label) for row, label in enumerate(labels)])
+    classes, codes = np.unique(np.asarray(labels), return_inverse=True)
+    if len(classes) < 2:
+        raise UserError(f"all {len(labels)} labels are {labels[0]!r}: give texts of at least two classes")
+    return GivenLabels("class", classes, [str(name) for name in classes.tolist()], codes, codes)
+
+
+def _of_sets(labels: list[Any], separator: str) -> GivenLabels:
+    for row, held in enumerate(labels):
+        if not _is_set(held):
+            raise UserError(f"labels[{row}] is {held!r}, where others are lists: give a list of labels for each text, empty for none")
+    rows = [list(held) for held in labels]
+    flat = [(f"labels[{row}]", label) for row, held in enumerate(rows) for label in held]
+    _check_types(flat)
+    if not flat:
+        raise UserError(f"none of the {len(rows)} texts has a label: give texts that have some")
+    classes = np.unique(np.asarray([label for _, label in flat]))
+    names = [[str(label) for label in np.asarray(held, dtype=classes.dtype).tolist()] for held in rows]
+    return _joined("sets", classes, names, separator)
+
+
+def _of_matrix(given: Any, separator: str) -> GivenLabels:
+    classes = np.asarray([str(name) for name in given.columns]) if hasattr(given, "columns") else np.arange(given.shape[1])
+    values = np.asarray(given.toarray() if hasattr(given, "toarray") else given)
+    strange = np.flatnonzero(~np.isin(values, (0, 1)).all(axis=1))
+    if len(strange):
+        raise UserError(
+            f"labels[{strange[0]}] is {values[strange[0]].tolist()!r}: a table of labels holds 0 and 1, a column for each label"
+        )
+    names = [str(name) for name in classes.tolist()]
+    return _joined("matrix", classes, [[names[place] for place in np.flatnonzero(row)] for row in values], separator)
+
+
+def _joined(kind: Kind, classes: NDArray[Any], names: list[list[str]], separator: str) -> GivenLabels:
+    strings, codes = np.unique([join_labels(held, separator) for held in names], return_inverse=True)
+    found = strings.tolist()
+    if len(found) < 2:
+        raise UserError(f"all {len(names)} texts have the same labels, {sorted(set(names[0]))}: give texts that differ in them")
+    groups = strata([split_labels(string, separator) for string in found], np.bincount(codes))[codes]
+    return GivenLabels(kind, classes, found, codes, groups)
+
+
+def _is_set(label: Any) -> bool:
+    return isinstance(label, list | tuple | set | frozenset) or (isinstance(label, np.ndarray) and label.ndim == 1)
+
+
+def _taken_apart(label: Any, row: int, separator: str) -> list[str]:
+    if not isinstance(label, str):
+        raise UserError(f"labels[{row}] is {label!r}: give lists of labels, or strings of labels joined by {separator!r}")
+    return split_labels(label, separator)
+
+
+def _check_types(labels: Sequence[tuple[str, Any]]) -> None:
+    """UserError unless the ``labels``, each behind its name, are all strings or all numbers."""
+    for name, label in labels:
+        if label is None or np.ndim(label) or label != label:
+            raise UserError(f"{name} is {label!r}: give a string or a number, or drop the text")
+        if isinstance(label, str) != isinstance(labels[0][1], str):
+            raise UserError(f"{name} is {label!r}, {labels[0][0]} is {labels[0][1]!r}: give strings alone or numbers alone")
+
+
+def same_sets(first: Iterable[Iterable[Any]], second: Iterable[Iterable[Any]]) -> NDArray[np.bool_]:
+    """bool [N]: whether two texts' labels are the same, in any order."""
+    return np.array([set(one) == set(other) for one, other in zip(first, second, strict=True)], dtype=bool)

@@ -1,0 +1,48 @@
+"""The language models that are known by name."""
+
+from __future__ import annotations
+
+import sysconfig
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ulmfit.config import TextConfig
+
+SHIPPED = "small"
+
+
+@dataclass(frozen=True)
+class Known:
+    """A language model of the catalog: ``manifest``, the SHA-256 of its manifest, vouches for all its files."""
+
+    place: str
+    manifest: str
+    lang: str
+    rules: str
+    about: str
+
+
+def _shipped(name: str) -> str:
+    """The folder that comes with the project: in its sources, or among an installation's shared data."""
+    beside = Path(__file__).parents[2] / "pretrained" / name
+    return str(beside if beside.is_dir() else Path(sysconfig.get_path("data")) / "share" / "ulmfit" / "pretrained" / name)
+
+
+CATALOG = {
+    "small": Known(
+        _shipped("small"),
+        "405d6de115d2486856cbb306591ea1b76b020e372191289bc23c31f006e9e40a",
+        "en",
+        "default",
+        "English Wikipedia, 57M words; 256/512/2, 24,000 words; 9 MB a direction",
+    ),
+}
+
+
+def shipped_for(preset: str, text: TextConfig, options: Sequence[str]) -> str | None:
+    """The language model that comes with the project, where nobody asked for another: its language and rules must be those of the text,
+    and no ``options`` be about pretraining or the sizes of a model. The base preset has sizes of its own."""
+    known = CATALOG[SHIPPED]
+    asked = any(option.strip().startswith(("model.", "pretrain.", "general")) for option in options)
+    return None if preset == "base" or asked or (text.lang, text.rules) != (known.lang, known.rules) else SHIPPED

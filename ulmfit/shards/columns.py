@@ -1,0 +1,46 @@
+"""Columns of a corpus part, read piecemeal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ulmfit.errors import UserError
+from ulmfit.store import filesystem
+
+if TYPE_CHECKING:
+    pass
+
+
+def part_documents(source: str) -> Iterator[tuple[str, str]]:
+    """(id, text) of every row of a corpus part, read piecemeal; the pieces of a long document follow each other with its id."""
+    for batch in _batches(source, ["id", "text"]):
+        yield from zip(batch["id"].to_pylist(), batch["text"].to_pylist(), strict=True)
+
+
+def _batches(source: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Some columns of a corpus part, a little at a time."""
+    try:
+        with filesystem.input_file(source) as file, pq.ParquetFile(file, pre_buffer=False) as part:
+            missing = set(columns) - set(part.schema_arrow.names)
+            if missing:
+                raise pa.ArrowInvalid(f"it has no column {sorted(missing)[0]!r}")
+            yield from part.iter_batches(batch_size=1000, columns=columns)
+    except pa.ArrowInvalid as error:
+        raise UserError(
+            f"{source}: not a part of a corpus ({str(error).splitlines()[0]}); delete the corpus artifact and run again"
+        ) from error
+
+
+def _document_columns(source: str, columns: list[str]) -> pa.Table:
+    """Columns of a corpus part that a document has once, a row a document."""
+    batches = list(_batches(source, [*columns, "piece"]))
+    empty = pa.schema([(name, pa.string()) for name in columns])
+    if not batches:
+        return empty.empty_table()
+    table = pa.Table.from_batches(batches)
+    return table.filter(pc.equal(table["piece"], 0)).select(columns).cast(empty).combine_chunks()

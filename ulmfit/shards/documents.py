@@ -1,0 +1,140 @@
+"""Encoded documents as views of id shards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ulmfit.shards.arrow import IDS_SUFFIX, one_batch, read_ipc
+
+
+class Documents:
+    """Encoded documents, in order, as views of one or more id shards. Nothing here may be written to.
+
+    ``lengths`` int64 [N], ids a document; ``labels`` int32 [N], codes into the sorted labels, -1 for none.
+    """
+
+    def __init__(
+        self, shards: list[np.ndarray], shard: np.ndarray, start: np.ndarray, lengths: np.ndarray, labels: np.ndarray, ids: pa.ChunkedArray
+    ):
+        assert len(shard) == len(start) == len(lengths) == len(labels) == len(ids)
+        assert len({flat.dtype for flat in shards}) <= 1, "shards of one vocabulary have ids of one width"
+        self._shards, self._shard, self._start, self._names = shards, shard, start, ids
+        self.lengths = lengths
+        self.labels = labels
+
+    @classmethod
+    def open(cls, folder: Path, splits: Sequence[str]) -> Documents:
+        """The documents of ``splits``, in that order, within each by part and place. A split may have none."""
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: there is no such folder of id shards")
+        tables = [read_ipc(path) for path in sorted(folder.glob(f"*{IDS_SUFFIX}"))]
+        return cls._join(tables, splits)
+
+    @classmethod
+    def of(
+        cls, documents: Sequence[np.ndarray], labels: Sequence[int] | np.ndarray | None = None, ids: Sequence[str] | None = None
+    ) -> Documents:
+        """Documents held in memory, each an array [T] of ids, uint16 or uint32; without ``ids`` named by number."""
+        lengths = np.array([len(document) for document in documents], dtype=np.int64)
+        flat = np.concatenate(documents) if len(documents) else np.empty(0, np.uint16)
+        if flat.dtype not in (np.uint16, np.uint32):
+            flat = flat.astype(np.uint16 if not flat.size or flat.max() < 2**16 else np.uint32)
+        flat.flags.writeable = False
+        codes = np.full(len(documents), -1, np.int32) if labels is None else np.asarray(labels, dtype=np.int32)
+        names = pa.chunked_array([pa.array(ids if ids is not None else [str(i) for i in range(len(documents))], pa.string())])
+        return cls([flat], np.zeros(len(documents), np.int64), np.cumsum(lengths) - lengths, lengths, codes, names)
+
+    @classmethod
+    def _join(cls, tables: list[pa.Table], splits: Sequence[str]) -> Documents:
+        none = np.empty(0, np.int64)
+        shards, starts, lengths, labels, names, rows = [], [none], [none], [none], [], []
+        for table in tables:
+            batch = one_batch(table)
+            offsets = batch.column("ids").offsets.to_numpy().astype(np.int64)
+            shards.append(batch.column("ids").values.to_numpy(zero_copy_only=True))
+            starts.append(offsets[:-1])
+            lengths.append(np.diff(offsets))
+            labels.append(batch.column("label").to_numpy())
+            names.append(batch.column("id"))
+            rows.append(_places(batch.column("split"), splits))
+        shard = np.repeat(np.arange(len(tables)), [len(split) for split in rows])
+        split = np.concatenate([none, *rows])
+        every = cls(
+            shards or [np.empty(0, np.uint16)],
+            shard,
+            np.concatenate(starts),
+            np.concatenate(lengths),
+            np.concatenate(labels).astype(np.int32),
+            pa.chunked_array(names, pa.string()),
+        )
+        wanted = np.argsort(split, kind="stable")
+        return every.take(wanted[np.searchsorted(split[wanted], 0) :])
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self._shards[0].dtype
+
+    @property
+    def tokens(self) -> int:
+        """Ids in all documents together."""
+        return int(self.lengths.sum())
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """The documents' names."""
+        return self._names.to_pylist()
+
+    def doc(self, i: int) -> np.ndarray:
+        """Document ``i``: a read-only view [lengths[i]]."""
+        start = self._start[i]
+        return self._shards[self._shard[i]][start : start + self.lengths[i]]
+
+    def take(self, order: np.ndarray) -> Documents:
+        """The documents at ``order`` (integers), as views."""
+        index = np.asarray(order, dtype=np.int64)
+        return Documents(
+            self._shards, self._shard[index], self._start[index], self.lengths[index], self.labels[index], self._names.take(pa.array(index))
+        )
+
+    def run(self, order: np.ndarray | None = None) -> Run:
+        """All ids in one run, documents in the given order (default: as they stand), without putting them together."""
+        return Run(self, np.arange(len(self)) if order is None else np.asarray(order, dtype=np.int64))
+
+
+def _places(column: pa.DictionaryArray, splits: Sequence[str]) -> np.ndarray:
+    """Where each row's split stands among ``splits``, int64; -1 if it does not."""
+    return pc.fill_null(pc.index_in(column.dictionary_decode(), pa.array(splits, pa.string())), -1).to_numpy().astype(np.int64)
+
+
+class Run:
+    """The ids of documents one after the other, to be read in stretches: as much is copied as is asked for.
+
+    ``len(run)``: ids in all. ``run[a:b]``: a fresh array [b - a].
+    """
+
+    def __init__(self, documents: Documents, order: np.ndarray):
+        self._documents, self._order = documents, order
+        self._ends = np.cumsum(documents.lengths[order])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def __getitem__(self, stretch: slice) -> np.ndarray:
+        start, stop, step = stretch.indices(len(self))
+        assert step == 1, "a run is read forwards"
+        first, last = np.searchsorted(self._ends, [start, stop - 1], side="right").tolist() if stop > start else (0, -1)
+        parts = [self._documents.doc(i) for i in self._order[first : last + 1].tolist()]
+        if not parts:
+            return np.empty(0, self._documents.dtype)
+        parts[-1] = parts[-1][: stop - int(self._ends[last]) + len(parts[-1])]
+        parts[0] = parts[0][start - (int(self._ends[first - 1]) if first else 0) :]
+        return np.concatenate(parts)

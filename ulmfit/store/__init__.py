@@ -1,0 +1,1 @@
+"""Artifacts: identity, files local and on S3, digests, downloads."""

@@ -1,0 +1,307 @@
+"""The content-addressed store: identity, atomic completion, verification.
+
+An artifact's key is the SHA-256 of its kind, its recipe version, its settings and the keys of its inputs: never
+of a path or a time. ``artifact.json`` is written last, so that an artifact found in the store is complete. One
+mechanism serves caching, resume and lineage.
+
+In a local store the whole folder is moved in place when it is finished. On S3, where nothing can be moved, unfinished
+parts lie where they will stay, and ``artifact.json`` alone declares the artifact done.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ulmfit.errors import UserError
+from ulmfit.store import filesystem
+from ulmfit.store.digests import Damaged, Files, changed, entries, fetch, in_parallel
+from ulmfit.store.provenance import library_versions
+from ulmfit.store.recipe import Recipe, _stable, canonical_json
+
+log = logging.getLogger(__name__)
+
+MANIFEST = "artifact.json"
+
+
+def sha256_file(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    return filesystem.sha256(path)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write ``data`` beside ``path`` and move it in place, so that a reader sees all of it or nothing."""
+    filesystem.write_bytes(path, data)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished artifact: the place of its files, what ``artifact.json`` says of it, and the folder for a local copy."""
+
+    place: str
+    manifest: dict[str, Any]
+    copy: Path
+
+    @cached_property
+    def path(self) -> Path:
+        """The local folder with its files. From S3 those that are not in ``copy`` are fetched, once.
+
+        Raises UserError where one is missing there or its digest differs; the artifact is then unfinished again, less
+        that file, so that the next run makes it anew.
+        """
+        if filesystem.is_remote(self.place):
+            try:
+                fetch(self.place, self.copy, self.manifest["files"])
+            except Damaged as error:
+                filesystem.remove(error.place)
+                filesystem.remove(filesystem.join(self.place, MANIFEST))
+                raise UserError(
+                    f"{error.place}: the file is missing or damaged (its digest differs); run again, and it is made anew"
+                ) from error
+        return self.copy
+
+    @property
+    def key(self) -> str:
+        return self.manifest["key"]
+
+    @property
+    def kind(self) -> str:
+        return self.manifest["kind"]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What the stage said of its result: counts, metrics, seconds."""
+        return self.manifest["record"]
+
+    @property
+    def run_id(self) -> str | None:
+        """The tracked run that made it."""
+        return self.manifest["run_id"]
+
+    @property
+    def bytes(self) -> int:
+        return sum(entry["bytes"] for entry in self.manifest["files"].values())
+
+
+class Store:
+    """Artifacts in a folder or on S3: ``<root>/<kind>/<key>/``.
+
+    ``local`` is the folder for locks, for unfinished work (``.work/<key>/``) and, where the store is on S3, for copies
+    (``<kind>/<key>/``); a local store is its own. The locks serve one machine: drivers on two that make the same artifact
+    on S3 at once both do the work, and each file there is whole, from the one or the other.
+    """
+
+    def __init__(self, root: str | Path, local: Path | None = None):
+        self.root = str(root).rstrip("/") if filesystem.is_remote(root) else str(root)
+        self.remote = filesystem.is_remote(root)
+        if self.remote and local is None:
+            raise ValueError(f"{root}: a store on S3 needs a local folder too")
+        self.local = local if self.remote and local else Path(root)
+
+    def set_up(self) -> None:
+        """Make the store's folders; UserError where they, or the place on S3, cannot be written."""
+        try:
+            for name in (".work", ".locks", ".sources"):
+                (self.local / name).mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.local / ".locks"):
+                pass
+        except OSError as error:
+            remedy = "choose another with --workspace or ULMFIT_ARTIFACTS"
+            raise UserError(f"the workspace cannot be written: {self.local}: {error.strerror}; {remedy}") from error
+        if self.remote:
+            try:
+                filesystem.write_bytes(filesystem.join(self.root, ".writable"), b"")
+            except OSError as error:
+                raise UserError(f"the artifacts cannot be written: {self.root}: {error.strerror}; choose another place") from error
+
+    def find(self, kind: str, key: str) -> Artifact | None:
+        """The finished artifact as it lies there, its files not read; None where there is none."""
+        place = filesystem.join(self.root, kind, key)
+        try:
+            data = filesystem.read_bytes(filesystem.join(place, MANIFEST))
+        except FileNotFoundError:
+            return None
+        manifest = _json(data)
+        if "files" not in manifest:
+            log.warning("%s is damaged: %s cannot be read; it will be made again", place, MANIFEST)
+            return None
+        return Artifact(place, manifest, self.local / kind / key)
+
+    def get(self, key: str) -> Artifact | None:
+        """The finished artifact of that key, whatever its kind."""
+        return next(filter(None, (self.find(kind, key) for kind in self._kinds())), None)
+
+    def all(self) -> Iterator[Artifact]:
+        """Every finished artifact."""
+        for kind in self._kinds():
+            for key in filesystem.folders(filesystem.join(self.root, kind)):
+                if found := self.find(kind, key):
+                    yield found
+
+    def _kinds(self) -> list[str]:
+        return [name for name in filesystem.folders(self.root) if not name.startswith(".")]
+
+    def place(self, recipe: Recipe) -> str:
+        """Where workers write the files of an artifact while it is made: a local folder, moved when it is finished, or its place on S3."""
+        return filesystem.join(self.root, recipe.kind, recipe.key) if self.remote else str(self.work(recipe.key))
+
+    def find_part(self, key: str) -> dict[str, Any] | None:
+        """What :meth:`note_part` was told last of the part of that identity; None where nothing was, or it is damaged.
+
+        Whether the file it names is still there and sound is for the caller to see.
+        """
+        try:
+            return _json(filesystem.read_bytes(self._part(key))) or None
+        except FileNotFoundError:
+            return None
+
+    def note_part(self, key: str, body: dict[str, Any]) -> None:
+        """Remember where the finished part of an identity lies (``body``: plain JSON), for artifacts that have the same part."""
+        filesystem.write_bytes(self._part(key), canonical_json(body))
+
+    def _part(self, key: str) -> str:
+        return filesystem.join(self.root, ".parts", f"{key}.json")
+
+    def make(self, recipe: Recipe, build: Callable[[Path], dict[str, Any]]) -> tuple[Artifact, bool]:
+        """The artifact of ``recipe`` and whether it was found; otherwise ``build(workdir)`` makes it.
+
+        ``build`` writes into the folder it is given, which may hold what an interrupted run left there; its workers
+        write to :meth:`place`. It returns the record. In it ``run_id`` names the tracked run, and ``files`` has digests
+        that were taken already (name -> {"sha256", "bytes"}). A second process that wants the same artifact waits for
+        the first. A file that is missing or damaged is taken away and ``build`` called for the rest.
+        """
+        found = self.sound(recipe)
+        if found:
+            return found, True
+        with self.lock(recipe.key):
+            found = self.sound(recipe)
+            if found:
+                return found, True
+            self._withdraw(recipe)
+            work = self.work(recipe.key)
+            work.mkdir(parents=True, exist_ok=True)
+            filesystem.remove(work / MANIFEST)  # of a run that was killed just before its work was moved
+            started = time.time()
+            record = build(work)
+            return self._commit(recipe, work, record, time.time() - started), False
+
+    def sound(self, recipe: Recipe) -> Artifact | None:
+        """The finished artifact of ``recipe``, where no file is amiss (see :func:`damaged`); else None."""
+        found = self.find(recipe.kind, recipe.key)
+        return found if found and not damaged(found) else None
+
+    def work(self, key: str) -> Path:
+        """The local folder in which the unfinished artifact of that key is written."""
+        return self.local / ".work" / key
+
+    def _withdraw(self, recipe: Recipe) -> None:
+        """Turn a damaged artifact back into unfinished work, less the damaged files."""
+        place = filesystem.join(self.root, recipe.kind, recipe.key)
+        if not filesystem.exists(place):
+            return
+        found = self.find(recipe.kind, recipe.key)
+        bad = damaged(found) if found else [] if self.remote else os.listdir(place)  # on S3 they may be parts of unfinished work
+        for name in bad:
+            log.warning("%s/%s is missing or damaged (its digest differs); it will be made again", place, name)
+            filesystem.remove(filesystem.join(place, name))
+        filesystem.remove(filesystem.join(place, MANIFEST))
+        if not self.remote:
+            filesystem.remove(self.work(recipe.key))
+            os.replace(place, self.work(recipe.key))
+
+    def _commit(self, recipe: Recipe, work: Path, record: dict[str, Any], seconds: float) -> Artifact:
+        for stray in work.rglob("*.tmp"):
+            stray.unlink()
+        place = filesystem.join(self.root, recipe.kind, recipe.key)
+        files = entries(work, {} if self.remote else record.get("files", {}))
+        for name in files:
+            _fsync(work / name)
+        if self.remote:
+            in_parallel(lambda name: filesystem.copy(work / name, filesystem.join(place, name)), files)
+            files = entries(place, record.get("files", {}) | files, leave=MANIFEST)
+        manifest = _manifest(recipe, record, files, seconds)
+        data = json.dumps(manifest, indent=1, sort_keys=True).encode()
+        final = self.local / recipe.kind / recipe.key
+        if self.remote:
+            filesystem.write_bytes(filesystem.join(place, MANIFEST), data)
+            _move_files(work, final)
+        else:
+            write_atomic(work / MANIFEST, data)
+            final.parent.mkdir(exist_ok=True)
+            os.replace(work, final)
+            _fsync(final.parent)
+        return Artifact(place, manifest, final)
+
+    @contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        """Held by one process at a time; the kernel gives it back when a process dies."""
+        with open(self.local / ".locks" / key, "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                log.info("waiting for another run in this workspace, which is at work on %s", key[:12])
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def damaged(artifact: Artifact) -> list[str]:
+    """Names of the artifact's files that are missing, cut short or changed.
+
+    On S3 names and sizes are compared, in one listing; digests are when a file is fetched.
+    """
+    files: Files = artifact.manifest["files"]
+    if filesystem.is_remote(artifact.place):
+        there = filesystem.files(artifact.place)
+        return [name for name, entry in files.items() if there.get(name) != entry["bytes"]]
+    return changed(artifact.copy, files)
+
+
+def _manifest(recipe: Recipe, record: dict[str, Any], files: Files, seconds: float) -> dict[str, Any]:
+    return {
+        "kind": recipe.kind,
+        "key": recipe.key,
+        "version": recipe.version,
+        "config": _stable(recipe.config),
+        "inputs": dict(recipe.inputs),
+        "record": {name: value for name, value in record.items() if name not in ("run_id", "files")},
+        "files": files,
+        "run_id": record.get("run_id"),
+        "seconds": round(seconds, 3),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "libraries": library_versions(),
+    }
+
+
+def _move_files(source: Path, target: Path) -> None:
+    """Move what is in one local folder into another, which may have older files of the same names."""
+    for name in filesystem.files(source):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(source / name, target / name)
+    filesystem.remove(source)
+
+
+def _json(data: bytes) -> dict[str, Any]:
+    """The JSON object in ``data``; an empty one where it is cut short or none."""
+    try:
+        body = json.loads(data)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,86 @@
+"""The files of an artifact and their digests: taken, checked, and fetched where they are elsewhere."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from ulmfit.errors import UserError
+from ulmfit.store import filesystem
+
+log = logging.getLogger(__name__)
+
+REQUESTS = 8  # at once
+Files = dict[str, dict[str, Any]]  # name in the folder -> {"sha256": hex, "bytes": int}
+
+
+class Damaged(Exception):
+    """The file at ``place`` is not there, or not what was once stored."""
+
+    def __init__(self, place: str):
+        super().__init__(place)
+        self.place = place
+
+
+def entries(folder: str | Path, taken: Files, leave: str = "") -> Files:
+    """The files that lie in ``folder``, with their digests, less the one to ``leave``; those ``taken`` already are taken on trust.
+
+    FileNotFoundError where one that was taken is not there.
+    """
+    sizes = {name: size for name, size in filesystem.files(folder).items() if name != leave}
+    for name in taken.keys() - sizes.keys():
+        raise FileNotFoundError(errno.ENOENT, "a finished file has vanished; run again", filesystem.join(folder, name))
+    rest = [name for name, size in sizes.items() if name not in taken or taken[name]["bytes"] != size]
+    digests = dict(zip(rest, in_parallel(lambda name: filesystem.sha256(filesystem.join(folder, name)), rest), strict=True))
+    return {name: {"sha256": digests.get(name) or taken[name]["sha256"], "bytes": size} for name, size in sizes.items()}
+
+
+def changed(folder: Path, files: Files) -> list[str]:
+    """Names of the ``files`` that are missing in a local folder, cut short or changed."""
+    intact = in_parallel(lambda name: _intact(folder / name, files[name]), files)
+    return [name for name, whole in zip(files, intact, strict=True) if not whole]
+
+
+def _intact(path: Path, entry: dict[str, Any]) -> bool:
+    try:
+        return path.stat().st_size == entry["bytes"] and filesystem.sha256(path) == entry["sha256"]
+    except OSError:
+        return False
+
+
+def fetch(place: str, folder: Path, files: Files) -> None:
+    """Bring those of the ``files`` at ``place`` that are not in the local folder there, each whole and with its digest checked.
+
+    Raises Damaged where one cannot be had.
+    """
+    lacking = changed(folder, files)
+    if lacking:
+        log.info("fetching %d files of %s (%.1f MB)", len(lacking), place, sum(files[name]["bytes"] for name in lacking) / 1e6)
+    in_parallel(lambda name: _fetch(filesystem.join(place, name), folder, name, files[name]["sha256"]), lacking)
+
+
+def _fetch(source: str, folder: Path, name: str, sha256: str) -> None:
+    target = folder / name
+    if not target.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"{source}: an artifact cannot have a file outside of it; remove the artifact")
+    with filesystem.output_file(target) as file:
+        try:
+            found = filesystem.copy_into(source, file)
+        except FileNotFoundError as error:
+            raise Damaged(source) from error
+        if found != sha256:
+            raise Damaged(source)
+
+
+def in_parallel(function: Callable[[str], Any], names: Iterable[str]) -> list[Any]:
+    """``function`` of every name, in order; S3 answers slowly, but many at once. The first error ends it."""
+    with ThreadPoolExecutor(REQUESTS) as pool:
+        futures = [pool.submit(function, name) for name in names]
+        try:
+            return [future.result() for future in futures]
+        finally:
+            pool.shutdown(cancel_futures=True)

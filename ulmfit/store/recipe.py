@@ -1,0 +1,52 @@
+"""Identity: what an artifact is made of, and the SHA-256 that names it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+
+def canonical_json(value: Any) -> bytes:
+    """The one byte form of ``value``; TypeError for what has no stable form (objects, sets, NaN)."""
+    return json.dumps(_stable(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _stable(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return _stable(value.model_dump(mode="json"))
+    if isinstance(value, Mapping):
+        if not all(isinstance(name, str) for name in value):
+            raise TypeError(f"no stable form: the names of {value!r} are not all strings")
+        return {name: _stable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_stable(item) for item in value]
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    raise TypeError(f"no stable form: {value!r} of type {type(value).__name__}")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What an artifact is made of; its ``key`` is the artifact's identity.
+
+    ``version`` is the recipe version, an integer in the stage's module, raised when the stage's result changes.
+    ``inputs`` maps a role to the key of the artifact that plays it.
+    """
+
+    kind: str
+    version: int
+    config: Mapping[str, Any] | BaseModel
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        body = {"kind": self.kind, "version": self.version, "config": self.config, "inputs": dict(self.inputs)}
+        return hashlib.sha256(canonical_json(body)).hexdigest()

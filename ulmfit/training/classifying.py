@@ -1,0 +1,162 @@
+"""Training of a classifier on labelled documents."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ulmfit.config import ClassifierConfig
+from ulmfit.directions import Direction
+from ulmfit.models.classifier import Classifier, gradient_start
+from ulmfit.prediction.logits import predict_logits
+from ulmfit.shards.batches import pad, training_batches
+from ulmfit.shards.documents import Documents
+from ulmfit.text.vocab import PAD
+from ulmfit.training.curves import Curves
+from ulmfit.training.epochs import classifier_epochs
+from ulmfit.training.loop import Run, Step, ahead, fit
+from ulmfit.training.objective import Objective
+from ulmfit.training.processes.team import slices
+from ulmfit.training.stopping import Best
+
+log = logging.getLogger(__name__)
+
+
+def train_classifier_model(
+    model: Classifier,
+    train: Documents,
+    valid: Documents,
+    objective: Objective,
+    config: ClassifierConfig,
+    direction: Direction,
+    run: Run,
+    curves: Curves,
+    name: str,
+) -> dict[str, Any]:
+    """Train in place; returns tokens, speed, and loss, accuracy and macro-F1 on the validation documents.
+
+    One slanted triangle spans the training. With ``config.patience`` it stops early, and the best epoch's weights are kept.
+    UserError where the loss explodes.
+    """
+    best = Best(config.stop_metric, config.patience) if config.patience else None
+    return fit(Classifying(model, train, valid, objective, config, direction, run), config, run, curves, name, best)
+
+
+@dataclass(frozen=True)
+class DocumentsBatch:
+    """A padded batch: ``ids`` int64 [T, B], ``lengths`` int64 [B], ``targets`` as ``LabelSet`` has them; ``free``: where gradients begin."""
+
+    ids: Tensor
+    lengths: Tensor
+    targets: Tensor
+    longest: np.ndarray  # the lengths once more, where no device has to be asked for them
+    free: int
+
+    @property
+    def columns(self) -> int:
+        return len(self.longest)
+
+    def part(self, columns: slice) -> tuple[Tensor, Tensor]:
+        """The ids and lengths of some columns, as long as the longest of them, and a little more: see ``round_length``."""
+        return self.ids[: round_length(int(self.longest[columns].max())), columns], self.lengths[columns]
+
+
+def round_length(positions: int) -> int:
+    """``positions``, padded by an eighth at most, so that there are eight lengths from each power of two to the next.
+
+    The matrix library keeps what it makes for each new shape, half a megabyte a step; lying between the pages that a step frees,
+    that let a process grow by gigabytes where every batch had a length of its own.
+    """
+    grain = 1 << max(0, positions.bit_length() - 4)
+    return -(-positions // grain) * grain
+
+
+class Classifying:
+    """Steps over batches of documents of like length.
+
+    Where a batch is worked on in parts, or by several processes, documents are pooled part by part, and the head sees them all
+    together, for it normalises over the batch; then each part is read again for the gradients that came back from the head.
+    """
+
+    figures = ("valid_loss", "valid_accuracy", "valid_macro_f1")
+
+    def __init__(
+        self,
+        model: Classifier,
+        train: Documents,
+        valid: Documents,
+        objective: Objective,
+        config: ClassifierConfig,
+        direction: Direction,
+        run: Run,
+    ):
+        self.model, self.train, self.valid, self.objective = model, train, valid, objective
+        self.config, self.direction, self.place = config, direction, run
+        rng = np.random.default_rng(config.seed)
+        lengths = np.minimum(train.lengths, config.max_tokens or np.iinfo(np.int64).max)
+        epochs = classifier_epochs(config, len(train), int(lengths.sum()))
+        if config.epochs == "auto":
+            log.info("classify %s: %d documents, so %d epochs", direction, len(train), epochs)
+        positions = config.batch_tokens and max(1, config.batch_tokens * 8 // 9)  # so that they are not too many with round_length's
+        self.epochs = [training_batches(lengths, config.batch_size, positions, config.max_gradient_tokens, rng) for _ in range(epochs)]
+        self.steps, self.tokens = sum(map(len, self.epochs)), int(lengths.sum()) * epochs
+
+    def plan(self, start: int) -> Iterator[Step]:
+        return ahead(self._steps(start), self.place.device)
+
+    def _steps(self, start: int) -> Iterator[Step]:
+        for epoch, groups in enumerate(self.epochs):
+            for number, index in enumerate(groups[start:], start + 1):
+                batch = self._batch(index)
+                yield Step(batch, epoch, int(batch.longest.sum()), ends_epoch=number == len(groups))
+            start = max(0, start - len(groups))
+
+    def _batch(self, index: np.ndarray) -> DocumentsBatch:
+        padded = pad(self.train, index, self.direction, self.config.max_tokens)
+        lengths = padded.lengths.numpy()
+        ids = F.pad(padded.ids, (0, 0, 0, round_length(len(padded.ids)) - len(padded.ids)), value=PAD)
+        free = gradient_start(int(lengths.min()), self.config.bptt, self.config.max_gradient_tokens)
+        return DocumentsBatch(ids, padded.lengths, self.objective.labels.targets_of(self.train.labels[index]), lengths, free)
+
+    def begin(self, epoch: int) -> None:
+        """Nothing is carried from batch to batch."""
+
+    def forward_backward(self, batch: DocumentsBatch, parts: int) -> Tensor:
+        team, encoder = self.place.team, self.model.encoder
+        masks, columns = encoder.draw(batch.columns), team.columns(batch.columns)
+        pieces = slices(columns, parts)
+        pool = lambda piece: self.model.pool(*batch.part(piece), masks.columns(piece), self.config.bptt, batch.free)
+        if team.size == 1 and len(pieces) == 1:
+            loss = self.objective.loss(self.model.score(pool(columns)), batch.targets)
+            loss.backward()
+            return loss.detach()
+        with torch.no_grad():
+            none = batch.ids.new_zeros(0, 3 * encoder.config.embedding, dtype=torch.float32)
+            own = torch.cat([none, *map(pool, pieces)])
+        pooled = team.whole(own, batch.columns, dim=0).requires_grad_()
+        loss = self.objective.loss(self.model.score(pooled), batch.targets) / team.size  # every process has the head's whole gradient
+        loss.backward()
+        assert pooled.grad is not None
+        if any(parameter.requires_grad for parameter in encoder.parameters()):
+            for piece in pieces:
+                pool(piece).backward(pooled.grad[piece] * team.size)
+        return loss.detach()
+
+    def validate(self) -> dict[str, float]:
+        if not len(self.valid):
+            return {}
+        logits = predict_logits(self.model, self.valid, self.direction, self.config.max_tokens)
+        return self.objective.metrics(logits, self.objective.labels.targets_of(self.valid.labels))
+
+    def state(self) -> dict[str, Tensor]:
+        return {}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Nothing is carried from batch to batch."""

@@ -1,0 +1,161 @@
+"""Training of a language model on text."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ulmfit.config import LMConfig
+from ulmfit.directions import Direction
+from ulmfit.errors import UserError
+from ulmfit.models.awd_lstm import State, detach
+from ulmfit.models.language_model import LanguageModel, regularisation
+from ulmfit.models.sampled_softmax import Sampler
+from ulmfit.shards.batches import Windows, lm_batches, stream_windows
+from ulmfit.shards.documents import Documents
+from ulmfit.training.curves import Curves
+from ulmfit.training.epochs import lm_amount
+from ulmfit.training.loop import Run, Step, ahead, fit
+from ulmfit.training.processes.team import slices
+from ulmfit.training.stopping import Best
+
+log = logging.getLogger(__name__)
+
+VALIDATION_TOKENS = 50_000
+VALIDATION_BATCH = 16
+
+
+def train_language_model(
+    model: LanguageModel,
+    train: Documents,
+    valid: Documents,
+    config: LMConfig,
+    direction: Direction,
+    run: Run,
+    curves: Curves,
+    name: str,
+) -> dict[str, Any]:
+    """Train in place; returns tokens, speed and the validation loss (nats a token) and perplexity.
+
+    Where the number of epochs is left to it ("auto"), the weights of the epoch with the lowest validation loss are kept, which may be
+    those it began with. UserError where there is too little text for one window, or the loss explodes.
+    """
+    best = Best("valid_loss", patience=None, from_start=True) if config.epochs == "auto" else None
+    return fit(LanguageModelling(model, train, valid, config, direction, run, name), config, run, curves, name, best)
+
+
+@dataclass(frozen=True)
+class WindowBatch:
+    """A window's ``ids`` and ``targets``, int64 [T, columns]: those columns of it that this process works on."""
+
+    ids: Tensor
+    targets: Tensor
+
+    @property
+    def columns(self) -> int:
+        return self.ids.shape[1]
+
+
+class LanguageModelling:
+    """Truncated back-propagation through time: the state is carried from window to window, the graph is not.
+
+    The rate of a step is scaled by its window's length over ``bptt`` (Merity et al. 2017, sec. 4.1).
+    """
+
+    figures = ("valid_loss", "valid_perplexity")
+
+    def __init__(
+        self, model: LanguageModel, train: Documents, valid: Documents, config: LMConfig, direction: Direction, run: Run, name: str
+    ):
+        epochs, streams = lm_amount(config, train.tokens)
+        if config.epochs == "auto":
+            log.info("%s: %d tokens, so %g epochs in %d parallel streams", name, train.tokens, epochs, streams)
+        config = config.model_copy(update={"epochs": epochs, "batch_size": streams})
+        self.model, self.train, self.valid, self.config, self.direction, self.place = model, train, valid, config, direction, run
+        self.windows = Windows.plan(train.tokens, streams, config.bptt, epochs, config.max_tokens, config.seed)
+        self.steps, self.tokens = self.windows.steps, self.windows.tokens
+        if epochs and not self.steps:
+            few = f"{train.tokens} tokens are too few for {config.batch_size} parallel streams"
+            raise UserError(f"{name}: {few}; give more text, or a smaller batch_size")
+        if config.batch_size < run.team.size:
+            raise UserError(f"{name}: {config.batch_size} parallel streams cannot be shared by {run.team.size} processes; start fewer")
+        self.columns = run.team.columns(config.batch_size)
+        self.hidden: State = []
+        words = model.encoder.vocab_size
+        self.sampler = Sampler(words, config.sampled, run.device) if config.sampled and config.sampled < words else None
+
+    def plan(self, start: int) -> Iterator[Step]:
+        every = self.config.valid_every
+        windows = lm_batches(self.train, self.windows, self.direction, self.config.seed, start)
+        steps = (
+            Step(
+                WindowBatch(window.ids[:, self.columns], window.targets[:, self.columns]),
+                window.epoch,
+                window.ids.numel(),
+                len(window.ids) / self.config.bptt,
+                window.last,
+                every is not None and number % every == 0,
+            )
+            for number, window in enumerate(windows, start + 1)
+        )
+        return ahead(steps, self.place.device)
+
+    def begin(self, epoch: int) -> None:
+        self.hidden = self.model.encoder.initial_state(self.columns.stop - self.columns.start)
+
+    def forward_backward(self, batch: WindowBatch, parts: int) -> Tensor:
+        encoder = self.model.encoder
+        masks = encoder.draw(self.config.batch_size).columns(self.columns)
+        sample = self.sampler.draw(encoder.generator) if self.sampler else None
+        total, after = torch.zeros((), device=batch.ids.device), []
+        for part in slices(slice(0, batch.columns), parts):
+            state = [(h[:, part], c[:, part]) for h, c in self.hidden]
+            raw, dropped, state = self.model.hidden(batch.ids[:, part], state, masks.columns(part))
+            share = (part.stop - part.start) / self.config.batch_size
+            loss = self.model.loss(dropped, batch.targets[:, part], sample)
+            ((loss + regularisation(raw, dropped, self.config.alpha, self.config.beta)) * share).backward()
+            total += loss.detach() * share
+            after.append(detach(state))
+        self.hidden = _side_by_side(after)
+        return total
+
+    def validate(self) -> dict[str, float]:
+        loss = validate(self.model, self.valid, self.direction, self.place.device)
+        return {} if loss is None else {"valid_loss": loss, "valid_perplexity": math.exp(min(loss, 50))}
+
+    def state(self) -> dict[str, Tensor]:
+        whole = lambda part: self.place.team.whole(part, self.config.batch_size, dim=1)
+        return {f"{name}.{layer}": whole(part) for layer, pair in enumerate(self.hidden) for name, part in zip("hc", pair, strict=True)}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        layers = range(len(state) // 2)
+        self.hidden = [(state[f"h.{layer}"][:, self.columns], state[f"c.{layer}"][:, self.columns]) for layer in layers]
+
+
+def _side_by_side(parts: list[State]) -> State:
+    if len(parts) == 1:
+        return parts[0]
+    return [(torch.cat([h for h, _ in pairs], 1), torch.cat([c for _, c in pairs], 1)) for pairs in zip(*parts, strict=True)]
+
+
+def validate(model: LanguageModel, valid: Documents, direction: Direction, device: str) -> float | None:
+    """Mean cross-entropy in nats over the first tokens of ``valid``; None where there are not enough."""
+    flat = valid.run()[:VALIDATION_TOKENS]
+    batch = min(VALIDATION_BATCH, (len(flat) - 1) // 2)
+    if batch < 1:
+        return None
+    stream = (len(flat) - 1) // batch
+    lengths = [min(70, stream - start) for start in range(0, stream, 70)]
+    model.eval()
+    total, state = 0.0, model.encoder.initial_state(batch)
+    with torch.no_grad():
+        for ids, targets in stream_windows(flat, direction, batch, lengths):
+            _, dropped, state = model.hidden(ids.to(device), state)
+            total += float(model.loss(dropped, targets.to(device))) * len(ids)
+    return total / sum(lengths)
