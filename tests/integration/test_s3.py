@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.workspace import Workspace
-from tests.integration.s3 import environment, s3, s3_folder, s3_server  # noqa: F401
 from tests.corpora.test_rows import RECORDS, brief, write
+from tests.integration.s3 import environment, s3, s3_folder, s3_server  # noqa: F401
 from tests.store.test_filesystem import Contract
 from ulmfit.config import Dropouts, ModelConfig
 from ulmfit.corpora.reading.rows import data_files, read_rows
