@@ -38,7 +38,7 @@ def run(files: list[Path], workers: int) -> dict[str, Any]:
     command = [
         sys.executable,
         "-m",
-        "cli.main",
+        "ulmfit",
         "preprocess",
         *map(str, files),
         "--dask",

@@ -50,8 +50,8 @@ Pretrained = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--pretrained", help="language model to start from: small, a folder, s3://... or https://... [small, where it fits]"),
 ]
-QuarantinePoison = Annotated[
-    bool, typer.Option("--quarantine-poison", help="set a document aside that kills the worker which tokenises it")
+QuarantineCrashing = Annotated[
+    bool, typer.Option("--quarantine-crashing", help="set a document aside that kills the worker which tokenises it")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line of standard output")]
 
@@ -81,7 +81,7 @@ def train(
     devices: Annotated[int, typer.Option("--devices", help="processes for each training stage: a GPU each, or a part of the cores")] = 1,
     resume: Annotated[bool, typer.Option("--resume/--no-resume", help="go on with interrupted stages, or begin them anew")] = True,
     seed: Seed = None,
-    quarantine_poison: QuarantinePoison = False,
+    quarantine_crashing: QuarantineCrashing = False,
     model_name: Annotated[Optional[str], typer.Option("--model-name", help="name in the registry [ulmfit-<corpus>]")] = None,  # noqa: UP045
     options: Options = None,
     as_json: AsJson = False,
@@ -113,7 +113,7 @@ def preprocess(
     out: Annotated[Optional[str], typer.Option("--out", help="folder or s3://BUCKET/FOLDER for the shards [the workspace]")] = None,  # noqa: UP045
     dask: DaskAddress = None,
     seed: Seed = None,
-    quarantine_poison: QuarantinePoison = False,
+    quarantine_crashing: QuarantineCrashing = False,
     options: Options = None,
     as_json: AsJson = False,
 ) -> None:
@@ -148,7 +148,7 @@ def pretrain(
     devices: Annotated[int, typer.Option("--devices", help="processes for each training stage: a GPU each, or a part of the cores")] = 1,
     resume: Annotated[bool, typer.Option("--resume/--no-resume", help="go on with interrupted stages, or begin them anew")] = True,
     seed: Seed = None,
-    quarantine_poison: QuarantinePoison = False,
+    quarantine_crashing: QuarantineCrashing = False,
     options: Options = None,
     as_json: AsJson = False,
 ) -> None:

@@ -19,7 +19,7 @@ def preprocess(job: TextJob) -> dict[str, Any]:
     started = time.time()
     with tracked_run("preprocess", job, settings) as run, open_cluster(job.dask) as cluster:
         stages = Stages()
-        text_stages(run, stages, cluster, job.source(), settings, "", job.quarantine_poison)
+        text_stages(run, stages, cluster, job.source(), settings, "", job.quarantine_crashing)
         finished = stages.results()
     corpus, tokens, vocab, _ = finished
     quality = corpus.artifact.record["quality"] | {"out_of_vocabulary": vocab.artifact.record["out_of_vocabulary"]["held_out"]}

@@ -27,7 +27,7 @@ def pretrain(job: PretrainJob) -> dict[str, Any]:
     place = {"device": resolve_device(job.device, job.devices), "devices": job.devices, "resume": job.resume}
     with tracked_run("pretrain", job, settings, **place) as run, open_cluster(job.dask) as cluster:
         stages = Stages()
-        text = text_stages(run, stages, cluster, job.source(), settings, "-general", job.quarantine_poison)
+        text = text_stages(run, stages, cluster, job.source(), settings, "-general", job.quarantine_crashing)
         for direction in job.directions:
             _train_direction(run, stages, text, job, settings, direction)
         finished = stages.results()

@@ -39,10 +39,10 @@ class TextJob(BaseModel):
     )
     options: list[str] = Field(default_factory=list, description="settings of the preset to change, as stage.option=value")
     seed: int | None = Field(None, description="seed of every random choice")
-    workspace: str | None = Field(None, description="folder for artifacts, tracking and reports")
+    workspace: str | None = Field(None, description="folder for artifacts, tracking and reports [ULMFIT_HOME, .ulmfit]")
     out: str | None = Field(None, description="where artifacts are kept, if not in the workspace: a folder or s3://BUCKET/FOLDER")
     dask: str | None = Field(None, description="address of a Dask scheduler, or a number of local workers")
-    quarantine_poison: bool = Field(False, description="set a document aside that kills the worker which tokenises it")
+    quarantine_crashing: bool = Field(False, description="quarantine a document that crashes the worker which tokenises it")
 
     def settings(self) -> Settings:
         """The preset with the options applied. Raises UserError for an option that is none."""
@@ -76,13 +76,15 @@ class TextJob(BaseModel):
 class TrainingJob(TextJob):
     """What pretraining and the main job have in common: the language model to start from, and where to train."""
 
-    pretrained: str | None = Field(None, description="language model to start from: small, a folder, s3://... or https://...")
+    pretrained: str | None = Field(
+        None, description="language model to start from: small, a folder, s3://... or https://... [train: small, where it fits]"
+    )
     pretraining: Literal["ulmfit", "awd-lstm"] = Field(
         "ulmfit", description="how to pretrain: ulmfit (Adam), or awd-lstm (SGD, averaged: for long trainings)"
     )
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to train")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to train: auto, cpu or cuda")
     devices: int = Field(1, ge=1, description="processes that share each training stage: a GPU each, or a part of the CPU's cores")
-    resume: bool = Field(True, description="go on from the checkpoints of stages that were interrupted; else begin those stages anew")
+    resume: bool = Field(True, description="continue interrupted stages from their checkpoints, or start them again")
 
     def recipe(self) -> Settings:
         return super().recipe() if self.pretraining == "ulmfit" else pretraining(super().recipe(), self.pretraining)
@@ -125,7 +127,9 @@ class PretrainJob(TrainingJob):
     """A language model of general text, in one direction or both; from the start, or going on from ``pretrained``."""
 
     corpus: str = Field("wikitext-103", description="general text: a known corpus, a file or a folder")
-    directions: tuple[Direction, ...] = Field(("forward", "backward"), description="which way to read", min_length=1)
+    directions: tuple[Direction, ...] = Field(
+        ("forward", "backward"), description="directions to train: forward, backward or both", min_length=1
+    )
     export: str | None = Field(None, description="folder or s3://BUCKET/FOLDER for the finished models")
 
     def ways(self) -> Sequence[Direction]:

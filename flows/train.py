@@ -40,7 +40,7 @@ def train(job: TrainJob) -> dict[str, Any]:
     place = {"device": resolve_device(job.device, job.devices), "devices": job.devices, "resume": job.resume}
     with tracked_run("train", job, settings, **place) as run, open_cluster(job.dask) as cluster:
         stages = Stages()
-        domain = text_stages(run, stages, cluster, job.source(), settings, "", job.quarantine_poison)
+        domain = text_stages(run, stages, cluster, job.source(), settings, "", job.quarantine_crashing)
         start = _language_models(run, stages, cluster, job, settings)
         classifiers = {direction: _train_direction(run, stages, start[direction], domain, settings, direction) for direction in DIRECTIONS}
         model = _average(run, stages, classifiers, domain, "average")
@@ -92,7 +92,7 @@ def _language_models(
     parts = job.parts()
     if parts:
         return {direction: stages.add(bring, run, f"pretrained-{direction}", str(parts[direction]), direction) for direction in DIRECTIONS}
-    general = text_stages(run, stages, cluster, job.general(), settings, "-general", job.quarantine_poison)
+    general = text_stages(run, stages, cluster, job.general(), settings, "-general", job.quarantine_crashing)
     arguments = (general["ids"], general["vocab"], settings.model, settings.pretrain)
     return {direction: stages.add(pretrain, run, f"pretrain-{direction}", *arguments, direction) for direction in DIRECTIONS}
 

@@ -37,7 +37,7 @@ def tokenise_parts(cluster: Cluster, name: str, specs: Sequence[TokenizeSpec], q
         if not quarantine:
             raise UserError(
                 f"document {poison.id!r} of {poison.part} kills the worker that tokenises it ({poison.death}); "
-                "set it aside with --quarantine-poison, or mend it"
+                "set it aside with --quarantine-crashing, or mend it"
             ) from killed
         log.warning("%s: document %r is set aside: it kills the worker that tokenises it (%s)", poison.part, poison.id, poison.death)
         aside[poison.part] = [*aside.get(poison.part, []), poison]

@@ -97,7 +97,7 @@ class CommandLine:
 
     def start(self, *arguments: str, **extra: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "cli.main", *arguments],
+            [sys.executable, "-m", "ulmfit", *arguments],
             cwd=self.folder,
             env={**self.environment, **extra},
             stdin=subprocess.DEVNULL,

@@ -251,7 +251,9 @@ def test_poison_is_named_and_set_aside(
     fragile: Cluster, expected: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     corpus, folder = write_corpus(tmp_path / "corpus", {(1, 2): "crashword", (1, 3): "killword"}), tmp_path / "tokens"
-    told = r"^document 'mail.csv:12' of part-00001 kills the worker that tokenises it \(signal 11\); set it aside with --quarantine-poison"
+    told = (
+        r"^document 'mail.csv:12' of part-00001 kills the worker that tokenises it \(signal 11\); set it aside with --quarantine-crashing"
+    )
     with pytest.raises(UserError, match=told):
         tokenise_parts(fragile, "poisoned", specs(corpus, folder), quarantine=False)
     before = made(folder)

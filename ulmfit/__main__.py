@@ -1,0 +1,24 @@
+"""The command ``ulmfit`` and ``python -m ulmfit``: the command line of a checkout."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+
+def main() -> None:
+    """Run the checkout's command line and exit; with exit code 2 where the package is installed alone."""
+    root = Path(__file__).resolve().parents[1]
+    if not ((root / "cli" / "main.py").is_file() and (root / "pyproject.toml").is_file()):
+        sys.stderr.write(
+            "ulmfit: the commands run from a checkout (make install; see README); without one, use: from ulmfit import TextClassifier\n"
+        )
+        sys.exit(2)
+    # By name, for ulmfit never imports cli (the layers in pyproject.toml); from this path, for another package may be called cli too.
+    sys.path.insert(0, str(root))
+    import_module("cli.main").main()
+
+
+if __name__ == "__main__":
+    main()
