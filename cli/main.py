@@ -284,10 +284,11 @@ def _without(values: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def _show_summary(summary: dict[str, Any]) -> None:
+    from ulmfit.evaluation.results import Results
     from ulmfit.report.page import result_table
 
     console = Console(width=None if sys.stdout.isatty() else 110)
-    console.print(result_table(summary))
+    console.print(result_table(Results.model_validate(summary["results"])))
     made = [stage for stage in summary["stages"] if not stage["cached"]]
     model = summary["model"]
     console.print(

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -20,7 +20,8 @@ from ulmfit.config import ClassifierConfig, EvaluateConfig
 from ulmfit.directions import DIRECTIONS, ENSEMBLE
 from ulmfit.evaluation import baseline
 from ulmfit.evaluation.calibration import fit_thresholds
-from ulmfit.evaluation.results import evaluate, write_predictions
+from ulmfit.evaluation.predictions import HeldOut, Predictions, write_predictions
+from ulmfit.evaluation.results import FILE, evaluate
 from ulmfit.labels.label_set import LabelSet
 from ulmfit.models.saving import read_config
 from ulmfit.prediction.bundle import write_bundle
@@ -86,42 +87,26 @@ def measure(job: Job, name: str, corpus: Stage, ids: Stage, model: Stage, scratc
         if scratch:
             measured |= _measured(Predictor.load(scratch.artifact.path, job.device), test, " from scratch")
         measured[baseline.NAME] = _baseline(texts, labels, strings, config.seed)
-        systems = {system: found.probabilities for system, found in measured.items()}
-        before = {system: found.before for system, found in measured.items() if found.before is not None}
-        limits = {system: found.thresholds for system, found in measured.items()}
-        truth = _truth(labels, test.labels)
-        results = evaluate(systems, truth, labels.names, texts["test"]["text"], config, test.ids, limits, before)
-        write_predictions(work, test.ids, truth, systems, labels.names, limits)
-        write_atomic(work / "results.json", json.dumps(results, indent=1).encode())
-        return {
-            "scores": {
-                system: {metric: value["value"] for metric, value in scores.items()} for system, scores in results["systems"].items()
-            },
-            "calibration": results["calibration"]["systems"],
-        }
+        documents = HeldOut(test.ids, texts["test"]["text"], _truth(labels, test.labels), labels.names)
+        results = evaluate(measured, documents, config)
+        write_predictions(work, measured, documents)
+        write_atomic(work / FILE, results.to_json().encode())
+        return results.record().model_dump()
 
     return run_stage(job, name, recipe, inputs, build)
 
 
-class Measured(NamedTuple):
-    """What a system says of the test documents: [N, L], the same ``before`` calibration, and the thresholds of its labels, [L]."""
-
-    probabilities: np.ndarray
-    before: np.ndarray | None
-    thresholds: np.ndarray | None
-
-
-def _measured(predictor: Predictor, test: Documents, suffix: str) -> dict[str, Measured]:
+def _measured(predictor: Predictor, test: Documents, suffix: str) -> dict[str, Predictions]:
     logits = predictor.logits_of(test)
     after, before = (predictor.read(logits, calibrated) for calibrated in (True, False))
     found = {
-        f"{direction}{suffix}": Measured(after[direction], before[direction], predictor.thresholds_of(direction))
+        f"{direction}{suffix}": Predictions(after[direction], before[direction], predictor.thresholds_of(direction))
         for direction in DIRECTIONS
     }
-    return found | {f"{ENSEMBLE}{suffix}": Measured(average(after), average(before), predictor.thresholds)}
+    return found | {f"{ENSEMBLE}{suffix}": Predictions(average(after), average(before), predictor.thresholds)}
 
 
-def _baseline(texts: Mapping[str, Mapping[str, list[Any]]], labels: LabelSet, strings: list[str], seed: int) -> Measured:
+def _baseline(texts: Mapping[str, Mapping[str, list[Any]]], labels: LabelSet, strings: list[str], seed: int) -> Predictions:
     """The baseline. Thresholds of several labels are fitted as the model's are, on the validation documents."""
     train = _truth(labels, _codes(texts["train"]["label"], strings))
     held = texts["valid"] if labels.task == "multi-label" else {"text": [], "label": []}
@@ -129,7 +114,7 @@ def _baseline(texts: Mapping[str, Mapping[str, list[Any]]], labels: LabelSet, st
     found = baseline.baseline_probabilities(texts["train"]["text"], train, judged, seed, len(labels))
     first, rest = np.split(found, [len(held["text"])])
     limits = fit_thresholds(first, _truth(labels, _codes(held["label"], strings))) if labels.task == "multi-label" else None
-    return Measured(rest, None, limits)
+    return Predictions(rest, None, limits)
 
 
 def _truth(labels: LabelSet, codes: np.ndarray) -> np.ndarray:

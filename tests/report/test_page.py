@@ -12,7 +12,8 @@ from ulmfit.config import EvaluateConfig
 from ulmfit.corpora import quality
 from ulmfit.directions import ENSEMBLE
 from ulmfit.evaluation import baseline
-from ulmfit.evaluation.results import evaluate
+from ulmfit.evaluation.predictions import HeldOut, Predictions
+from ulmfit.evaluation.results import Results, evaluate
 from ulmfit.presets import tiny
 from ulmfit.report import lineage_graph, plots
 from ulmfit.report.page import (
@@ -30,6 +31,7 @@ from ulmfit.report.page import (
     training_of,
     verdict,
 )
+from ulmfit.report.summary import Summary
 
 VOID = {"meta", "link", "br", "img", "input", "hr", "use", "path", "rect"}
 
@@ -90,7 +92,9 @@ def results_of(labels=("bad", "good"), with_baseline=True, text="a text"):
     if with_baseline:
         systems[baseline.NAME] = shares(0.5)
     texts = [f"{text} {row}" for row in range(40 * n)]
-    return evaluate(systems, truth, labels, texts, EvaluateConfig(bootstrap=40, mistakes=8), uncalibrated=before)
+    documents = HeldOut([str(row) for row in range(40 * n)], texts, truth, labels)
+    predictions = {name: Predictions(shares, before.get(name)) for name, shares in systems.items()}
+    return evaluate(predictions, documents, EvaluateConfig(bootstrap=40, mistakes=8)).model_dump()
 
 
 def results_of_several(labels=("art", "sport", "town"), text="a text"):
@@ -98,7 +102,9 @@ def results_of_several(labels=("art", "sport", "town"), text="a text"):
     truth = generator.random((90, len(labels))) < 0.4
     shares = lambda skill: 1 / (1 + np.exp(-generator.normal(size=truth.shape) - skill * (truth - 0.5)))
     systems = {"forward": shares(4), "backward": shares(4), ENSEMBLE: shares(5), baseline.NAME: shares(1)}
-    return evaluate(systems, truth, labels, [f"{text} {row}" for row in range(90)], EvaluateConfig(bootstrap=40, mistakes=8))
+    documents = HeldOut([str(row) for row in range(90)], [f"{text} {row}" for row in range(90)], truth, labels)
+    predictions = {name: Predictions(shares) for name, shares in systems.items()}
+    return evaluate(predictions, documents, EvaluateConfig(bootstrap=40, mistakes=8)).model_dump()
 
 
 def history(classifier):
@@ -110,9 +116,13 @@ def history(classifier):
 
 
 def stage(name, cached, **inputs):
+    kind, _, direction = name.partition("-")
     record = {"valid_perplexity": 55.5, "steps": 100} if "tune" in name or "train" in name else {"valid_accuracy": 0.8, "steps": 100}
     return {
         "name": name,
+        "stage": kind,
+        "direction": direction or None,
+        "corpus": "domain",
         "kind": "artifact",
         "key": f"key-of-{name}",
         "run_id": f"run-of-{name}",
@@ -188,6 +198,7 @@ def summary_of(labels=("bad", "good"), with_baseline=True, text="a text", regist
         "general": corpus("wiki", ("unused",), text) | {"labels": []},
         "results": results_of(labels, with_baseline, text),
         "histories": {name: history("classify" in name or "scratch" in name) for name in curves},
+        "lr_finders": {},
         "stages": stages,
         "settings": tiny().model_dump(mode="json"),
         "model": model | {"path": "/models/one"},
@@ -204,8 +215,12 @@ def summary_of(labels=("bad", "good"), with_baseline=True, text="a text", regist
     }
 
 
+def stages_of(summary):
+    return Summary.model_validate(summary).stages
+
+
 def page_of(summary, folder):
-    render(summary, folder)
+    render(Summary.model_validate(summary), folder)
     return Page((folder / "report.html").read_text())
 
 
@@ -343,9 +358,9 @@ def test_values_that_are_not_finite_become_null(tmp_path):
 
 
 def test_a_summary_renders_again_from_its_file(tmp_path):
-    render(summary_of(curves=["classify-forward"]), tmp_path)
+    render(Summary.model_validate(summary_of(curves=["classify-forward"])), tmp_path)
     again = tmp_path / "again"
-    render(json.loads((tmp_path / "summary.json").read_text()), again)
+    render(Summary.from_json((tmp_path / "summary.json").read_text()), again)
     assert (again / "report.html").read_text() == (tmp_path / "report.html").read_text()
 
 
@@ -385,7 +400,7 @@ def test_several_labels_have_a_table_in_place_of_the_matrix(tmp_path):
     item = changed["results"]["mistakes"][0]
     assert f"said {', '.join(item['predicted']) or 'no label'} with" in page.text
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(result_table({"results": changed["results"]}))
+    console.print(result_table(Results.model_validate(changed["results"])))
     printed = console.export_text()
     assert "micro-F1" in printed and "all labels right" in " ".join(printed.split()) and "…" not in printed
 
@@ -404,7 +419,7 @@ def test_the_table_prints_whole(width, with_baseline):
     results = results_of(with_baseline=with_baseline)
     results["systems"]["forward"]["roc_auc"] = {"value": float("nan"), "low": None, "high": None}
     console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(result_table({"results": results}))
+    console.print(result_table(Results.model_validate(results)))
     printed = console.export_text()
     accuracy = results["systems"][ENSEMBLE]["accuracy"]
     assert f"{100 * accuracy['value']:.1f}%" in printed and f"[{100 * accuracy['low']:.1f}, {100 * accuracy['high']:.1f}]" in printed
@@ -526,18 +541,18 @@ def test_long_curves_are_thinned_and_keep_their_end():
 
 
 def test_the_lineage_shows_every_artifact_and_mermaid_every_input(summary):
-    stages = summary["stages"]
+    stages = stages_of(summary)
     drawn, text = lineage_graph.lineage_svg(stages), lineage_graph.mermaid(stages)
     Page(drawn)
-    for name in [item["name"] for item in stages]:
+    for name in [item.name for item in stages]:
         assert f">{name}</text>" in drawn and f'"{name}<br/>' in text
     assert "given" in drawn  # what no stage of this run made
-    assert text.count("-->") == sum(len(item["inputs"]) for item in stages)
+    assert text.count("-->") == sum(len(item.inputs) for item in stages)
 
 
 def test_boxes_of_the_lineage_do_not_overlap(summary):
     boxes = [
-        tuple(map(float, box)) for box in re.findall(r'<rect x="([\d.-]+)" y="([\d.]+)"', lineage_graph.lineage_svg(summary["stages"]))
+        tuple(map(float, box)) for box in re.findall(r'<rect x="([\d.-]+)" y="([\d.]+)"', lineage_graph.lineage_svg(stages_of(summary)))
     ]
     assert len(boxes) == len(summary["stages"]) + 1
     for i, (x, y) in enumerate(boxes):

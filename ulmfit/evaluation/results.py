@@ -1,128 +1,215 @@
-"""What the report says of the trained systems: scores, differences from the baseline, mistakes; and their predictions as a file."""
+"""The results of an evaluation, computed here and kept as ``results.json``: scores, differences from the baseline, mistakes."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
 from ulmfit.config import EvaluateConfig
 from ulmfit.directions import ENSEMBLE
 from ulmfit.evaluation import baseline, metrics
 from ulmfit.evaluation.calibration import expected_calibration_error, reliability
+from ulmfit.evaluation.predictions import HeldOut, Predictions
+from ulmfit.labels.label_set import Task
 
+FILE = "results.json"
 EXCERPT = 400  # characters of a mistake's text
 
-Systems = Mapping[str, NDArray[np.floating]]
-Thresholds = Mapping[str, NDArray[np.floating] | None]
+Systems = Mapping[str, Predictions]
 
 
-def evaluate(
-    systems: Systems,
-    labels: metrics.Labels,
-    label_names: Sequence[str],
-    texts: Sequence[str],
-    config: EvaluateConfig,
-    ids: Sequence[str] | None = None,
-    thresholds: Thresholds | None = None,
-    uncalibrated: Systems | None = None,
-) -> dict[str, Any]:
-    """The ``results`` of ``summary.json``.
+class Facts(BaseModel):
+    """Base of what ``results.json`` holds: immutable; names that a later version adds are ignored."""
 
-    ``systems`` maps a name to probabilities float [N, L]; ``labels`` int [N], a class each, or bool [N, L], any number of labels each;
-    ``texts`` and ``ids`` [N] (default: row numbers). ``thresholds`` [L] of a system: from where on a label is predicted (default: 0.5).
-    ``uncalibrated``: the probabilities of systems before their temperatures. The headline is ``forward+backward``, or else the
-    first system: its labels and mistakes are told, and every system is compared with the baseline where that is one of them.
+    model_config = ConfigDict(frozen=True)
+
+
+class Estimate(Facts):
+    """A share with its bootstrap interval; None where it is not defined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class LabelScores(Facts):
+    """One label: test documents that have it and that are predicted to, and its scores; None where they are not defined."""
+
+    documents: int
+    predicted: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+class CalibrationError(Facts):
+    """Expected calibration error of a system before its temperature (None where it has none), and after."""
+
+    before: float | None
+    after: float | None
+
+
+class ReliabilityBin(Facts):
+    """Predictions with a probability in ]low, high]: how many, their mean probability, and the share of them that is right."""
+
+    low: float
+    high: float
+    predictions: int
+    confidence: float
+    accuracy: float
+
+
+class Calibration(Facts):
+    """Errors by system, and the reliability diagram of the headline: bins by "before" and "after" calibration."""
+
+    systems: dict[str, CalibrationError]
+    reliability: dict[str, list[ReliabilityBin]]
+
+
+class Mistake(Facts):
+    """A wrong prediction; ``true`` and ``predicted`` are lists where a document may have several labels."""
+
+    id: str
+    text: str
+    true: str | list[str]
+    predicted: str | list[str]
+    probability: float
+
+
+class EvaluationRecord(Facts):
+    """What the stage reports of an evaluation: values of all scores by system, and calibration errors."""
+
+    scores: dict[str, dict[str, float | None]]
+    calibration: dict[str, CalibrationError]
+
+
+class Results(Facts):
+    """The content of ``results.json``.
+
+    ``systems`` and ``differences`` (from the baseline, in accuracy) are by system. ``confusion`` (rows are true classes; None
+    where a document may have several labels), ``per_label`` and ``mistakes`` are those of the ``headline``.
+    """
+
+    task: Task
+    labels: list[str]
+    documents: int
+    bootstrap: int
+    confidence: float
+    headline: str
+    baseline: str | None
+    systems: dict[str, dict[str, Estimate]]
+    differences: dict[str, Estimate]
+    calibration: Calibration
+    confusion: list[list[int]] | None
+    per_label: list[LabelScores]
+    mistakes: list[Mistake]
+
+    @classmethod
+    def from_json(cls, data: str | bytes) -> Results:
+        """Read ``results.json``."""
+        return cls.model_validate_json(data)
+
+    def to_json(self) -> str:
+        """The text of ``results.json``."""
+        return json.dumps(self.model_dump(), indent=1)
+
+    def record(self) -> EvaluationRecord:
+        """What the stage reports."""
+        scores = {system: {metric: estimate.value for metric, estimate in found.items()} for system, found in self.systems.items()}
+        return EvaluationRecord(scores=scores, calibration=self.calibration.systems)
+
+
+def evaluate(systems: Systems, documents: HeldOut, config: EvaluateConfig) -> Results:
+    """Score every system on the documents, and compare each with the baseline where that is one of them.
+
+    The headline is the average of both directions, or else the first system: its labels and mistakes are listed.
     """
     headline = ENSEMBLE if ENSEMBLE in systems else next(iter(systems))
-    limits = {name: (thresholds or {}).get(name) for name in systems}
-    several = labels.ndim == 2
-    rows = [str(row) for row in range(len(labels))] if ids is None else ids
-    return {
-        "task": "multi-label" if several else "multi-class",
-        "labels": list(label_names),
-        "documents": len(labels),
-        "bootstrap": config.bootstrap,
-        "confidence": config.confidence,
-        "headline": headline,
-        "baseline": baseline.NAME if baseline.NAME in systems else None,
-        "systems": {name: metrics.score(labels, shares, config, limits[name]) for name, shares in systems.items()},
-        "differences": _differences(systems, labels, config, limits),
-        "calibration": _calibration(systems, uncalibrated or {}, labels, headline),
-        "confusion": None if several else metrics.confusion(labels, systems[headline]).tolist(),
-        "per_label": metrics.per_label(labels, systems[headline], limits[headline]),
-        "mistakes": mistakes(systems[headline], labels, label_names, texts, rows, config.mistakes, limits[headline]),
-    }
+    first, labels = systems[headline], documents.labels
+    return Results(
+        task="multi-label" if documents.several else "multi-class",
+        labels=list(documents.names),
+        documents=len(labels),
+        bootstrap=config.bootstrap,
+        confidence=config.confidence,
+        headline=headline,
+        baseline=baseline.NAME if baseline.NAME in systems else None,
+        systems={name: _scores(system, labels, config) for name, system in systems.items()},
+        differences=_differences(systems, labels, config),
+        calibration=_calibration(systems, labels, headline),
+        confusion=None if documents.several else metrics.confusion(labels, first.probabilities).tolist(),
+        per_label=[LabelScores.model_validate(row) for row in metrics.per_label(labels, first.probabilities, first.thresholds)],
+        mistakes=mistakes(first, documents, config.mistakes),
+    )
 
 
-def _differences(systems: Systems, labels: metrics.Labels, config: EvaluateConfig, thresholds: Thresholds) -> dict[str, Any]:
+def _scores(system: Predictions, labels: metrics.Labels, config: EvaluateConfig) -> dict[str, Estimate]:
+    found = metrics.score(labels, system.probabilities, config, system.thresholds)
+    return {metric: Estimate.model_validate(estimate) for metric, estimate in found.items()}
+
+
+def _differences(systems: Systems, labels: metrics.Labels, config: EvaluateConfig) -> dict[str, Estimate]:
     """Of every system but the baseline, where there is one."""
-    if baseline.NAME not in systems:
+    other = systems.get(baseline.NAME)
+    if other is None:
         return {}
-    other, limit = systems[baseline.NAME], thresholds[baseline.NAME]
-    return {
-        name: metrics.accuracy_difference(labels, shares, other, config, (thresholds[name], limit))
-        for name, shares in systems.items()
-        if name != baseline.NAME
-    }
+
+    def difference(system: Predictions) -> Estimate:
+        limits = (system.thresholds, other.thresholds)
+        return Estimate.model_validate(metrics.accuracy_difference(labels, system.probabilities, other.probabilities, config, limits))
+
+    return {name: difference(system) for name, system in systems.items() if name != baseline.NAME}
 
 
-def _calibration(systems: Systems, uncalibrated: Systems, labels: metrics.Labels, headline: str) -> dict[str, Any]:
-    """Expected calibration errors of all systems, None before where there is no temperature; and the headline's bins."""
-    ece = expected_calibration_error
-    return {
-        "systems": {
-            name: {"before": ece(uncalibrated[name], labels) if name in uncalibrated else None, "after": ece(shares, labels)}
-            for name, shares in systems.items()
+def _calibration(systems: Systems, labels: metrics.Labels, headline: str) -> Calibration:
+    error = lambda shares: None if shares is None else expected_calibration_error(shares, labels)
+    first = systems[headline]
+    drawn = {"before": first.uncalibrated, "after": first.probabilities}
+    return Calibration(
+        systems={
+            name: CalibrationError(before=error(system.uncalibrated), after=error(system.probabilities)) for name, system in systems.items()
         },
-        "reliability": {
-            when: reliability(of[headline], labels) for when, of in (("before", uncalibrated), ("after", systems)) if headline in of
+        reliability={
+            when: [ReliabilityBin.model_validate(row) for row in reliability(shares, labels)]
+            for when, shares in drawn.items()
+            if shares is not None
         },
-    }
+    )
 
 
-def mistakes(
-    probabilities: NDArray[np.floating],
-    labels: metrics.Labels,
-    label_names: Sequence[str],
-    texts: Sequence[str],
-    ids: Sequence[str],
-    most: int,
-    thresholds: NDArray[np.floating] | None = None,
-) -> list[dict[str, Any]]:
-    """The wrong predictions of which the system was surest, at most ``most``: where labels or data may be at fault.
+def mistakes(predictions: Predictions, documents: HeldOut, most: int) -> list[Mistake]:
+    """The wrong predictions with the highest probability, at most ``most``: labels or data may be at fault there.
 
-    Of several labels a document, those with the most wrong labels come first; ``probability`` is then that of what was said of
-    these labels, on average.
+    Where a document may have several labels, documents with the most wrong labels come first; ``probability`` is then the mean
+    probability of the wrong decisions about these labels.
     """
-    names = np.asarray(label_names, dtype=object)
-    said: Sequence[Any]
-    true: Sequence[Any]
-    if labels.ndim == 1:
-        predicted, sureness = probabilities.argmax(1), probabilities.max(1)
-        faults = (predicted != labels).astype(np.int64)
-        said, true = names[predicted].tolist(), names[labels].tolist()
-    else:
-        decided = metrics.decisions(probabilities, thresholds)
+    names = np.asarray(documents.names, dtype=object)
+    labels, probabilities = documents.labels, np.asarray(predictions.probabilities)
+    predicted: Sequence[str | list[str]]
+    true: Sequence[str | list[str]]
+    if documents.several:
+        decided = metrics.decisions(probabilities, predictions.thresholds)
         wrong = decided != labels
         faults = wrong.sum(1)
         sureness = np.where(wrong, np.where(decided, probabilities, 1 - probabilities), 0).sum(1) / np.maximum(faults, 1)
-        said, true = ([names[row].tolist() for row in held] for held in (decided, labels))
+        predicted, true = ([names[row].tolist() for row in held] for held in (decided, labels))
+    else:
+        codes, sureness = probabilities.argmax(1), probabilities.max(1)
+        faults = (codes != labels).astype(np.int64)
+        predicted, true = names[codes].tolist(), names[labels].tolist()
     first = np.lexsort((-sureness, -faults))[: min(most, int((faults > 0).sum()))]
     return [
-        {
-            "id": ids[row],
-            "text": excerpt(texts[row]),
-            "true": true[row],
-            "predicted": said[row],
-            "probability": round(float(sureness[row]), 4),
-        }
+        Mistake(
+            id=documents.ids[row],
+            text=excerpt(documents.texts[row]),
+            true=true[row],
+            predicted=predicted[row],
+            probability=round(float(sureness[row]), 4),
+        )
         for row in first
     ]
 
@@ -133,43 +220,6 @@ def excerpt(text: str) -> str:
     return line if len(line) <= EXCERPT else line[:EXCERPT].rsplit(" ", 1)[0] + " …"
 
 
-def write_predictions(
-    folder: Path,
-    ids: Sequence[str],
-    labels: metrics.Labels,
-    systems: Systems,
-    label_names: Sequence[str],
-    thresholds: Thresholds | None = None,
-) -> Path:
-    """Write ``predictions.parquet``: a row for each system and document.
-
-    Columns: id, system, label and predicted (strings), probability (float32, of the predicted label), probabilities
-    (list of float32, in the order of the schema's metadata ``labels``). Of several labels a document, label and predicted are lists
-    of strings, and there is no probability.
-    """
-    names = np.asarray(label_names, dtype=object)
-    parts = []
-    for system, given in systems.items():
-        shares = np.asarray(given, dtype=np.float32)
-        told = _classes(labels, shares, names) if labels.ndim == 1 else _label_lists(labels, shares, names, (thresholds or {}).get(system))
-        columns = {"id": pa.array(ids, pa.string()), "system": pa.array([system] * len(ids), pa.string()), **told}
-        parts.append(pa.table(columns | {"probabilities": pa.array(list(shares), pa.list_(pa.float32()))}))
-    table = pa.concat_tables(parts).replace_schema_metadata({"labels": json.dumps(list(label_names))})
-    path = folder / "predictions.parquet"
-    pq.write_table(table, path, compression="zstd")
-    return path
-
-
-def _classes(labels: metrics.Ints, shares: NDArray[np.float32], names: NDArray[Any]) -> dict[str, pa.Array]:
-    return {
-        "label": pa.array(names[labels], pa.string()),
-        "predicted": pa.array(names[shares.argmax(1)], pa.string()),
-        "probability": pa.array(shares.max(1), pa.float32()),
-    }
-
-
-def _label_lists(
-    truth: metrics.Truth, shares: NDArray[np.float32], names: NDArray[Any], thresholds: NDArray[np.floating] | None
-) -> dict[str, pa.Array]:
-    held = {"label": truth, "predicted": metrics.decisions(shares, thresholds)}
-    return {column: pa.array([names[row].tolist() for row in rows], pa.list_(pa.string())) for column, rows in held.items()}
+def read_results(folder: Path) -> Results:
+    """The results in the folder of an evaluation artifact."""
+    return Results.from_json((folder / FILE).read_bytes())

@@ -5,43 +5,61 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ulmfit.report.numbers import duration
+from ulmfit.report.summary import StageSummary
 
 NODE_WIDTH, NODE_HEIGHT, GAP_X, GAP_Y = 176.0, 50.0, 22.0, 40.0
 BEND_WIDTH = 14.0  # room for a line that passes through a layer
 MARGIN = 6.0
 SWEEPS = 8
 
-Stages = Sequence[Mapping[str, Any]]
+Stages = Sequence[StageSummary]
+
+
+@dataclass(frozen=True)
+class _Artifact:
+    """What is drawn of an artifact; one that no stage of the run made has the name of its role and no ``seconds``."""
+
+    name: str
+    key: str
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    cached: bool = True
+    seconds: float | None = None
+
+    @property
+    def how(self) -> str:
+        return "given" if self.seconds is None else "cached" if self.cached else duration(self.seconds)
+
+
+Artifacts = Mapping[str, _Artifact]  # by key
 
 
 @dataclass
 class _Node:
-    """A stage, or (``stage`` None) the bend of a line in a layer that it passes."""
+    """An artifact, or the bend of a line in a layer that it passes."""
 
     layer: int
-    stage: Mapping[str, Any] | None = None
+    artifact: _Artifact | None = None
     above: list[_Node] = field(default_factory=list)
     below: list[_Node] = field(default_factory=list)
     x: float = 0.0  # centre
 
     @property
     def half(self) -> float:
-        return (NODE_WIDTH if self.stage else BEND_WIDTH) / 2
+        return (NODE_WIDTH if self.artifact else BEND_WIDTH) / 2
 
 
 def mermaid(stages: Stages) -> str:
     """The lineage as a Mermaid flow chart, every input with its role."""
-    known = _with_sources(stages)
+    known = _artifacts(stages)
     numbers = {key: f"n{i}" for i, key in enumerate(known)}
     lines = ["flowchart TD"]
-    for key, stage in known.items():
-        text = f"{stage['name']}<br/>{key[:12]}".replace('"', "'")
+    for key, artifact in known.items():
+        text = f"{artifact.name}<br/>{key[:12]}".replace('"', "'")
         lines.append(f'    {numbers[key]}["{text}"]')
-    for key, stage in known.items():
-        lines += [f'    {numbers[source]} -->|"{role}"| {numbers[key]}' for role, source in stage["inputs"].items()]
+    for key, artifact in known.items():
+        lines += [f'    {numbers[source]} -->|"{role}"| {numbers[key]}' for role, source in artifact.inputs.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -50,44 +68,40 @@ def lineage_svg(stages: Stages) -> str:
 
     A line that a longer way implies is left out (the Mermaid text has all of them).
     """
-    layers = _arrange(_with_sources(stages))
+    layers = _arrange(_artifacts(stages))
     nodes = [node for layer in layers for node in layer]
     left = min(node.x - node.half for node in nodes) - MARGIN
     width = max(node.x + node.half for node in nodes) + MARGIN - left
     height = len(layers) * (NODE_HEIGHT + GAP_Y) - GAP_Y + 2 * MARGIN
     parts = [_line(node, child, left) for node in nodes for child in node.below]
-    parts += [_box(node, left) for node in nodes if node.stage]
-    label = f"Lineage graph of {sum(node.stage is not None for node in nodes)} artifacts; the table of stages lists the same."
+    parts += [_box(node, left) for node in nodes if node.artifact]
+    label = f"Lineage graph of {sum(node.artifact is not None for node in nodes)} artifacts; the table of stages lists the same."
     opening = f'<svg class="lineage" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" role="img" aria-label="{label}">'
     return opening + "".join(parts) + "</svg>"
 
 
-def _with_sources(stages: Stages) -> dict[str, Mapping[str, Any]]:
-    """Stages by key, and a stand-in for each input that no stage here made (a model brought along, say)."""
-    known: dict[str, Mapping[str, Any]] = {stage["key"]: stage for stage in stages}
-    sources: dict[str, Mapping[str, Any]] = {}
-    for stage in stages:
-        for role, key in stage["inputs"].items():
-            if key not in known:
-                sources[key] = {"name": role, "key": key, "inputs": {}, "cached": True, "seconds": None}
-    return sources | known
+def _artifacts(stages: Stages) -> Artifacts:
+    """What the stages made, and the inputs that no stage here made (a language model that the user gave, say)."""
+    known = {stage.key: _Artifact(stage.name, stage.key, stage.inputs, stage.cached, stage.seconds) for stage in stages}
+    given = {key: _Artifact(role, key) for stage in stages for role, key in stage.inputs.items() if key not in known}
+    return given | known
 
 
-def _arrange(known: Mapping[str, Mapping[str, Any]]) -> list[list[_Node]]:
+def _arrange(known: Artifacts) -> list[list[_Node]]:
     """Layers of nodes with their places, by longest path, barycentres and a pass that pushes apart (Sugiyama et al. 1981)."""
     depths: dict[str, int] = {}
 
     def depth(key: str) -> int:
         if key not in depths:
-            depths[key] = 1 + max((depth(source) for source in known[key]["inputs"].values()), default=-1)
+            depths[key] = 1 + max((depth(source) for source in known[key].inputs.values()), default=-1)
         return depths[key]
 
-    nodes = {key: _Node(depth(key), stage) for key, stage in known.items()}
+    nodes = {key: _Node(depth(key), artifact) for key, artifact in known.items()}
     layers: list[list[_Node]] = [[] for _ in range(max(depths.values(), default=0) + 1)]
     for node in nodes.values():
         layers[node.layer].append(node)
-    for key, stage in known.items():
-        for source in _direct(key, stage, known):
+    for key, artifact in known.items():
+        for source in _direct(artifact, known):
             _connect(nodes[source], nodes[key], layers)
     for layer in layers:
         _spread(layer, [0.0] * len(layer))
@@ -97,20 +111,20 @@ def _arrange(known: Mapping[str, Mapping[str, Any]]) -> list[list[_Node]]:
     return layers
 
 
-def _direct(key: str, stage: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> set[str]:
-    """Inputs of a stage that none of its other inputs was made of."""
-    inputs = set(stage["inputs"].values())
+def _direct(artifact: _Artifact, known: Artifacts) -> set[str]:
+    """Inputs that none of the artifact's other inputs was made of."""
+    inputs = set(artifact.inputs.values())
     return {source for source in inputs if not any(source in _ancestors(other, known) for other in inputs - {source})}
 
 
-def _ancestors(key: str, known: Mapping[str, Mapping[str, Any]]) -> set[str]:
+def _ancestors(key: str, known: Artifacts) -> set[str]:
     found: set[str] = set()
-    waiting = list(known[key]["inputs"].values())
+    waiting = list(known[key].inputs.values())
     while waiting:
         source = waiting.pop()
         if source not in found:
             found.add(source)
-            waiting += known[source]["inputs"].values()
+            waiting += known[source].inputs.values()
     return found
 
 
@@ -155,19 +169,18 @@ def _line(top: _Node, bottom: _Node, left: float) -> str:
     y1 = MARGIN + top.layer * (NODE_HEIGHT + GAP_Y) + NODE_HEIGHT
     y2 = MARGIN + bottom.layer * (NODE_HEIGHT + GAP_Y)
     middle = (y1 + y2) / 2
-    onwards = "" if bottom.stage else f"V{y2 + NODE_HEIGHT:.1f}"
+    onwards = "" if bottom.artifact else f"V{y2 + NODE_HEIGHT:.1f}"
     return f'<path d="M{x1:.1f} {y1:.1f}C{x1:.1f} {middle:.1f} {x2:.1f} {middle:.1f} {x2:.1f} {y2:.1f}{onwards}"/>'
 
 
 def _box(node: _Node, left: float) -> str:
-    stage = node.stage
-    assert stage is not None
+    artifact = node.artifact
+    assert artifact is not None
     x, y = node.x - left, MARGIN + node.layer * (NODE_HEIGHT + GAP_Y)
-    name = stage["name"] if len(stage["name"]) <= 24 else stage["name"][:23] + "…"
-    how = "given" if stage["seconds"] is None else "cached" if stage["cached"] else duration(stage["seconds"])
+    name = artifact.name if len(artifact.name) <= 24 else artifact.name[:23] + "…"
     return (
-        f'<g class="{"cached" if stage["cached"] else "made"}"><title>{html.escape(stage["name"])}: {html.escape(stage["key"])}</title>'
+        f'<g class="{"cached" if artifact.cached else "made"}"><title>{html.escape(artifact.name)}: {html.escape(artifact.key)}</title>'
         f'<rect x="{x - NODE_WIDTH / 2:.1f}" y="{y:.1f}" width="{NODE_WIDTH:.0f}" height="{NODE_HEIGHT:.0f}" rx="9"/>'
         f'<text class="name" x="{x:.1f}" y="{y + 21:.1f}">{html.escape(name)}</text>'
-        f'<text class="note" x="{x:.1f}" y="{y + 38:.1f}">{html.escape(stage["key"][:10])} · {how}</text></g>'
+        f'<text class="note" x="{x:.1f}" y="{y + 38:.1f}">{html.escape(artifact.key[:10])} · {artifact.how}</text></g>'
     )

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ulmfit.corpora.quality import judge_of
+from ulmfit.evaluation.results import Results
 from ulmfit.report.numbers import count, duration, interval, number, percent, points, signed, size
 from ulmfit.report.scores import calibration_of, labels_of, metrics_of, told
+from ulmfit.report.summary import Summary
 from ulmfit.store.artifacts import write_atomic
 
 if TYPE_CHECKING:
@@ -44,21 +46,20 @@ UNDERSTOOD = ("html", "line_breaks", "entities")  # by the tokenizer: told, but 
 FEW = 6  # languages, labels and tokens that are shown
 
 
-def render(summary: Mapping[str, Any], folder: Path) -> None:
+def render(summary: Summary, folder: Path) -> None:
     """Write ``summary.json`` and ``report.html`` into ``folder``, which is made if need be.
 
     The page is one file that loads nothing from elsewhere. Values that are not finite become null.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    clean = finite(summary)
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(folder / "summary.json", json.dumps(clean, indent=1, ensure_ascii=False, allow_nan=False).encode())
+    write_atomic(folder / "summary.json", summary.to_json().encode())
     pages = Environment(
         loader=PackageLoader("ulmfit.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     pages.filters |= {show.__name__: show for show in (percent, portion, points, signed, count, size, duration, interval, told)}
-    page = pages.get_template("report.html").render(view(clean))
+    page = pages.get_template("report.html").render(view(summary.to_dict()))
     write_atomic(folder / "report.html", page.encode())
 
 
@@ -66,6 +67,7 @@ def view(summary: Mapping[str, Any]) -> dict[str, Any]:
     """What the template shows: the summary, and what is worked out from it."""
     from ulmfit.report import lineage_graph
 
+    typed = Summary.model_validate(summary)
     results, stages, run = summary["results"], summary["stages"], summary["run"]
     tone, sentence = verdict(results)
     return {
@@ -87,8 +89,8 @@ def view(summary: Mapping[str, Any]) -> dict[str, Any]:
         "run_link": _run_link(run),
         "longest": max((stage["seconds"] or 0 for stage in stages), default=0) or 1,
         "names": {stage["key"]: stage["name"] for stage in stages},
-        "lineage": lineage_graph.lineage_svg(stages) if stages else "",
-        "mermaid": lineage_graph.mermaid(stages),
+        "lineage": lineage_graph.lineage_svg(typed.stages) if stages else "",
+        "mermaid": lineage_graph.mermaid(typed.stages),
     }
 
 
@@ -341,11 +343,11 @@ def _run_link(run: Mapping[str, Any]) -> str | None:
     return f"{uri.rstrip('/')}/#/experiments/{run['experiment']}/runs/" if uri.startswith(("http://", "https://")) else None
 
 
-def result_table(summary: Mapping[str, Any]) -> Table:
+def result_table(given: Results) -> Table:
     """The systems and their scores, for the terminal."""
     from rich.text import Text
 
-    results = finite(summary["results"])
+    results = finite(given.model_dump())
     table = _table(f"{count(results['documents'])} test documents, {percent(results['confidence'], 0)} intervals")
     shown = dict(list(metrics_of(results).items())[:3])  # as many as 80 columns hold
     titles = [title if title == "ROC AUC" else title[0].lower() + title[1:] for title in shown.values()]

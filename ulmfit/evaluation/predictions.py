@@ -1,0 +1,83 @@
+"""What trained systems predict for held-out documents: the arrays, and ``predictions.parquet``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ulmfit.evaluation import metrics
+
+FILE = "predictions.parquet"
+Strings = NDArray[np.object_]
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """N documents to judge systems by: ``ids`` and ``texts`` [N], and their true ``labels``.
+
+    ``labels`` is int [N], a class each, or bool [N, L], any number of labels each. ``names`` [L] are the labels' names.
+    """
+
+    ids: Sequence[str]
+    texts: Sequence[str]
+    labels: metrics.Labels
+    names: Sequence[str]
+
+    @property
+    def several(self) -> bool:
+        """Whether a document may have any number of labels."""
+        return self.labels.ndim == 2
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What one system predicts for N documents: ``probabilities`` float [N, L], and ``uncalibrated``, the same before its temperature.
+
+    A label is predicted from its ``thresholds`` [L] on, or else from 0.5; this matters where a document may have several labels.
+    """
+
+    probabilities: metrics.Floats
+    uncalibrated: metrics.Floats | None = None
+    thresholds: metrics.Floats | None = None
+
+
+def write_predictions(folder: Path, systems: Mapping[str, Predictions], documents: HeldOut) -> Path:
+    """Write ``predictions.parquet``, a row for each system and document, and return its path.
+
+    Columns: id, system, label and predicted (strings), probability (float32, of the predicted label), probabilities
+    (list of float32, in the order of the schema's metadata ``labels``). Where a document may have several labels, label and
+    predicted are lists of strings, and there is no probability.
+    """
+    names: Strings = np.asarray(documents.names, dtype=object)
+    parts = []
+    for system, predictions in systems.items():
+        shares = np.asarray(predictions.probabilities, dtype=np.float32)
+        known = {"id": pa.array(documents.ids, pa.string()), "system": pa.array([system] * len(shares), pa.string())}
+        if documents.several:
+            known |= _label_lists(documents.labels, metrics.decisions(shares, predictions.thresholds), names)
+        else:
+            known |= _classes(documents.labels, shares, names)
+        parts.append(pa.table(known | {"probabilities": pa.array(list(shares), pa.list_(pa.float32()))}))
+    table = pa.concat_tables(parts).replace_schema_metadata({"labels": json.dumps(list(documents.names))})
+    pq.write_table(table, folder / FILE, compression="zstd")
+    return folder / FILE
+
+
+def _classes(labels: metrics.Ints, shares: NDArray[np.float32], names: Strings) -> dict[str, pa.Array]:
+    return {
+        "label": pa.array(names[labels], pa.string()),
+        "predicted": pa.array(names[shares.argmax(1)], pa.string()),
+        "probability": pa.array(shares.max(1), pa.float32()),
+    }
+
+
+def _label_lists(truth: metrics.Truth, decided: metrics.Truth, names: Strings) -> dict[str, pa.Array]:
+    held = {"label": truth, "predicted": decided}
+    return {column: pa.array([names[row].tolist() for row in rows], pa.list_(pa.string())) for column, rows in held.items()}

@@ -1,0 +1,140 @@
+"""The summary of a run as typed facts: what ``summary.json`` holds and the report shows."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from pydantic import ConfigDict, JsonValue, SerializerFunctionWrapHandler, model_serializer
+
+from ulmfit.config import Settings
+from ulmfit.directions import Direction
+from ulmfit.evaluation.results import Facts, Results
+
+
+class Sparse(Facts):
+    """Facts of which the JSON leaves out those that are None."""
+
+    @model_serializer(mode="wrap")
+    def _known(self, serialise: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        return {name: value for name, value in serialise(self).items() if value is not None}
+
+
+class SplitSummary(Facts):
+    """Documents and characters of one split, and documents by label."""
+
+    documents: int
+    characters: int
+    labels: dict[str, int]
+
+
+class CorpusSummary(Sparse):
+    """The record of an ingested corpus without its parts, and the key of the artifact.
+
+    ``label_names`` are the single labels where a document may have several, ``quality`` is the content of ``quality.json`` with
+    ``out_of_vocabulary``: the share of held-out tokens that the vocabulary lacks.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    key: str
+    name: str
+    digest: str
+    labels: list[str]
+    label_names: list[str] | None = None
+    splits: dict[str, SplitSummary]
+    quarantined: dict[str, int]
+    duplicates: int
+    overlap_removed: int
+    warnings: list[str]
+    source: str
+    quality: Any = None
+
+
+class CurvePoint(Facts):
+    """A point of a curve of ``history.json``."""
+
+    step: int
+    name: str
+    value: float | None
+
+
+class RangeTest(Facts):
+    """The content of ``lr_finder.json``: losses by learning rate, the suggested rate and the rate in use."""
+
+    rates: list[float]
+    losses: list[float]
+    suggestion: float | None
+    lr: float
+
+
+class StageSummary(Facts):
+    """A finished stage: its ``name`` in the DAG, which is of a kind (``stage``), a direction and a corpus; and its artifact.
+
+    ``kind`` is the kind of the artifact. ``inputs`` are keys of artifacts by role. ``cached``: found rather than built in this run.
+    """
+
+    name: str
+    stage: str
+    direction: Direction | None
+    corpus: Literal["domain", "general"]
+    kind: str
+    key: str
+    run_id: str | None
+    seconds: float | None
+    bytes: int
+    cached: bool
+    inputs: dict[str, str]
+    record: dict[str, JsonValue]
+
+
+class ModelSummary(Sparse):
+    """The model's folder, and its registered version where there is one."""
+
+    name: str | None = None
+    version: str | None = None
+    uri: str | None = None
+    alias: str | None = None
+    path: str
+
+
+class RunSummary(Facts):
+    """The tracked run, when and where it ran, and the versions of libraries."""
+
+    id: str
+    experiment: str
+    tracking_uri: str
+    started: str
+    seconds: float
+    device: str
+    workspace: str
+    versions: dict[str, str]
+
+
+class Summary(Facts):
+    """The content of ``summary.json``; ``histories`` and ``lr_finders`` are by name of stage, ``report`` is the location of the page."""
+
+    name: str
+    corpus: CorpusSummary
+    general: CorpusSummary | None = None
+    results: Results
+    histories: dict[str, list[CurvePoint]]
+    lr_finders: dict[str, RangeTest]
+    stages: list[StageSummary]
+    settings: Settings
+    model: ModelSummary
+    run: RunSummary
+    report: str | None = None
+
+    @classmethod
+    def from_json(cls, data: str | bytes) -> Summary:
+        """Read ``summary.json``."""
+        return cls.model_validate_json(data)
+
+    def to_json(self) -> str:
+        """The text of ``summary.json``; numbers that are not finite become null."""
+        return self.model_dump_json(indent=1)
+
+    def to_dict(self) -> dict[str, JsonValue]:
+        """The content of ``summary.json`` as plain values."""
+        return json.loads(self.to_json())
