@@ -32,9 +32,9 @@ def preprocess(job: TextJob) -> dict[str, Any]:
             {
                 "name": stage.name,
                 "key": stage.artifact.key,
-                "path": stage.artifact.place,
+                "path": stage.artifact.location,
                 "cached": stage.cached,
-                "seconds": stage.artifact.manifest["seconds"],
+                "seconds": stage.artifact.manifest.seconds,
                 "record": stage.artifact.record,
             }
             for stage in finished

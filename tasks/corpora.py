@@ -6,7 +6,6 @@ import json
 import logging
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from prefect.states import State
 
@@ -17,7 +16,7 @@ from ulmfit.config import CorpusConfig, QualityConfig
 from ulmfit.corpora.ingest.prepare import INGEST_VERSION, CorpusSource, Prepared, fingerprint, prepare, write_corpus
 from ulmfit.errors import UserError
 from ulmfit.store import filesystem
-from ulmfit.store.artifacts import Store, write_atomic
+from ulmfit.store.artifacts import Built, Store, write_atomic
 from ulmfit.store.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -52,11 +51,11 @@ def ingest(
         identity = known or {"documents": ready.digest if ready else ""}
         recipe = Recipe("corpus", INGEST_VERSION, identity)
 
-        def build(work: Path, run: StageRun) -> dict[str, Any]:
+        def build(work: Path, run: StageRun) -> Built:
             corpus = ready or prepared()
-            manifest, files = write_corpus(corpus, store.place(recipe), cluster.map)
+            manifest, files = write_corpus(corpus, store.output_folder(recipe), cluster.map)
             settings = {"source": source.source, "more": list(source.more), "settings": config.model_dump(mode="json")}
-            return {**manifest, **settings, "quality": corpus.quality, "files": files}
+            return Built({**manifest, **settings, "quality": corpus.quality}, files)
 
         state = run_stage(job, name, recipe, {}, build)
         write_atomic(memo, json.dumps(identity).encode())

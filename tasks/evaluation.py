@@ -27,7 +27,7 @@ from ulmfit.models.saving import read_config
 from ulmfit.prediction.bundle import write_bundle
 from ulmfit.prediction.predictor import Predictor, average
 from ulmfit.shards.documents import Documents
-from ulmfit.store.artifacts import Artifact, Store, write_atomic
+from ulmfit.store.artifacts import Artifact, Built, Store, write_atomic
 from ulmfit.store.recipe import Recipe
 
 BUNDLE_VERSION = 1
@@ -41,13 +41,13 @@ def bundle(job: Job, name: str, forward: Stage, backward: Stage, corpus: Stage, 
     inputs = {"forward": forward, "backward": backward, "tokens": tokens, "vocab": vocab}
     recipe = Recipe("model", BUNDLE_VERSION, {"labels": labels}, {role: stage.artifact.key for role, stage in inputs.items()})
 
-    def build(work: Path, run: StageRun) -> dict[str, Any]:
+    def build(work: Path, run: StageRun) -> Built:
         parts, words = (forward.artifact.path, backward.artifact.path), vocab.artifact.path / "vocab.json"
         names = read_config(forward.artifact.path)["labels"]  # where a document has several labels, each by itself
         write_bundle(work, *parts, words, tokenizer_definition(tokens), names)
         chain = lineage(job.workspace.store, recipe)
         write_atomic(work / "lineage.json", json.dumps(chain, indent=1).encode())
-        return {"labels": names, "artifacts": len(chain["artifacts"])}
+        return Built({"labels": names, "artifacts": len(chain["artifacts"])})
 
     return run_stage(job, name, recipe, inputs, build)
 
@@ -63,9 +63,8 @@ def lineage(store: Store, recipe: Recipe) -> dict[str, Any]:
             continue
         artifact = store.get(key)
         assert artifact is not None, f"an input of a finished artifact is missing: {key}"
-        kept = ("kind", "version", "config", "inputs", "record", "run_id", "finished", "libraries")
-        chain[key] = {field: artifact.manifest[field] for field in kept}
-        waiting += artifact.manifest["inputs"].values()
+        chain[key] = artifact.manifest.model_dump(exclude={"key", "files", "seconds"})
+        waiting += artifact.manifest.inputs.values()
     return {"key": recipe.key, "artifacts": chain}
 
 
@@ -75,7 +74,7 @@ def measure(job: Job, name: str, corpus: Stage, ids: Stage, model: Stage, scratc
     inputs = {"corpus": corpus, "ids": ids, "model": model} | ({"scratch": scratch} if scratch else {})
     recipe = Recipe("evaluation", EVALUATE_VERSION, config, {role: stage.artifact.key for role, stage in inputs.items()})
 
-    def build(work: Path, run: StageRun) -> dict[str, Any]:
+    def build(work: Path, run: StageRun) -> Built:
         torch.set_num_threads(os.cpu_count() or 1)  # no other stage runs now
         test = Documents.open(ids.artifact.path, ["test"])
         strings = corpus.artifact.record["labels"]
@@ -91,7 +90,7 @@ def measure(job: Job, name: str, corpus: Stage, ids: Stage, model: Stage, scratc
         results = evaluate(measured, documents, config)
         write_predictions(work, measured, documents)
         write_atomic(work / FILE, results.to_json().encode())
-        return results.record().model_dump()
+        return Built(results.record().model_dump())
 
     return run_stage(job, name, recipe, inputs, build)
 

@@ -20,6 +20,7 @@ from ulmfit.corpora.quality import check_language, check_vocabulary
 from ulmfit.shards.crashing import Poison
 from ulmfit.shards.parts import PartRecord
 from ulmfit.shards.tokenise import TokenizeSpec
+from ulmfit.store.artifacts import Built
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def tokenise(job: Job, name: str, cluster: Cluster, corpus: Stage, config: TextC
     return run_stage(job, name, step.recipe, {"corpus": corpus}, untracked(step.build))
 
 
-def untracked(build: Callable[[Path], dict[str, Any]]) -> Callable[[Path, StageRun], dict[str, Any]]:
+def untracked(build: Callable[[Path], Built]) -> Callable[[Path, StageRun], Built]:
     """A build that has nothing to tell its run but the record."""
     return lambda work, run: build(work)
 
@@ -65,6 +66,6 @@ def encode(job: Job, name: str, cluster: Cluster, corpus: Stage, tokens: Stage, 
 
 def tokenizer_definition(tokens: Stage) -> dict[str, Any]:
     """The definition of the tokenizer that made these shards, for whoever serves the model."""
-    definition = json.loads(json.dumps(tokens.artifact.manifest["config"]))
+    definition = json.loads(json.dumps(tokens.artifact.manifest.config))
     definition.pop("quarantine_poison", None)
     return definition

@@ -102,10 +102,10 @@ def _stage(stage: Stage) -> StageSummary:
         kind=artifact.kind,
         key=artifact.key,
         run_id=artifact.run_id,
-        seconds=artifact.manifest["seconds"],
+        seconds=artifact.manifest.seconds,
         bytes=artifact.bytes,
         cached=stage.cached,
-        inputs=artifact.manifest["inputs"],
+        inputs=artifact.manifest.inputs,
         record=artifact.record,
     )
 

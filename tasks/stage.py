@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -14,7 +13,7 @@ from prefect.states import Completed, State
 
 from tasks.tracking import StageRun, Tracker
 from tasks.workspace import Workspace
-from ulmfit.store.artifacts import Artifact
+from ulmfit.store.artifacts import Artifact, Built
 from ulmfit.store.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -54,14 +53,14 @@ class Stage:
         return self.artifact.record.get("model_id")
 
 
-Build = Callable[[Path, StageRun], dict[str, Any]]
+Build = Callable[[Path, StageRun], Built]
 
 
 def run_stage(job: Job, name: str, recipe: Recipe, inputs: Mapping[str, Stage], build: Build) -> State:
     """The artifact of ``recipe`` as the result of a finished Prefect task, built and tracked where it is not there."""
     store = job.workspace.store
 
-    def tracked(work: Path) -> dict[str, Any]:
+    def tracked(work: Path) -> Built:
         run_id = job.tracker.reopen(name, recipe.key, job.run_id)
         try:
             return _track(job, run_id, recipe, inputs, build, work)
@@ -76,15 +75,15 @@ def run_stage(job: Job, name: str, recipe: Recipe, inputs: Mapping[str, Stage], 
     return Completed(data=stage, name="Cached" if cached else "Completed")
 
 
-def _track(job: Job, run_id: str, recipe: Recipe, inputs: Mapping[str, Stage], build: Build, work: Path) -> dict[str, Any]:
+def _track(job: Job, run_id: str, recipe: Recipe, inputs: Mapping[str, Stage], build: Build, work: Path) -> Built:
     run = StageRun(job.tracker, run_id)
     run.describe(recipe)
     run.inputs({role: stage.artifact for role, stage in inputs.items()}, [stage.model_id for stage in inputs.values() if stage.model_id])
     try:
         with run.system_metrics():
-            record = build(work, run)
+            built = build(work, run)
     finally:
         run.flush()
-    run.result({field: value for field, value in record.items() if field != "files"})
+    run.result(built.record)
     job.tracker.finish(run_id)
-    return {**record, "run_id": run_id}
+    return replace(built, run_id=run_id)

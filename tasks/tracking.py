@@ -113,7 +113,7 @@ class StageRun:
         """Log what the stage reads: data as datasets with their digests, models by their ids."""
         datasets = [
             DatasetInput(
-                Dataset(f"{artifact.kind}", artifact.key[:32], "local", json.dumps({"uri": artifact.place, "key": artifact.key})),
+                Dataset(f"{artifact.kind}", artifact.key[:32], "local", json.dumps({"uri": artifact.location, "key": artifact.key})),
                 [InputTag("mlflow.data.context", role)],
             )
             for role, artifact in artifacts.items()

@@ -20,7 +20,7 @@ from ulmfit.errors import UserError
 from ulmfit.pipeline import TRAINING_SPLITS
 from ulmfit.pretrained.transport import FILES, manifest
 from ulmfit.store import filesystem
-from ulmfit.store.artifacts import sha256_file
+from ulmfit.store.artifacts import Built, sha256_file
 from ulmfit.store.recipe import Recipe
 from ulmfit.training import trainings
 from ulmfit.training.loop import Run
@@ -71,10 +71,10 @@ def pretrain(job: Job, name: str, ids: Stage, vocab: Stage, model: ModelConfig, 
         "language-model", trainings.PRETRAIN_VERSION, {"model": model, "training": config, "direction": direction}, _keys(inputs)
     )
 
-    def build(work: Path, run: StageRun) -> dict[str, Any]:
+    def build(work: Path, run: StageRun) -> Built:
         arguments = _text(ids, vocab, TRAINING_SPLITS) | {"model": model, "config": config, "direction": direction}
         record = _train(job, "pretrain", arguments, work, run)
-        return {**record, "model_id": run.output_model(name, recipe, work)}
+        return Built({**record, "model_id": run.output_model(name, recipe, work)})
 
     return run_stage(job, name, recipe, inputs, build)
 
@@ -85,11 +85,11 @@ def bring(job: Job, name: str, folder: str, direction: Direction) -> State:
     files = {file: sha256_file(Path(folder) / file) for file in FILES}
     recipe = Recipe("language-model", trainings.PRETRAIN_VERSION, {"files": files, "direction": direction}, {})
 
-    def build(work: Path, run: StageRun) -> dict[str, Any]:
+    def build(work: Path, run: StageRun) -> Built:
         for file in FILES:
             filesystem.copy(Path(folder) / file, work / file)
         facts = manifest(Path(folder).parent).get("directions", {}).get(direction, {})
-        return {**facts, "model_id": run.output_model(name, recipe, work)}
+        return Built({**facts, "model_id": run.output_model(name, recipe, work)})
 
     return run_stage(job, name, recipe, {}, build)
 
@@ -100,10 +100,10 @@ def finetune(job: Job, name: str, lm: Stage, ids: Stage, vocab: Stage, config: L
     inputs = {"language_model": lm, "ids": ids, "vocab": vocab}
     recipe = Recipe("language-model", trainings.FINETUNE_VERSION, {"training": config, "direction": direction}, _keys(inputs))
 
-    def build(work: Path, run: StageRun) -> dict[str, Any]:
+    def build(work: Path, run: StageRun) -> Built:
         arguments = _text(ids, vocab, TRAINING_SPLITS) | {"pretrained": lm.artifact.path, "config": config, "direction": direction}
         record = _train(job, "finetune", arguments, work, run)
-        return {**record, "model_id": run.output_model(name, recipe, work)}
+        return Built({**record, "model_id": run.output_model(name, recipe, work)})
 
     return run_stage(job, name, recipe, inputs, build)
 
@@ -126,11 +126,11 @@ def classify(
     recipe = Recipe("classifier", trainings.CLASSIFIER_VERSION, settings, _keys(inputs))
     labels = corpus.artifact.record["labels"]
 
-    def build(work: Path, run: StageRun) -> dict[str, Any]:
+    def build(work: Path, run: StageRun) -> Built:
         arguments = _text(ids, vocab, ("train",)) | {"model": model, "config": config, "direction": direction}
         arguments |= {"lm": lm.artifact.path if lm else None, "labels": labels}
         record = _train(job, "train_classifier", arguments, work, run)
-        return {**record, "model_id": run.output_model(name, recipe, work)}
+        return Built({**record, "model_id": run.output_model(name, recipe, work)})
 
     return run_stage(job, name, recipe, inputs, build)
 

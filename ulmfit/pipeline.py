@@ -22,7 +22,7 @@ from ulmfit.shards.encode import ENCODE_VERSION, EncodeSpec, encode_part
 from ulmfit.shards.parts import PartRecord
 from ulmfit.shards.tokenise import TOKENIZE_VERSION, TokenizeSpec, tokenize_part
 from ulmfit.store import filesystem
-from ulmfit.store.artifacts import Artifact, Store
+from ulmfit.store.artifacts import Artifact, Built, Store
 from ulmfit.store.recipe import Recipe
 from ulmfit.text.tokenizer import Tokenizer
 
@@ -36,10 +36,10 @@ TokeniseParts = Callable[[Sequence[TokenizeSpec]], tuple[list[PartRecord], list[
 
 @dataclass(frozen=True)
 class Step:
-    """What an artifact is made of, and what makes it: ``build(work)`` returns its record (see ``Store.make``)."""
+    """What an artifact is made of, and what makes it: its ``build`` (see ``Store.make``)."""
 
     recipe: Recipe
-    build: Callable[[Path], dict[str, Any]]
+    build: Callable[[Path], Built]
 
 
 def tokenise(store: Store, corpus: Artifact, config: TextConfig, run: TokeniseParts, quarantine_poison: bool = False) -> Step:
@@ -52,8 +52,8 @@ def tokenise(store: Store, corpus: Artifact, config: TextConfig, run: TokenisePa
     recipe = Recipe("tokens", TOKENIZE_VERSION, definition | set_aside, {"corpus": corpus.key})
     keys = {part["name"]: Recipe("token-part", TOKENIZE_VERSION, definition, {"texts": part["texts"]}).key for part in _parts(corpus)}
 
-    def build(work: Path) -> dict[str, Any]:
-        folder = store.place(recipe)
+    def build(work: Path) -> Built:
+        folder = store.output_folder(recipe)
         specs = [
             TokenizeSpec(_text(corpus, part), folder, config.lang, config.rules, known=_known(store, key)) for part, key in keys.items()
         ]
@@ -63,8 +63,8 @@ def tokenise(store: Store, corpus: Artifact, config: TextConfig, run: TokenisePa
         for record in records:
             ((file, entry),) = record.files.items()
             if record.part not in incomplete:
-                store.note_part(keys[record.part], {"place": filesystem.join(final, file), "sha256": entry["sha256"]})
-        return _summary(records) | {"poisoned": [asdict(poison) for poison in poisoned]}
+                store.note_part(keys[record.part], {"place": filesystem.join(final, file), "sha256": entry.sha256})
+        return _built(records, poisoned=[asdict(poison) for poison in poisoned])
 
     return Step(recipe, build)
 
@@ -74,11 +74,11 @@ def _parts(corpus: Artifact) -> list[dict[str, Any]]:
 
 
 def _text(corpus: Artifact, part: str) -> str:
-    return filesystem.join(corpus.place, f"{part}.parquet")
+    return filesystem.join(corpus.location, f"{part}.parquet")
 
 
 def _shard(tokens: Artifact, part: str) -> str:
-    return filesystem.join(tokens.place, f"{part}{TOKENS_SUFFIX}")
+    return filesystem.join(tokens.location, f"{part}{TOKENS_SUFFIX}")
 
 
 def _known(store: Store, key: str) -> tuple[str, str] | None:
@@ -86,24 +86,26 @@ def _known(store: Store, key: str) -> tuple[str, str] | None:
     return (body["place"], body["sha256"]) if body else None
 
 
-def _summary(records: Sequence[PartRecord]) -> dict[str, Any]:
+def _built(records: Sequence[PartRecord], **facts: Any) -> Built:
     sums = {field: sum(getattr(record, field) for record in records) for field in ("documents", "tokens", "seconds")}
-    return {"parts": len(records), **sums, "files": {name: entry for record in records for name, entry in record.files.items()}}
+    files = {name: entry for record in records for name, entry in record.files.items()}
+    return Built({"parts": len(records), **sums, **facts}, files)
 
 
 def vocabulary(store: Store, corpus: Artifact, tokens: Artifact, config: VocabConfig, run_map: RunMap) -> Step:
     """TokenShards -> Vocab, counted on the training splits alone; also how much of the text lies outside it."""
     recipe = Recipe("vocab", VOCAB_VERSION, config, {"tokens": tokens.key, "corpus": corpus.key})
 
-    def build(work: Path) -> dict[str, Any]:
-        folder = filesystem.join(store.place(recipe), "counting")
+    def build(work: Path) -> Built:
+        folder = filesystem.join(store.output_folder(recipe), "counting")
         places = {role: count(corpus, tokens, splits, folder, f"count-{role}", run_map) for role, splits in COUNTED.items()}
         counted = {role: read_ipc(place) for role, place in places.items()}
         vocab = build_vocab(counted["train"], config)
         vocab.save(work / "vocab.json")
         filesystem.copy(places["train"], work / "counts.arrow")
         filesystem.remove(folder)
-        return {"tokens": len(vocab), "out_of_vocabulary": {role: out_of_vocabulary(counts, vocab) for role, counts in counted.items()}}
+        unknown = {role: out_of_vocabulary(counts, vocab) for role, counts in counted.items()}
+        return Built({"tokens": len(vocab), "out_of_vocabulary": unknown})
 
     return Step(recipe, build)
 
@@ -130,10 +132,10 @@ def encode(store: Store, corpus: Artifact, tokens: Artifact, vocab: Artifact, ru
     labels = tuple(corpus.record["labels"])
     recipe = Recipe("ids", ENCODE_VERSION, {"labels": labels}, {"corpus": corpus.key, "tokens": tokens.key, "vocab": vocab.key})
 
-    def build(work: Path) -> dict[str, Any]:
-        file, folder = filesystem.join(vocab.place, "vocab.json"), store.place(recipe)
+    def build(work: Path) -> Built:
+        file, folder = filesystem.join(vocab.location, "vocab.json"), store.output_folder(recipe)
         specs = [EncodeSpec(_shard(tokens, part["name"]), _text(corpus, part["name"]), file, labels, folder) for part in _parts(corpus)]
-        return _summary(run_map("encode", encode_part, specs, lambda spec: Path(spec.tokens).name.removesuffix(TOKENS_SUFFIX)))
+        return _built(run_map("encode", encode_part, specs, lambda spec: Path(spec.tokens).name.removesuffix(TOKENS_SUFFIX)))
 
     return Step(recipe, build)
 
@@ -183,9 +185,9 @@ def _corpus(store: Store, source: CorpusSource, config: CorpusConfig, quality: Q
     with store.lock(scan):
         prepared = prepare(source, config, quality, downloads, labelled, scans, run_map)
 
-        def assemble(work: Path) -> dict[str, Any]:
+        def assemble(work: Path) -> Built:
             manifest, files = write_corpus(prepared, str(work), run_map)
-            return {**manifest, "quality": prepared.quality, "files": files}
+            return Built({**manifest, "quality": prepared.quality}, files)
 
         made = _made(store, Step(Recipe("corpus", INGEST_VERSION, {"documents": prepared.digest}), assemble))
         filesystem.remove(scans)

@@ -27,6 +27,7 @@ from ulmfit.corpora.splits import SPLITS
 from ulmfit.errors import UserError
 from ulmfit.store import filesystem
 from ulmfit.store.artifacts import sha256_file
+from ulmfit.store.digests import StoredFile
 from ulmfit.text.pieces import LONGEST_PIECE
 
 RECORDS = [(f"document {i}, of class {'abc'[i % 3]}", "abc"[i % 3]) for i in range(300)]
@@ -610,7 +611,7 @@ def test_what_was_done_before_a_kill_is_not_done_again(tmp_path, small_parts):
     assert done == [("assemble", name) for name in names if name == "part-00003" or name > "part-00004"]
     assert read_back(folder, manifest).rows == ingested(root).rows
     assert files == {
-        f"{name}.parquet": {"sha256": sha256_file(folder / f"{name}.parquet"), "bytes": (folder / f"{name}.parquet").stat().st_size}
+        f"{name}.parquet": StoredFile(sha256_file(folder / f"{name}.parquet"), (folder / f"{name}.parquet").stat().st_size)
         for name in names
     }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import socket
 import subprocess
@@ -26,7 +25,8 @@ from ulmfit.models.language_model import LanguageModel
 from ulmfit.models.saving import load_language_model, save_model
 from ulmfit.pretrained.transport import export, pretrained
 from ulmfit.store import digests, filesystem
-from ulmfit.store.artifacts import MANIFEST, Store, damaged
+from ulmfit.store.artifacts import MANIFEST, Built, Store, damaged
+from ulmfit.store.digests import StoredFile
 from ulmfit.store.recipe import Recipe
 from ulmfit.text.vocab import Vocab
 
@@ -122,15 +122,15 @@ def building(store: Store, calls: list[set[str]], taken: bool = False):
     """A build that makes the files that are missing, as driver and workers do, and notes which."""
 
     def build(work: Path):
-        place = store.place(RECIPE)
+        place = store.output_folder(RECIPE)
         there = filesystem.files(place)
         missing = {name for name in PARTS if name not in there} | {name for name in BUILT if not (work / name).exists()}
         calls.append(missing)
         for name in missing:
             folder = place if name in PARTS else work
             filesystem.write_bytes(filesystem.join(folder, name), (PARTS | BUILT)[name])
-        entries = {name: {"sha256": filesystem.sha256(filesystem.join(place, name)), "bytes": len(data)} for name, data in PARTS.items()}
-        return {"count": 4, "run_id": "r1"} | ({"files": entries} if taken else {})
+        entries = {name: StoredFile(filesystem.sha256(filesystem.join(place, name)), len(data)) for name, data in PARTS.items()}
+        return Built({"count": 4}, entries if taken else {}, "r1")
 
     return build
 
@@ -139,15 +139,15 @@ def building(store: Store, calls: list[set[str]], taken: bool = False):
 def test_made_once_and_found_from_another_machine(store, tmp_path, taken):
     calls: list[set[str]] = []
     made, found = store.make(RECIPE, building(store, calls, taken))
-    assert (found, made.place) == (False, store.place(RECIPE)) and made.place == f"{store.root}/thing/{RECIPE.key}"
-    assert filesystem.files(made.place).keys() == PARTS.keys() | BUILT.keys() | {MANIFEST}
+    assert (found, made.location) == (False, store.output_folder(RECIPE)) and made.location == f"{store.root}/thing/{RECIPE.key}"
+    assert filesystem.files(made.location).keys() == PARTS.keys() | BUILT.keys() | {MANIFEST}
     assert made.record == {"count": 4} and made.run_id == "r1"
     assert made.bytes == sum(map(len, (PARTS | BUILT).values()))
     other = Store(store.root, tmp_path / "other")
     other.set_up()
     again, found = other.make(RECIPE, building(other, calls))
     assert (found, len(calls)) == (True, 1)
-    assert again.manifest == made.manifest and again.place == made.place
+    assert again.manifest == made.manifest and again.location == made.location
     assert other.get(RECIPE.key) == other.find("thing", RECIPE.key) == again and list(other.all()) == [again]
     for artifact, local in ((made, store.local), (again, other.local)):
         assert artifact.path == local / "thing" / RECIPE.key
@@ -190,7 +190,7 @@ def test_only_what_is_not_here_is_fetched_and_only_once(store, tmp_path, monkeyp
 def test_only_the_harmed_file_is_made_again(store, tmp_path, name, harm):
     calls: list[set[str]] = []
     made, _ = store.make(RECIPE, building(store, calls))
-    place = filesystem.join(made.place, name)
+    place = filesystem.join(made.location, name)
     data = (PARTS | BUILT)[name]
     if harm == "remove":
         filesystem.remove(place)
@@ -214,7 +214,7 @@ def test_only_the_harmed_file_is_made_again(store, tmp_path, name, harm):
 
 def test_an_artifact_is_done_when_its_manifest_is_there(store):
     def failing(work: Path):
-        filesystem.write_bytes(filesystem.join(store.place(RECIPE), "part-00000.arrow"), PARTS["part-00000.arrow"])
+        filesystem.write_bytes(filesystem.join(store.output_folder(RECIPE), "part-00000.arrow"), PARTS["part-00000.arrow"])
         filesystem.write_bytes(work / "vocab.json", BUILT["vocab.json"])
         raise RuntimeError("no luck")
 
@@ -231,7 +231,7 @@ def test_an_artifact_is_done_when_its_manifest_is_there(store):
 def test_a_damaged_manifest_costs_no_part(store, left):
     calls: list[set[str]] = []
     made, _ = store.make(RECIPE, building(store, calls))
-    filesystem.write_bytes(filesystem.join(made.place, MANIFEST), left)
+    filesystem.write_bytes(filesystem.join(made.location, MANIFEST), left)
     assert store.find("thing", RECIPE.key) is None
     again, found = store.make(RECIPE, building(store, calls))
     assert not found and calls[1] == BUILT.keys() and damaged(again) == []
@@ -239,7 +239,7 @@ def test_a_damaged_manifest_costs_no_part(store, left):
 
 def test_a_taken_digest_without_its_file(store):
     def build(work: Path):
-        return {"files": {"part-00000.arrow": {"sha256": "0" * 64, "bytes": 3}}}
+        return Built({}, {"part-00000.arrow": StoredFile("0" * 64, 3)})
 
     with pytest.raises(FileNotFoundError, match="has vanished"):
         store.make(RECIPE, build)
@@ -248,8 +248,8 @@ def test_a_taken_digest_without_its_file(store):
 
 def test_a_manifest_that_names_files_outside_of_the_artifact(store, tmp_path):
     made, _ = store.make(RECIPE, building(store, []))
-    manifest = {**made.manifest, "files": {"../../../out.txt": {"sha256": "0" * 64, "bytes": 1}}}
-    filesystem.write_bytes(filesystem.join(made.place, MANIFEST), json.dumps(manifest).encode())
+    manifest = made.manifest.model_copy(update={"files": {"../../../out.txt": StoredFile("0" * 64, 1)}})
+    filesystem.write_bytes(filesystem.join(made.location, MANIFEST), manifest.to_json())
     found = store.find("thing", RECIPE.key)
     assert found
     fails("cannot have a file outside of it", lambda: found.path)
@@ -267,11 +267,11 @@ def test_parts_are_remembered(store, tmp_path):
 def test_workers_are_processes_of_their_own(store):
     """A process that has only the variables and a place."""
     code = "import sys; from ulmfit.store import filesystem; filesystem.write_bytes(sys.argv[1] + '/part-00000.arrow', b'by a worker')"
-    command = [sys.executable, "-c", code, store.place(RECIPE)]
+    command = [sys.executable, "-c", code, store.output_folder(RECIPE)]
 
     def build(work: Path):
         subprocess.run(command, check=True, env=dict(os.environ), timeout=60)
-        return {}
+        return Built({})
 
     made, _ = store.make(RECIPE, build)
     assert (made.path / "part-00000.arrow").read_bytes() == b"by a worker"
@@ -281,7 +281,7 @@ def test_a_workspace_with_its_artifacts_on_s3(s3, tmp_path, monkeypatch):  # noq
     monkeypatch.setenv("ULMFIT_ARTIFACTS", f"{s3}/team/")
     workspace = Workspace.open(tmp_path / "workspace")
     made, _ = workspace.store.make(RECIPE, building(workspace.store, []))
-    assert made.place == f"{s3}/team/thing/{RECIPE.key}"
+    assert made.location == f"{s3}/team/thing/{RECIPE.key}"
     assert made.path == tmp_path / "workspace" / "artifacts" / "thing" / RECIPE.key
 
 

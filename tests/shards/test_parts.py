@@ -138,7 +138,7 @@ def test_a_part_that_was_damaged_is_made_again_with_the_same_bytes(tokens):
 def test_texts_that_were_tokenised_before_are_taken_over_if_they_are_sound(tokens, tmp_path, monkeypatch):
     folder, _, record = tokens
     shard = folder / "part-00000.tokens.arrow"
-    known = (str(shard), record.files[shard.name]["sha256"])
+    known = (str(shard), record.files[shard.name].sha256)
     source = write_corpus(tmp_path / "grown", "part-00007", TEXTS, ["neg"] * 4, ["valid"] * 4)
     again = TokenizeSpec(source, str(tmp_path / "again"), "en", "default", known=known)
     with monkeypatch.context() as patch:

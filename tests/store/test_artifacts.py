@@ -17,7 +17,8 @@ from ulmfit.config import VocabConfig
 from ulmfit.errors import UserError
 from ulmfit.shards.arrow import write_ipc
 from ulmfit.store import filesystem
-from ulmfit.store.artifacts import MANIFEST, Store, damaged, sha256_file, write_atomic
+from ulmfit.store.artifacts import MANIFEST, Built, Store, damaged, sha256_file, write_atomic
+from ulmfit.store.digests import StoredFile
 from ulmfit.store.recipe import Recipe, canonical_json
 
 RECIPE = Recipe("thing", 1, {"size": 3, "name": "é"}, {"corpus": "abc"})
@@ -40,7 +41,7 @@ def building(calls: list[set[str]], names=("a.txt", "deep/b.txt")):
         for name in missing:
             (work / name).parent.mkdir(exist_ok=True)
             (work / name).write_text(f"content of {name}")
-        return {"count": len(names), "run_id": "r1"}
+        return Built({"count": len(names)}, run_id="r1")
 
     return build
 
@@ -100,10 +101,10 @@ def test_made_once_then_found(store):
     assert again == made
     assert made.path == store.local / "thing" / RECIPE.key
     assert (made.record, made.run_id, made.kind, made.key) == ({"count": 2}, "r1", "thing", RECIPE.key)
-    assert set(made.manifest["files"]) == {"a.txt", "deep/b.txt"}
-    assert made.bytes == sum((made.path / name).stat().st_size for name in made.manifest["files"])
-    assert made.manifest["files"]["a.txt"]["sha256"] == sha256_file(made.path / "a.txt")
-    assert made.manifest["inputs"] == {"corpus": "abc"} and made.manifest["config"] == {"name": "é", "size": 3}
+    assert set(made.manifest.files) == {"a.txt", "deep/b.txt"}
+    assert made.bytes == sum((made.path / name).stat().st_size for name in made.manifest.files)
+    assert made.manifest.files["a.txt"].sha256 == sha256_file(made.path / "a.txt")
+    assert made.manifest.inputs == {"corpus": "abc"} and made.manifest.config == {"name": "é", "size": 3}
     assert not store.work(RECIPE.key).exists()
     assert store.get(RECIPE.key) == store.find("thing", RECIPE.key) == made
     assert list(store.all()) == [made]
@@ -138,7 +139,7 @@ def test_only_the_harmed_file_is_made_again(store, harm, name):
     again, found = store.make(RECIPE, building(calls))
     assert not found
     assert calls == [{"a.txt", "deep/b.txt"}, {name}]
-    assert damaged(again) == [] and again.manifest["files"] == made.manifest["files"]
+    assert damaged(again) == [] and again.manifest.files == made.manifest.files
     assert store.make(RECIPE, building(calls))[1]
 
 
@@ -169,7 +170,7 @@ def test_strays_of_a_killed_write_are_not_part_of_the_artifact(store):
     work.mkdir(parents=True)
     (work / ".a.txt.1234.tmp").write_text("half")
     made, _ = store.make(RECIPE, building([]))
-    assert set(made.manifest["files"]) == {"a.txt", "deep/b.txt"} and not list(made.path.rglob("*.tmp"))
+    assert set(made.manifest.files) == {"a.txt", "deep/b.txt"} and not list(made.path.rglob("*.tmp"))
 
 
 def test_a_run_killed_between_manifest_and_move_leaves_a_sound_second_run(store):
@@ -177,7 +178,7 @@ def test_a_run_killed_between_manifest_and_move_leaves_a_sound_second_run(store)
     work.mkdir(parents=True)
     (work / MANIFEST).write_text("{}")
     made, _ = store.make(RECIPE, building([]))
-    assert MANIFEST not in made.manifest["files"] and damaged(made) == []
+    assert MANIFEST not in made.manifest.files and damaged(made) == []
 
 
 # ------------------------------------------------------------------------------------------------- several processes
@@ -187,7 +188,7 @@ def _make_slowly(root, queue):
     def build(work: Path):
         time.sleep(0.3)
         (work / "a.txt").write_text(str(os.getpid()))
-        return {}
+        return Built({})
 
     _, found = Store(root).make(RECIPE, build)
     queue.put(found)
@@ -209,7 +210,7 @@ def _build_and_hang(root):
         write_atomic(work / "a.txt", b"content of a.txt")
         (work / "half").touch()
         time.sleep(60)
-        return {}
+        return Built({})
 
     Store(root).make(RECIPE, build)
 
@@ -250,7 +251,7 @@ def test_a_full_disk_leaves_no_half_file_and_says_so(store, write):
             write_atomic(work / "large", b"x" * 100_000)
         else:
             write_ipc(work / "large", pa.table({"x": pa.array(range(50_000))}))
-        return {}
+        return Built({})
 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
@@ -263,7 +264,7 @@ def test_a_full_disk_leaves_no_half_file_and_says_so(store, write):
     assert store.find("thing", RECIPE.key) is None
     assert [path.name for path in store.work(RECIPE.key).iterdir()] == ["small"]
     made, found = store.make(RECIPE, build)
-    assert not found and set(made.manifest["files"]) == {"small", "large"}
+    assert not found and set(made.manifest.files) == {"small", "large"}
 
 
 def test_a_disk_that_fills_up_at_the_manifest_leaves_nothing_found(store, monkeypatch):
@@ -297,33 +298,33 @@ def test_write_atomic_replaces_whole_or_not_at_all(tmp_path, monkeypatch):
 
 
 def test_digests_that_were_taken_are_not_taken_again(store, monkeypatch):
-    entry = {"sha256": "0" * 64, "bytes": 18}
+    entry = StoredFile("0" * 64, 18)
 
     def build(work: Path):
-        assert store.place(RECIPE) == str(work)
+        assert store.output_folder(RECIPE) == str(work)
         for name in ("a.txt", "deep/b.txt", "c.txt"):
             filesystem.write_bytes(
-                filesystem.join(store.place(RECIPE), name), b"as long as it says" if name != "c.txt" else b"longer than it says"
+                filesystem.join(store.output_folder(RECIPE), name), b"as long as it says" if name != "c.txt" else b"longer than it says"
             )
-        return {"count": 3, "files": {"a.txt": entry, "c.txt": entry}}
+        return Built({"count": 3}, {"a.txt": entry, "c.txt": entry})
 
     made, _ = store.make(RECIPE, build)
-    files = made.manifest["files"]
+    files = made.manifest.files
     assert made.record == {"count": 3} and files["a.txt"] == entry
-    assert files["deep/b.txt"] == {"sha256": sha256_file(made.path / "deep" / "b.txt"), "bytes": 18}
-    assert files["c.txt"] == {"sha256": sha256_file(made.path / "c.txt"), "bytes": 19}  # it has changed since
+    assert files["deep/b.txt"] == StoredFile(sha256_file(made.path / "deep" / "b.txt"), 18)
+    assert files["c.txt"] == StoredFile(sha256_file(made.path / "c.txt"), 19)  # it has changed since
     assert damaged(made) == ["a.txt"]
 
 
 def test_a_taken_digest_without_its_file(store):
     with pytest.raises(FileNotFoundError, match=r"a finished file has vanished.*a\.txt"):
-        store.make(RECIPE, lambda work: {"files": {"a.txt": {"sha256": "0" * 64, "bytes": 3}}})
+        store.make(RECIPE, lambda work: Built({}, {"a.txt": StoredFile("0" * 64, 3)}))
     assert store.find("thing", RECIPE.key) is None
 
 
 def test_an_artifact_knows_its_place(store):
     made, _ = store.make(RECIPE, building([]))
-    assert made.place == str(made.path) == os.path.join(store.root, "thing", RECIPE.key)
+    assert made.location == str(made.path) == os.path.join(store.root, "thing", RECIPE.key)
 
 
 @pytest.mark.parametrize("left", ["", "{}", "[]", "null", '{"kind": "thing"}'])
@@ -367,7 +368,7 @@ def test_where_a_workspace_keeps_its_artifacts(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert Workspace.open("home", "else/where") == named
     remote = Workspace(home, "s3://bucket/team/").store
-    assert (remote.root, remote.local, remote.place(RECIPE)) == (
+    assert (remote.root, remote.local, remote.output_folder(RECIPE)) == (
         "s3://bucket/team",
         home / "artifacts",
         f"s3://bucket/team/thing/{RECIPE.key}",
@@ -398,5 +399,5 @@ def test_a_workspace_that_is_a_file_is_named(tmp_path):
 def test_the_manifest_is_plain_json(store):
     made, _ = store.make(RECIPE, building([]))
     manifest = json.loads((made.path / MANIFEST).read_text())
-    assert manifest == made.manifest
+    assert manifest == made.manifest.model_dump()
     assert {"kind", "key", "version", "config", "inputs", "record", "files", "run_id", "seconds", "finished", "libraries"} == set(manifest)

@@ -7,24 +7,27 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from ulmfit.store import filesystem
+from ulmfit.store.digests import StoredFile
 
 
 @dataclass(frozen=True)
 class PartRecord:
-    """What was made of one part. ``files``: name -> {"sha256", "bytes"}; ``distinct``: different tokens or ids."""
+    """What was made of one part. ``distinct``: different tokens or ids."""
 
     part: str
     documents: int
     tokens: int
     distinct: int
-    files: dict[str, dict[str, str | int]]
+    files: dict[str, StoredFile]
     seconds: float
 
 
-def file_entries(places: Sequence[str]) -> dict[str, dict[str, str | int]]:
+def file_entries(places: Sequence[str]) -> dict[str, StoredFile]:
     """The ``files`` of a PartRecord."""
-    return {Path(place).name: {"sha256": filesystem.sha256(place), "bytes": filesystem.size(place)} for place in places}
+    return {Path(place).name: StoredFile(filesystem.sha256(place), filesystem.size(place)) for place in places}
 
 
 def save_record(folder: str | Path, record: PartRecord) -> None:
@@ -35,7 +38,7 @@ def save_record(folder: str | Path, record: PartRecord) -> None:
 def done_part(folder: str | Path, part: str) -> PartRecord | None:
     """The record of a part that is done; None where it is missing or a file is missing, cut short or changed."""
     try:
-        record = PartRecord(**json.loads(filesystem.read_bytes(filesystem.join(folder, f"{part}.json"))))
+        record = TypeAdapter(PartRecord).validate_json(filesystem.read_bytes(filesystem.join(folder, f"{part}.json")))
         return record if record.files == file_entries([filesystem.join(folder, name) for name in record.files]) else None
-    except (FileNotFoundError, ValueError, TypeError):
+    except (FileNotFoundError, ValueError):
         return None

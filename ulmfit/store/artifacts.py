@@ -16,18 +16,21 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from ulmfit.errors import UserError
 from ulmfit.store import filesystem
-from ulmfit.store.digests import Damaged, Files, changed, entries, fetch, in_parallel
+from ulmfit.store.digests import Damaged, Files, StoredFile, changed, entries, fetch, in_parallel
+from ulmfit.store.json import JsonObject
 from ulmfit.store.provenance import library_versions
-from ulmfit.store.recipe import Recipe, _stable, canonical_json
+from ulmfit.store.recipe import Recipe, canonical_json, stable
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +48,59 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 @dataclass(frozen=True)
-class Artifact:
-    """A finished artifact: the place of its files, what ``artifact.json`` says of it, and the folder for a local copy."""
+class Built:
+    """What a build reports: JSON-ready facts of its result, digests that are taken already, and the id of its tracked run."""
 
-    place: str
-    manifest: dict[str, Any]
+    record: Mapping[str, Any]
+    files: Files = field(default_factory=dict)
+    run_id: str | None = None
+
+
+class Manifest(BaseModel):
+    """The content of ``artifact.json``: how an artifact was made, of what, and the digests of its files."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str
+    key: str
+    version: int
+    config: JsonObject
+    inputs: dict[str, str]
+    record: JsonObject
+    files: dict[str, StoredFile]
+    run_id: str | None
+    seconds: float
+    finished: str
+    libraries: dict[str, str]
+
+    @classmethod
+    def of(cls, recipe: Recipe, built: Built, files: Files, seconds: float) -> Manifest:
+        """The manifest of an artifact that has just been built."""
+        return cls(
+            kind=recipe.kind,
+            key=recipe.key,
+            version=recipe.version,
+            config=stable(recipe.config),
+            inputs=dict(recipe.inputs),
+            record=dict(built.record),
+            files=dict(files),
+            run_id=built.run_id,
+            seconds=round(seconds, 3),
+            finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            libraries=library_versions(),
+        )
+
+    def to_json(self) -> bytes:
+        """As it is stored."""
+        return json.dumps(self.model_dump(), indent=1, sort_keys=True).encode()
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished artifact: the location of its files, its manifest, and the folder for a local copy."""
+
+    location: str
+    manifest: Manifest
     copy: Path
 
     @cached_property
@@ -59,12 +110,12 @@ class Artifact:
         Raises UserError where one is missing there or its digest differs; the artifact is then unfinished again, less
         that file, so that the next run makes it anew.
         """
-        if filesystem.is_remote(self.place):
+        if filesystem.is_remote(self.location):
             try:
-                fetch(self.place, self.copy, self.manifest["files"])
+                fetch(self.location, self.copy, self.manifest.files)
             except Damaged as error:
                 filesystem.remove(error.place)
-                filesystem.remove(filesystem.join(self.place, MANIFEST))
+                filesystem.remove(filesystem.join(self.location, MANIFEST))
                 raise UserError(
                     f"{error.place}: the file is missing or damaged (its digest differs); run again, and it is made anew"
                 ) from error
@@ -72,25 +123,25 @@ class Artifact:
 
     @property
     def key(self) -> str:
-        return self.manifest["key"]
+        return self.manifest.key
 
     @property
     def kind(self) -> str:
-        return self.manifest["kind"]
+        return self.manifest.kind
 
     @property
-    def record(self) -> dict[str, Any]:
-        """What the stage said of its result: counts, metrics, seconds."""
-        return self.manifest["record"]
+    def record(self) -> JsonObject:
+        """What the stage reported about its result: counts, metrics, seconds."""
+        return self.manifest.record
 
     @property
     def run_id(self) -> str | None:
         """The tracked run that made it."""
-        return self.manifest["run_id"]
+        return self.manifest.run_id
 
     @property
     def bytes(self) -> int:
-        return sum(entry["bytes"] for entry in self.manifest["files"].values())
+        return sum(file.bytes for file in self.manifest.files.values())
 
 
 class Store:
@@ -131,8 +182,9 @@ class Store:
             data = filesystem.read_bytes(filesystem.join(place, MANIFEST))
         except FileNotFoundError:
             return None
-        manifest = _json(data)
-        if "files" not in manifest:
+        try:
+            manifest = Manifest.model_validate_json(data)
+        except ValidationError:
             log.warning("%s is damaged: %s cannot be read; it will be made again", place, MANIFEST)
             return None
         return Artifact(place, manifest, self.local / kind / key)
@@ -151,8 +203,8 @@ class Store:
     def _kinds(self) -> list[str]:
         return [name for name in filesystem.folders(self.root) if not name.startswith(".")]
 
-    def place(self, recipe: Recipe) -> str:
-        """Where workers write the files of an artifact while it is made: a local folder, moved when it is finished, or its place on S3."""
+    def output_folder(self, recipe: Recipe) -> str:
+        """Where workers write the files of an artifact: a local folder, which is moved when it is finished, or its location on S3."""
         return filesystem.join(self.root, recipe.kind, recipe.key) if self.remote else str(self.work(recipe.key))
 
     def find_part(self, key: str) -> dict[str, Any] | None:
@@ -172,13 +224,12 @@ class Store:
     def _part(self, key: str) -> str:
         return filesystem.join(self.root, ".parts", f"{key}.json")
 
-    def make(self, recipe: Recipe, build: Callable[[Path], dict[str, Any]]) -> tuple[Artifact, bool]:
-        """The artifact of ``recipe`` and whether it was found; otherwise ``build(workdir)`` makes it.
+    def make(self, recipe: Recipe, build: Callable[[Path], Built]) -> tuple[Artifact, bool]:
+        """The artifact of ``recipe`` and whether it was found; otherwise ``build(work)`` makes it.
 
-        ``build`` writes into the folder it is given, which may hold what an interrupted run left there; its workers
-        write to :meth:`place`. It returns the record. In it ``run_id`` names the tracked run, and ``files`` has digests
-        that were taken already (name -> {"sha256", "bytes"}). A second process that wants the same artifact waits for
-        the first. A file that is missing or damaged is taken away and ``build`` called for the rest.
+        ``build`` writes into the folder ``work``, which may hold files of an interrupted run; its workers write to
+        :meth:`output_folder`. A second process that wants the same artifact waits for the first. Files that are missing
+        or damaged are removed, and ``build`` makes them again.
         """
         found = self.sound(recipe)
         if found:
@@ -192,8 +243,8 @@ class Store:
             work.mkdir(parents=True, exist_ok=True)
             filesystem.remove(work / MANIFEST)  # of a run that was killed just before its work was moved
             started = time.time()
-            record = build(work)
-            return self._commit(recipe, work, record, time.time() - started), False
+            built = build(work)
+            return self._commit(recipe, work, built, time.time() - started), False
 
     def sound(self, recipe: Recipe) -> Artifact | None:
         """The finished artifact of ``recipe``, where no file is amiss (see :func:`damaged`); else None."""
@@ -219,18 +270,18 @@ class Store:
             filesystem.remove(self.work(recipe.key))
             os.replace(place, self.work(recipe.key))
 
-    def _commit(self, recipe: Recipe, work: Path, record: dict[str, Any], seconds: float) -> Artifact:
+    def _commit(self, recipe: Recipe, work: Path, built: Built, seconds: float) -> Artifact:
         for stray in work.rglob("*.tmp"):
             stray.unlink()
         place = filesystem.join(self.root, recipe.kind, recipe.key)
-        files = entries(work, {} if self.remote else record.get("files", {}))
+        files = entries(work, {} if self.remote else built.files)
         for name in files:
             _fsync(work / name)
         if self.remote:
             in_parallel(lambda name: filesystem.copy(work / name, filesystem.join(place, name)), files)
-            files = entries(place, record.get("files", {}) | files, leave=MANIFEST)
-        manifest = _manifest(recipe, record, files, seconds)
-        data = json.dumps(manifest, indent=1, sort_keys=True).encode()
+            files = entries(place, {**built.files, **files}, leave=MANIFEST)
+        manifest = Manifest.of(recipe, built, files, seconds)
+        data = manifest.to_json()
         final = self.local / recipe.kind / recipe.key
         if self.remote:
             filesystem.write_bytes(filesystem.join(place, MANIFEST), data)
@@ -259,27 +310,11 @@ def damaged(artifact: Artifact) -> list[str]:
 
     On S3 names and sizes are compared, in one listing; digests are when a file is fetched.
     """
-    files: Files = artifact.manifest["files"]
-    if filesystem.is_remote(artifact.place):
-        there = filesystem.files(artifact.place)
-        return [name for name, entry in files.items() if there.get(name) != entry["bytes"]]
+    files = artifact.manifest.files
+    if filesystem.is_remote(artifact.location):
+        there = filesystem.files(artifact.location)
+        return [name for name, entry in files.items() if there.get(name) != entry.bytes]
     return changed(artifact.copy, files)
-
-
-def _manifest(recipe: Recipe, record: dict[str, Any], files: Files, seconds: float) -> dict[str, Any]:
-    return {
-        "kind": recipe.kind,
-        "key": recipe.key,
-        "version": recipe.version,
-        "config": _stable(recipe.config),
-        "inputs": dict(recipe.inputs),
-        "record": {name: value for name, value in record.items() if name not in ("run_id", "files")},
-        "files": files,
-        "run_id": record.get("run_id"),
-        "seconds": round(seconds, 3),
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "libraries": library_versions(),
-    }
 
 
 def _move_files(source: Path, target: Path) -> None:

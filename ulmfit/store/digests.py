@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,17 @@ from ulmfit.store import filesystem
 log = logging.getLogger(__name__)
 
 REQUESTS = 8  # at once
-Files = dict[str, dict[str, Any]]  # name in the folder -> {"sha256": hex, "bytes": int}
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """The digest (hex) and the size of a file."""
+
+    sha256: str
+    bytes: int
+
+
+Files = Mapping[str, StoredFile]  # by the file's name in its folder
 
 
 class Damaged(Exception):
@@ -26,7 +37,7 @@ class Damaged(Exception):
         self.place = place
 
 
-def entries(folder: str | Path, taken: Files, leave: str = "") -> Files:
+def entries(folder: str | Path, taken: Files, leave: str = "") -> dict[str, StoredFile]:
     """The files that lie in ``folder``, with their digests, less the one to ``leave``; those ``taken`` already are taken on trust.
 
     FileNotFoundError where one that was taken is not there.
@@ -34,9 +45,9 @@ def entries(folder: str | Path, taken: Files, leave: str = "") -> Files:
     sizes = {name: size for name, size in filesystem.files(folder).items() if name != leave}
     for name in taken.keys() - sizes.keys():
         raise FileNotFoundError(errno.ENOENT, "a finished file has vanished; run again", filesystem.join(folder, name))
-    rest = [name for name, size in sizes.items() if name not in taken or taken[name]["bytes"] != size]
+    rest = [name for name, size in sizes.items() if name not in taken or taken[name].bytes != size]
     digests = dict(zip(rest, in_parallel(lambda name: filesystem.sha256(filesystem.join(folder, name)), rest), strict=True))
-    return {name: {"sha256": digests.get(name) or taken[name]["sha256"], "bytes": size} for name, size in sizes.items()}
+    return {name: StoredFile(digests.get(name) or taken[name].sha256, size) for name, size in sizes.items()}
 
 
 def changed(folder: Path, files: Files) -> list[str]:
@@ -45,9 +56,9 @@ def changed(folder: Path, files: Files) -> list[str]:
     return [name for name, whole in zip(files, intact, strict=True) if not whole]
 
 
-def _intact(path: Path, entry: dict[str, Any]) -> bool:
+def _intact(path: Path, entry: StoredFile) -> bool:
     try:
-        return path.stat().st_size == entry["bytes"] and filesystem.sha256(path) == entry["sha256"]
+        return path.stat().st_size == entry.bytes and filesystem.sha256(path) == entry.sha256
     except OSError:
         return False
 
@@ -59,8 +70,8 @@ def fetch(place: str, folder: Path, files: Files) -> None:
     """
     lacking = changed(folder, files)
     if lacking:
-        log.info("fetching %d files of %s (%.1f MB)", len(lacking), place, sum(files[name]["bytes"] for name in lacking) / 1e6)
-    in_parallel(lambda name: _fetch(filesystem.join(place, name), folder, name, files[name]["sha256"]), lacking)
+        log.info("fetching %d files of %s (%.1f MB)", len(lacking), place, sum(files[name].bytes for name in lacking) / 1e6)
+    in_parallel(lambda name: _fetch(filesystem.join(place, name), folder, name, files[name].sha256), lacking)
 
 
 def _fetch(source: str, folder: Path, name: str, sha256: str) -> None:

@@ -14,18 +14,19 @@ from pydantic import BaseModel
 
 def canonical_json(value: Any) -> bytes:
     """The one byte form of ``value``; TypeError for what has no stable form (objects, sets, NaN)."""
-    return json.dumps(_stable(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return json.dumps(stable(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _stable(value: Any) -> Any:
+def stable(value: Any) -> Any:
+    """``value`` as plain JSON types, settings models included; TypeError for what has no stable form."""
     if isinstance(value, BaseModel):
-        return _stable(value.model_dump(mode="json"))
+        return stable(value.model_dump(mode="json"))
     if isinstance(value, Mapping):
         if not all(isinstance(name, str) for name in value):
             raise TypeError(f"no stable form: the names of {value!r} are not all strings")
-        return {name: _stable(item) for name, item in value.items()}
+        return {name: stable(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_stable(item) for item in value]
+        return [stable(item) for item in value]
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float) and math.isfinite(value):

@@ -27,13 +27,14 @@ from ulmfit.corpora.catalog import CATALOG
 from ulmfit.corpora.ingest.assemble import AssembleSpec, PartInfo, assemble_part
 from ulmfit.corpora.ingest.decide import DROPPED, Decided, Findings, Subject, decide, read_facts
 from ulmfit.corpora.ingest.judging import check_quarantine
-from ulmfit.corpora.ingest.scan import Files, RawPart, ScanRecord, ScanSpec, scan_slice
+from ulmfit.corpora.ingest.scan import RawPart, ScanRecord, ScanSpec, scan_slice
 from ulmfit.corpora.ingest.slices import CorpusSource, files_of, slices
 from ulmfit.corpora.quality import check, describe, merge
 from ulmfit.corpora.reading.opening import open_parquet
 from ulmfit.corpora.reading.rows import check_encoding, read_rows
 from ulmfit.errors import UserError
 from ulmfit.store import filesystem
+from ulmfit.store.digests import StoredFile
 from ulmfit.store.recipe import canonical_json
 
 INGEST_VERSION = 2
@@ -172,10 +173,10 @@ def _name_of(scans: str, parts: Iterable[RawPart], number: int) -> str:
     raise AssertionError("a document's number is below that of the documents")
 
 
-def write_corpus(prepared: Prepared, folder: str, run_map: RunMap) -> tuple[dict[str, Any], Files]:
+def write_corpus(prepared: Prepared, folder: str, run_map: RunMap) -> tuple[dict[str, Any], dict[str, StoredFile]]:
     """Assemble the parts in ``folder`` and write what belongs to them, ``corpus.json`` last: its content, and the parts' digests."""
     parts = _assemble(prepared, folder, run_map)
-    files: Files = {name: entry for part in parts for name, entry in part.files.items()}
+    files = {name: StoredFile(str(entry["sha256"]), int(entry["bytes"])) for part in parts for name, entry in part.files.items()}
     _clear(folder, {*files, *_write_quarantine(prepared, folder)})
     filesystem.write_bytes(filesystem.join(folder, "quality.json"), _json(prepared.quality))
     return write_manifest(prepared, parts, folder), files
