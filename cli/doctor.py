@@ -33,8 +33,8 @@ class Finding:
 
 
 def examine(workspace: str | None) -> list[Finding]:
-    """All findings, in the order: libraries, optional parts, device, workspace."""
-    return [*_libraries(), *_optional(), *_device(), *_workspace(workspace)]
+    """All findings, in the order: libraries, environment, device, workspace."""
+    return [*_libraries(), *_environment(), *_device(), *_workspace(workspace)]
 
 
 def _libraries() -> Iterator[Finding]:
@@ -42,7 +42,7 @@ def _libraries() -> Iterator[Finding]:
     wrong = 0
     for text in metadata.requires("ulmfit") or []:
         requirement = Requirement(text)
-        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+        if requirement.marker and not requirement.marker.evaluate({"extra": "workflow"}):
             continue
         installed = _installed(requirement.name)
         if installed is None:
@@ -62,10 +62,7 @@ def _installed(name: str) -> Version | None:
         return None
 
 
-def _optional() -> Iterator[Finding]:
-    for name, use in (("psycopg2-binary", "tracking on PostgreSQL"), ("boto3", "MLflow artifacts on S3")):
-        if _installed(name) is None:
-            yield Finding("warning", name, f"not installed; it is needed for {use} alone", f"pip install {name}")
+def _environment() -> Iterator[Finding]:
     if os.environ.get("PREFECT_API_URL"):
         yield Finding("ok", "Prefect", f"uses the server at {os.environ['PREFECT_API_URL']}")
     data = os.environ.get("ULMFIT_DATA")

@@ -18,8 +18,6 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import IO
 
-import psutil
-
 from ulmfit.shards.columns import part_documents
 from ulmfit.shards.tokenise import TokenizeSpec
 from ulmfit.text.tokenizer import FEW, Tokenizer
@@ -83,6 +81,8 @@ def _watch(child: subprocess.Popen[bytes], memory: int | None, patience: float) 
 
 
 def _resident(pid: int) -> int:
+    import psutil  # only a cluster sets a limit, and Dask brings psutil
+
     try:
         return psutil.Process(pid).memory_info().rss
     except psutil.Error:  # it has just ended
