@@ -1,4 +1,4 @@
-"""Talking to S3: the client, its errors in plain words, and deletion.
+"""Access to S3: the client, its errors in plain words, and deletion.
 
 Credentials and endpoint come from the usual variables: ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``,
 ``AWS_SESSION_TOKEN``, ``AWS_REGION``, ``AWS_ENDPOINT_URL`` (another server than Amazon's) and ``AWS_CA_BUNDLE``; without
@@ -8,19 +8,15 @@ keys there, from the profile or role that the machine has. Not safe in a forked 
 from __future__ import annotations
 
 import errno
-import hashlib
-import hmac
-import http.client
 import os
 import re
-import ssl
-import time
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from ulmfit.errors import UserError
 
@@ -31,7 +27,7 @@ ATTEMPTS = 3
 REQUESTS = 8  # at once
 REDIRECTED = ("STATUS 301", "STATUS 307", "REDIRECT")
 REFUSED = ("STATUS 400", "STATUS 401", "STATUS 403", "DENIED", "SIGNATURE", "ACCESSKEY", "TOKEN", "CREDENTIAL", "UNRECOGNIZEDCLIENT")
-DELETED = (200, 204, 404)
+_lock = threading.Lock()  # several threads may want the client for deletion at once
 _VARIABLES = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "REGION", "DEFAULT_REGION", "PROFILE", "CA_BUNDLE")
 
 
@@ -50,7 +46,11 @@ def path(place: str) -> str:
 
 def client() -> Any:
     """The ``pyarrow.fs.S3FileSystem`` of this process for the variables as they stand; UserError where one is senseless."""
-    return _client(os.getpid(), endpoint(), tuple(os.environ.get(f"AWS_{name}") for name in _VARIABLES))
+    return _client(os.getpid(), endpoint(), _settings())
+
+
+def _settings() -> tuple[str | None, ...]:
+    return tuple(os.environ.get(f"AWS_{name}") for name in _VARIABLES)
 
 
 @lru_cache(maxsize=4)
@@ -133,79 +133,41 @@ def has_bucket(place: str) -> bool:
 
 
 def delete(places: Sequence[str]) -> None:
-    """Delete objects; one that is not there is fine.
-
-    By requests of our own where the variables hold keys: the client's deletion leaves an empty object in the name of the
-    folder, which a server that keeps objects as files takes for a file in the folder's stead.
-    """
-    remove = _delete_all if os.environ.get("AWS_ACCESS_KEY_ID") else _delete_by_client
+    """Delete objects; one that is not there is fine."""
     with ThreadPoolExecutor(REQUESTS) as pool:
-        list(pool.map(remove, [places[start::REQUESTS] for start in range(min(REQUESTS, len(places)))]))
+        list(pool.map(_delete, places))
 
 
-def _delete_by_client(places: Sequence[str]) -> None:
-    for place in places:
-        try:
-            with talking(place):
-                client().delete_file(path(place))
-        except FileNotFoundError:
-            continue
+def _delete(place: str) -> None:
+    """By botocore: deletion by pyarrow leaves an empty object in the name of the folder (apache/arrow#36275), which a
+    server that keeps objects as files takes for a file."""
+    from botocore import exceptions
 
-
-def _delete_all(places: Sequence[str]) -> None:
-    connection = _connection()
+    bucket, key = parts(place)
     try:
-        for place in places:
-            _delete(connection, place)
-    finally:
-        connection.close()
+        with _lock:
+            remover = _remover(os.getpid(), endpoint(), _settings())
+        remover.delete_object(Bucket=bucket, Key=key)
+    except exceptions.ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        if code != "NoSuchKey":
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")
+            raise explained(place, OSError(f"AWS Error {code} (HTTP status {status}) during deletion: {error}")) from error
+    except exceptions.HTTPClientError as error:
+        raise explained(place, OSError(f"AWS Error NETWORK_CONNECTION during deletion: Details: {error}")) from error
+    except exceptions.BotoCoreError as error:
+        raise explained(place, OSError(f"AWS Error {type(error).__name__} during deletion: {error}")) from error
 
 
-def _connection() -> http.client.HTTPConnection:
-    split = urlsplit(endpoint() or f"https://s3.{client().region}.amazonaws.com")
-    if split.scheme == "http":
-        return http.client.HTTPConnection(split.netloc, timeout=READ_TIMEOUT)
-    context = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE"))
-    return http.client.HTTPSConnection(split.netloc, timeout=READ_TIMEOUT, context=context)
+@lru_cache(maxsize=4)
+def _remover(_process: int, address: str, _variables: tuple[str | None, ...]) -> Any:
+    from botocore.config import Config
+    from botocore.session import get_session
 
-
-def _delete(connection: http.client.HTTPConnection, place: str) -> None:
-    base = urlsplit(endpoint()).path.rstrip("/")
-    target = quote(f"{base}/{path(place)}", safe="/-_.~")
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            connection.request("DELETE", target, headers=_signed("DELETE", connection, target))
-            answer = connection.getresponse()
-            body = answer.read().decode(errors="replace")
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()  # the next request opens it anew
-            if attempt == ATTEMPTS:
-                raise explained(place, OSError(f"AWS Error NETWORK_CONNECTION during deletion: Details: {error}")) from error
-        else:
-            if answer.status in DELETED and "NoSuchBucket" not in body:
-                return
-            if answer.status < 500 or attempt == ATTEMPTS:
-                code = "NO_SUCH_BUCKET" if "NoSuchBucket" in body else f"(HTTP status {answer.status})"
-                raise explained(place, OSError(f"AWS Error {code} during deletion: {body[:300]}"))
-        time.sleep(0.1 * 4**attempt)
-
-
-def _signed(method: str, connection: http.client.HTTPConnection, target: str) -> dict[str, str]:
-    """The headers of a request without a body, signed as AWS Signature Version 4 prescribes."""
-    standard = 443 if isinstance(connection, http.client.HTTPSConnection) else 80
-    host = connection.host if connection.port == standard else f"{connection.host}:{connection.port}"
-    empty = hashlib.sha256(b"").hexdigest()
-    now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    headers = {"host": host, "x-amz-content-sha256": empty, "x-amz-date": now}
-    if token := os.environ.get("AWS_SESSION_TOKEN"):
-        headers["x-amz-security-token"] = token
-    names = ";".join(headers)  # they stand in alphabetical order, as they must
-    scope = f"{now[:8]}/{client().region}/s3/aws4_request"
-    request = "\n".join([method, target, "", *(f"{name}:{value}" for name, value in headers.items()), "", names, empty])
-    text = "\n".join(["AWS4-HMAC-SHA256", now, scope, hashlib.sha256(request.encode()).hexdigest()])
-    key = b"AWS4" + os.environ.get("AWS_SECRET_ACCESS_KEY", "").encode()
-    for step in scope.split("/"):
-        key = hmac.digest(key, step.encode(), "sha256")
-    signature = hmac.digest(key, text.encode(), "sha256").hex()
-    credential = f"{os.environ['AWS_ACCESS_KEY_ID']}/{scope}"
-    return headers | {"Authorization": f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}"}
+    config = Config(
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=READ_TIMEOUT,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        s3={"addressing_style": "path" if address else "auto"},
+    )
+    return get_session().create_client("s3", region_name=client().region, endpoint_url=address or None, config=config)
