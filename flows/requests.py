@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.workspace import Workspace
 from ulmfit.config import ModelConfig, Settings
-from ulmfit.corpora.ingest.prepare import CorpusSource, peek
+from ulmfit.corpora.source import CorpusSource, peek
 from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.errors import UserError
 from ulmfit.presets import override, preset, pretraining

@@ -24,7 +24,7 @@ from tasks.tracking import Tracker, flatten
 from tasks.training import bring, classify, finetune, pretrain, resolve_device
 from tasks.workspace import Workspace
 from ulmfit.config import ClassifierConfig, Settings
-from ulmfit.corpora.ingest.prepare import CorpusSource
+from ulmfit.corpora.source import CorpusSource
 from ulmfit.directions import DIRECTIONS, Direction
 
 RUNNER: Any = ThreadPoolTaskRunner(max_workers=8)

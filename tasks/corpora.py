@@ -13,7 +13,8 @@ from tasks.cluster import Cluster
 from tasks.stage import Job, run_stage, stage_task
 from tasks.tracking import StageRun
 from ulmfit.config import CorpusConfig, QualityConfig
-from ulmfit.corpora.ingest.prepare import INGEST_VERSION, CorpusSource, Prepared, fingerprint, prepare, write_corpus
+from ulmfit.corpora.ingest.prepare import INGEST_VERSION, Prepared, prepare, write_corpus
+from ulmfit.corpora.source import CorpusSource, Reading, fingerprint
 from ulmfit.errors import UserError
 from ulmfit.store import filesystem
 from ulmfit.store.artifacts import Built, Store, write_atomic
@@ -39,7 +40,7 @@ def ingest(
 
     def prepared() -> Prepared:
         try:
-            return prepare(source, config, quality, downloads, labelled, scans, cluster.map)
+            return prepare(Reading(source, labelled, downloads), config, quality, scans, cluster.map)
         except UserError:  # the files, or how they are read, will not be the same again
             with suppress(UserError, OSError):
                 filesystem.remove(scans)
@@ -53,9 +54,8 @@ def ingest(
 
         def build(work: Path, run: StageRun) -> Built:
             corpus = ready or prepared()
-            manifest, files = write_corpus(corpus, store.output_folder(recipe), cluster.map)
-            settings = {"source": source.source, "more": list(source.more), "settings": config.model_dump(mode="json")}
-            return Built({**manifest, **settings, "quality": corpus.quality}, files)
+            record, files = write_corpus(corpus, store.output_folder(recipe), cluster.map)
+            return Built(record.dump(), files)
 
         state = run_stage(job, name, recipe, {}, build)
         write_atomic(memo, json.dumps(identity).encode())

@@ -16,7 +16,9 @@ from tasks.stage import Job, Stage, run_stage, stage_task
 from tasks.tracking import StageRun
 from ulmfit import pipeline
 from ulmfit.config import QualityConfig, TextConfig, VocabConfig
-from ulmfit.corpora.quality import check_language, check_vocabulary
+from ulmfit.corpora.quality.summary import OutOfVocabulary
+from ulmfit.corpora.quality.thresholds import check_language, check_vocabulary
+from ulmfit.corpora.record import CorpusRecord
 from ulmfit.shards.crashing import Poison
 from ulmfit.shards.parts import PartRecord
 from ulmfit.shards.tokenise import TokenizeSpec
@@ -28,7 +30,8 @@ log = logging.getLogger(__name__)
 @stage_task
 def tokenise(job: Job, name: str, cluster: Cluster, corpus: Stage, config: TextConfig, quarantine_poison: bool = False) -> State:
     """Corpus -> TokenShards. ``quarantine_poison``: a document that kills the worker which tokenises it gets no tokens."""
-    for warning in check_language(corpus.artifact.record["quality"], config.lang):
+    quality = CorpusRecord.model_validate(corpus.artifact.record).quality
+    for warning in check_language(quality, config.lang) if quality else ():
         log.warning("%s: %s", name, warning)
 
     def run(specs: Sequence[TokenizeSpec]) -> tuple[list[PartRecord], list[Poison]]:
@@ -52,7 +55,7 @@ def build_vocabulary(
     state = run_stage(job, name, step.recipe, {"corpus": corpus, "tokens": tokens}, untracked(step.build))
     found = cast(Stage, state.data).artifact.record["out_of_vocabulary"]
     for role, splits in pipeline.COUNTED.items():
-        for warning in check_vocabulary(found[role], quality, f"{name}, {' and '.join(splits)} text"):
+        for warning in check_vocabulary(OutOfVocabulary.model_validate(found[role]), quality, f"{name}, {' and '.join(splits)} text"):
             log.warning("%s: %s", name, warning)
     return state
 

@@ -8,7 +8,7 @@ import pytest
 from ulmfit import pipeline
 from ulmfit.config import CorpusConfig, TextConfig, VocabConfig
 from ulmfit.corpora.ingest import scan
-from ulmfit.corpora.ingest.prepare import CorpusSource
+from ulmfit.corpora.source import CorpusSource
 from ulmfit.errors import UserError
 from ulmfit.pipeline import make_shards
 from ulmfit.shards import tokenise

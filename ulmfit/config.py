@@ -37,7 +37,7 @@ class CorpusConfig(Stage):
 class QualityConfig(Stage):
     """What a corpus may hold: past a ``max_*`` or below a ``min_*`` the run stops, past a ``warn_*`` it warns; null does neither.
 
-    ``ulmfit/corpora/quality.py`` says what is counted, and of what each share is.
+    ``ulmfit/corpora/quality`` says what is counted, and of what each share is.
     """
 
     max_quarantined_share: Part = Field(0.5, description="rows that cannot be used, of all rows")

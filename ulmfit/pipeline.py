@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from ulmfit.config import CorpusConfig, QualityConfig, TextConfig, VocabConfig
-from ulmfit.corpora.ingest.prepare import INGEST_VERSION, CorpusSource, RunMap, fingerprint, prepare, serial, write_corpus
-from ulmfit.corpora.quality import out_of_vocabulary
+from ulmfit.corpora.ingest.prepare import INGEST_VERSION, prepare, write_corpus
+from ulmfit.corpora.quality.summary import out_of_vocabulary
+from ulmfit.corpora.source import CorpusSource, Reading, fingerprint
 from ulmfit.shards.arrow import TOKENS_SUFFIX, read_ipc
 from ulmfit.shards.counts import VOCAB_VERSION, CountSpec, MergeSpec, build_vocab, count_parts, merge_counts
 from ulmfit.shards.crashing import Poison
 from ulmfit.shards.encode import ENCODE_VERSION, EncodeSpec, encode_part
+from ulmfit.shards.mapping import Mapper, serial
 from ulmfit.shards.parts import PartRecord
 from ulmfit.shards.tokenise import TOKENIZE_VERSION, TokenizeSpec, tokenize_part
 from ulmfit.store import filesystem
@@ -92,7 +94,7 @@ def _built(records: Sequence[PartRecord], **facts: Any) -> Built:
     return Built({"parts": len(records), **sums, **facts}, files)
 
 
-def vocabulary(store: Store, corpus: Artifact, tokens: Artifact, config: VocabConfig, run_map: RunMap) -> Step:
+def vocabulary(store: Store, corpus: Artifact, tokens: Artifact, config: VocabConfig, run_map: Mapper) -> Step:
     """TokenShards -> Vocab, counted on the training splits alone; also how much of the text lies outside it."""
     recipe = Recipe("vocab", VOCAB_VERSION, config, {"tokens": tokens.key, "corpus": corpus.key})
 
@@ -104,13 +106,13 @@ def vocabulary(store: Store, corpus: Artifact, tokens: Artifact, config: VocabCo
         vocab.save(work / "vocab.json")
         filesystem.copy(places["train"], work / "counts.arrow")
         filesystem.remove(folder)
-        unknown = {role: out_of_vocabulary(counts, vocab) for role, counts in counted.items()}
+        unknown = {role: out_of_vocabulary(counts, vocab).model_dump(mode="json") for role, counts in counted.items()}
         return Built({"tokens": len(vocab), "out_of_vocabulary": unknown})
 
     return Step(recipe, build)
 
 
-def count(corpus: Artifact, tokens: Artifact, splits: tuple[str, ...], folder: str, name: str, run_map: RunMap) -> str:
+def count(corpus: Artifact, tokens: Artifact, splits: tuple[str, ...], folder: str, name: str, run_map: Mapper) -> str:
     """The tokens of ``splits``, added up in a tree of tasks; the place of the table of all."""
     pairs = [(_shard(tokens, part["name"]), _text(corpus, part["name"])) for part in _parts(corpus)]
     leaves = [CountSpec(tuple(group), splits, folder, f"{name}-0-{number}") for number, group in enumerate(_groups(pairs))]
@@ -127,7 +129,7 @@ def _groups(items: Sequence[Any]) -> list[Sequence[Any]]:
     return [items[start : start + FAN_IN] for start in range(0, len(items), FAN_IN)]
 
 
-def encode(store: Store, corpus: Artifact, tokens: Artifact, vocab: Artifact, run_map: RunMap) -> Step:
+def encode(store: Store, corpus: Artifact, tokens: Artifact, vocab: Artifact, run_map: Mapper) -> Step:
     """TokenShards through a Vocab -> IdShards."""
     labels = tuple(corpus.record["labels"])
     recipe = Recipe("ids", ENCODE_VERSION, {"labels": labels}, {"corpus": corpus.key, "tokens": tokens.key, "vocab": vocab.key})
@@ -158,7 +160,7 @@ def make_shards(
     vocab: VocabConfig = VocabConfig(),  # noqa: B008
     corpus: CorpusConfig = CorpusConfig(),  # noqa: B008
     quality: QualityConfig = QualityConfig(),  # noqa: B008
-    run_map: RunMap = serial,
+    run_map: Mapper = serial,
 ) -> Shards:
     """Text to shards in one call, for notebooks: in this process, or wherever ``run_map`` runs.
 
@@ -178,16 +180,16 @@ def make_shards(
     return Shards(documents, tokens, words, _made(store, encode(store, documents, tokens, words, run_map)))
 
 
-def _corpus(store: Store, source: CorpusSource, config: CorpusConfig, quality: QualityConfig, run_map: RunMap) -> Artifact:
+def _corpus(store: Store, source: CorpusSource, config: CorpusConfig, quality: QualityConfig, run_map: Mapper) -> Artifact:
     labelled, downloads = source.label_column is not None, store.local / "downloads"
     scan = Recipe("scan", INGEST_VERSION, {"raw": fingerprint(source, downloads), "labelled": labelled}).key
     scans = filesystem.join(store.local, ".scans", scan)
     with store.lock(scan):
-        prepared = prepare(source, config, quality, downloads, labelled, scans, run_map)
+        prepared = prepare(Reading(source, labelled, downloads), config, quality, scans, run_map)
 
         def assemble(work: Path) -> Built:
-            manifest, files = write_corpus(prepared, str(work), run_map)
-            return Built({**manifest, "quality": prepared.quality}, files)
+            record, files = write_corpus(prepared, str(work), run_map)
+            return Built(record.dump(), files)
 
         made = _made(store, Step(Recipe("corpus", INGEST_VERSION, {"documents": prepared.digest}), assemble))
         filesystem.remove(scans)

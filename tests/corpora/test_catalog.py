@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ulmfit.config import CorpusConfig, QualityConfig
+from tests.corpora.corpus import ingest
 from ulmfit.corpora import catalog
 from ulmfit.corpora.catalog import CATALOG, Download, NamedCorpus, Source, Wheel, articles, fetch
-from ulmfit.corpora.ingest.prepare import CorpusSource, fingerprint, ingest
 from ulmfit.corpora.reading.rows import Row
+from ulmfit.corpora.source import CorpusSource, fingerprint
 from ulmfit.errors import UserError
 from ulmfit.store.download import Unreachable
 
@@ -102,9 +102,9 @@ def test_wikitext_archive_and_wheel_hold_the_same(tmp_path):
 def test_general_text_is_no_classification(data, tmp_path):
     put(data / "wikitext-2-raw" / "wiki.train.raw", WIKI)
     with pytest.raises(UserError, match="wikitext-2 is general text without labels"):
-        ingest(CorpusSource("wikitext-2"), CorpusConfig(), QualityConfig(), tmp_path, True, tmp_path / "out")
-    manifest = ingest(CorpusSource("wikitext-2"), CorpusConfig(), QualityConfig(), tmp_path, False, tmp_path / "out")
-    assert manifest["name"] == "wikitext-2" and manifest["labels"] == []
+        ingest(CorpusSource("wikitext-2"), tmp_path / "out")
+    record = ingest(CorpusSource("wikitext-2"), tmp_path / "out", labelled=False).record
+    assert record.name == "wikitext-2" and record.labels == ()
 
 
 # --- classification corpora

@@ -5,9 +5,7 @@ import os
 import random
 import shutil
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -15,16 +13,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.corpora.corpus import ingest, read_back
 from tests.corpora.test_rows import write
 from ulmfit.config import CorpusConfig, QualityConfig
-from ulmfit.corpora import quality
 from ulmfit.corpora.ingest import decide as deciding
 from ulmfit.corpora.ingest import scan, slices
-from ulmfit.corpora.ingest.decide import Facts, Findings, Subject, decide
+from ulmfit.corpora.ingest.decide import Facts, Subject, decide
 from ulmfit.corpora.ingest.digests import exact, fold
-from ulmfit.corpora.ingest.prepare import CorpusSource, fingerprint, ingest, peek, prepare, serial, write_corpus
+from ulmfit.corpora.ingest.prepare import prepare, write_corpus
+from ulmfit.corpora.quality import measuring
+from ulmfit.corpora.quality.findings import Findings
+from ulmfit.corpora.record import CorpusRecord
+from ulmfit.corpora.source import CorpusSource, Reading, fingerprint, peek
 from ulmfit.corpora.splits import SPLITS
 from ulmfit.errors import UserError
+from ulmfit.shards.mapping import serial
 from ulmfit.store import filesystem
 from ulmfit.store.artifacts import sha256_file
 from ulmfit.store.digests import StoredFile
@@ -36,46 +39,13 @@ RECORDS = [(f"document {i}, of class {'abc'[i % 3]}", "abc"[i % 3]) for i in ran
 @pytest.fixture(autouse=True)
 def no_languages(monkeypatch):
     """Guessing languages takes a second to load, and is for other tests."""
-    monkeypatch.setattr(quality, "languages", lambda texts: {})
-
-
-@dataclass
-class Corpus:
-    """What was written, and read back."""
-
-    folder: Path
-    manifest: dict[str, Any]
-    rows: list[dict[str, Any]]
-
-    @property
-    def digest(self):
-        return self.manifest["digest"]
-
-    @property
-    def quarantine(self):
-        files = sorted((self.folder / "quarantine").glob("part-*.parquet"))
-        return [tuple(row.values()) for file in files for row in pq.read_table(file).to_pylist()]
-
-    def split(self, name):
-        return [row for row in self.rows if row["split"] == name]
-
-    def sizes(self):
-        return {split: len(self.split(split)) for split in SPLITS}
-
-    def labels(self, split):
-        return Counter(row["label"] for row in self.split(split))
-
-
-def read_back(folder, manifest):
-    tables = [pq.read_table(folder / f"{part['name']}.parquet") for part in manifest["parts"]]
-    return Corpus(folder, manifest, [row for table in tables for row in table.to_pylist()])
+    monkeypatch.setattr(measuring, "languages", lambda texts: {})
 
 
 def ingested(path, labelled=True, source=None, quality=None, **config):
     folder = path.parent / "corpus"
     shutil.rmtree(folder, ignore_errors=True)
-    choices = (CorpusSource(str(path), **(source or {})), CorpusConfig(**config), QualityConfig(**(quality or {})))
-    return read_back(folder, ingest(*choices, path.parent / "cache", labelled, folder))
+    return ingest(CorpusSource(str(path), **(source or {})), folder, labelled, CorpusConfig(**config), QualityConfig(**(quality or {})))
 
 
 def texts(corpus, split):
@@ -148,7 +118,7 @@ def test_the_sources_own_splits_are_kept(tmp_path):
     (tmp_path / "set" / "unsup.csv").write_text("text\nfree\n")
     corpus = ingested(tmp_path / "set")
     assert corpus.sizes() == {"train": 10, "valid": 11, "test": 12, "unlabelled": 1}
-    assert corpus.manifest["name"] == "set"
+    assert corpus.record.name == "set"
 
 
 def test_test_and_unlabelled_files(tmp_path):
@@ -169,14 +139,14 @@ def test_general_text_needs_no_labels(tmp_path):
     (tmp_path / "a.txt").write_text("".join(f"line {i}\n" for i in range(50)))
     corpus = ingested(tmp_path / "a.txt", labelled=False)
     assert corpus.sizes() == {"train": 45, "valid": 5, "test": 0, "unlabelled": 0}
-    assert corpus.manifest["labels"] == []
+    assert corpus.record.labels == ()
 
 
 def test_the_same_text_in_train_and_test_is_removed_from_train(tmp_path):
     write(tmp_path / "set" / "train.csv", [*RECORDS[:30], (RECORDS[30][0].upper() + " ", "a")])
     write(tmp_path / "set" / "test.csv", RECORDS[30:60])
     corpus = ingested(tmp_path / "set")
-    assert corpus.manifest["overlap_removed"] == 1 and len(corpus.split("test")) == 30
+    assert corpus.record.overlap_removed == 1 and len(corpus.split("test")) == 30
     assert len(corpus.split("train")) + len(corpus.split("valid")) == 30
 
 
@@ -453,22 +423,24 @@ def small_parts(monkeypatch):
 def test_a_corpus_is_written_as_its_manifest_says(tmp_path, small_parts):
     path = write(tmp_path / "a.csv", [*RECORDS, ("", "a"), RECORDS[0], ("nul\0 here", "b")])
     corpus = ingested(path)
-    manifest = corpus.manifest
-    assert manifest == json.loads((corpus.folder / "corpus.json").read_text())
-    assert manifest["name"] == "a.csv" and manifest["labels"] == ["a", "b", "c"]
-    assert manifest["quarantined"] == {"empty": 1} and manifest["duplicates"] == 1 and len(manifest["warnings"]) == 3
-    names = [part["name"] for part in manifest["parts"]]
+    record = corpus.record
+    written = json.loads((corpus.folder / "corpus.json").read_text())
+    added = {"source": str(path), "more": [], "settings": CorpusConfig().model_dump(), "quality": record.quality.model_dump(mode="json")}
+    assert record.dump() == written | added and CorpusRecord.model_validate(record.dump()) == record
+    assert record.name == "a.csv" and record.labels == ("a", "b", "c")
+    assert record.quarantined == {"empty": 1} and record.duplicates == 1 and len(record.warnings) == 3
+    names = [part.name for part in record.parts]
     assert names == [f"part-{number:05d}" for number in range(len(names))] and len(names) > 4
     files = {f"{name}.parquet" for name in names} | {"corpus.json", "quality.json", "quarantine/part-00000.parquet"}
     assert set(filesystem.files(corpus.folder)) == files
-    for part in manifest["parts"]:
-        rows = pq.read_table(corpus.folder / f"{part['name']}.parquet").to_pylist()
+    for part in record.parts:
+        rows = pq.read_table(corpus.folder / f"{part.name}.parquet").to_pylist()
         sizes = {"documents": len(rows), "rows": len(rows), "characters": sum(len(row["text"]) for row in rows)}
-        assert {name: part[name] for name in sizes} == sizes and len({row["split"] for row in rows}) > 1
+        assert {name: getattr(part, name) for name in sizes} == sizes and len({row["split"] for row in rows}) > 1
     assert [int(row["id"].split(":")[1]) for row in corpus.rows] == [*range(1, 301), 303]  # in the order of the source
-    for split, entry in manifest["splits"].items():
-        assert entry["documents"] == len(corpus.split(split)) and entry["characters"] == sum(map(len, texts(corpus, split)))
-        assert entry["labels"] == dict(sorted(corpus.labels(split).items()))
+    for split, entry in record.splits.items():
+        assert entry.documents == len(corpus.split(split)) and entry.characters == sum(map(len, texts(corpus, split)))
+        assert entry.labels == dict(sorted(corpus.labels(split).items()))
     assert corpus.quarantine == [("a.csv", 301, "empty", "")]
 
 
@@ -485,13 +457,13 @@ def test_a_very_long_document_is_written_in_pieces(tmp_path):
     long = " ".join(["lorem ipsum dolor sitting amended"] * 140_000)
     records = [("first", "a"), (long, "b"), ("last", "b"), ("again", "a")]
     corpus = ingested(write(tmp_path / "a.jsonl", records), source={"test": str(write(tmp_path / "t.csv", [("t", "a"), ("u", "b")]))})
-    part = corpus.manifest["parts"][1]
-    assert (part["documents"], part["rows"], part["characters"]) == (1, 3, len(long)) and len(long) > 2 * LONGEST_PIECE
+    part = corpus.record.parts[1]
+    assert (part.documents, part.rows, part.characters) == (1, 3, len(long)) and len(long) > 2 * LONGEST_PIECE
     rows = [row for row in corpus.rows if row["id"] == "a.jsonl:2"]
     assert "".join(row["text"] for row in rows) == long and [row["piece"] for row in rows] == [0, 1, 2]
     assert {(row["label"], row["split"]) for row in rows} == {("b", "train")}
     assert pq.ParquetFile(corpus.folder / "part-00001.parquet").num_row_groups == 3
-    assert sum(held["documents"] for held in corpus.manifest["splits"].values()) == 6
+    assert sum(held.documents for held in corpus.record.splits.values()) == 6
 
 
 def test_a_part_without_documents_is_not_written(tmp_path, small_parts):
@@ -500,11 +472,11 @@ def test_a_part_without_documents_is_not_written(tmp_path, small_parts):
     write(tmp_path / "set" / "unsup.csv", RECORDS[:60])
     write(tmp_path / "set" / "unsup2.csv", [("more", "")])
     corpus = ingested(tmp_path / "set")
-    assert corpus.sizes()["unlabelled"] == 0 and corpus.manifest["overlap_removed"] == 60
+    assert corpus.sizes()["unlabelled"] == 0 and corpus.record.overlap_removed == 60
     (tmp_path / "set" / "unsup2.csv").rename(tmp_path / "set" / "unsup_2.csv")
     corpus = ingested(tmp_path / "set")
     assert texts(corpus, "unlabelled") == ["more"]
-    assert [part["documents"] for part in corpus.manifest["parts"]] == [30, 30, 1]
+    assert [part.documents for part in corpus.record.parts] == [30, 30, 1]
 
 
 def test_the_digest_does_not_go_by_the_parts(tmp_path, monkeypatch):
@@ -520,19 +492,19 @@ def test_the_digest_does_not_go_by_the_parts(tmp_path, monkeypatch):
 def test_parts_of_the_same_texts_are_known_again(tmp_path, small_parts):
     root = tmp_path / "set"
     write(root / "train-1.csv", RECORDS[:150])
-    before = {part["texts"] for part in ingested(root).manifest["parts"]}
+    before = {part.texts for part in ingested(root).record.parts}
     write(root / "train-2.csv", RECORDS[150:])
-    after = [part["texts"] for part in ingested(root, seed=1).manifest["parts"]]
+    after = [part.texts for part in ingested(root, seed=1).record.parts]
     assert len(before) > 2 and before < set(after) and len(set(after)) == len(after)
     write(root / "train-1.csv", [(RECORDS[0][0].upper(), "a"), *RECORDS[1:150]])
-    assert len(before - {part["texts"] for part in ingested(root).manifest["parts"]}) == 1
+    assert len(before - {part.texts for part in ingested(root).record.parts}) == 1
 
 
 def test_more_is_read_as_one_corpus(tmp_path):
     whole = ingested(write(tmp_path / "a.csv", RECORDS))
     first, second = write(tmp_path / "b.csv", RECORDS[:120]), write(tmp_path / "c" / "c.parquet", RECORDS[120:])
     corpus = ingested(first, source={"more": (str(second.parent),)})
-    assert corpus.digest == whole.digest and corpus.manifest["name"] == "b.csv"
+    assert corpus.digest == whole.digest and corpus.record.name == "b.csv"
     assert corpus.rows[0]["id"] == "b.csv:1" and corpus.rows[-1]["id"] == "more-1/c.parquet:180"
     write(tmp_path / "c" / "test.csv", RECORDS[:30])
     fails(first, r"c has test rows of its own \(more-1/test\.csv\)", source={"more": (str(second.parent),), "test": str(second)})
@@ -546,21 +518,22 @@ def test_quality_is_written_and_judged(tmp_path):
     assert quality["found"]["duplicates"] == {"documents": 20, "of": 90, "share": 0.222222}
     assert quality["overlap"]["train/test"] == {"documents": 1, "of": 10, "share": 0.1} and quality["quarantined"] == {"empty": 1}
     assert sum(quality["splits"]["test"]["lengths"]) == 10 and quality["splits"]["test"]["documents"] == 10
-    assert any("quality.warn_duplicate_share" in warning for warning in corpus.manifest["warnings"])
+    assert any("quality.warn_duplicate_share" in warning for warning in corpus.record.warnings)
     fails(tmp_path / "set", "--set quality.max_duplicate_share=", quality={"max_duplicate_share": 0.1})
 
 
 # --- killed, and started again
 
 
-def prepared(source, scans, run_map=serial, **config):
-    return prepare(CorpusSource(str(source)), CorpusConfig(**config), QualityConfig(), Path("unused"), True, str(scans), run_map)
+def prepared(source, scans, mapper=serial, **config):
+    reading = Reading(CorpusSource(str(source)), True, Path("unused"))
+    return prepare(reading, CorpusConfig(**config), QualityConfig(), str(scans), mapper)
 
 
 def killed_after(count):
     """A for-loop that ends after so many specs, as where the driver is killed."""
 
-    def run_map(name, function, specs, label):
+    def mapper(name, function, specs, label):
         nonlocal count
         done = []
         for spec in specs:
@@ -570,13 +543,13 @@ def killed_after(count):
             done.append(function(spec))
         return done
 
-    return run_map
+    return mapper
 
 
 def counted(done):
     """A for-loop that notes what it did anew: the label of each spec whose record was not there."""
 
-    def run_map(name, function, specs, label):
+    def mapper(name, function, specs, label):
         records = []
         for spec in specs:
             place = Path(spec.folder, f"{spec.name}.json") if name == "scan" else Path(spec.records, f"{spec.part}.json")
@@ -586,7 +559,7 @@ def counted(done):
                 done.append((name, label(spec)))
         return records
 
-    return run_map
+    return mapper
 
 
 def a_set(root):
@@ -606,10 +579,10 @@ def test_what_was_done_before_a_kill_is_not_done_again(tmp_path, small_parts):
         write_corpus(ready, str(folder), killed_after(5))
     (folder / "part-00003.parquet").write_bytes(b"damaged")
     done = []
-    manifest, files = write_corpus(prepared(root, scans, counted(done)), str(folder), counted(done))
-    names = [part["name"] for part in manifest["parts"]]
+    record, files = write_corpus(prepared(root, scans, counted(done)), str(folder), counted(done))
+    names = [part.name for part in record.parts]
     assert done == [("assemble", name) for name in names if name == "part-00003" or name > "part-00004"]
-    assert read_back(folder, manifest).rows == ingested(root).rows
+    assert read_back(folder, record).rows == ingested(root).rows
     assert files == {
         f"{name}.parquet": StoredFile(sha256_file(folder / f"{name}.parquet"), (folder / f"{name}.parquet").stat().st_size)
         for name in names
@@ -619,8 +592,8 @@ def test_what_was_done_before_a_kill_is_not_done_again(tmp_path, small_parts):
 def test_other_decisions_write_other_parts(tmp_path, small_parts):
     root, scans, folder = a_set(tmp_path / "set"), tmp_path / "scans", tmp_path / "out"
     write_corpus(prepared(root, scans), str(folder), serial)
-    manifest, _ = write_corpus(prepared(root, scans, seed=1), str(folder), serial)
-    assert read_back(folder, manifest).rows == ingested(root, seed=1).rows
+    record, _ = write_corpus(prepared(root, scans, seed=1), str(folder), serial)
+    assert read_back(folder, record).rows == ingested(root, seed=1).rows
 
 
 def test_what_another_division_left_is_cleared(tmp_path, monkeypatch):
@@ -629,21 +602,21 @@ def test_what_another_division_left_is_cleared(tmp_path, monkeypatch):
     monkeypatch.setattr(scan, "PART_BYTES", 500)
     write_corpus(prepared(write(tmp_path / "a.csv", records), tmp_path / "one"), str(folder), serial)
     monkeypatch.undo()
-    monkeypatch.setattr(quality, "languages", lambda texts: {})
-    manifest, _ = write_corpus(prepared(write(tmp_path / "b.csv", RECORDS), tmp_path / "two"), str(folder), serial)
+    monkeypatch.setattr(measuring, "languages", lambda texts: {})
+    record, _ = write_corpus(prepared(write(tmp_path / "b.csv", RECORDS), tmp_path / "two"), str(folder), serial)
     assert set(filesystem.files(folder)) == {"part-00000.parquet", "corpus.json", "quality.json"}
-    assert len(read_back(folder, manifest).rows) == 300
+    assert len(read_back(folder, record).rows) == 300
 
 
-def test_the_work_goes_through_run_map(tmp_path, small_parts):
+def test_the_work_goes_through_the_mapper(tmp_path, small_parts):
     calls = []
 
-    def run_map(name, function, specs, label):
+    def mapper(name, function, specs, label):
         calls.append((name, [label(spec) for spec in specs]))
         return serial(name, function, specs, label)
 
     root = a_set(tmp_path / "set")
-    manifest = ingest(CorpusSource(str(root)), CorpusConfig(), QualityConfig(), tmp_path, True, tmp_path / "out", run_map)
+    record = ingest(CorpusSource(str(root)), tmp_path / "out", mapper=mapper).record
     assert [name for name, _ in calls] == ["scan", "assemble"]
     assert calls[0][1] == [str(root / f"{number}.csv") for number in range(6)]
-    assert calls[1][1] == [part["name"] for part in manifest["parts"]]
+    assert calls[1][1] == [part.name for part in record.parts]

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,18 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ulmfit.config import QualityConfig
-from ulmfit.corpora import quality
-from ulmfit.corpora.quality import (
-    check,
-    check_language,
-    check_vocabulary,
-    describe,
-    histogram,
-    languages,
-    measure,
-    merge,
-    out_of_vocabulary,
-)
+from ulmfit.corpora.quality import measuring, summary
+from ulmfit.corpora.quality.findings import Findings, SplitCounts
+from ulmfit.corpora.quality.measuring import Measurements, histogram, languages, measure, merge
+from ulmfit.corpora.quality.summary import OutOfVocabulary, Quality, Share, describe, out_of_vocabulary
+from ulmfit.corpora.quality.thresholds import Figure, check, check_language, check_vocabulary
 from ulmfit.errors import UserError
 from ulmfit.presets import override, tiny
 from ulmfit.text.characters import BARE_ENTITY
@@ -82,23 +76,23 @@ SENTENCES = {
 )
 def test_html_that_is_left(text, found):
     counts = measure([text, "clean"])
-    assert {name for name in ("tags", "line_breaks", "entities") if counts[name]} == found
-    assert counts["html"] == bool(found) and counts["documents"] == 2
+    assert {name for name in ("tags", "line_breaks", "entities") if getattr(counts, name)} == found
+    assert counts.html == bool(found) and counts.documents == 2
 
 
 @given(st.text(alphabet="&#x3924amplt;q ", max_size=14))
 @settings(max_examples=400, deadline=None)
 def test_lost_entities_are_those_that_the_tokenizer_mends(text):
-    assert bool(quality.LOST_ENTITY.search(text)) == bool(BARE_ENTITY.search(text))
+    assert bool(measuring.LOST_ENTITY.search(text)) == bool(BARE_ENTITY.search(text))
 
 
 def test_documents_are_not_read_across():
-    assert measure(["a <", "p> b &", "amp", "; c"])["html"] == 0
+    assert measure(["a <", "p> b &", "amp", "; c"]).html == 0
 
 
 @pytest.mark.parametrize("language", SENTENCES)
 def test_sound_text_of_many_languages_is_not_broken(language):
-    assert measure([SENTENCES[language]])["broken"] == 0
+    assert measure([SENTENCES[language]]).broken == 0
 
 
 @pytest.mark.parametrize("language", SENTENCES)
@@ -106,7 +100,7 @@ def test_sound_text_of_many_languages_is_not_broken(language):
 def test_text_that_was_read_in_a_wrong_encoding_is_broken(language, encoding):
     lines = re.split(r"(?<=[,;:。])", SENTENCES[language])
     wrong = [line.encode().decode(encoding, errors="replace" if encoding == "latin-1" else "ignore") for line in lines]
-    assert measure(["".join(wrong)])["broken"] == 1
+    assert measure(["".join(wrong)]).broken == 1
 
 
 @pytest.mark.parametrize(
@@ -128,7 +122,7 @@ def test_text_that_was_read_in_a_wrong_encoding_is_broken(language, encoding):
     ],
 )
 def test_signs_of_a_broken_encoding(text, broken):
-    assert measure(["é plain", text])["broken"] == broken
+    assert measure(["é plain", text]).broken == broken
 
 
 def test_languages_are_guessed():
@@ -145,12 +139,12 @@ def test_markup_says_nothing_of_a_language():
 
 
 def test_the_sample_is_spaced_evenly(monkeypatch):
-    monkeypatch.setattr(quality, "languages", lambda texts: {"numbers": list(map(int, texts))})
+    monkeypatch.setattr(measuring, "languages", lambda texts: {"numbers": list(map(int, texts))})
     found = measure([str(i) for i in range(1000)])
-    numbers = found["languages"]["numbers"]
-    assert len(numbers) == found["sampled"] == quality.SAMPLE
+    numbers = found.languages["numbers"]
+    assert len(numbers) == found.sampled == measuring.SAMPLE
     assert numbers[0] == 0 and {b - a for a, b in pairwise(numbers)} == {15, 16} and numbers[-1] > 980
-    assert measure(["7", "8"])["languages"]["numbers"] == [7, 8]
+    assert measure(["7", "8"]).languages["numbers"] == [7, 8]
 
 
 def test_parts_add_up_to_the_whole():
@@ -158,16 +152,16 @@ def test_parts_add_up_to_the_whole():
     whole = measure(texts)
     assert merge([measure(texts[:5]), measure([]), measure(texts[5:6]), measure(texts[6:])]) == whole
     assert merge([]) == measure([]) and merge([whole]) == whole
-    assert json.loads(json.dumps(whole)) == whole
+    assert Measurements(**json.loads(json.dumps(asdict(whole)))) == whole
 
 
 def test_a_merge_takes_parts_as_they_come():
     first = measure(["<p>"])
-    assert merge(iter([first, first]))["tags"] == 2 and first["tags"] == 1
+    assert merge(iter([first, first])).tags == 2 and first.tags == 1
 
 
 def test_the_model_of_languages_is_not_loaded_by_an_import():
-    code = "import sys, ulmfit.corpora.quality as p; p.measure([]); sys.exit('py3langid' in sys.modules)"
+    code = "import sys, ulmfit.corpora.quality.measuring as p; p.measure([]); sys.exit('py3langid' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -186,21 +180,14 @@ def test_lengths_of_nothing():
 # --------------------------------------------------------------------------------------------------------- quality.json
 
 
+WHOLE = Measurements(documents=1000, characters=50_000, sampled=64, languages={"en": 60})
+
+
 def made(merged=None, labels=None, **findings):
     """The quality of 1,000 documents: 800 in train, 100 in valid, 100 in test."""
-    whole = measure([]) | {"documents": 1000, "characters": 50_000, "sampled": 64, "languages": {"en": 60}} | (merged or {})
-    known = {
-        "rows": 1000,
-        "quarantined": {},
-        "documents": {"train": 800, "valid": 100, "test": 100, "unlabelled": 0},
-        "duplicates": 0,
-        "folded_duplicates": 0,
-        "overlap": {},
-        "conflicting_labels": 0,
-        "with_nul": 0,
-    }
-    held = {"documents": 800, "characters": 40_000, "labels": labels or {}, "lengths": [0, 400, 400]}
-    return describe(whole, known | findings, {"train": held})
+    documents = {"train": 800, "valid": 100, "test": 100, "unlabelled": 0}
+    held = SplitCounts(800, 40_000, labels or {}, sum((labels or {}).values()), [0, 400, 400])
+    return describe(replace(WHOLE, **(merged or {})), Findings(**{"rows": 1000, "documents": documents} | findings), {"train": held})
 
 
 def test_quality_tells_counts_and_shares():
@@ -215,7 +202,8 @@ def test_quality_tells_counts_and_shares():
         with_nul=3,
         overlap={"train/test": 10, "train/valid": 1, "unlabelled/train": 80},
     )
-    assert json.loads(json.dumps(known, allow_nan=False)) == known
+    assert Quality.model_validate(known.model_dump(mode="json")) == known
+    known = json.loads(json.dumps(known.model_dump(mode="json"), allow_nan=False))
     assert known["measured"] == {"documents": 1000, "characters": 50_000} and known["quarantined"] == {"empty": 200, "no label": 50}
     assert known["found"] == {
         "quarantined": {"documents": 250, "of": 1250, "share": 0.2},
@@ -242,9 +230,8 @@ def test_quality_tells_counts_and_shares():
 
 
 def test_nothing_has_a_quality_and_no_warnings():
-    findings = dict.fromkeys(("rows", "duplicates", "folded_duplicates", "conflicting_labels", "with_nul"), 0)
-    known = describe(measure([]), findings | {"quarantined": {}, "documents": {}, "overlap": {}}, {})
-    assert {entry["share"] for entry in known["found"].values()} == {0.0} and known["languages"]["main"] is None
+    known = describe(measure([]), Findings(), {})
+    assert {entry.share for entry in known.found.values()} == {0.0} and known.languages.main is None
     assert check(known, QualityConfig(), "f.csv") == []
 
 
@@ -252,18 +239,18 @@ def test_out_of_vocabulary_is_what_becomes_unknown():
     vocab = Vocab([*SPECIALS, "the", "cat"])
     counts = {"the": 50, "dog": 7, "cat": 20, "xxmaj": 10, "emu": 7, "xxunk": 3, "ox": 3}
     found = out_of_vocabulary(counts, vocab)
-    assert found == {"tokens": 100, "unknown": 20, "share": 0.2, "most_frequent": [["dog", 7], ["emu", 7], ["ox", 3], ["xxunk", 3]]}
+    told = {"tokens": 100, "unknown": 20, "share": 0.2, "most_frequent": [["dog", 7], ["emu", 7], ["ox", 3], ["xxunk", 3]]}
+    assert found.model_dump(mode="json") == told and OutOfVocabulary.model_validate(told) == found
     ids = vocab.encode(token for token, count in counts.items() for _ in range(count))
-    assert found["unknown"] == int((ids == UNK).sum())
+    assert found.unknown == int((ids == UNK).sum())
     table = pa.table({"token": list(counts), "count": list(counts.values())})
     assert out_of_vocabulary(pa.concat_tables([table[4:], table[:4]]), vocab) == found  # in chunks, in any order
-    assert json.loads(json.dumps(found)) == found
 
 
 def test_out_of_vocabulary_lists_a_few_and_takes_none():
     vocab = Vocab(SPECIALS)
-    assert len(out_of_vocabulary({f"t{i}": 1 for i in range(100)}, vocab)["most_frequent"]) == quality.COMMONEST
-    assert out_of_vocabulary({}, vocab) == {"tokens": 0, "unknown": 0, "share": 0.0, "most_frequent": []}
+    assert len(out_of_vocabulary({f"t{i}": 1 for i in range(100)}, vocab).most_frequent) == summary.COMMONEST
+    assert out_of_vocabulary({}, vocab) == OutOfVocabulary(tokens=0, unknown=0, share=0.0, most_frequent=())
     assert check_vocabulary(out_of_vocabulary({}, vocab), QualityConfig(), "f.csv") == []
 
 
@@ -277,11 +264,11 @@ FAULTS = {
     "broken_share": ({"merged": {"broken": 77}}, r"7\.7% of the documents \(77 of 1,000\) show a broken encoding"),
     "main_language_share": (
         {"merged": {"languages": {"de": 21, "en": 39}}},
-        r"en, the commonest language, is that of 65\.0% of 60 sampled",
+        r"the commonest language, en, is that of 65\.0% of 60 sampled",
     ),
     "class_ratio": ({"labels": {"rare": 7, "often": 793}}, r"'often' has 113\.3 times as many training documents as 'rare' \(793 and 7\)"),
 }
-OOV = {"tokens": 1000, "unknown": 301, "share": 0.301, "most_frequent": [["emu", 200], ["ox", 101]]}
+OOV = OutOfVocabulary(tokens=1000, unknown=301, share=0.301, most_frequent=(("emu", 200), ("ox", 101)))
 
 
 def judged(name, config):
@@ -327,10 +314,10 @@ def test_a_fault_stops_where_told_to_and_the_advice_is_enough(name):
 @given(st.integers(1, 10_000), st.integers(1, 10_000))
 @settings(max_examples=300, deadline=None)
 def test_the_level_that_is_advised_lets_the_value_pass(documents, of):
-    found = quality.share(min(documents, of), of)
+    share = Share.out_of(min(documents, of), of).share
     for floor in (False, True):
-        reading = quality._Reading("x_share", found["share"], "", "", floor)
-        assert not reading.beyond(float(reading.allowed)) and abs(float(reading.allowed) - found["share"]) <= 1e-4 + 1e-9
+        figure = Figure("x_share", share, "", "", floor)
+        assert not figure.beyond(float(figure.allowed)) and abs(float(figure.allowed) - share) <= 1e-4 + 1e-9
 
 
 def test_a_level_that_is_met_but_not_passed_is_fine():
@@ -366,6 +353,6 @@ def test_known_corpora_pass_without_a_warning(path):
         pytest.skip("ULMFIT_DATA names no folder with this corpus")
     texts = pq.read_table(Path(data, path), columns=["text"])["text"].to_pylist()
     merged = merge([measure(texts[:3000]), measure(texts[-3000:])])
-    known = made(merged, documents={"train": merged["documents"]}, rows=merged["documents"])
+    known = made(asdict(merged), documents={"train": merged.documents}, rows=merged.documents)
     assert check(known, QualityConfig(), path) == [] == check_language(known, "en")
-    assert known["languages"]["main"] == "en" and known["languages"]["told"] > 0.9 * known["languages"]["sampled"]
+    assert known.languages.main == "en" and known.languages.told > 0.9 * known.languages.sampled

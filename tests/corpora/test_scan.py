@@ -4,6 +4,7 @@ import json
 import random
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.corpora.test_rows import write
-from ulmfit.corpora import catalog, quality
+from ulmfit.corpora import catalog
 from ulmfit.corpora.ingest import scan, slices
 from ulmfit.corpora.ingest.decide import read_facts
 from ulmfit.corpora.ingest.digests import exact, fold
 from ulmfit.corpora.ingest.scan import ScanSpec, pieces, scan_slice
-from ulmfit.corpora.ingest.slices import CorpusSource, slice_rows
+from ulmfit.corpora.ingest.slices import slice_rows
+from ulmfit.corpora.quality import measuring
+from ulmfit.corpora.quality.measuring import Measurements
 from ulmfit.corpora.reading.rows import read_rows
+from ulmfit.corpora.source import CorpusSource, Reading
 from ulmfit.corpora.splits import SPLITS
 from ulmfit.errors import UserError
 from ulmfit.store import filesystem
@@ -29,14 +33,14 @@ RECORDS = [(f"Document {i}, of class {'abc'[i % 3]}", "abc"[i % 3]) for i in ran
 
 @pytest.fixture
 def measured(monkeypatch):
-    """The texts that were given to ``quality.measure``, part by part; guessing languages is for other tests."""
+    """The texts that were given to ``measuring.measure``, part by part; guessing languages is for other tests."""
     calls = []
-    monkeypatch.setattr(quality, "measure", lambda texts: calls.append(list(texts)) or {"documents": len(texts)})
+    monkeypatch.setattr(measuring, "measure", lambda texts: calls.append(list(texts)) or Measurements(len(texts)))
     return calls
 
 
-def sliced(source, labelled=True, cache=Path("unused"), **options):
-    return slices.slices(CorpusSource(str(source), **options), cache, labelled)
+def sliced(source, labelled=True, **options):
+    return slices.slices(Reading(CorpusSource(str(source), **options), labelled, Path("unused")))
 
 
 def rows_of(parts):
@@ -256,16 +260,17 @@ def test_a_very_long_document_has_a_part_of_its_own(tmp_path, measured):
 MEMORY = """
 import sys
 from pathlib import Path
-from ulmfit.corpora import quality
 from ulmfit.corpora.ingest import scan
 from ulmfit.corpora.ingest import slices
-quality.measure = lambda texts: {}
+from ulmfit.corpora.quality import measuring
+from ulmfit.corpora.source import CorpusSource, Reading
+measuring.measure = lambda texts: measuring.Measurements()
 scan.PART_BYTES = 1 << 20
 slices.BATCH_BYTES = 1 << 18
 def peak():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 def scanned(path, number):
-    for part in slices.slices(slices.CorpusSource(path, label_column=None), Path("unused"), False):
+    for part in slices.slices(Reading(CorpusSource(path, label_column=None), False, Path("unused"))):
         scan.scan_slice(scan.ScanSpec(part, number, sys.argv[3], False))
 scanned(sys.argv[1], 0)
 before = peak()
@@ -335,5 +340,5 @@ def test_a_slice_that_fails_leaves_no_record(tmp_path, monkeypatch, measured):
 def test_records_are_plain_and_small(tmp_path, measured):
     (record,) = scanned(tmp_path, write(tmp_path / "a.csv", RECORDS))
     body = json.loads((tmp_path / "scans" / "00000.json").read_text())
-    assert body["parts"] == [{"name": "00000-00000", "documents": 300, "profile": {"documents": 300}}]
-    assert record.files == body["files"] and "Document" not in json.dumps(body)
+    assert body["parts"] == [{"name": "00000-00000", "documents": 300, "measured": asdict(Measurements(300))}]
+    assert asdict(record)["files"] == body["files"] and "Document" not in json.dumps(body)

@@ -5,19 +5,21 @@ import json
 import numpy as np
 import pytest
 
-from tests.corpora.test_ingest import SUBJECT, facts_of, no_languages, read_back  # noqa: F401 - a fixture
+from tests.corpora.corpus import ingest
+from tests.corpora.test_ingest import SUBJECT, facts_of, no_languages  # noqa: F401 - a fixture
 from tests.corpora.test_rows import write
-from ulmfit.config import CorpusConfig, QualityConfig
-from ulmfit.corpora.ingest.decide import TEST, TRAIN, VALID, Findings, decide
+from ulmfit.config import CorpusConfig
+from ulmfit.corpora.ingest.decide import TEST, TRAIN, VALID, decide
 from ulmfit.corpora.ingest.label_strings import LabelSets
-from ulmfit.corpora.ingest.prepare import CorpusSource, ingest
+from ulmfit.corpora.quality.findings import Findings
+from ulmfit.corpora.source import CorpusSource
 from ulmfit.errors import UserError
 
 
 def ingested(path, separator="|", test=None, **config):
     folder = path.parent / f"corpus-{path.stem}"
     source = CorpusSource(str(path), label_separator=separator, test=test)
-    return read_back(folder, ingest(source, CorpusConfig(**config), QualityConfig(), path.parent / "cache", True, folder))
+    return ingest(source, folder, config=CorpusConfig(**config))
 
 
 def documents(n=400, n_labels=12, seed=0):
@@ -39,13 +41,13 @@ def test_rare_combinations_are_no_reason_to_refuse_a_corpus(tmp_path):
     sizes = corpus.sizes()
     assert sizes["test"] == pytest.approx(80, abs=8) and sizes["valid"] == pytest.approx(32, abs=8)
     assert sum(sizes.values()) == 400
-    assert corpus.manifest["labels"] == sorted({label for _, label in rows})
-    assert corpus.manifest["label_names"] == sorted(f"l{i}" for i in range(12))
+    assert corpus.record.labels == tuple(sorted({label for _, label in rows}))
+    assert corpus.record.label_names == tuple(sorted(f"l{i}" for i in range(12)))
 
 
 def test_every_label_is_spread_over_the_splits(tmp_path):
     corpus = ingested(write(tmp_path / "a.csv", documents(n=1000)))
-    for name in corpus.manifest["label_names"]:
+    for name in corpus.record.label_names:
         counts = {split: sum(name in labels for labels in labels_of(corpus, split)) for split in ("train", "valid", "test")}
         total = sum(counts.values())
         assert counts["test"] == pytest.approx(0.2 * total, rel=0.5, abs=3) and counts["train"] >= 2, (name, counts)
@@ -55,13 +57,13 @@ def test_documents_are_counted_by_single_labels(tmp_path):
     corpus = ingested(write(tmp_path / "a.csv", documents()))
     quality = json.loads((corpus.folder / "quality.json").read_text())
     for split in ("train", "valid", "test"):
-        found = {name: sum(name in labels for labels in labels_of(corpus, split)) for name in corpus.manifest["label_names"]}
+        found = {name: sum(name in labels for labels in labels_of(corpus, split)) for name in corpus.record.label_names}
         found = {name: count for name, count in found.items() if count}
-        assert corpus.manifest["splits"][split]["labels"] == found
+        assert corpus.record.splits[split].labels == found
         shares = quality["splits"][split]["labels"]
         assert {name: shared["documents"] for name, shared in shares.items()} == found
         assert {shared["of"] for shared in shares.values()} == {len(corpus.split(split))}
-    train = corpus.manifest["splits"]["train"]["labels"]
+    train = corpus.record.splits["train"].labels
     assert quality["class_ratio"] == pytest.approx(max(train.values()) / min(train.values()), abs=1e-3)
 
 
@@ -106,9 +108,9 @@ def test_one_label_a_document_is_split_as_classes_are(tmp_path):
     rows = [(f"document {i}", "abc"[i % 3]) for i in range(90)]
     one, several = (ingested(write(tmp_path / f"{name}.csv", rows), separator) for name, separator in (("one", None), ("several", "|")))
     assert [row["split"] for row in one.rows] == [row["split"] for row in several.rows]
-    assert one.manifest["splits"] == several.manifest["splits"]
+    assert one.record.splits == several.record.splits
     assert one.digest != several.digest, "what is counted may differ, so they are two corpora"
-    assert "label_names" not in one.manifest and several.manifest["label_names"] == ["a", "b", "c"]
+    assert one.record.label_names is None and several.record.label_names == ("a", "b", "c")
 
 
 def test_arrays_by_string_have_a_place_for_none():

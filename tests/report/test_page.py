@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from ulmfit.config import EvaluateConfig
-from ulmfit.corpora import quality
+from ulmfit.corpora.quality.findings import Findings, SplitCounts
+from ulmfit.corpora.quality.measuring import Measurements
+from ulmfit.corpora.quality.summary import describe
 from ulmfit.directions import ENSEMBLE
 from ulmfit.evaluation import baseline
 from ulmfit.evaluation.predictions import HeldOut, Predictions
@@ -160,21 +163,17 @@ def corpus(name, labels, text):
 def quality_of_corpus(labels=("bad", "good"), text="a text", **found):
     """A ``quality.json`` as ingest makes it, of 1,000 documents, 600 of them in train; ``found`` counts what was met."""
     counts = {name: found.get(name, 0) for name in ("duplicates", "folded_duplicates", "conflicting_labels", "with_nul")}
-    held = {
-        "documents": 600,
-        "characters": 60_000,
-        "labels": dict.fromkeys(labels, 600 // len(labels)),
-        "lengths": [0, 0, 100, 400, 0, 100],
-    }
-    merged = quality.measure([]) | {"documents": 1000, "characters": 98_765, "sampled": 64, "languages": {"en": 59, "fr": 3}}
-    merged |= {name: found[name] for name in ("html", "tags", "line_breaks", "entities", "broken") if name in found}
-    findings = counts | {
-        "rows": 1009,
-        "quarantined": {"no label": 7, f"{text} reason": 2},
-        "documents": {"train": 700, "test": 200},
-        "overlap": {"train/test": 40},
-    }
-    known = quality.describe(merged, findings, {"train": held, "test": held | {"lengths": [0, 0, 100]}})
+    held = SplitCounts(600, 60_000, dict.fromkeys(labels, 600 // len(labels)), 600 // len(labels) * len(labels), [0, 0, 100, 400, 0, 100])
+    measured = {name: found[name] for name in ("html", "tags", "line_breaks", "entities", "broken") if name in found}
+    merged = Measurements(documents=1000, characters=98_765, sampled=64, languages={"en": 59, "fr": 3}, **measured)
+    findings = Findings(
+        rows=1009,
+        quarantined={"no label": 7, f"{text} reason": 2},
+        documents={"train": 700, "test": 200},
+        overlap={"train/test": 40},
+        **counts,
+    )
+    known = describe(merged, findings, {"train": held, "test": replace(held, lengths=[0, 0, 100])}).model_dump(mode="json")
     return known | {"out_of_vocabulary": {"tokens": 5000, "unknown": 250, "share": 0.05, "most_frequent": [[text, 30], ["zyx", 4]]}}
 
 
@@ -291,9 +290,7 @@ def test_the_quality_of_a_corpus_is_drawn(tmp_path):
 
 def test_a_corpus_without_a_document_has_a_quality_too(tmp_path):
     changed = summary_of()
-    nothing = {"rows": 0, "quarantined": {}, "documents": {}, "overlap": {}, "duplicates": 0, "folded_duplicates": 0}
-    nothing |= {"conflicting_labels": 0, "with_nul": 0}
-    changed["general"]["quality"] = quality.describe(quality.measure([]), nothing, {})
+    changed["general"]["quality"] = describe(Measurements(), Findings(), {}).model_dump(mode="json")
     shown = page_of(changed, tmp_path)
     assert "Looked for and not found: Rows set aside" in shown.text and 'class="lengths"' not in shown.source
     Console(file=open("/dev/null", "w")).print(quality_table(changed["general"]["quality"]))  # noqa: SIM115

@@ -10,7 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ulmfit.corpora.quality import judge_of
+from ulmfit.corpora.quality.summary import judge_of
 from ulmfit.evaluation.results import Results
 from ulmfit.report.numbers import count, duration, interval, number, percent, points, signed, size
 from ulmfit.report.scores import calibration_of, labels_of, metrics_of, told
@@ -28,7 +28,7 @@ STAGES = {
     "scratch": "Classifier from scratch",
 }
 MATRIX_LABELS = 20  # with more, the commonest confusions are listed in place of the matrix
-# What ``quality.json`` counts (see corpora/profile.py), in the order shown: title, and what is counted.
+# What ``quality.json`` counts (see ulmfit/corpora/quality/summary.py), in the order shown: title, and what is counted.
 FOUND = {
     "quarantined": ("Rows set aside", "rows"),
     "duplicates": ("Exact duplicates", "documents"),

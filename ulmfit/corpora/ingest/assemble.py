@@ -13,10 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ulmfit.corpora.ingest.decide import DROPPED, UNLABELLED, read_facts
-from ulmfit.corpora.ingest.scan import Files, hashed_file, parquet_writer, sound
+from ulmfit.corpora.ingest.scan import hashed_file, parquet_writer, sound
 from ulmfit.corpora.reading.opening import open_parquet
+from ulmfit.corpora.record import PartFacts
 from ulmfit.corpora.splits import SPLITS
 from ulmfit.store import filesystem
+from ulmfit.store.digests import StoredFile
 
 CORPUS = pa.schema({"id": pa.string(), "text": pa.string(), "label": pa.string(), "split": pa.string(), "piece": pa.int32()})
 
@@ -41,14 +43,10 @@ class AssembleSpec:
 
 @dataclass(frozen=True)
 class PartInfo:
-    """A part of a corpus. ``texts``: SHA-256 over the digests of its documents' texts, in order: what a tokenizer sees."""
+    """A part that is written: its facts, the digest of its file, and the seconds that it took."""
 
-    name: str
-    documents: int
-    rows: int
-    characters: int
-    texts: str
-    files: Files
+    facts: PartFacts
+    files: dict[str, StoredFile]
     seconds: float
 
 
@@ -60,7 +58,7 @@ def assemble_part(spec: AssembleSpec) -> PartInfo:
     started = time.perf_counter()
     decisions = _decisions(spec)
     name = f"{spec.part}.parquet"
-    files: Files = {}
+    files: dict[str, StoredFile] = {}
     rows = 0
     with hashed_file(spec.folder, name, files) as file, parquet_writer(file, CORPUS) as writer:
         for table in _kept(filesystem.join(spec.scans, f"{spec.raw}.parquet"), decisions):
@@ -68,16 +66,16 @@ def assemble_part(spec: AssembleSpec) -> PartInfo:
             rows += len(table)
     kept = decisions != DROPPED
     exact, characters = _facts(spec)
-    info = PartInfo(
+    facts = PartFacts(
         name=spec.part,
         documents=int(kept.sum()),
         rows=rows,
         characters=int(characters[kept].sum()),
         texts=hashlib.sha256(exact[kept].tobytes()).hexdigest(),
-        files=files,
-        seconds=round(time.perf_counter() - started, 3),
     )
-    filesystem.write_bytes(_record(spec), json.dumps(asdict(info), sort_keys=True).encode())
+    info = PartInfo(facts, files, round(time.perf_counter() - started, 3))
+    body = {"facts": facts.model_dump(), "files": {name: asdict(file) for name, file in files.items()}, "seconds": info.seconds}
+    filesystem.write_bytes(_record(spec), json.dumps(body, sort_keys=True).encode())
     return info
 
 
@@ -88,8 +86,11 @@ def _record(spec: AssembleSpec) -> str:
 def _done(spec: AssembleSpec) -> PartInfo | None:
     """What was noted of a part that is done; None where the note or the part is missing or changed."""
     try:
-        info = PartInfo(**json.loads(filesystem.read_bytes(_record(spec))))
-    except (FileNotFoundError, ValueError, TypeError):
+        body = json.loads(filesystem.read_bytes(_record(spec)))
+        info = PartInfo(
+            PartFacts.model_validate(body["facts"]), {name: StoredFile(**file) for name, file in body["files"].items()}, body["seconds"]
+        )
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
     return info if sound(spec.folder, info.files) else None
 

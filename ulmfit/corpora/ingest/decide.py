@@ -13,25 +13,22 @@ not matter and a smaller sample is a part of a larger one.
 from __future__ import annotations
 
 import hashlib
-import logging
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
 from ulmfit.config import CorpusConfig
-from ulmfit.corpora import quality
 from ulmfit.corpora.ingest.digests import DIGEST
 from ulmfit.corpora.ingest.label_strings import LabelSets
+from ulmfit.corpora.quality.findings import Findings, SplitCounts
+from ulmfit.corpora.quality.measuring import histogram
 from ulmfit.corpora.splits import SPLITS
 from ulmfit.errors import UserError
 from ulmfit.store import filesystem
 from ulmfit.store.recipe import canonical_json
-
-log = logging.getLogger(__name__)
 
 LEAST = 2  # training rows of a class
 TRAIN, VALID, TEST, UNLABELLED = range(len(SPLITS))
@@ -58,30 +55,6 @@ class Facts:
 
     def __len__(self) -> int:
         return len(self.label)
-
-
-@dataclass
-class Findings:
-    """What the checks met on their way; documents, if nothing else is said.
-
-    ``overlap``: of a pair such as train/test, those of the split that judges (test) which also stand in the other. ``documents``:
-    of each split, before any was taken out as overlap.
-    """
-
-    rows: int = 0
-    quarantined: dict[str, int] = field(default_factory=dict)
-    with_nul: int = 0
-    duplicates: int = 0
-    folded_duplicates: int = 0
-    conflicting_labels: int = 0
-    documents: dict[str, int] = field(default_factory=dict)
-    overlap: dict[str, int] = field(default_factory=dict)
-    overlap_removed: int = 0
-    warnings: list[str] = field(default_factory=list)
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
-        log.warning("%s", message)
 
 
 @dataclass(frozen=True)
@@ -124,20 +97,21 @@ class Decided:
             digest.update(rows.tobytes())
         return digest.hexdigest()
 
-    def summary(self) -> dict[str, dict[str, Any]]:
-        """By split: ``documents``, ``characters``, ``labels`` {label: documents}, ``lengths`` (see ``quality.histogram``)."""
-        return {split: self._summary(np.flatnonzero(self.split == code)) for code, split in enumerate(SPLITS)}
+    def counts(self) -> dict[str, SplitCounts]:
+        """What each split holds."""
+        return {split: self._counts(np.flatnonzero(self.split == code)) for code, split in enumerate(SPLITS)}
 
-    def _summary(self, members: np.ndarray) -> dict[str, Any]:
+    def _counts(self, members: np.ndarray) -> SplitCounts:
         characters = self.facts.characters[members]
         counts = np.bincount(self.label[members] + 1, minlength=len(self.facts.labels) + 1)[1:].tolist()
         labels = {label: count for label, count in zip(self.facts.labels, counts, strict=True) if count}
-        return {
-            "documents": len(members),
-            "characters": int(characters.sum()),
-            **({"labels": self.held.documents(counts), "labelled": sum(counts)} if self.held else {"labels": labels}),
-            "lengths": quality.histogram(characters),
-        }
+        return SplitCounts(
+            documents=len(members),
+            characters=int(characters.sum()),
+            labels=self.held.documents(counts) if self.held else labels,
+            labelled=sum(counts),
+            lengths=histogram(characters),
+        )
 
 
 def read_facts(places: list[str], documents: int) -> Facts:

@@ -24,13 +24,15 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ulmfit.corpora import quality
 from ulmfit.corpora.ingest.digests import DIGEST, digests, exact, fold
 from ulmfit.corpora.ingest.judging import Rejected, judge
 from ulmfit.corpora.ingest.slices import Slice, slice_rows
+from ulmfit.corpora.quality import measuring
+from ulmfit.corpora.quality.measuring import Measurements
 from ulmfit.corpora.reading.rows import Row
 from ulmfit.corpora.splits import SPLITS
 from ulmfit.store import filesystem
+from ulmfit.store.digests import Files, StoredFile
 from ulmfit.text.pieces import LONGEST_PIECE, cut_text
 
 PART_BYTES = 8 << 20  # of text in a part of many documents, and in a row group
@@ -48,8 +50,6 @@ FACTS = pa.schema(
     }
 )
 QUARANTINE = pa.schema({"source": pa.string(), "row": pa.int64(), "reason": pa.string(), "excerpt": pa.string()})
-
-Files = dict[str, dict[str, str | int]]  # name -> {"sha256", "bytes"}
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,11 @@ class ScanSpec:
 
 @dataclass(frozen=True)
 class RawPart:
-    """A raw part: its documents and what ``quality.measure`` says of them."""
+    """A raw part: its documents and what was measured of their texts."""
 
     name: str
     documents: int
-    profile: dict[str, Any]
+    measured: Measurements
 
     @property
     def file(self) -> str:
@@ -103,7 +103,7 @@ class ScanRecord:
     first_rejected: str
     first_test: str | None
     parts: tuple[RawPart, ...]
-    files: Files
+    files: dict[str, StoredFile]
     seconds: float
 
     @property
@@ -135,12 +135,13 @@ class _Hashed(io.RawIOBase):
         return self._bytes
 
     @property
-    def entry(self) -> dict[str, str | int]:
-        return {"sha256": self._digest.hexdigest(), "bytes": self._bytes}
+    def entry(self) -> StoredFile:
+        """The digest and size of what was written."""
+        return StoredFile(self._digest.hexdigest(), self._bytes)
 
 
 @contextmanager
-def hashed_file(folder: str, name: str, files: Files) -> Iterator[_Hashed]:
+def hashed_file(folder: str, name: str, files: dict[str, StoredFile]) -> Iterator[_Hashed]:
     """``filesystem.output_file``, with the file's size and digest noted as ``files[name]`` when it is written."""
     with filesystem.output_file(filesystem.join(folder, name)) as file:
         hashed = _Hashed(file)
@@ -151,7 +152,7 @@ def hashed_file(folder: str, name: str, files: Files) -> Iterator[_Hashed]:
 def sound(folder: str, files: Files) -> bool:
     """Whether all of ``files`` are in the folder, and as they were written."""
     try:
-        return all(filesystem.sha256(filesystem.join(folder, name)) == entry["sha256"] for name, entry in files.items())
+        return all(filesystem.sha256(filesystem.join(folder, name)) == entry.sha256 for name, entry in files.items())
     except FileNotFoundError:
         return False
 
@@ -167,7 +168,7 @@ class _Parts:
     """The raw parts of a slice, written as they fill up. A document of more than ``LONGEST_PIECE`` has a part of its own."""
 
     spec: ScanSpec
-    files: Files
+    files: dict[str, StoredFile]
     done: list[RawPart] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
@@ -223,7 +224,7 @@ class _Parts:
         ]
         with self._output(f"{part}.facts.arrow") as file, pa.ipc.new_file(file, FACTS) as writer:
             writer.write_batch(pa.RecordBatch.from_arrays(facts, schema=FACTS))
-        self.done.append(RawPart(part, len(texts), quality.measure([text[:LONGEST_PIECE] for text in texts])))
+        self.done.append(RawPart(part, len(texts), measuring.measure([text[:LONGEST_PIECE] for text in texts])))
 
     def _output(self, name: str) -> Any:
         return hashed_file(self.spec.folder, name, self.files)
@@ -242,7 +243,7 @@ def pieces(text: str) -> Iterator[str]:
 class _Quarantine:
     """The rows set aside, written as they come to a file that ``opened`` closes; it is there only if there are any."""
 
-    def __init__(self, spec: ScanSpec, files: Files, opened: ExitStack):
+    def __init__(self, spec: ScanSpec, files: dict[str, StoredFile], opened: ExitStack):
         self._spec, self._files, self._opened = spec, files, opened
         self._held: list[Rejected] = []
         self._writer: pq.ParquetWriter | None = None
@@ -281,7 +282,7 @@ def scan_slice(spec: ScanSpec) -> ScanRecord:
     if done:
         return done
     started = time.perf_counter()
-    files: Files = {}
+    files: dict[str, StoredFile] = {}
     parts = _Parts(spec, files)
     rows = with_nul = 0
     first_test = None
@@ -321,7 +322,9 @@ def done_slice(spec: ScanSpec) -> ScanRecord | None:
     """The record of a slice that is done; None where it is missing, or a file of it is missing or changed."""
     try:
         body = json.loads(filesystem.read_bytes(filesystem.join(spec.folder, f"{spec.name}.json")))
-        record = ScanRecord(**{**body, "parts": tuple(RawPart(**part) for part in body["parts"])})
+        parts = tuple(RawPart(part["name"], part["documents"], Measurements(**part["measured"])) for part in body["parts"])
+        files = {name: StoredFile(**entry) for name, entry in body["files"].items()}
+        record = ScanRecord(**{**body, "parts": parts, "files": files})
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
     return record if sound(spec.folder, record.files) else None

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from ulmfit.corpora import catalog
 from ulmfit.corpora.catalog import CATALOG, Fetched, fetch
 from ulmfit.corpora.reading.opening import COMPRESSED, open_parquet
-from ulmfit.corpora.reading.rows import Row, data_files, name_in, read_file, reading
+from ulmfit.corpora.reading.rows import Row, data_files, name_in, read_file, reading_errors
+from ulmfit.corpora.source import Reading
 from ulmfit.errors import UserError
 from ulmfit.store import filesystem
 
@@ -26,33 +26,6 @@ SLICE_BYTES = 64 << 20  # of text in a range of row groups
 PACKING = 4  # bytes of text to one of a compressed file, about
 BATCH_BYTES = 1 << 20  # of text that are decoded at a time
 BATCH_ROWS = 1000
-
-
-@dataclass(frozen=True)
-class CorpusSource:
-    """What the user named: a corpus of the catalog, a file or a folder (also ``s3://``), and how to read it.
-
-    ``more`` are read after ``source``, as if all were one. A corpus of the catalog is read in its own way; columns and
-    encoding are those of the files. ``label_separator``: what stands between several labels of a document; None: it has one.
-    """
-
-    source: str
-    text_column: str = "text"
-    label_column: str | None = "label"
-    test: str | None = None
-    unlabelled: str | None = None
-    encoding: str = "utf-8"
-    more: tuple[str, ...] = ()
-    label_separator: str | None = None
-
-    def places(self) -> Iterator[tuple[str, str, str]]:
-        """(role, place, what the names of its rows begin with); a role is ``main``, ``test`` or ``unlabelled``."""
-        yield "main", self.source, ""
-        yield from (("main", place, f"more-{number}/") for number, place in enumerate(self.more, 1))
-        if self.test is not None:
-            yield "test", self.test, "test/"
-        if self.unlabelled is not None:
-            yield "unlabelled", self.unlabelled, "unlabelled/"
 
 
 @dataclass(frozen=True)
@@ -75,18 +48,9 @@ class Slice:
     known: Fetched | None = None
 
 
-def files_of(place: str, cache: Path) -> list[tuple[str, str]]:
-    """(name, file) of all that lies behind a known corpus, file or folder; the names do not depend on where it lies.
-
-    A known corpus is fetched into ``cache`` where neither it nor the local data folder has it.
-    """
-    if place in CATALOG:
-        return [(path.name, str(path)) for path in fetch(place, cache).paths]
-    return [(name_in(place, file), file) for file in data_files(place)]
-
-
-def slices(source: CorpusSource, cache: Path, labelled: bool) -> list[Slice]:
+def slices(reading: Reading) -> list[Slice]:
     """All slices of a source, in order; UserError where a place is missing or, being known, has no labels and needs them."""
+    source, labelled = reading.source, reading.labelled
     found: list[Slice] = []
     for role, place, prefix in source.places():
         label = source.label_column if labelled and role != "unlabelled" else None
@@ -96,7 +60,9 @@ def slices(source: CorpusSource, cache: Path, labelled: bool) -> list[Slice]:
             continue
         if labelled and role != "unlabelled" and not CATALOG[place].labelled:
             raise UserError(f"{place} is general text without labels; pretrain on it with --pretrain and give a labelled corpus")
-        found += _known(Slice(role, place, prefix, "text", "label" if label else None, "utf-8", split, known=fetch(place, cache)))
+        found += _known(
+            Slice(role, place, prefix, "text", "label" if label else None, "utf-8", split, known=fetch(place, reading.downloads))
+        )
     return found
 
 
@@ -142,7 +108,7 @@ def _ranges(whole: Slice, file: str) -> Iterator[Slice]:
     first_row = next(read_file(whole.place, file, whole.text_column, whole.label_column, whole.encoding), None)
     found = replace(whole, files=(file,), split=whole.split or (first_row.split if first_row else None))
     first = held = before = rows = 0
-    with reading(file, whole.encoding), open_parquet(file) as opened:
+    with reading_errors(file, whole.encoding), open_parquet(file) as opened:
         for group, (count, size) in enumerate(_group_sizes(opened, whole.text_column)):
             if held and held + size > SLICE_BYTES:
                 yield replace(found, groups=(first, group), before=before)
@@ -187,7 +153,7 @@ def _group_rows(part: Slice, groups: tuple[int, int]) -> Iterator[Row]:
     label = None if part.split == "unlabelled" else part.label_column
     columns = [part.text_column] if label is None else [part.text_column, label]
     number = part.before
-    with reading(file, part.encoding), open_parquet(file) as opened:
+    with reading_errors(file, part.encoding), open_parquet(file) as opened:
         sizes = _group_sizes(opened, part.text_column)[slice(*groups)]
         rows = max(1, min(BATCH_ROWS, BATCH_BYTES * sum(rows for rows, _ in sizes) // max(1, sum(size for _, size in sizes))))
         for batch in opened.iter_batches(rows, row_groups=list(range(*groups)), columns=columns, use_threads=False):

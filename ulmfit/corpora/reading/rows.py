@@ -153,7 +153,7 @@ def _document(place: str, inside: PurePosixPath, labelled: bool, encoding: str) 
     folders = [folder for folder in inside.parts[:-1] if folder.lower() not in SPLIT_NAMES]
     split = splits[-1] if splits else None  # train/unsup is unlabelled
     label = folders[-1] if labelled and folders and split != "unlabelled" else None
-    with reading(place, encoding), open_text(place, encoding) as stream:
+    with reading_errors(place, encoding), open_text(place, encoding) as stream:
         return Row(inside.as_posix(), 1, stream.read(), label, split)
 
 
@@ -165,7 +165,7 @@ def _file(place: str, name: str, split: str | None, text_column: str, label_colu
         )
     if split == "unlabelled":
         label_column = None
-    with reading(place, encoding):
+    with reading_errors(place, encoding):
         if kind == ".parquet":
             yield from parquet_rows(place, name, split, text_column, label_column)
             return
@@ -179,7 +179,7 @@ def _file(place: str, name: str, split: str | None, text_column: str, label_colu
 
 
 @contextmanager
-def reading(place: str | Path, encoding: str) -> Iterator[None]:
+def reading_errors(place: str | Path, encoding: str) -> Iterator[None]:
     """Turn what can be wrong with a file's bytes, or with the way to them, into one clear UserError."""
     try:
         yield

@@ -1,0 +1,1 @@
+"""How good the text of a corpus is: measured on workers, summed up in ``quality.json``, held against thresholds."""

@@ -1,0 +1,152 @@
+"""``quality.json``: its content as typed facts, and how they follow from measurements and findings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict
+
+from ulmfit.corpora.quality.findings import Findings, SplitCounts
+from ulmfit.corpora.quality.measuring import Measurements
+from ulmfit.text.vocab import UNK, Vocab
+
+FORMAT = 1
+COMMONEST = 20  # unknown tokens that are listed
+
+
+class Fact(BaseModel):
+    """Base of stored facts: immutable; fields that it does not know are ignored."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Share(Fact):
+    """``documents`` out of ``of``; ``share`` is 0 where ``of`` is."""
+
+    documents: int
+    of: int
+    share: float
+
+    @classmethod
+    def out_of(cls, documents: int, of: int) -> Share:
+        """The share, rounded to six places."""
+        return cls(documents=documents, of=of, share=round(documents / of, 6) if of else 0.0)
+
+
+class Measured(Fact):
+    """The usable rows; of very long documents the first piece."""
+
+    documents: int
+    characters: int
+
+
+class Languages(Fact):
+    """``sampled`` documents, and how many the language of could be ``told``. ``main``: the commonest; its ``share`` of the told."""
+
+    sampled: int
+    told: int
+    main: str | None
+    share: float
+    guessed: dict[str, Share]  # ISO 639 code -> share of the told, the commonest first
+
+
+class SplitQuality(Fact):
+    """A split of the finished corpus. ``lengths``: see ``measuring.histogram``; ``labels``: label -> share of labelled documents."""
+
+    documents: int
+    characters: int
+    lengths: tuple[int, ...]
+    labels: dict[str, Share]
+
+
+class OutOfVocabulary(Fact):
+    """``unknown`` of ``tokens`` become ``xxunk``. ``most_frequent``: (token, count), at most ``COMMONEST``."""
+
+    tokens: int
+    unknown: int
+    share: float
+    most_frequent: tuple[tuple[str, int], ...]
+
+
+class Quality(Fact):
+    """The content of ``quality.json``.
+
+    ``found``: name -> share. Of all rows: ``quarantined``. Of the measured documents: ``duplicates`` (text and label of an earlier
+    document of the split), ``folded_duplicates`` (also those that differ in case and white space), ``with_nul``, ``html``, ``tags``,
+    ``line_breaks``, ``entities``, ``broken``. Of the training documents: ``conflicting_labels``.
+
+    ``quarantined``: reason -> rows. ``overlap``: ``train/test`` and other pairs -> the share of the judging split that also stands in the
+    other; test judges valid, valid judges train, and train judges unlabelled text. ``class_ratio``: documents of the largest
+    class of train to those of the smallest; None without labels.
+    """
+
+    version: int
+    measured: Measured
+    found: dict[str, Share]
+    quarantined: dict[str, int]
+    overlap: dict[str, Share]
+    languages: Languages
+    splits: dict[str, SplitQuality]
+    class_ratio: float | None
+
+
+def describe(measured: Measurements, findings: Findings, splits: Mapping[str, SplitCounts]) -> Quality:
+    """The quality of a corpus; ``measured`` of all its parts."""
+    before = findings.documents
+    of_measured = {name: getattr(findings, name) for name in ("duplicates", "folded_duplicates", "with_nul")}
+    of_measured |= {name: getattr(measured, name) for name in ("html", "tags", "line_breaks", "entities", "broken")}
+    return Quality(
+        version=FORMAT,
+        measured=Measured(documents=measured.documents, characters=measured.characters),
+        found={
+            "quarantined": Share.out_of(sum(findings.quarantined.values()), findings.rows),
+            **{name: Share.out_of(documents, measured.documents) for name, documents in of_measured.items()},
+            "conflicting_labels": Share.out_of(findings.conflicting_labels, before.get("train", 0)),
+        },
+        quarantined=findings.quarantined,
+        overlap={pair: Share.out_of(documents, before.get(judge_of(pair), 0)) for pair, documents in findings.overlap.items()},
+        languages=_languages(measured),
+        splits={split: _split(counts) for split, counts in splits.items()},
+        class_ratio=_class_ratio(splits["train"].labels if "train" in splits else {}),
+    )
+
+
+def judge_of(pair: str) -> str:
+    """The split of ``train/test`` and the like whose documents are removed from the other."""
+    return min(pair.split("/"), key=("test", "valid", "train", "unlabelled").index)
+
+
+def _languages(measured: Measurements) -> Languages:
+    told = sum(measured.languages.values())
+    order = sorted(measured.languages.items(), key=lambda item: (-item[1], item[0]))
+    guessed = {code: Share.out_of(documents, told) for code, documents in order}
+    main = order[0][0] if order else None
+    return Languages(sampled=measured.sampled, told=told, main=main, share=guessed[main].share if main else 0.0, guessed=guessed)
+
+
+def _split(counts: SplitCounts) -> SplitQuality:
+    labels = {label: Share.out_of(documents, counts.labelled) for label, documents in counts.labels.items()}
+    return SplitQuality(documents=counts.documents, characters=counts.characters, lengths=tuple(counts.lengths), labels=labels)
+
+
+def _class_ratio(labels: Mapping[str, int]) -> float | None:
+    return round(max(labels.values()) / min(labels.values()), 3) if labels and min(labels.values()) else None
+
+
+def out_of_vocabulary(counts: Mapping[str, int] | pa.Table, vocab: Vocab) -> OutOfVocabulary:
+    """How many tokens ``vocab`` turns into ``xxunk``, which is unknown itself (WikiText writes it ``<unk>``).
+
+    ``counts`` gives each token once: a mapping, or a table of the columns ``token`` and ``count``.
+    """
+    if not isinstance(counts, pa.Table):
+        columns = {"token": pa.array(counts.keys(), pa.string()), "count": pa.array(counts.values(), pa.int64())}
+        counts = pa.table(columns)
+    known = pa.array([token for number, token in enumerate(vocab.tokens) if number != UNK], pa.string())
+    unknown = counts.filter(pc.invert(pc.is_in(counts["token"], value_set=known)))
+    order = [("count", "descending"), ("token", "ascending")]
+    often = unknown.take(pc.select_k_unstable(unknown, COMMONEST, order)).to_pylist() if len(unknown) else []  # it cannot do none
+    tokens, missed = (pc.sum(table["count"]).as_py() or 0 for table in (counts, unknown))
+    pairs = tuple((row["token"], row["count"]) for row in often)
+    return OutOfVocabulary(tokens=tokens, unknown=missed, share=round(missed / tokens, 6) if tokens else 0.0, most_frequent=pairs)

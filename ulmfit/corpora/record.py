@@ -1,0 +1,56 @@
+"""What is known of a finished corpus: the content of ``corpus.json`` and of the corpus artifact's record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ulmfit.config import CorpusConfig
+from ulmfit.corpora.quality.summary import Fact, Quality
+
+
+class SplitFacts(Fact):
+    """A split: its documents, their characters, and label -> documents."""
+
+    documents: int
+    characters: int
+    labels: dict[str, int]
+
+
+class PartFacts(Fact):
+    """A part of the corpus, the file ``{name}.parquet``.
+
+    A long document is several ``rows``. ``texts``: SHA-256 over the digests of the documents' texts, in order: all that a tokenizer sees.
+    """
+
+    name: str
+    documents: int
+    rows: int
+    characters: int
+    texts: str
+
+
+class CorpusRecord(Fact):
+    """The facts of a corpus. ``corpus.json`` lacks the last four, and so may an artifact.
+
+    ``digest``: see ``Decided.digest``. ``labels``: the label strings, sorted; ``label_names``: the labels in them, where a document may
+    have several. ``quarantined``: reason -> rows. ``source``, ``more``: what the user named. ``settings``: of splits and samples.
+    """
+
+    name: str
+    digest: str
+    labels: tuple[str, ...]
+    label_names: tuple[str, ...] | None = None
+    splits: dict[str, SplitFacts]
+    parts: tuple[PartFacts, ...]
+    quarantined: dict[str, int]
+    duplicates: int
+    overlap_removed: int
+    warnings: tuple[str, ...]
+    source: str | None = None
+    more: tuple[str, ...] | None = None
+    settings: CorpusConfig | None = None
+    quality: Quality | None = None
+
+    def dump(self) -> Mapping[str, object]:
+        """Ready for JSON, without the facts that are not known."""
+        return {name: value for name, value in self.model_dump(mode="json").items() if value is not None}
