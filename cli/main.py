@@ -119,13 +119,14 @@ def preprocess(
 ) -> None:
     """Preprocessing by itself: text in, shards of ids and a table of its quality out."""
     from flows.requests import TextJob
-    from ulmfit.report.page import quality_table
+    from ulmfit.report.corpus_quality import CorpusQuality
+    from ulmfit.report.terminal import quality_table
 
-    values = _without(locals(), "corpora", "options", "as_json", "TextJob", "quality_table")
+    values = _without(locals(), "corpora", "options", "as_json", "TextJob", "CorpusQuality", "quality_table")
     job = TextJob.model_validate(values | {"corpus": corpora[0], "more": corpora[1:], "options": options or []})
     job.check()
     summary = _in_server(job.workspace, lambda: _flow("flows.preprocess", "preprocess", job))
-    Console(width=None if sys.stdout.isatty() else 110).print(quality_table(summary["quality"]))
+    Console(width=None if sys.stdout.isatty() else 110).print(quality_table(CorpusQuality.model_validate(summary["quality"])))
     for stage in summary["stages"]:
         typer.echo(f"{stage['name']:<12} {'found' if stage['cached'] else 'made':<6} {stage['path']}")
     if as_json:
@@ -285,7 +286,7 @@ def _without(values: dict[str, Any], *names: str) -> dict[str, Any]:
 
 def _show_summary(summary: dict[str, Any]) -> None:
     from ulmfit.evaluation.results import Results
-    from ulmfit.report.page import result_table
+    from ulmfit.report.terminal import result_table
 
     console = Console(width=None if sys.stdout.isatty() else 110)
     console.print(result_table(Results.model_validate(summary["results"])))

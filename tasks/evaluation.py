@@ -20,8 +20,9 @@ from ulmfit.config import ClassifierConfig, EvaluateConfig
 from ulmfit.directions import DIRECTIONS, ENSEMBLE
 from ulmfit.evaluation import baseline
 from ulmfit.evaluation.calibration import fit_thresholds
+from ulmfit.evaluation.evaluate import evaluate
 from ulmfit.evaluation.predictions import HeldOut, Predictions, write_predictions
-from ulmfit.evaluation.results import FILE, evaluate
+from ulmfit.evaluation.results import FILE
 from ulmfit.labels.label_set import LabelSet
 from ulmfit.models.saving import read_config
 from ulmfit.prediction.bundle import write_bundle

@@ -1,5 +1,6 @@
 import pytest
 
+from ulmfit.evaluation.results import Estimate
 from ulmfit.report.numbers import count, duration, interval, number, percent, points, signed, size
 
 
@@ -44,8 +45,8 @@ def test_shares_are_shown_in_percent_and_points():
 
 
 def test_an_interval_is_shown_where_there_is_one():
-    assert interval({"value": 0.9, "low": 0.85, "high": 0.951}) == "[85.0, 95.1]"
-    assert interval({"value": 0.9, "low": None, "high": None}) == ""
+    assert interval(Estimate(value=0.9, low=0.85, high=0.951)) == "[85.0, 95.1]"
+    assert interval(Estimate(value=0.9, low=None, high=None)) == ""
 
 
 def test_numbers():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from ulmfit.evaluation.results import Estimate
 
 MISSING = "–"
 
@@ -10,6 +10,11 @@ MISSING = "–"
 def percent(share: float | None, digits: int = 1) -> str:
     """A share, 0 to 1, in percent."""
     return MISSING if share is None else f"{100 * share:.{digits}f}%"
+
+
+def portion(share: float | None) -> str:
+    """A share in percent; one above zero never looks like zero."""
+    return "<0.1%" if share is not None and 0 < share < 0.0005 else percent(share)
 
 
 def points(share: float | None) -> str:
@@ -22,12 +27,13 @@ def signed(share: float | None) -> str:
     return MISSING if share is None else f"{100 * share:+z.1f}".replace("-", "−")
 
 
-def interval(estimate: Mapping[str, float | None]) -> str:
-    """The interval of ``{"value", "low", "high"}`` in percentage points; empty where there is none."""
-    return "" if estimate["low"] is None or estimate["high"] is None else f"[{points(estimate['low'])}, {points(estimate['high'])}]"
+def interval(estimate: Estimate) -> str:
+    """The interval of an estimate in percentage points; empty where there is none."""
+    return "" if estimate.low is None or estimate.high is None else f"[{points(estimate.low)}, {points(estimate.high)}]"
 
 
 def count(value: float | None) -> str:
+    """A whole number with a comma between thousands."""
     return MISSING if value is None else f"{value:,.0f}"
 
 

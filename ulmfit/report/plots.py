@@ -1,4 +1,8 @@
-"""Training curves as inline SVG that takes its colours and letters from the page around it."""
+"""Plots as inline SVG that takes its colours and letters from the page around it: training curves, range tests, reliability.
+
+Matplotlib draws them, since the report is one file that loads nothing from elsewhere: a library that draws in the browser would
+have to be part of every page.
+"""
 
 from __future__ import annotations
 
@@ -7,34 +11,39 @@ import io
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ulmfit.evaluation.results import ReliabilityBin
+from ulmfit.report.summary import CurvePoint, RangeTest
+
+Style = str | tuple[float, tuple[float, float]]  # of a line, as matplotlib takes it
+
 MAX_POINTS = 500
 SIZE = (4.3, 2.75)  # inches of 72 units: about 1 unit a CSS pixel where three stand side by side
 MARGINS = {"left": 0.145, "right": 0.96, "top": 0.89, "bottom": 0.18}
 
-# Colours that stand for the page's CSS variables; they are put in place once the SVG is drawn.
+DASHED: Style = (0, (4, 4))
+DOTTED: Style = (0, (2, 2))
+# Colours that stand for the page's CSS variables, which replace them once the SVG is drawn.
 COLOURS = {"--ink-2": "#010202", "--rule": "#010203", "--forward": "#010204", "--backward": "#010205", "--other": "#010206"}
 
 Curve = tuple[list[float], list[float]]
-Histories = Mapping[str, Sequence[Mapping[str, Any]]]
+Histories = Mapping[str, Sequence[CurvePoint]]  # by direction
 
 _lock = threading.Lock()  # rcParams are global
 
 
-def curves_of(history: Sequence[Mapping[str, Any]]) -> dict[str, Curve]:
-    """Steps and values by curve name, in order of step, at most about 500 of them; values that are null or not finite are left out."""
+def curves_of(history: Sequence[CurvePoint]) -> dict[str, Curve]:
+    """Steps and values by curve name, in order of step, at most about 500 of them; values that are None or not finite are left out."""
     curves: dict[str, Curve] = {}
-    for point in sorted(history, key=lambda point: point["step"]):
-        value = point["value"]
-        if value is not None and abs(value) < float("inf"):
-            steps, values = curves.setdefault(point["name"], ([], []))
-            steps.append(point["step"])
-            values.append(value)
+    for point in sorted(history, key=lambda point: point.step):
+        if point.value is not None and abs(point.value) < float("inf"):
+            steps, values = curves.setdefault(point.name, ([], []))
+            steps.append(point.step)
+            values.append(point.value)
     return {name: (_thinned(steps), _thinned(values)) for name, (steps, values) in curves.items()}
 
 
@@ -44,7 +53,7 @@ def _thinned(values: list[float]) -> list[float]:
 
 
 def loss_svg(title: str, histories: Histories) -> str:
-    """Training loss (line) and validation loss (dots) by step, a colour for each direction. ``histories`` by direction."""
+    """Training loss (line) and validation loss (dots) by step, a colour per direction."""
     return _figure(title, "loss, nats", histories, {"train_loss": "training", "valid_loss": "validation"})
 
 
@@ -58,7 +67,7 @@ def accuracy_svg(title: str, histories: Histories) -> str:
 
 
 def rate_svg(title: str, histories: Histories) -> str:
-    """The learning rate as it was run, by step."""
+    """The learning rate by step."""
 
     def from_zero(axes: Axes) -> None:
         axes.set_ylim(bottom=0)
@@ -68,123 +77,119 @@ def rate_svg(title: str, histories: Histories) -> str:
     return _figure(title, "learning rate", histories, {"lr": "learning rate"}, from_zero)
 
 
-def range_svg(title: str, trials: Mapping[str, Mapping[str, Any]]) -> str:
-    """Learning-rate range tests by direction (``lr_finder.json``): smoothed loss by rate, a dot at the suggestion, a line at the rate used."""
-    if not trials:
+def range_test_svg(title: str, tests: Mapping[str, RangeTest]) -> str:
+    """Learning-rate range tests by direction; empty where there is none."""
+    if not tests:
         return ""
-    figure = Figure(figsize=SIZE)
-    axes = figure.subplots(gridspec_kw=MARGINS)
-    _clean(axes, "range test: loss, nats")
+    parts = []
+    for direction, test in tests.items():
+        lowest = min(test.losses)
+        at = test.rates[test.losses.index(lowest)]
+        parts.append(f"{direction}: {test.losses[0]:.4g} at {test.rates[0]:.2g}, lowest {lowest:.4g} at {at:.2g}")
+        parts.append(f"used {test.lr:.2g}, suggested {'none' if test.suggestion is None else f'{test.suggestion:.2g}'}")
+    return svg_of(range_test_figure(tests), f"{title}, smoothed loss by learning rate in a range test. " + "; ".join(parts) + ".")
+
+
+def range_test_figure(tests: Mapping[str, RangeTest]) -> Figure:
+    """Smoothed loss by rate for each direction, a dot at the suggestion and a dashed line at the rate used."""
+    figure, axes = _panel("range test: loss, nats", "learning rate (dashed: used; dot: suggested)")
     axes.set_xscale("log")
-    told, first = [], next(iter(trials))
-    for direction, trial in trials.items():
-        rates, losses, suggestion, lr = (trial[name] for name in ("rates", "losses", "suggestion", "lr"))
-        _draw(axes, (rates, losses), direction, under=direction == first, dots=False, beside=False)
-        axes.axvline(lr, color=COLOURS["--ink-2"], linewidth=1, linestyle=(0, (4, 4)), zorder=1)
-        told.append(f"{direction}: {losses[0]:.4g} at {rates[0]:.2g}, lowest {min(losses):.4g} at {rates[losses.index(min(losses))]:.2g}")
-        if suggestion is not None:
-            colour, size = COLOURS.get(f"--{direction}", COLOURS["--other"]), 11 if direction == first else 7
-            axes.plot(suggestion, losses[rates.index(suggestion)], "o", color=colour, markersize=size, zorder=4)
-        told.append(f"used {lr:.2g}, suggested {'none' if suggestion is None else f'{suggestion:.2g}'}")
-    axes.set_xlabel("learning rate (dashed: used; dot: suggested)", fontsize=10.5, color=COLOURS["--ink-2"])
+    for i, (direction, test) in enumerate(tests.items()):
+        _draw(axes, (test.rates, test.losses), direction, under=i == 0)
+        axes.axvline(test.lr, color=COLOURS["--ink-2"], linewidth=1, linestyle=DASHED, zorder=1)
+        if test.suggestion is not None:
+            loss = test.losses[test.rates.index(test.suggestion)]
+            axes.plot(test.suggestion, loss, "o", color=_colour(direction), markersize=7 if i else 11, zorder=4)
     axes.xaxis.set_major_locator(matplotlib.ticker.LogLocator(numticks=5))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("e-0", "e-"))
     axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
-    return _themed(figure, f"{title}, smoothed loss by learning rate in a range test. " + "; ".join(told) + ".")
+    return figure
 
 
-def reliability_svg(title: str, bins: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
-    """How often predictions are right, by how sure they are: dots by ``calibration.reliability``, ``before`` and ``after`` calibration.
+def reliability_svg(title: str, bins: Mapping[str, Sequence[ReliabilityBin]]) -> str:
+    """The reliability diagram (Guo et al. 2017, fig. 1) ``before`` and ``after`` calibration: accuracy by probability, a dot per bin.
 
-    A dot is the larger the more predictions its bin holds (by area). On the diagonal sureness is as it ought to be.
+    The area of a dot is that of the predictions in its bin. On the diagonal a system is calibrated.
     """
-    figure = Figure(figsize=SIZE)
-    axes = figure.subplots(gridspec_kw=MARGINS)
-    said = []
-    low = min((row["low"] for rows in bins.values() for row in rows), default=0.0)
-    axes.plot([low, 1], [low, 1], color=COLOURS["--ink-2"], linewidth=1, linestyle=(0, (4, 4)), zorder=1)
-    for when, colour in (("before", "--other"), ("after", "--forward")):
-        rows = bins.get(when, [])
-        most = max((row["predictions"] for row in rows), default=1)
-        places = [[row[name] for row in rows] for name in ("confidence", "accuracy")]
-        axes.plot(*places, color=COLOURS[colour], linewidth=1.2, alpha=0.6, zorder=2)
+    figure, axes = _panel("accuracy", "probability")
+    parts = []
+    low = min((row.low for rows in bins.values() for row in rows), default=0.0)
+    axes.plot([low, 1], [low, 1], color=COLOURS["--ink-2"], linewidth=1, linestyle=DASHED, zorder=1)
+    for when, name in (("before", "--other"), ("after", "--forward")):
+        rows, colour = bins.get(when, []), COLOURS[name]
+        most = max((row.predictions for row in rows), default=1)
+        axes.plot([row.confidence for row in rows], [row.accuracy for row in rows], color=colour, linewidth=1.2, alpha=0.6, zorder=2)
         for row in rows:
-            size = 3 + 9 * (row["predictions"] / most) ** 0.5
-            axes.plot(row["confidence"], row["accuracy"], "o", color=COLOURS[colour], markersize=size, alpha=0.8, zorder=3)
-        said += [f"{when}: {row['confidence']:.0%} sure, {row['accuracy']:.0%} right of {row['predictions']}" for row in rows]
-    _clean(axes, "share that is right")
-    axes.set_xlabel("sureness", fontsize=10.5, color=COLOURS["--ink-2"])
+            size = 3 + 9 * (row.predictions / most) ** 0.5
+            axes.plot(row.confidence, row.accuracy, "o", color=colour, markersize=size, alpha=0.8, zorder=3)
+        parts += [f"{when}: probability {row.confidence:.0%}, accuracy {row.accuracy:.0%} of {row.predictions}" for row in rows]
     axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
-    return _themed(figure, f"{title}, share of predictions that are right by sureness. " + "; ".join(said) + ".")
+    return svg_of(figure, f"{title}, accuracy of predictions by their probability. " + "; ".join(parts) + ".")
 
 
 def _figure(title: str, unit: str, histories: Histories, names: Mapping[str, str], finish: Callable[[Axes], None] | None = None) -> str:
     """One panel as SVG; empty where no history has one of the curves ``names``."""
-    figure = Figure(figsize=SIZE)
-    axes = figure.subplots(gridspec_kw=MARGINS)  # the same in every panel, so that panels below each other align
-    told, first = [], next(iter(histories), None)
+    figure, axes = _panel(unit, "step")
+    parts, first = [], next(iter(histories), None)
     for direction, history in histories.items():
         curves = curves_of(history)
         for name, what in names.items():
             if name in curves:
-                _draw(axes, curves[name], direction, under=direction == first, dots=name.startswith("valid"), beside="train_loss" in names)
+                style = DOTTED if len(names) > 1 else "-"
+                _draw(axes, curves[name], direction, direction == first, style if name.startswith("valid") else None)
                 steps, values = curves[name]
-                told.append(f"{direction} {what}: {values[0]:.4g} at step {steps[0]:.0f}, {values[-1]:.4g} at step {steps[-1]:.0f}")
-    if not told:
+                parts.append(f"{direction} {what}: {values[0]:.4g} at step {steps[0]:.0f}, {values[-1]:.4g} at step {steps[-1]:.0f}")
+    if not parts:
         return ""
-    _clean(axes, unit)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5, integer=True))
     if finish:
         finish(axes)
-    return _themed(figure, f"{title}, {unit} by step. " + "; ".join(told) + ".")
+    return svg_of(figure, f"{title}, {unit} by step. " + "; ".join(parts) + ".")
 
 
-def _draw(axes: Axes, curve: Curve, direction: str, under: bool, dots: bool, beside: bool) -> None:
-    """Draw a curve; one that may lie ``under`` another is wider, so that both are seen where they are the same."""
-    steps, values = curve
-    colour = COLOURS.get(f"--{direction}", COLOURS["--other"])
-    if dots:
-        style: Any = (0, (2, 2)) if beside else "-"
-        axes.plot(
-            steps,
-            values,
-            color=colour,
-            linewidth=3.4 if under else 1.3,
-            alpha=0.6 if under else 1,
-            linestyle=style,
-            marker="o",
-            markersize=6.5 if under else 3.5,
-            zorder=3,
-        )
-    else:
-        marker = "o" if len(steps) == 1 else None  # a line of one point would not be seen
-        axes.plot(
-            steps,
-            values,
-            color=colour,
-            linewidth=3.4 if under else 1.4,
-            alpha=0.6 if under else 1,
-            solid_joinstyle="round",
-            marker=marker,
-            markersize=6.5 if under else 3.5,
-        )
+def _draw(axes: Axes, curve: Curve, direction: str, under: bool, dots: Style | None = None) -> None:
+    """Draw a curve, with a dot at each point and a line of that style where ``dots`` is given.
+
+    A curve that may lie ``under`` another is wider, so that both are seen where they are the same.
+    """
+    lone = len(curve[0]) == 1  # a line of one point would not be seen
+    width = 3.4 if under else 1.4 if dots is None else 1.3
+    axes.plot(
+        *curve,
+        color=_colour(direction),
+        linewidth=width,
+        alpha=0.6 if under else 1,
+        linestyle="-" if dots is None else dots,
+        solid_joinstyle="round",
+        marker="o" if dots is not None or lone else None,
+        markersize=6.5 if under else 3.5,
+        zorder=2 if dots is None else 3,
+    )
 
 
-def _clean(axes: Axes, unit: str) -> None:
-    axes.set_title(unit, loc="left", fontsize=10.5, color=COLOURS["--ink-2"])
-    axes.set_xlabel("step", fontsize=10.5, color=COLOURS["--ink-2"])
+def _colour(direction: str) -> str:
+    return COLOURS.get(f"--{direction}", COLOURS["--other"])
+
+
+def _panel(title: str, xlabel: str) -> tuple[Figure, Axes]:
+    """An empty panel; its margins are the same everywhere, so that panels below each other align."""
+    figure = Figure(figsize=SIZE)
+    axes = figure.subplots(gridspec_kw=MARGINS)
+    axes.set_title(title, loc="left", fontsize=10.5, color=COLOURS["--ink-2"])
+    axes.set_xlabel(xlabel, fontsize=10.5, color=COLOURS["--ink-2"])
     axes.grid(axis="y", color=COLOURS["--rule"], linewidth=0.8)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(COLOURS["--rule"])
     axes.tick_params(colors=COLOURS["--ink-2"], labelsize=10.5, length=0)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5, integer=True))
     axes.margins(x=0.02, y=0.08)
+    return figure, axes
 
 
-def _themed(figure: Figure, description: str) -> str:
-    """The figure as an ``<svg>`` element: no prologue, metadata or fixed size, its text as text, its colours as variables."""
+def svg_of(figure: Figure, description: str) -> str:
+    """The figure as an ``<svg>`` element without prologue, metadata and fixed size, its text as text, its colours as CSS variables."""
     buffer = io.StringIO()
     with _lock, matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": description}):
         figure.savefig(buffer, format="svg", transparent=True)
@@ -194,7 +199,7 @@ def _themed(figure: Figure, description: str) -> str:
     box = re.search(r'viewBox="[^"]*"', svg)
     assert box is not None
     svg = re.sub(r"<svg[^>]*>", f'<svg class="plot" {box[0]} role="img" aria-label="{html.escape(description)}">', svg, count=1)
-    svg = re.sub(r'<g id="(?:figure|axes|matplotlib|line2d|patch|text|xtick|ytick)[^"]*">', "<g>", svg)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # another figure of the page has the same ids
     for variable, colour in COLOURS.items():
         svg = svg.replace(colour, f"var({variable})")
     return svg.strip()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+import math
+from typing import Literal
 
-from pydantic import ConfigDict, JsonValue, SerializerFunctionWrapHandler, model_serializer
+from pydantic import JsonValue, SerializerFunctionWrapHandler, model_serializer
 
-from ulmfit.config import Settings
+from ulmfit.config import CorpusConfig, Settings
+from ulmfit.corpora.record import SplitFacts
 from ulmfit.directions import Direction
 from ulmfit.evaluation.results import Facts, Results
+from ulmfit.report.corpus_quality import CorpusQuality
 
 
 class Sparse(Facts):
@@ -20,35 +23,23 @@ class Sparse(Facts):
         return {name: value for name, value in serialise(self).items() if value is not None}
 
 
-class SplitSummary(Facts):
-    """Documents and characters of one split, and documents by label."""
-
-    documents: int
-    characters: int
-    labels: dict[str, int]
-
-
 class CorpusSummary(Sparse):
-    """The record of an ingested corpus without its parts, and the key of the artifact.
-
-    ``label_names`` are the single labels where a document may have several, ``quality`` is the content of ``quality.json`` with
-    ``out_of_vocabulary``: the share of held-out tokens that the vocabulary lacks.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="allow")
+    """A corpus: the key of its artifact, and its record (see ``CorpusRecord``) without the parts."""
 
     key: str
     name: str
     digest: str
     labels: list[str]
     label_names: list[str] | None = None
-    splits: dict[str, SplitSummary]
+    splits: dict[str, SplitFacts]
     quarantined: dict[str, int]
     duplicates: int
     overlap_removed: int
     warnings: list[str]
-    source: str
-    quality: Any = None
+    source: str | None = None
+    more: list[str] | None = None
+    settings: CorpusConfig | None = None
+    quality: CorpusQuality | None = None
 
 
 class CurvePoint(Facts):
@@ -86,6 +77,11 @@ class StageSummary(Facts):
     cached: bool
     inputs: dict[str, str]
     record: dict[str, JsonValue]
+
+    def figure(self, name: str) -> float | None:
+        """A number of the record; None where there is none."""
+        value = self.record.get(name)
+        return value if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 class ModelSummary(Sparse):

@@ -5,8 +5,9 @@ from ulmfit.config import EvaluateConfig
 from ulmfit.directions import ENSEMBLE
 from ulmfit.evaluation import baseline
 from ulmfit.evaluation.calibration import expected_calibration_error
+from ulmfit.evaluation.evaluate import EXCERPT, evaluate, excerpt, mistakes
 from ulmfit.evaluation.predictions import HeldOut, Predictions
-from ulmfit.evaluation.results import EXCERPT, Results, evaluate, excerpt, mistakes
+from ulmfit.evaluation.results import Results
 
 CONFIG = EvaluateConfig(bootstrap=50, mistakes=5)
 NAMES = ["bad", "good", "so so"]

@@ -1,0 +1,123 @@
+"""The quality of a corpus as the report and the terminal show it; ``corpora/quality/`` measures it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from ulmfit.corpora.quality.summary import OutOfVocabulary, Quality, Share, judge_of
+from ulmfit.report.numbers import count
+
+# What ``Quality.found`` counts, in the order shown: title, and what is counted.
+FOUND = {
+    "quarantined": ("Quarantined rows", "rows"),
+    "duplicates": ("Exact duplicates", "documents"),
+    "folded_duplicates": ("Duplicates except for case and spaces", "documents"),
+    "overlap": ("In {} and {}", "documents of {}"),
+    "conflicting_labels": ("Texts with conflicting labels", "documents of train"),
+    "html": ("HTML in the text", "documents"),
+    "tags": ("HTML tags other than <br>", "documents"),
+    "line_breaks": ("HTML line breaks", "documents"),
+    "entities": ("HTML entities", "documents"),
+    "broken": ("Broken encoding", "documents"),
+    "with_nul": ("NUL characters", "documents"),
+}
+UNDERSTOOD = ("html", "line_breaks", "entities")  # by the tokenizer: shown, but no fault
+FEW = 6  # languages, labels and tokens that are shown
+
+
+class CorpusQuality(Quality):
+    """The quality of a corpus, and the share of its held-out tokens that the vocabulary lacks."""
+
+    out_of_vocabulary: OutOfVocabulary | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A row of the table: ``count`` of ``of`` units; ``bad``: it is a fault of the data."""
+
+    title: str
+    count: int
+    of: int
+    unit: str
+    share: float
+    note: str = ""
+    bad: bool = True
+
+
+def findings(quality: CorpusQuality) -> list[Finding]:
+    """Everything that was checked, in the order shown, also what was not found."""
+    rows = []
+    reasons = ", ".join(f"{count(rows)} {reason}" for reason, rows in quality.quarantined.items())
+    for name, (title, unit) in FOUND.items():
+        if name == "overlap":
+            pairs = quality.overlap.items()
+            rows += [_finding(title.format(*pair.split("/")), unit.format(judge_of(pair)), shared) for pair, shared in pairs]
+        else:
+            note = reasons if name == "quarantined" else ""
+            rows.append(_finding(title, unit, quality.found[name], note, name not in UNDERSTOOD))
+    unknown = quality.out_of_vocabulary
+    if unknown:
+        often = ", ".join(token for token, _ in unknown.most_frequent[:FEW])
+        note = f"most often: {often}" if often else ""
+        rows.append(Finding("Tokens outside the vocabulary", unknown.unknown, unknown.tokens, "tokens", unknown.share, note))
+    return rows
+
+
+def _finding(title: str, unit: str, found: Share, note: str = "", bad: bool = True) -> Finding:
+    return Finding(title, found.documents, found.of, unit, found.share, note, bad)
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Documents of all splits by length: ``bins`` maps a least number of characters, a power of two, to documents."""
+
+    bins: Mapping[int, int]
+
+    @classmethod
+    def of(cls, quality: Quality) -> Lengths:
+        """From the shortest to the longest documents there are."""
+        totals = [sum(held) for held in zip_longest(*(split.lengths for split in quality.splits.values()), fillvalue=0)]
+        filled = [k for k, held in enumerate(totals) if held]
+        return cls({2**k: totals[k] for k in range(filled[0], filled[-1] + 1)} if filled else {})
+
+    @property
+    def documents(self) -> int:
+        """Documents of all lengths."""
+        return sum(self.bins.values())
+
+    def limit(self, share: float) -> int:
+        """The least power of two, in characters, that at least ``share`` of the documents are shorter than."""
+        held = 0
+        for low, documents in self.bins.items():
+            held += documents
+            if held >= share * self.documents:
+                return 2 * low
+        raise AssertionError("there is no document")
+
+    def shorter(self, limit: int) -> int:
+        """Documents with fewer characters than ``limit``, a power of two."""
+        return sum(held for low, held in self.bins.items() if low < limit)
+
+    def columns(self) -> list[Column]:
+        """The histogram."""
+        tallest = max(self.bins.values(), default=0)
+        return [
+            Column(_edge(low), f"{count(low)} to {count(2 * low - 1)} characters: {count(held)}", round(100 * held / tallest, 1))
+            for low, held in self.bins.items()
+        ]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the histogram; its ``height`` is in percent of the tallest."""
+
+    edge: str
+    title: str
+    height: float
+
+
+def _edge(low: int) -> str:
+    """A power of two in four letters at most."""
+    return f"{low >> 20}M" if low >= 1 << 20 else f"{low >> 10}k" if low >= 1 << 10 else str(low)

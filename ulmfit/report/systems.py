@@ -1,0 +1,106 @@
+"""The table of systems: titles of the scores that ``evaluation/metrics.py`` computes, the axis of accuracies, and the verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ulmfit.evaluation.results import Estimate, Results
+from ulmfit.report.numbers import points, signed
+
+METRICS = {"accuracy": "Accuracy", "micro_f1": "Micro-F1", "macro_f1": "Macro-F1", "roc_auc": "ROC AUC"}
+
+
+def metric_titles(results: Results) -> dict[str, str]:
+    """The scores there are and their titles; of several labels the accuracy is that of documents right in all."""
+    there = next(iter(results.systems.values()))
+    titles = METRICS | ({"accuracy": "All labels right"} if results.task == "multi-label" else {})
+    return {metric: title for metric, title in titles.items() if metric in there}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A scale from ``low`` to ``high`` in steps of ``step`` that holds the accuracy and the interval of every system."""
+
+    low: float
+    high: float
+    step: float
+
+    @classmethod
+    def of(cls, estimates: Iterable[Estimate]) -> Axis:
+        """The axis of round numbers that holds the estimates."""
+        known = [value for found in estimates for value in (found.low, found.value, found.high) if value is not None]
+        low, high = min(known, default=0.0), max(known, default=1.0)
+        step = next(step for step in (0.005, 0.01, 0.02, 0.05, 0.1, 0.25) if (high - low) / step <= 4 or step == 0.25)
+        start, end = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
+        return cls(start, end, step) if end > start else cls(start - step, end, step)
+
+    def position(self, value: float | None) -> float | None:
+        """Where a value lies, in percent of the axis."""
+        return None if value is None else round(100 * (value - self.low) / (self.high - self.low), 2)
+
+    def ticks(self) -> Iterator[tuple[float, str]]:
+        """Positions in percent of the axis, and the text there."""
+        for i in range(round((self.high - self.low) / self.step) + 1):
+            yield round(100 * i * self.step / (self.high - self.low), 2), f"{100 * (self.low + i * self.step):.3g}%"
+
+    def whisker(self, estimate: Estimate) -> Estimate:
+        """Positions of an estimate and its interval."""
+        return Estimate(value=self.position(estimate.value), low=self.position(estimate.low), high=self.position(estimate.high))
+
+
+@dataclass(frozen=True)
+class SystemRow:
+    """A row of the table: scores by metric, the difference from the baseline, and positions on the axis (``whisker``)."""
+
+    name: str
+    scores: dict[str, Estimate]
+    difference: Estimate | None
+    headline: bool
+    baseline: bool
+    whisker: Estimate
+
+
+def accuracy_axis(results: Results) -> Axis:
+    """The common axis of all systems."""
+    return Axis.of(scores["accuracy"] for scores in results.systems.values())
+
+
+def system_rows(results: Results) -> list[SystemRow]:
+    """One row per system, in the order of the results."""
+    axis = accuracy_axis(results)
+    return [
+        SystemRow(
+            name=name,
+            scores=scores,
+            difference=results.differences.get(name),
+            headline=name == results.headline,
+            baseline=name == results.baseline,
+            whisker=axis.whisker(scores["accuracy"]),
+        )
+        for name, scores in results.systems.items()
+    ]
+
+
+class Verdict(NamedTuple):
+    """``tone`` is better, worse, unsure or alone."""
+
+    tone: str
+    sentence: str
+
+
+def verdict(difference: Estimate | None) -> Verdict:
+    """Whether the model is better than the baseline, judged by the interval of their difference in accuracy."""
+    if difference is None or difference.value is None or difference.low is None or difference.high is None:
+        return Verdict("alone", "There is no baseline in this run to compare with.")
+    value, low, high = difference.value, difference.low, difference.high
+    if low > 0:
+        found = f"The model is more accurate than the baseline, by {points(value)} points ({points(low)} to {points(high)})."
+        return Verdict("better", found)
+    if high < 0:
+        found = f"The baseline is more accurate than the model, by {points(-value)} points ({points(-high)} to {points(-low)})"
+        return Verdict("worse", f"{found}: use the baseline, or give the model more text.")
+    found = f"{signed(value)} points ({signed(low)} to {signed(high)})"
+    return Verdict("unsure", f"These test documents show no clear difference between the model and the baseline: {found}.")

@@ -1,0 +1,75 @@
+"""Tables for the terminal: the systems and their scores, and the quality of a corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from ulmfit.corpora.quality.summary import Share
+from ulmfit.evaluation.results import Results
+from ulmfit.report.corpus_quality import FEW, CorpusQuality, Lengths, findings
+from ulmfit.report.numbers import count, interval, percent, portion, signed
+from ulmfit.report.systems import metric_titles, system_rows
+
+Row = tuple[str, int, float]  # what is counted, how often, and its share
+
+
+def result_table(results: Results) -> Table:
+    """The systems and their scores."""
+    table = _table(f"{count(results.documents)} test documents, {percent(results.confidence, 0)} intervals")
+    shown = dict(list(metric_titles(results).items())[:3])  # as many as 80 columns hold
+    titles = [title if title == "ROC AUC" else title[0].lower() + title[1:] for title in shown.values()]
+    for heading in ("system", *titles, "over baseline"):
+        table.add_column(heading, justify="left" if heading == "system" else "right", no_wrap=heading != "system")
+    for system in system_rows(results):
+        cells = [f"{percent(score.value)}\n{interval(score)}" for score in (system.scores[metric] for metric in shown)]
+        difference = system.difference
+        cells.append(f"{signed(difference.value)}\n{interval(difference)}" if difference else "")
+        table.add_row(*(Text(cell) for cell in (system.name, *cells)), style="bold" if system.headline else "")
+    return table
+
+
+def quality_table(quality: CorpusQuality) -> Table:
+    """What was found in a corpus, then lengths, languages and the labels of train."""
+    measured, lengths, languages = quality.measured, Lengths.of(quality), quality.languages
+    table = _table(f"{count(measured.documents)} usable documents of {count(measured.characters)} characters")
+    for heading in ("found", "count", "share"):
+        table.add_column(heading, justify="left" if heading == "found" else "right", no_wrap=heading != "found")
+    labels = quality.splits["train"].labels if "train" in quality.splits else {}
+    sections: list[list[Row]] = [
+        [(row.title, row.count, row.share) for row in findings(quality)],
+        _lengths(lengths) if lengths.bins else [],
+        _few(languages.guessed, f"Language {{}}, of {count(languages.told)} sampled", "languages"),
+        _few(labels, "Label {} in train", "labels"),
+    ]
+    for section in filter(None, sections):
+        for title, held, share in section:
+            table.add_row(*(Text(cell) for cell in (title, count(held), portion(share))))
+        table.add_section()
+    return table
+
+
+def _lengths(lengths: Lengths) -> list[Row]:
+    limits = sorted({lengths.limit(share) for share in (0.5, 0.9)})
+    shorter = [(limit, lengths.shorter(limit)) for limit in limits]
+    return [(f"Shorter than {count(limit)} characters", held, held / lengths.documents) for limit, held in shorter]
+
+
+def _few(shares: Mapping[str, Share], title: str, kind: str) -> list[Row]:
+    """Rows of ``shares``, the largest first; of many, the largest few, the others together and the smallest."""
+    order = sorted(shares.items(), key=lambda item: -item[1].documents)
+    rows = [(title.format(name), found.documents, found.share) for name, found in order]
+    if len(rows) <= FEW + 1:
+        return rows
+    others = rows[FEW - 1 : -1]
+    together = (f"{len(others)} other {kind}", sum(held for _, held, _ in others), sum(share for *_, share in others))
+    return [*rows[: FEW - 1], together, rows[-1]]
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
+    )
