@@ -237,7 +237,7 @@ def main() -> None:
     options.tag = "-validate" if options.validate else ""
     options.tag += "-" + hashlib.sha256(json.dumps(options.set).encode()).hexdigest()[:6] if options.set else ""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    options.source = pretrained(options.pretrained)
+    options.source = pretrained(options.pretrained).folders
     if options.direction:
         one_direction(options, options.direction)
         return

@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--pretrained", default=SHIPPED)
     parser.add_argument("--also", nargs="*", default=[], type=Path)
     options = parser.parse_args()
-    folders = [*pretrained(options.pretrained).values(), *options.also]
+    folders = [*pretrained(options.pretrained).folders.values(), *options.also]
     tokenizer = Tokenizer("en", "default")
     for name, documents in texts(Path(os.environ["ULMFIT_DATA"])):
         tokens = tokenizer(documents)

@@ -15,7 +15,8 @@ from tasks.training import bring, finetune, resolve_device
 from tasks.training import pretrain as pretrain_stage
 from ulmfit.config import Settings
 from ulmfit.directions import Direction
-from ulmfit.pretrained.transport import export, manifest
+from ulmfit.pretrained.manifest import PretrainedManifest
+from ulmfit.pretrained.transport import export
 
 RECORDED = ("trained_tokens", "training_seconds", "valid_loss", "valid_perplexity", "products")
 
@@ -39,21 +40,23 @@ def pretrain(job: PretrainJob) -> dict[str, Any]:
         **settings.model_dump(mode="json", include={"text", "general_vocab", "model", "pretrain"}),
         "directions": {direction: {field: model.record.get(field) for field in RECORDED} for direction, model in models.items()},
     }
-    if started_from := job.parts():
-        facts["started_from"] = manifest(next(iter(started_from.values())).parent)  # so that all of its training can be read there
+    if started_from := job.language_model():
+        facts["started_from"] = started_from.manifest and started_from.manifest.model_dump(
+            mode="json"
+        )  # so that all of its training can be read there
     parts = {direction: models[direction].path for direction in job.directions}
     return facts | {
         "models": {direction: str(path) for direction, path in parts.items()},
-        "export": export(job.export, parts, facts) if job.export else None,
+        "export": export(job.export, parts, PretrainedManifest.model_validate(facts)) if job.export else None,
         "run": {"id": run.run_id, "tracking_uri": run.tracker.uri, "seconds": round(time.time() - started, 1)},
     }
 
 
 def _train_direction(run: Job, stages: Stages, text: Futures, job: PretrainJob, settings: Settings, direction: Direction) -> None:
     """From the start, or going on from a language model that is there."""
-    name, parts = f"pretrain-{direction}", job.parts()
-    if parts:
-        lm = stages.add(bring, run, f"pretrained-{direction}", str(parts[direction]), direction)
+    name, start = f"pretrain-{direction}", job.language_model()
+    if start:
+        lm = stages.add(bring, run, f"pretrained-{direction}", start, direction)
         stages.add(finetune, run, name, lm, text["ids"], text["vocab"], settings.pretrain, direction)
     else:
         stages.add(pretrain_stage, run, name, text["ids"], text["vocab"], settings.model, settings.pretrain, direction)

@@ -17,7 +17,7 @@ from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.errors import UserError
 from ulmfit.presets import override, preset, pretraining
 from ulmfit.pretrained.catalog import shipped_for
-from ulmfit.pretrained.transport import manifest, pretrained, sizes
+from ulmfit.pretrained.transport import Pretrained, pretrained
 
 
 class TextJob(BaseModel):
@@ -91,28 +91,28 @@ class TrainingJob(TextJob):
 
     def settings(self) -> Settings:
         """The preset with the options applied, and the sizes of the language model to start from."""
-        settings, parts = super().settings(), self.parts()
-        if not parts:
+        settings, start = super().settings(), self.language_model()
+        if start is None:
             return settings
-        if any(option.strip().startswith("model.") for option in self.options) and sizes(parts) != settings.model:
-            raise UserError(f"--set model.*: the pretrained language model is {_shape(sizes(parts))}; leave it out, or pretrain anew")
-        return settings.model_copy(update={"model": sizes(parts)})
+        if any(option.strip().startswith("model.") for option in self.options) and start.model != settings.model:
+            raise UserError(f"--set model.*: the pretrained language model is {_shape(start.model)}; leave it out, or pretrain anew")
+        return settings.model_copy(update={"model": start.model})
 
-    def parts(self) -> dict[Direction, Path]:
-        """A folder a direction of the language model to start from; none where one is to be pretrained. UserError where it does not fit."""
+    def language_model(self) -> Pretrained | None:
+        """The language model to start from; None where one is to be pretrained. UserError where it does not fit."""
         name = self.start()
         if name is None:
-            return {}
-        text, parts = super().settings().text, pretrained(name, Workspace.open(self.workspace).downloads)
-        if lacking := [direction for direction in self.ways() if direction not in parts]:
+            return None
+        text, found = super().settings().text, pretrained(name, Workspace.open(self.workspace).downloads)
+        if lacking := [direction for direction in self.ways() if direction not in found.folders]:
             raise UserError(f"--pretrained {name}: it has no {lacking[0]}/, which is to be trained; give one that has")
-        made = manifest(next(iter(parts.values())).parent).get("text", {})
-        if made and (made["lang"], made["rules"]) != (text.lang, text.rules):
-            asked, has = f"{text.lang}, {text.rules}", f"{made['lang']}, {made['rules']}"
+        made = found.manifest.text if found.manifest else None
+        if made and (made.lang, made.rules) != (text.lang, text.rules):
+            asked, has = f"{text.lang}, {text.rules}", f"{made.lang}, {made.rules}"
             raise UserError(
                 f"--pretrained {name}: it was trained on tokens of ({has}), and yours are ({asked}); set text.lang and text.rules to match"
             )
-        return parts
+        return found
 
     def start(self) -> str | None:
         """The name of the language model to start from."""
@@ -147,7 +147,7 @@ class TrainJob(TrainingJob):
 
     def check(self) -> None:
         super().check()
-        if not self.parts():
+        if not self.language_model():
             peek(self.general())
 
     def start(self) -> str | None:

@@ -89,9 +89,9 @@ def _language_models(
     run: Job, stages: Stages, cluster: Cluster, job: TrainJob, settings: Settings
 ) -> dict[Direction, PrefectFuture[Stage]]:
     """A general language model a direction: the pretrained one, or one of this run's own."""
-    parts = job.parts()
-    if parts:
-        return {direction: stages.add(bring, run, f"pretrained-{direction}", str(parts[direction]), direction) for direction in DIRECTIONS}
+    start = job.language_model()
+    if start:
+        return {direction: stages.add(bring, run, f"pretrained-{direction}", start, direction) for direction in DIRECTIONS}
     general = text_stages(run, stages, cluster, job.general(), settings, "-general", job.quarantine_crashing)
     arguments = (general["ids"], general["vocab"], settings.model, settings.pretrain)
     return {direction: stages.add(pretrain, run, f"pretrain-{direction}", *arguments, direction) for direction in DIRECTIONS}

@@ -18,9 +18,9 @@ from ulmfit.config import ClassifierConfig, LMConfig, ModelConfig
 from ulmfit.directions import Direction
 from ulmfit.errors import UserError
 from ulmfit.pipeline import TRAINING_SPLITS
-from ulmfit.pretrained.transport import FILES, manifest
+from ulmfit.pretrained.transport import Pretrained
 from ulmfit.store import filesystem
-from ulmfit.store.artifacts import Built, sha256_file
+from ulmfit.store.artifacts import Built
 from ulmfit.store.recipe import Recipe
 from ulmfit.training import trainings
 from ulmfit.training.loop import Run
@@ -80,15 +80,15 @@ def pretrain(job: Job, name: str, ids: Stage, vocab: Stage, model: ModelConfig, 
 
 
 @stage_task
-def bring(job: Job, name: str, folder: str, direction: Direction) -> State:
+def bring(job: Job, name: str, lm: Pretrained, direction: Direction) -> State:
     """A pretrained language model as an artifact, known by the bytes of its files wherever it lies."""
-    files = {file: sha256_file(Path(folder) / file) for file in FILES}
+    files = lm.digests(direction)
     recipe = Recipe("language-model", trainings.PRETRAIN_VERSION, {"files": files, "direction": direction}, {})
 
     def build(work: Path, run: StageRun) -> Built:
-        for file in FILES:
-            filesystem.copy(Path(folder) / file, work / file)
-        facts = manifest(Path(folder).parent).get("directions", {}).get(direction, {})
+        for file in files:
+            filesystem.copy(lm.folders[direction] / file, work / file)
+        facts = lm.facts(direction).model_dump(exclude_none=True)
         return Built({**facts, "model_id": run.output_model(name, recipe, work)})
 
     return run_stage(job, name, recipe, {}, build)

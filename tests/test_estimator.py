@@ -207,7 +207,7 @@ def test_the_shipped_language_model_is_taken_unless_it_does_not_fit(monkeypatch)
     monkeypatch.setattr(trainings, "finetune", lambda source, *arguments: started.append(source) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         TextClassifier("tiny", device="cpu").fit(TEXTS[:20], LABELS[:20])
-    assert started == [pretrained(SHIPPED)["forward"]]
+    assert started == [pretrained(SHIPPED).folders["forward"]]
     quick = ("classifier.epochs=1", "pretrain.max_tokens=500", "model.hidden=16")
     assert TextClassifier("tiny", device="cpu", options=quick).fit(TEXTS[:20], LABELS[:20]).predict(TEXTS[:2]).shape == (2,)
 

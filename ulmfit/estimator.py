@@ -238,8 +238,8 @@ class _Training:
 
 
 def _language_models(name: str | Path | None) -> dict[Direction, Path]:
-    """A language model's folder a direction, none without a ``name``; UserError where it does not hold both."""
-    found = pretrained(name) if name is not None else {}
+    """The folder of a language model per direction, none without a ``name``; UserError where it does not hold both."""
+    found = dict(pretrained(name).folders) if name is not None else {}
     if name is not None and len(found) < len(DIRECTIONS):
         raise UserError(f"pretrained={str(name)!r}: it needs {' and '.join(f'{direction}/' for direction in DIRECTIONS)}")
     return found

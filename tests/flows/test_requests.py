@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from flows.requests import TextJob, TrainJob
 from ulmfit.errors import UserError
 from ulmfit.pretrained.catalog import SHIPPED
-from ulmfit.pretrained.transport import pretrained, sizes
+from ulmfit.pretrained.transport import pretrained
 
 
 @pytest.mark.parametrize(("preset", "general"), [("tiny", "wikitext-2"), ("small", "wikitext-2"), ("base", "wikitext-103")])
@@ -55,7 +55,7 @@ def test_faults_are_told_before_anything_starts(tmp_path: Path) -> None:
 
 def test_the_shipped_language_model_is_where_training_begins_unless_it_does_not_fit() -> None:
     assert TrainJob().start() == TrainJob(preset="tiny").start() == SHIPPED
-    assert TrainJob().settings().model == sizes(pretrained(SHIPPED))
+    assert TrainJob().settings().model == pretrained(SHIPPED).model
     for job in (
         TrainJob(preset="base"),
         TrainJob(pretrain="wikitext-2"),

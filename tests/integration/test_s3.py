@@ -23,6 +23,7 @@ from ulmfit.directions import DIRECTIONS
 from ulmfit.errors import UserError
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.models.saving import load_language_model, save_model
+from ulmfit.pretrained.manifest import PretrainedManifest
 from ulmfit.pretrained.transport import export, pretrained
 from ulmfit.store import digests, filesystem
 from ulmfit.store.artifacts import MANIFEST, Built, Store, damaged
@@ -366,10 +367,10 @@ def test_a_language_model_goes_to_a_store_and_comes_back(s3, tmp_path):  # noqa:
         vocab.save(folder / "vocab.json")
     parts = {direction: tmp_path / "made" / direction for direction in DIRECTIONS}
     fails("holds no manifest.json", pretrained, f"{s3}/lm", tmp_path / "cache")
-    assert export(f"{s3}/lm", parts, {"name": "ours"}) == f"{s3}/lm"
-    fails("is not empty", export, f"{s3}/lm", parts, {})
+    assert export(f"{s3}/lm", parts, PretrainedManifest(name="ours")) == f"{s3}/lm"
+    fails("is not empty", export, f"{s3}/lm", parts, PretrainedManifest())
     found = pretrained(f"{s3}/lm", tmp_path / "cache")
-    assert list(found) == list(DIRECTIONS) and load_language_model(found["backward"]).encoder.vocab_size == len(vocab)
+    assert list(found.folders) == list(DIRECTIONS) and load_language_model(found.folders["backward"]).encoder.vocab_size == len(vocab)
     filesystem.write_bytes(f"{s3}/lm/forward/model.safetensors", b"other bytes")
     assert pretrained(f"{s3}/lm", tmp_path / "cache") == found, "what is here and sound is not fetched again"
     fails("forward/model.safetensors: damaged", pretrained, f"{s3}/lm", tmp_path / "another")

@@ -12,18 +12,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from ulmfit.config import Dropouts, ModelConfig
+from ulmfit.config import Dropouts, ModelConfig, TextConfig
 from ulmfit.directions import DIRECTIONS
 from ulmfit.errors import UserError
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.models.saving import load_language_model, read_config, save_model
 from ulmfit.pretrained.catalog import CATALOG, SHIPPED
-from ulmfit.pretrained.transport import FILES, MANIFEST, export, manifest, pretrained, sizes
-from ulmfit.store.artifacts import sha256_file
+from ulmfit.pretrained.manifest import FILES, MANIFEST, PretrainedManifest
+from ulmfit.pretrained.transport import export, pretrained
+from ulmfit.store.filesystem import sha256
 from ulmfit.text.vocab import Vocab
 
 MODEL = ModelConfig(embedding=12, hidden=20, layers=2)
 VOCAB = Vocab.from_counts({f"w{number}": 9 for number in range(30)}, 60, 1)
+FACTS = PretrainedManifest(text=TextConfig())
 
 
 def trained(folder: Path, direction: str, model: ModelConfig = MODEL) -> Path:
@@ -37,15 +39,16 @@ def trained(folder: Path, direction: str, model: ModelConfig = MODEL) -> Path:
 @pytest.fixture
 def exported(tmp_path: Path) -> Path:
     parts = {direction: trained(tmp_path / "made" / direction, direction) for direction in DIRECTIONS}
-    return Path(export(str(tmp_path / "lm"), parts, {"text": {"lang": "en", "rules": "default"}}))
+    return Path(export(str(tmp_path / "lm"), parts, FACTS))
 
 
 def test_what_is_exported_is_found_and_reads_as_it_did(exported: Path, tmp_path: Path) -> None:
     found = pretrained(exported)
-    assert list(found) == list(DIRECTIONS) and sizes(found) == MODEL
-    assert manifest(exported)["text"]["rules"] == "default"
+    assert list(found.folders) == list(DIRECTIONS) and found.model == MODEL
+    assert found.manifest == FACTS.model_copy(update={"files": found.manifest.files}) and len(found.manifest.files) == 6
     ids = torch.randint(0, len(VOCAB), (7, 3))
-    for direction, folder in found.items():
+    for direction, folder in found.folders.items():
+        assert found.digests(direction) == {name: sha256(folder / name) for name in FILES}
         assert read_config(folder)["direction"] == direction and Vocab.load(folder / "vocab.json") == VOCAB
         before, after = (load_language_model(place).eval() for place in (tmp_path / "made" / direction, folder))
         with torch.no_grad():
@@ -54,7 +57,10 @@ def test_what_is_exported_is_found_and_reads_as_it_did(exported: Path, tmp_path:
 
 def test_a_folder_of_trained_models_serves_without_a_manifest(tmp_path: Path) -> None:
     trained(tmp_path / "own" / "backward", "backward")
-    assert list(pretrained(tmp_path / "own")) == ["backward"] and manifest(tmp_path / "own") == {}
+    found = pretrained(tmp_path / "own")
+    assert list(found.folders) == ["backward"] and found.manifest is None
+    assert found.digests("backward") == {name: sha256(tmp_path / "own" / "backward" / name) for name in FILES}
+    assert found.facts("backward").trained_tokens is None
 
 
 @pytest.mark.parametrize("name", [f"{direction}/{file}" for direction in DIRECTIONS for file in FILES])
@@ -96,19 +102,17 @@ def test_what_is_not_there_is_told_with_what_there_is(tmp_path: Path) -> None:
 
 
 def test_both_directions_are_of_one_size(tmp_path: Path) -> None:
-    parts = {
-        "forward": trained(tmp_path / "f", "forward"),
-        "backward": trained(tmp_path / "b", "backward", ModelConfig(embedding=8, hidden=20, layers=2)),
-    }
+    trained(tmp_path / "forward", "forward")
+    trained(tmp_path / "backward", "backward", ModelConfig(embedding=8, hidden=20, layers=2))
     with pytest.raises(UserError, match="differ in size"):
-        sizes(parts)
+        pretrained(tmp_path)
 
 
 def test_nothing_is_overwritten(exported: Path, tmp_path: Path) -> None:
-    before = sha256_file(exported / MANIFEST)
+    before = sha256(exported / MANIFEST)
     with pytest.raises(UserError, match="is there already"):
-        export(str(exported), {"forward": tmp_path / "made" / "forward"}, {})
-    assert sha256_file(exported / MANIFEST) == before
+        export(str(exported), {"forward": tmp_path / "made" / "forward"}, FACTS)
+    assert sha256(exported / MANIFEST) == before
 
 
 @pytest.fixture
@@ -130,12 +134,12 @@ def served(exported: Path) -> Iterator[tuple[str, list[str]]]:
 def test_a_web_address_is_fetched_once_and_checked_each_time(served: tuple[str, list[str]], tmp_path: Path) -> None:
     address, asked = served
     found = pretrained(address, tmp_path / "cache")
-    assert list(found) == list(DIRECTIONS) and f"/forward/{FILES[0]}" in asked
+    assert list(found.folders) == list(DIRECTIONS) and f"/forward/{FILES[0]}" in asked
     asked.clear()
-    (found["forward"] / FILES[0]).write_bytes(b"damaged")
+    (found.folders["forward"] / FILES[0]).write_bytes(b"damaged")
     again = pretrained(address, tmp_path / "cache")
     assert again == found and sorted(set(asked)) == [f"/forward/{FILES[0]}", f"/{MANIFEST}"], "what is sound is not fetched again"
-    load_language_model(again["forward"])
+    load_language_model(again.folders["forward"])
 
 
 def test_what_the_web_does_not_have_is_one_line(served: tuple[str, list[str]], exported: Path, tmp_path: Path) -> None:
@@ -148,9 +152,11 @@ def test_what_the_web_does_not_have_is_one_line(served: tuple[str, list[str]], e
 
 def test_the_catalog_vouches_for_the_shipped_language_model() -> None:
     known, found = CATALOG[SHIPPED], pretrained(SHIPPED)
-    assert list(found) == list(DIRECTIONS) and sha256_file(Path(known.place) / MANIFEST) == known.manifest
-    assert manifest(Path(known.place))["text"] == {"lang": known.lang, "rules": known.rules}
-    for direction, folder in found.items():
+    assert list(found.folders) == list(DIRECTIONS) and sha256(Path(known.location) / MANIFEST) == known.manifest
+    assert found.manifest and found.manifest.text == TextConfig(lang=known.lang, rules=known.rules)
+    assert found.manifest.dump() == json.loads((Path(known.location) / MANIFEST).read_bytes()), "no fact is lost"
+    for direction, folder in found.folders.items():
+        assert found.facts(direction).trained_tokens == 64_000_000
         assert sum(file.stat().st_size for file in folder.iterdir()) <= 12_000_000, "12 MB a direction"
         assert read_config(folder)["direction"] == direction
         assert load_language_model(folder).encoder.vocab_size == len(Vocab.load(folder / "vocab.json"))

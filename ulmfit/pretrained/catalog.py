@@ -16,7 +16,7 @@ SHIPPED = "small"
 class Known:
     """A language model of the catalog: ``manifest``, the SHA-256 of its manifest, vouches for all its files."""
 
-    place: str
+    location: str
     manifest: str
     lang: str
     rules: str
@@ -35,14 +35,17 @@ CATALOG = {
         "405d6de115d2486856cbb306591ea1b76b020e372191289bc23c31f006e9e40a",
         "en",
         "default",
-        "English Wikipedia, 57M words; 256/512/2, 24,000 words; 9 MB a direction",
+        "English Wikipedia, 57M words; 256/512/2, 24,000 words; 9 MB per direction",
     ),
 }
 
 
 def shipped_for(preset: str, text: TextConfig, options: Sequence[str]) -> str | None:
-    """The language model that comes with the project, where nobody asked for another: its language and rules must be those of the text,
-    and no ``options`` be about pretraining or the sizes of a model. The base preset has sizes of its own."""
+    """The name of the language model that comes with the project, where it fits; else None.
+
+    It fits where language and rules are those of the text, and no ``options`` concern pretraining or the sizes of a model.
+    The base preset has sizes of its own.
+    """
     known = CATALOG[SHIPPED]
     asked = any(option.strip().startswith(("model.", "pretrain.", "general")) for option in options)
     return None if preset == "base" or asked or (text.lang, text.rules) != (known.lang, known.rules) else SHIPPED

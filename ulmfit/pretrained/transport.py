@@ -1,162 +1,125 @@
-"""Language models to start from: the catalog of known ones, folders and stores of a team's own, and how they are written.
+"""Language models to start from: found by name, folder or address, fetched, checked; and exported.
 
-A place holds ``manifest.json`` and, for each direction, ``forward/`` or ``backward/`` with ``model.safetensors``, ``config.json`` and
-``vocab.json``. The manifest names these files with their SHA-256; no other name in it is followed. A local folder may do without one.
+A location holds ``manifest.json`` and per direction ``forward/`` or ``backward/`` with ``model.safetensors``, ``config.json`` and
+``vocab.json``. The manifest names these files with their SHA-256; no other name in it is followed. A local folder needs no manifest.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import shutil
 import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ulmfit.config import ModelConfig
 from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.errors import UserError
-from ulmfit.models.saving import CONFIG, WEIGHTS, load_language_model, read_config, save_model
+from ulmfit.models.saving import load_language_model, read_config, save_model
 from ulmfit.pretrained.catalog import CATALOG, Known
+from ulmfit.pretrained.manifest import FILES, MANIFEST, DirectionFacts, PretrainedManifest, check_files, file_digests, parse_manifest
 from ulmfit.store import filesystem
-from ulmfit.store.artifacts import sha256_file, write_atomic
+from ulmfit.store.digests import is_intact
 from ulmfit.store.download import CONNECT_TIMEOUT, Unreachable, download
 
-log = logging.getLogger(__name__)
-FILES = (WEIGHTS, CONFIG, "vocab.json")
-MANIFEST = "manifest.json"
 LARGEST_MANIFEST = 1 << 20  # bytes
 
 
-def pretrained(name: str | Path, cache: Path | None = None) -> dict[Direction, Path]:
-    """A folder a direction of the language model ``name``: one of the catalog, a local folder, ``s3://...`` or ``https://...``.
+@dataclass(frozen=True)
+class Pretrained:
+    """Language models to start from, checked: the folder per direction, the sizes of both, and the manifest, if they have one."""
 
-    What is elsewhere is brought into ``cache`` once, and checked every time. UserError where it is not to be had, is not whole, or a
-    file is not what the manifest says.
+    folders: Mapping[Direction, Path]
+    model: ModelConfig
+    manifest: PretrainedManifest | None
+
+    def digests(self, direction: Direction) -> dict[str, str]:
+        """File name -> SHA-256 of the files of one direction, in the order of ``FILES``."""
+        known = self.manifest.digests(direction) if self.manifest else {}
+        return {name: known[name] for name in FILES} if known.keys() == set(FILES) else file_digests(self.folders[direction])
+
+    def facts(self, direction: Direction) -> DirectionFacts:
+        """What the manifest tells of the training of one direction."""
+        return self.manifest.directions.get(direction, DirectionFacts()) if self.manifest else DirectionFacts()
+
+
+def pretrained(name: str | Path, cache: Path | None = None) -> Pretrained:
+    """The language models ``name``: one of the catalog, a local folder, ``s3://...`` or ``https://...``.
+
+    Remote files are fetched into ``cache`` once, and checked every time. UserError where something is missing or damaged,
+    or the directions differ in size.
     """
     known = CATALOG.get(str(name))
-    place = known.place if known else str(name)
-    elsewhere = filesystem.is_remote(place) or place.startswith(("http://", "https://"))
-    if elsewhere and cache is None:
-        raise UserError(f"{place}: a language model is fetched by the command line; fetch it into a folder, and name that")
-    if not elsewhere and not Path(place).is_dir():
-        choices = ", ".join(CATALOG)
+    location = known.location if known else str(name)
+    remote = filesystem.is_remote(location) or location.startswith(("http://", "https://"))
+    if remote and cache is None:
+        raise UserError(f"{location}: a language model is fetched by the command line; fetch it into a folder, and name that")
+    if not remote and not Path(location).is_dir():
         raise UserError(
-            f"{place}: there is no such pretrained language model; name a folder with forward/ and backward/, or one of: {choices}"
+            f"{location}: there is no such pretrained language model; name a folder with forward/ and backward/, or one of: {', '.join(CATALOG)}"
         )
-    folder = _fetched(place, cache) if elsewhere and cache else Path(place)
-    found = {direction: folder / direction for direction in DIRECTIONS if (folder / direction).is_dir()}
-    if not found:
+    folder = _fetched(location, cache) if remote and cache else Path(location)
+    folders = {direction: folder / direction for direction in DIRECTIONS if (folder / direction).is_dir()}
+    if not folders:
         raise UserError(
-            f"{place}: holds no forward/ or backward/ with a language model; name a folder that `ulmfit pretrain --export` wrote"
+            f"{location}: holds no forward/ or backward/ with a language model; name a folder that `ulmfit pretrain --export` wrote"
         )
-    if (folder / MANIFEST).is_file():
-        _check(folder, known)
-    elif known:
-        raise UserError(f"{folder}: {MANIFEST} is missing; install the project again")
-    for path in found.values():
-        read_config(path, "language_model")
-    return found
+    manifest = _checked_manifest(folder, known)
+    return Pretrained(folders, _sizes(folders), manifest)
 
 
-def sizes(parts: Mapping[Direction, Path]) -> ModelConfig:
-    """The sizes of the language models, which are the same. UserError where they differ."""
-    found = {direction: ModelConfig(**read_config(path, "language_model")["model"]) for direction, path in parts.items()}
-    first, *others = found.values()
+def _checked_manifest(folder: Path, known: Known | None) -> PretrainedManifest | None:
+    """The manifest, and all files are what it says. None where the folder has none."""
+    try:
+        data = (folder / MANIFEST).read_bytes()
+    except FileNotFoundError as error:
+        if known:
+            raise UserError(f"{folder}: {MANIFEST} is missing; install the project again") from error
+        return None
+    if known and hashlib.sha256(data).hexdigest() != known.manifest:
+        raise UserError(f"{folder / MANIFEST}: is not the one that the catalog knows; install the project again")
+    manifest = parse_manifest(data, str(folder))
+    check_files(folder, manifest.files)
+    return manifest
+
+
+def _sizes(folders: Mapping[Direction, Path]) -> ModelConfig:
+    first, *others = [ModelConfig(**read_config(path, "language_model")["model"]) for path in folders.values()]
     if any(other != first for other in others):
-        raise UserError(f"{next(iter(parts.values())).parent}: forward and backward differ in size; take both from one pretraining")
+        raise UserError(f"{next(iter(folders.values())).parent}: forward and backward differ in size; take both from one pretraining")
     return first
 
 
-def export(target: str, parts: Mapping[Direction, Path], facts: Mapping[str, Any]) -> str:
-    """Write language models, in 8 bits a weight, with a manifest of ``facts``, into a new or empty folder, also on S3."""
-    if filesystem.is_remote(target) and filesystem.files(target):
-        raise UserError(f"{target}: is not empty; choose a new folder")
-    if not filesystem.is_remote(target) and Path(target).exists() and (not Path(target).is_dir() or any(Path(target).iterdir())):
-        raise UserError(f"{target}: is there already; choose a new folder")
-    with tempfile.TemporaryDirectory(prefix="ulmfit-export-") as name:
-        work = Path(name)
-        for direction, source in parts.items():
-            config = read_config(source, "language_model")
-            own = {fact: value for fact, value in config.items() if fact not in ("kind", "model", "dropouts", "vocab_size")}
-            (work / direction).mkdir()
-            save_model(work / direction, load_language_model(source), small=True, **own)
-            shutil.copyfile(source / "vocab.json", work / direction / "vocab.json")
-        names = [f"{direction}/{file}" for direction in parts for file in FILES]
-        digests = {file: sha256_file(work / file) for file in names}
-        write_atomic(work / MANIFEST, json.dumps({**facts, "files": digests}, indent=1, ensure_ascii=False).encode())
-        for file in [*names, MANIFEST]:  # the manifest last: it says that the rest is there
-            if not filesystem.is_remote(target):
-                (Path(target) / file).parent.mkdir(parents=True, exist_ok=True)
-            filesystem.copy(work / file, filesystem.join(target, file))
-    return target
-
-
-def manifest(folder: Path) -> dict[str, Any]:
-    """What is said of the language models in ``folder``; nothing where it has no manifest. UserError where that is damaged."""
-    try:
-        body = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise UserError(f"{folder / MANIFEST}: damaged ({error}); fetch the language model again") from error
-    if not isinstance(body, dict) or not isinstance(body.get("files"), dict):
-        raise UserError(f"{folder / MANIFEST}: is no manifest of a language model; name a folder that `ulmfit pretrain --export` wrote")
-    return body
-
-
-def _check(folder: Path, known: Known | None) -> None:
-    """UserError unless all files are what the manifest says, and the manifest what the catalog says."""
-    if known and sha256_file(folder / MANIFEST) != known.manifest:
-        raise UserError(f"{folder / MANIFEST}: is not the one that the catalog knows; install the project again")
-    for name, digest in _wanted(manifest(folder), str(folder)).items():
-        if not (folder / name).is_file():
-            raise UserError(f"{folder / name}: is missing; fetch the language model again")
-        if sha256_file(folder / name) != digest:
-            raise UserError(f"{folder / name}: damaged (its digest is not the manifest's); fetch the language model again")
-
-
-def _wanted(body: Mapping[str, Any], place: str) -> dict[str, str]:
-    """The files of a manifest that a language model consists of; UserError for any other name."""
-    allowed = {f"{direction}/{file}" for direction in DIRECTIONS for file in FILES}
-    strange = sorted(set(body["files"]) - allowed)
-    if strange:
-        raise UserError(f"{place}: its {MANIFEST} names {strange[0]!r}, which is no part of a language model; do not use it")
-    return dict(body["files"])
-
-
-def _fetched(place: str, cache: Path) -> Path:
-    """The language model at ``place`` as a folder in ``cache``."""
-    raw = _read_manifest(place)
-    folder = cache / "pretrained" / hashlib.sha256(raw).hexdigest()[:32]
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(folder / MANIFEST, raw)
-    for name, digest in _wanted(manifest(folder), place).items():
+def _fetched(location: str, cache: Path) -> Path:
+    """The language models at ``location`` as a folder in ``cache``."""
+    data = _read_manifest(location)
+    folder = cache / "pretrained" / hashlib.sha256(data).hexdigest()[:32]
+    filesystem.write_bytes(folder / MANIFEST, data)
+    for name, digest in parse_manifest(data, location).files.items():
         target = folder / name
-        if target.is_file() and sha256_file(target) == digest:
+        if is_intact(target, digest):
             continue
-        target.parent.mkdir(exist_ok=True)
-        if filesystem.is_remote(place):
-            filesystem.copy(filesystem.join(place, name), target)
+        if filesystem.is_remote(location):
+            filesystem.copy(filesystem.join(location, name), target)
         else:
             try:
-                download(f"{place.rstrip('/')}/{name}", target, f"sha256:{digest}")
+                download(f"{location.rstrip('/')}/{name}", target, f"sha256:{digest}")
             except Unreachable as error:
                 raise UserError(f"{error}; try again, or fetch it into a folder and name that") from error
     return folder
 
 
-def _read_manifest(place: str) -> bytes:
-    if filesystem.is_remote(place):
+def _read_manifest(location: str) -> bytes:
+    if filesystem.is_remote(location):
         try:
-            return filesystem.read_bytes(filesystem.join(place, MANIFEST))
+            return filesystem.read_bytes(filesystem.join(location, MANIFEST))
         except FileNotFoundError as error:
-            raise UserError(f"{place}: holds no {MANIFEST}; name a folder that `ulmfit pretrain --export` wrote") from error
-    url = f"{place.rstrip('/')}/{MANIFEST}"
+            raise UserError(f"{location}: holds no {MANIFEST}; name a folder that `ulmfit pretrain --export` wrote") from error
+    url = f"{location.rstrip('/')}/{MANIFEST}"
     try:
         with urllib.request.urlopen(url, timeout=CONNECT_TIMEOUT * 2) as answer:
             return answer.read(LARGEST_MANIFEST)
@@ -164,3 +127,26 @@ def _read_manifest(place: str) -> bytes:
         raise UserError(
             f"{url}: cannot be fetched ({getattr(error, 'reason', error)}); check the address, or fetch it into a folder and name that"
         ) from error
+
+
+def export(target: str, folders: Mapping[Direction, Path], facts: PretrainedManifest) -> str:
+    """Write language models, in 8 bits a weight, with the manifest of ``facts``, into a new or empty folder, also on S3."""
+    if filesystem.is_remote(target) and filesystem.files(target):
+        raise UserError(f"{target}: is not empty; choose a new folder")
+    if not filesystem.is_remote(target) and Path(target).exists() and (not Path(target).is_dir() or any(Path(target).iterdir())):
+        raise UserError(f"{target}: is there already; choose a new folder")
+    with tempfile.TemporaryDirectory(prefix="ulmfit-export-") as name:
+        work = Path(name)
+        for direction, source in folders.items():
+            config = read_config(source, "language_model")
+            own = {fact: value for fact, value in config.items() if fact not in ("kind", "model", "dropouts", "vocab_size")}
+            (work / direction).mkdir()
+            save_model(work / direction, load_language_model(source), small=True, **own)
+            shutil.copyfile(source / "vocab.json", work / direction / "vocab.json")
+        names = [f"{direction}/{file}" for direction in folders for file in FILES]
+        digests = {file: filesystem.sha256(work / file) for file in names}
+        body = facts.model_copy(update={"files": digests}).dump()
+        filesystem.write_bytes(work / MANIFEST, json.dumps(body, indent=1, ensure_ascii=False).encode())
+        for file in [*names, MANIFEST]:  # the manifest last: it says that the rest is there
+            filesystem.copy(work / file, filesystem.join(target, file))
+    return target

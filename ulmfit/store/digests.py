@@ -52,13 +52,14 @@ def entries(folder: str | Path, taken: Files, leave: str = "") -> dict[str, Stor
 
 def changed(folder: Path, files: Files) -> list[str]:
     """Names of the ``files`` that are missing in a local folder, cut short or changed."""
-    intact = in_parallel(lambda name: _intact(folder / name, files[name]), files)
+    intact = in_parallel(lambda name: is_intact(folder / name, files[name].sha256, files[name].bytes), files)
     return [name for name, whole in zip(files, intact, strict=True) if not whole]
 
 
-def _intact(path: Path, entry: StoredFile) -> bool:
+def is_intact(location: str | Path, sha256: str, size: int | None = None) -> bool:
+    """Whether the file is there, with that digest (hex) and, if it is known, that size in bytes."""
     try:
-        return path.stat().st_size == entry.bytes and filesystem.sha256(path) == entry.sha256
+        return (size is None or filesystem.size(location) == size) and filesystem.sha256(location) == sha256
     except OSError:
         return False
 
