@@ -1,4 +1,4 @@
-"""``ulmfit doctor``: what will go wrong, told before it does; each finding with its remedy."""
+"""``ulmfit doctor``: checks of libraries, the device and the workspace; each finding comes with its remedy."""
 
 from __future__ import annotations
 
@@ -6,39 +6,58 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
+import typer
 from packaging.requirements import Requirement
 from packaging.version import Version
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from tasks.workspace import Workspace
+from cli.options import AsJson, WorkspaceDir, print_json
 from ulmfit.errors import UserError
-from ulmfit.store.artifacts import damaged
+
+if TYPE_CHECKING:
+    from tasks.workspace import Workspace
 
 LOW_DISK = 5 << 30  # bytes
+STYLES = {"ok": "green", "warning": "yellow", "error": "red"}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """``level``: ok, warning or error."""
+    """One fact about the installation or the workspace."""
 
-    level: str
+    level: Literal["ok", "warning", "error"]
     subject: str
     fact: str
     remedy: str = ""
 
 
-def examine(workspace: str | None) -> list[Finding]:
-    """All findings, in the order: libraries, environment, device, workspace."""
-    return [*_libraries(), *_environment(), *_device(), *_workspace(workspace)]
+def doctor(workspace: WorkspaceDir = None, as_json: AsJson = False) -> None:
+    """Look for what will go wrong: versions, missing parts, the device, the workspace; each finding with its remedy."""
+    findings = [*_libraries(), *_environment(), *_device(), *_workspace(workspace)]
+    Console().print(finding_table(findings))
+    if as_json:
+        print_json({"findings": [asdict(finding) for finding in findings]})
+    if any(finding.level == "error" for finding in findings):
+        raise typer.Exit(1)
+
+
+def finding_table(findings: list[Finding]) -> Table:
+    """The findings for the terminal. Their words are shown as they are, never read as markup."""
+    table = Table("", "what", "finding", "remedy", box=None, pad_edge=False)
+    for finding in findings:
+        table.add_row(Text(finding.level, STYLES[finding.level]), *map(Text, (finding.subject, finding.fact, finding.remedy)))
+    return table
 
 
 def _libraries() -> Iterator[Finding]:
-    """Installed versions against what the project declares, and those that are known not to go together."""
+    """Installed versions against those that the project declares."""
     wrong = 0
     for text in metadata.requires("ulmfit") or []:
         requirement = Requirement(text)
@@ -52,7 +71,7 @@ def _libraries() -> Iterator[Finding]:
             wrong += 1
             yield Finding("error", requirement.name, f"{installed}, but {requirement.specifier} is needed", f"pip install '{requirement}'")
     if not wrong:
-        yield Finding("ok", "libraries", "all that the project needs are installed, in versions that go together")
+        yield Finding("ok", "libraries", "everything that the project needs is installed, in versions that work together")
 
 
 def _installed(name: str) -> Version | None:
@@ -67,7 +86,7 @@ def _environment() -> Iterator[Finding]:
         yield Finding("ok", "Prefect", f"uses the server at {os.environ['PREFECT_API_URL']}")
     data = os.environ.get("ULMFIT_DATA")
     if data and not Path(data).is_dir():
-        yield Finding("error", "ULMFIT_DATA", f"names {data}, which is no folder", "unset it, or name the folder that holds the corpora")
+        yield Finding("error", "ULMFIT_DATA", f"names {data}, which is not a folder", "unset it, or name the folder that holds the corpora")
 
 
 def _device() -> Iterator[Finding]:
@@ -80,7 +99,7 @@ def _device() -> Iterator[Finding]:
             yield Finding("ok", f"GPU {number}", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB, {bf16}")
     else:
         features = torch.backends.cpu.get_cpu_capability()
-        yield Finding("ok", "CPU", f"{os.cpu_count()} cores, {features}; training runs in fp32, the two directions side by side")
+        yield Finding("ok", "CPU", f"{os.cpu_count()} cores, {features}; the two directions train side by side")
         if shutil.which("nvidia-smi"):
             yield Finding("warning", "GPU", "the machine has one, but this torch does not see it", "install a CUDA build of torch")
     if (os.cpu_count() or 1) < 2:
@@ -88,31 +107,35 @@ def _device() -> Iterator[Finding]:
 
 
 def _workspace(root: str | None) -> Iterator[Finding]:
+    from tasks.workspace import Workspace
+
     try:
         workspace = Workspace.open(root)
     except UserError as error:
-        yield Finding("error", "workspace", str(error), "choose another with --workspace, or mend its permissions")
+        yield Finding("error", "workspace", str(error), "choose another with --workspace, or correct its permissions")
         return
     free = shutil.disk_usage(workspace.root).free
-    level = "warning" if free < LOW_DISK else "ok"
-    yield Finding(level, "disk", f"{free / 2**30:.1f} GiB free at {workspace.root}", "free some space" if level == "warning" else "")
+    fact = f"{free / 2**30:.1f} GiB free at {workspace.root}"
+    yield Finding("warning", "disk", fact, "free some space") if free < LOW_DISK else Finding("ok", "disk", fact)
     yield from _artifacts(workspace)
     yield from _tracking(workspace)
 
 
 def _artifacts(workspace: Workspace) -> Iterator[Finding]:
+    from ulmfit.store.artifacts import damaged
+
     artifacts = list(workspace.store.all())
     bad = [(artifact, files) for artifact in artifacts if (files := damaged(artifact))]
     for artifact, files in bad:
         yield Finding(
-            "warning", f"{artifact.kind} {artifact.key[:12]}", f"damaged: {', '.join(files[:3])}", "run the job again: it is made anew"
+            "warning", f"{artifact.kind} {artifact.key[:12]}", f"damaged: {', '.join(files[:3])}", "run the command again: it is rebuilt"
         )
     total = sum(artifact.bytes for artifact in artifacts)
     if not bad:
-        yield Finding("ok", "artifacts", f"{len(artifacts)} finished, {total / 2**20:.0f} MiB, every digest holds")
+        yield Finding("ok", "artifacts", f"{len(artifacts)} finished, {total / 2**20:.0f} MiB, every digest is correct")
     unfinished = [path.name[:12] for path in (workspace.store.local / ".work").iterdir()]
     if unfinished:
-        yield Finding("ok", "unfinished work", f"{len(unfinished)} artifacts were begun; the next run goes on with them")
+        yield Finding("ok", "unfinished work", f"{len(unfinished)} artifacts were begun; the next run continues them")
 
 
 def _tracking(workspace: Workspace) -> Iterator[Finding]:
@@ -120,23 +143,17 @@ def _tracking(workspace: Workspace) -> Iterator[Finding]:
     if workspace.tracking_uri != f"sqlite:///{database}":
         yield Finding("ok", "tracking", f"MLflow at {workspace.tracking_uri}")
     elif database.exists():
-        try:
-            with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
-                answer = connection.execute("pragma quick_check").fetchone()[0]
-        except sqlite3.DatabaseError as error:
-            answer = str(error)
+        answer = _quick_check(database)
         if answer == "ok":
-            yield Finding("ok", "tracking", f"{database} is sound")
+            yield Finding("ok", "tracking", f"{database} is intact")
         else:
-            yield Finding(
-                "error", "tracking", f"{database}: {answer}", "move the file away; artifacts are kept, and the next run starts a new one"
-            )
+            remedy = "move the file away; artifacts are kept, and the next run starts a new one"
+            yield Finding("error", "tracking", f"{database}: {answer}", remedy)
 
 
-def show(findings: list[Finding]) -> None:
-    """The findings as a table."""
-    table = Table("", "what", "finding", "remedy", box=None, pad_edge=False)
-    marks = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "error": "[red]error[/]"}
-    for finding in findings:
-        table.add_row(marks[finding.level], finding.subject, finding.fact, finding.remedy)
-    Console().print(table)
+def _quick_check(database: Path) -> str:
+    try:
+        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+            return connection.execute("pragma quick_check").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        return str(error)

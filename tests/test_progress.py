@@ -7,8 +7,7 @@ import threading
 
 import pytest
 
-from ulmfit import progress as module
-from ulmfit.progress import progress
+from ulmfit.progress import display, progress
 
 
 class Terminal(io.StringIO):
@@ -35,13 +34,12 @@ def terminal(monkeypatch):
     return switch
 
 
-def test_plain_lines_name_work_amount_and_figures(plain, monkeypatch):
-    monkeypatch.setattr(module, "LINE_EVERY", 0)
-    with progress("fine-tuning", 10, "steps") as bar:
+def test_plain_lines_name_work_amount_and_figures(plain):
+    with progress("fine-tuning", 10, "steps", line_every=0) as bar:
         bar.advance(4, loss=1.23456, lr=0.5, stage="warm")
     assert plain.records[0].getMessage() == "fine-tuning: 4 of 10 steps, loss 1.235 lr 0.5 stage warm"
     assert plain.records[-1].getMessage().startswith("fine-tuning: 4 steps in 0.")
-    assert module._shown is None
+    assert display.bars is None
 
 
 def test_plain_lines_are_few(plain):
@@ -56,22 +54,22 @@ def test_bars_show_on_a_terminal_and_standard_output_stays_clean(terminal, capsy
     screen = terminal()
     with progress("tokenising", 2) as bar:
         bar.advance(loss=0.25)
-        assert module._shown is not None
-        module._shown.refresh()
+        assert display.bars is not None
+        display.bars.refresh()
     assert "tokenising" in screen.getvalue() and "0.25" in screen.getvalue()
     assert capsys.readouterr().out == ""
-    assert module._shown is None
+    assert display.bars is None
 
 
 def test_work_within_work_shares_one_display(terminal):
     terminal()
     with progress("outer", 1):
-        shown = module._shown
+        shown = display.bars
         with progress("inner", 1) as inner:
             inner.advance()
-            assert module._shown is shown and len(shown.tasks) == 2
-        assert module._shown is shown and len(shown.tasks) == 1
-    assert (module._shown, module._users) == (None, 0)
+            assert display.bars is shown and len(shown.tasks) == 2
+        assert display.bars is shown and len(shown.tasks) == 1
+    assert (display.bars, display.users) == (None, 0)
 
 
 @pytest.mark.parametrize("where", ["plain", "terminal"])
@@ -80,7 +78,7 @@ def test_work_that_fails_gives_the_display_back(where, request):
         request.getfixturevalue("terminal")()
     with pytest.raises(KeyError), progress("x", 1):
         raise KeyError("x")
-    assert (module._shown, module._users) == (None, 0)
+    assert (display.bars, display.users) == (None, 0)
 
 
 def test_threads_side_by_side(terminal):
@@ -98,4 +96,4 @@ def test_threads_side_by_side(terminal):
     for thread in threads:
         thread.join()
     assert done == [20] * 8
-    assert (module._shown, module._users) == (None, 0)
+    assert (display.bars, display.users) == (None, 0)

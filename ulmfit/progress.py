@@ -16,73 +16,87 @@ log = logging.getLogger(__name__)
 
 LINE_EVERY = 15.0  # seconds between two plain lines of one piece of work
 
-_lock = threading.Lock()
-_shown: Progress | None = None
-_users = 0
+
+class Display:
+    """The bars on the terminal, which all work at the same time shares: there from the first piece of work to the last."""
+
+    def __init__(self) -> None:
+        self.bars: Progress | None = None
+        self.users = 0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def shared(self) -> Iterator[Progress | None]:
+        """The bars for one piece of work; None where standard error is not a terminal."""
+        if not sys.stderr.isatty():
+            yield None
+            return
+        with self._lock:
+            if self.bars is None:
+                self.bars = _bars()
+                self.bars.start()
+            self.users += 1
+            bars = self.bars
+        try:
+            yield bars
+        finally:
+            with self._lock:
+                self.users -= 1
+                if self.users == 0:
+                    bars.stop()
+                    self.bars = None
+
+
+def _bars() -> Progress:
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+display = Display()
 
 
 class Bar:
     """One piece of work under way: ``advance`` it, with figures worth seeing as keywords."""
 
-    def __init__(self, name: str, total: float, unit: str, bars: Progress | None):
+    def __init__(self, name: str, total: float, unit: str, bars: Progress | None, line_every: float):
         self.name, self.total, self.unit, self.done = name, total, unit, 0.0
-        self._bars = bars
+        self._bars, self._line_every = bars, line_every
         self._task = bars.add_task(name, total=total, note="") if bars else None
         self._started = self._line = time.monotonic()
 
     def advance(self, amount: float = 1, **figures: float | str) -> None:
+        """Count ``amount`` as done. ``figures`` are shown beside it."""
         self.done += amount
         note = " ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items())
         if self._bars and self._task is not None:
             self._bars.update(self._task, advance=amount, note=note)
-        elif time.monotonic() - self._line >= LINE_EVERY:
+        elif time.monotonic() - self._line >= self._line_every:
             self._line = time.monotonic()
             log.info("%s: %.0f of %.0f %s%s", self.name, self.done, self.total, self.unit, f", {note}" if note else "")
 
     def close(self) -> None:
+        """Remove the bar, and log what was done in which time."""
         if self._bars and self._task is not None:
             self._bars.remove_task(self._task)
         log.info("%s: %.0f %s in %.1f s", self.name, self.done, self.unit, time.monotonic() - self._started)
 
 
 @contextmanager
-def progress(name: str, total: float, unit: str = "items") -> Iterator[Bar]:
-    """Show work named ``name`` while the block runs. Threads may show their work side by side."""
-    bars = _acquire()
-    bar = Bar(name, total, unit, bars)
-    try:
-        yield bar
-    finally:
-        bar.close()
-        _release()
+def progress(name: str, total: float, unit: str = "items", line_every: float = LINE_EVERY) -> Iterator[Bar]:
+    """Show work named ``name`` while the block runs. Threads may show their work side by side.
 
-
-def _acquire() -> Progress | None:
-    global _shown, _users
-    if not sys.stderr.isatty():
-        return None
-    with _lock:
-        if _shown is None:
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}"),
-            )
-            _shown = Progress(*columns, console=Console(stderr=True), transient=True)
-            _shown.start()
-        _users += 1
-        return _shown
-
-
-def _release() -> None:
-    global _shown, _users
-    with _lock:
-        if _shown is None:
-            return
-        _users -= 1
-        if _users == 0:
-            _shown.stop()
-            _shown = None
+    ``line_every``: seconds between two log lines, where standard error is not a terminal.
+    """
+    with display.shared() as bars:
+        bar = Bar(name, total, unit, bars, line_every)
+        try:
+            yield bar
+        finally:
+            bar.close()

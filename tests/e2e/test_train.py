@@ -149,7 +149,7 @@ def test_ctrl_c_ends_at_once_and_says_what_is_kept(ulmfit: CommandLine, argument
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert "the same command goes on from there" in err and "Traceback" not in err
+    assert "the same command continues from there" in err and "Traceback" not in err
 
 
 @pytest.mark.slow

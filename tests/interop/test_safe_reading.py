@@ -335,15 +335,11 @@ def test_what_is_there_is_left_alone(given, monkeypatch, capsys):
 
 def at_fault(folder: Path, monkeypatch, capsys, *arguments: str) -> str:
     """The one line with which the command, run in this process, ends with exit code 2."""
-    from cli import main
+    from cli.main import run
 
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["ulmfit", *arguments])
-    monkeypatch.setattr(main, "_set_up", lambda debug: None)  # logging and signals are the tests' own
-    with pytest.raises(SystemExit) as ended:
-        main.main()
-    told = capsys.readouterr()
-    assert ended.value.code == 2 and told.out == "" and len(told.err.strip().splitlines()) == 1, told.err
+    code, told = run(arguments), capsys.readouterr()
+    assert code == 2 and told.out == "" and len(told.err.strip().splitlines()) == 1, told.err
     return told.err
 
 
@@ -356,7 +352,8 @@ def test_an_empty_folder_is_filled(given):
 
 
 def test_an_encoder_alone_is_imported_and_said_to_be_one(given):
-    from ulmfit.interop.exchange import describe, import_fastai
+    from cli.convert import describe
+    from ulmfit.interop.exchange import import_fastai
 
     state = {name.removeprefix("0."): tensor for name, tensor in to_fastai(language_model()).items() if name.startswith("0.")}
     torch.save(state, given / "enc.pth")

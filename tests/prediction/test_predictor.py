@@ -191,12 +191,12 @@ def test_one_label_alone_may_be_predicted(tmp_path):
 def test_the_command_line_and_the_registry_tell_several_labels(tmp_path):
     from types import SimpleNamespace
 
-    from cli.prediction import predict_texts
+    from cli.predict import predict_texts
     from tasks.pyfunc_model import TextClassifierModel
 
     predictor, texts = bundled(tmp_path, forward=several([0.3] * 3), backward=several([0.3] * 3)), texts_of(5, 30, 12)
     decided = predictor.decide(predictor.probabilities(texts))
-    rows = predict_texts(str(tmp_path / "model"), texts, None)
+    rows = predict_texts(predictor, texts)
     assert [row["labels"] for row in rows] == decided and list(rows[0]["probabilities"]) == LABELS
     served = TextClassifierModel()
     served.load_context(SimpleNamespace(artifacts={"bundle": str(tmp_path / "model")}))

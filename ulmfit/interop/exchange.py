@@ -1,4 +1,4 @@
-"""``ulmfit import-fastai`` and ``ulmfit export-fastai``: models from fastai 2, and back to it."""
+"""Model folders from fastai 2's files, and fastai 2's files from model folders."""
 
 from __future__ import annotations
 
@@ -82,19 +82,6 @@ def export_fastai(folder: Path, out: Path, vocab: Path | None) -> dict[str, Any]
         write_atomic(vocab, json.dumps(words, ensure_ascii=False, indent=0).encode())
     found = _found(model, config.get("direction"))
     return {"weights": str(out), "vocab": str(vocab) if vocab else None, **found, "labels": config.get("labels")}
-
-
-def describe(summary: dict[str, Any]) -> str:
-    """What was carried over, for people: its kind and sizes, and where it is."""
-    kind = "language model" if summary["kind"] == LM else "classifier"
-    sizes = f"{summary['words']:,} words, embedding {summary['embedding']:,}, {summary['layers']} LSTM layers of {summary['hidden']:,}"
-    lines = [f"{'found':<8} {kind}, {summary['direction'] or 'direction unknown'}: {sizes}"]
-    if summary.get("encoder_only"):
-        lines.append(f"{'':<8} it is an encoder alone: the decoder shares its embedding, the decoder's bias starts at 0")
-    if summary["labels"]:
-        lines.append(f"{'labels':<8} {', '.join(summary['labels'])}")
-    places = (("folder", "model"), ("weights", "weights"), ("vocab", "words"))
-    return "\n".join([*lines, *(f"{name:<8} {summary[key]}" for key, name in places if summary.get(key))])
 
 
 def _check_free(out: Path) -> None:

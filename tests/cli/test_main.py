@@ -1,0 +1,90 @@
+"""Exit codes, and errors as one line."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli import predict as predicting
+from cli.main import run
+from tests.conftest import ROOT
+from ulmfit.errors import RunFailed, UserError
+
+
+@pytest.fixture
+def fails(monkeypatch: pytest.MonkeyPatch):
+    """Makes ``ulmfit predict`` end with an error."""
+
+    def fail(error: Exception) -> list[str]:
+        def predict_texts(*_: object) -> None:
+            raise error
+
+        monkeypatch.setattr(predicting, "predict_texts", predict_texts)
+        monkeypatch.setattr("ulmfit.prediction.predictor.Predictor.load", lambda folder: None)
+        return ["predict", "folder", "--text", "x"]
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (UserError("rows.csv: no such\n file"), 2, "ulmfit: rows.csv: no such file"),
+        (RunFailed("the scheduler\nis lost"), 1, "ulmfit: the scheduler is lost"),
+        (OSError(errno.ENOSPC, "No space left", "/full"), 2, "ulmfit: /full: no space is left on the disk"),
+        (PermissionError(errno.EACCES, "denied"), 2, "ulmfit: writing: permission denied"),
+    ],
+)
+def test_an_error_of_a_known_cause_is_one_line(fails, capsys: pytest.CaptureFixture[str], error: Exception, code: int, line: str) -> None:
+    arguments = fails(error)
+    assert run(arguments) == code
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.startswith(line) and said.err.count("\n") == 1
+    with pytest.raises(type(error)):
+        run(arguments, debug=True)
+
+
+def test_an_error_of_an_unknown_cause_keeps_its_traceback(fails) -> None:
+    with pytest.raises(KeyError):
+        run(fails(KeyError("x")))
+    with pytest.raises(OSError, match="Bad file"):
+        run(fails(OSError(errno.EBADF, "Bad file descriptor")))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "--corpuss", "x"], "--corpuss"),
+        (["nothing"], "nothing"),
+        (["predict"], "model"),
+        (["train", "--devices", "many"], "--devices"),
+        (["train", "--devices", "0"], "devices: Input should be greater than or equal to 1 (given: 0)"),
+        (["train", "--preset", "huge"], "preset: Input should be 'tiny', 'small' or 'base' (given: 'huge')"),
+        (["pretrain", "--direction", "sideways"], "'sideways'"),
+    ],
+)
+def test_wrong_arguments_end_with_2(capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:
+    assert run(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("ulmfit: ") and said in error and error.count("\n") == 1
+
+
+def test_help_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0 and "import-fastai" in capsys.readouterr().out
+
+
+def test_the_package_alone_says_where_the_commands_are(tmp_path: Path) -> None:
+    """Beside an installed package there is no checkout; a package ``cli`` that somebody else put there is not run."""
+    (tmp_path / "ulmfit").mkdir()
+    for name in ("__init__.py", "__main__.py"):
+        (tmp_path / "ulmfit" / name).write_bytes((ROOT / "ulmfit" / name).read_bytes())
+    (tmp_path / "cli").mkdir()
+    (tmp_path / "cli" / "main.py").write_text("print('not ours')")
+    command = [sys.executable, "-m", "ulmfit", "doctor"]
+    ended = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "checkout" in ended.stderr and "from ulmfit import TextClassifier" in ended.stderr and ended.stderr.count("\n") == 1

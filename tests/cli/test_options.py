@@ -1,0 +1,77 @@
+"""Options made from requests: each field is an option with its name, description and default, and arrives as it was given."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import pytest
+import typer
+from pydantic import BaseModel, Field
+from typer.testing import CliRunner
+
+from cli.main import app
+from cli.options import AsJson, options_of
+from flows.requests import PretrainJob, TextJob, TrainJob
+
+# Fields that a command declares itself, or that only a deployment's form has.
+BY_HAND = {
+    "train": {"more", "out"},
+    "preprocess": {"corpus", "more"},
+    "pretrain": {"more", "out", "label_column", "test", "unlabelled", "directions"},
+}
+
+
+@pytest.mark.parametrize(("command", "request_type"), [("train", TrainJob), ("preprocess", TextJob), ("pretrain", PretrainJob)])
+def test_each_field_of_a_request_is_an_option(command: str, request_type: type[BaseModel]) -> None:
+    group = typer.main.get_command(app)
+    parameters = {parameter.name: parameter for parameter in group.commands[command].params}  # type: ignore[attr-defined]
+    for name, field in request_type.model_fields.items():
+        if name in BY_HAND[command]:
+            continue
+        shown = parameters[name]
+        assert shown.opts == ["--set" if name == "options" else f"--{name.replace('_', '-')}"]
+        assert shown.help.startswith(field.description)
+        assert shown.default == field.get_default(call_default_factory=True)
+    assert set(parameters) - set(request_type.model_fields) <= {"as_json", "corpora", "direction", "help"}
+
+
+class Request(BaseModel):
+    size: Literal["small", "large"] = Field("small", description="how large")
+    file_name: str | None = Field(None, description="a file")
+    count: int = Field(1, ge=1, description="how many")
+    resume: bool = Field(True, description="continue")
+    strict: bool = Field(False, description="be strict")
+    options: list[str] = Field(default_factory=list, description="settings")
+    hidden: int = Field(3, description="not offered")
+
+
+def given(*arguments: str) -> dict[str, object]:
+    """What a command with the options of ``Request`` receives."""
+    received: dict[str, object] = {}
+    small = typer.Typer()
+
+    @small.command()
+    @options_of(Request, omit={"hidden"})
+    def command(names: Annotated[list[str], typer.Argument()], *, as_json: AsJson = False, **fields: object) -> None:
+        received.update(fields, names=names, as_json=as_json)
+
+    ended = CliRunner().invoke(small, list(arguments))
+    assert ended.exit_code == 0, ended.output
+    return received
+
+
+def test_defaults_are_the_requests() -> None:
+    received = given("a")
+    assert received == {**Request().model_dump(exclude={"hidden"}), "names": ["a"], "as_json": False}
+
+
+def test_values_arrive_by_the_fields_names_and_with_their_types() -> None:
+    options = ["--size", "large", "--file-name", "x.csv", "--count", "4", "--no-resume", "--strict", "--set", "a=1", "--set", "b=2"]
+    received = given("a", "b", *options, "--json")
+    assert received == {
+        "names": ["a", "b"], "size": "large", "file_name": "x.csv", "count": 4, "resume": False, "strict": True, "options": ["a=1", "b=2"], "as_json": True,
+    }  # fmt: skip
+
+
+def test_what_does_not_fit_is_left_to_the_request_to_refuse() -> None:
+    assert given("a", "--size", "huge", "--count", "0")["size"] == "huge"

@@ -1,0 +1,46 @@
+"""What commands print: values are shown as they are, also where they look like markup."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console, RenderableType
+
+from cli.convert import describe
+from cli.doctor import Finding, finding_table
+from cli.lineage_tree import chain_tree
+
+
+def printed(shown: RenderableType) -> str:
+    screen = io.StringIO()
+    Console(file=screen, width=200).print(shown)
+    return screen.getvalue()
+
+
+def test_findings_with_brackets() -> None:
+    text = printed(finding_table([Finding("error", "[/x]", "[bold]fact", "pip install 'a[b]'"), Finding("ok", "disk", "free")]))
+    assert all(part in text for part in ("error", "[/x]", "[bold]fact", "'a[b]'", "ok"))
+
+
+def test_a_lineage_shows_each_artifact_once() -> None:
+    corpus = {"kind": "corpus", "config": {"seed": 0}, "inputs": {}, "record": {"name": "[/x].csv", "documents": 3, "other": 1}}
+    model = {
+        "kind": "model",
+        "config": {},
+        "inputs": {"corpus": "c" * 64, "text": "c" * 64},
+        "run_id": "r1",
+        "record": {"seconds": 1.23456789},
+    }
+    chain = {"model": "m[/]", "version": "1", "aliases": ["champion"], "key": "a" * 64, "artifacts": {"a" * 64: model, "c" * 64: corpus}}
+    text = printed(chain_tree(chain))
+    assert "m[/] version 1 (champion)" in text and "name [/x].csv, documents 3" in text and "seconds 1.23457" in text
+    assert "run r1" in text and text.count("settings seed=0") == 1 and text.count("(see above)") == 1 and "other" not in text
+
+
+def test_a_converted_model_is_described() -> None:
+    sizes = {"words": 60_000, "embedding": 400, "layers": 3, "hidden": 1152}
+    text = describe({"kind": "language_model", "direction": None, **sizes, "labels": None, "encoder_only": True, "folder": "out"})
+    assert "language model, direction unknown: 60,000 words, embedding 400, 3 LSTM layers of 1,152" in text
+    assert "encoder alone" in text and text.endswith("model    out")
+    text = describe({"kind": "classifier", "direction": "forward", **sizes, "labels": ["a", "[/x]"], "weights": "w.pth", "vocab": None})
+    assert "labels   a, [/x]" in text and text.endswith("weights  w.pth")
