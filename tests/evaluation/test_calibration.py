@@ -116,8 +116,8 @@ def test_the_calibration_error_of_known_cases():
 
 def test_reliability_tells_the_bins_that_hold_predictions():
     table = reliability(np.array([[0.55, 0.45], [0.6, 0.4], [0.05, 0.95]]), np.array([0, 1, 1]), bins=10)
-    assert [(row["low"], row["high"], row["predictions"], row["accuracy"]) for row in table] == [(0.5, 0.6, 2, 0.5), (0.9, 1.0, 1, 1.0)]
-    assert [row["confidence"] for row in table] == pytest.approx([0.575, 0.95])
+    assert [(row.low, row.high, row.predictions, row.accuracy) for row in table] == [(0.5, 0.6, 2, 0.5), (0.9, 1.0, 1, 1.0)]
+    assert [row.confidence for row in table] == pytest.approx([0.575, 0.95])
 
 
 @given(arrays(np.float32, st.tuples(st.integers(1, 30), st.integers(2, 4)), elements=st.floats(0, 1, width=32)), st.integers(0, 99))
@@ -125,7 +125,7 @@ def test_reliability_tells_the_bins_that_hold_predictions():
 def test_every_prediction_is_in_one_bin(probabilities, seed):
     truth = np.random.default_rng(seed).random(probabilities.shape) < 0.5
     table = reliability(probabilities, truth)
-    assert sum(row["predictions"] for row in table) == probabilities.size
+    assert sum(row.predictions for row in table) == probabilities.size
     assert 0 <= expected_calibration_error(probabilities, truth) <= 1
 
 

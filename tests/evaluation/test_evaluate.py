@@ -1,37 +1,13 @@
 import numpy as np
 import pytest
 
-from ulmfit.config import EvaluateConfig
+from tests.evaluation.systems import CONFIG, NAMES, documents, predicted, several, systems
 from ulmfit.directions import ENSEMBLE
 from ulmfit.evaluation import baseline
 from ulmfit.evaluation.calibration import expected_calibration_error
 from ulmfit.evaluation.evaluate import EXCERPT, evaluate, excerpt, mistakes
 from ulmfit.evaluation.predictions import HeldOut, Predictions
 from ulmfit.evaluation.results import Results
-
-CONFIG = EvaluateConfig(bootstrap=50, mistakes=5)
-NAMES = ["bad", "good", "so so"]
-
-
-def predicted(systems, thresholds=None, uncalibrated=None):
-    return {name: Predictions(shares, (uncalibrated or {}).get(name), (thresholds or {}).get(name)) for name, shares in systems.items()}
-
-
-def documents(labels):
-    return HeldOut([f"file.csv:{row}" for row in range(len(labels))], [f"text {row}" for row in range(len(labels))], labels, NAMES)
-
-
-def systems(n=60, seed=0):
-    """True codes [n], and probabilities [n, 3] of four systems."""
-    generator = np.random.default_rng(seed)
-    labels = generator.integers(3, size=n)
-
-    def shares(skill):
-        values = np.exp(generator.normal(size=(n, 3)) + skill * np.eye(3)[labels])
-        return (values / values.sum(1, keepdims=True)).astype(np.float32)
-
-    found = {"forward": shares(1.5), "backward": shares(1.5), baseline.NAME: shares(1.0)}
-    return labels, found | {ENSEMBLE: (found["forward"] + found["backward"]) / 2}
 
 
 @pytest.fixture
@@ -54,10 +30,6 @@ def test_the_confusion_matrix_is_that_of_the_headline(results):
     assert matrix.sum() == 60
     assert np.trace(matrix) == (probabilities[ENSEMBLE].argmax(1) == labels).sum()
     assert matrix.sum(1).tolist() == np.bincount(labels, minlength=3).tolist()
-
-
-def test_results_come_back_as_they_were_written(results):
-    assert Results.from_json(results.to_json()) == results and "NaN" not in results.to_json()
 
 
 def test_without_a_baseline_nothing_is_compared():
@@ -109,15 +81,6 @@ def test_calibration_errors_are_told_before_and_after():
 
 
 # ------------------------------------------------------------------------------------------------ any number of labels a document
-
-
-def several(n=60, seed=0):
-    """Truth bool [n, 3], and probabilities and thresholds of three systems."""
-    generator = np.random.default_rng(seed)
-    truth = generator.random((n, 3)) < 0.4
-    shares = lambda skill: (1 / (1 + np.exp(-generator.normal(size=truth.shape) - skill * (truth - 0.5)))).astype(np.float32)
-    found = {"forward": shares(3), ENSEMBLE: shares(4), baseline.NAME: shares(1)}
-    return truth, found, {name: generator.uniform(0.3, 0.7, 3) for name in found}
 
 
 def test_results_of_several_labels():

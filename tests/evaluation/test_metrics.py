@@ -8,6 +8,7 @@ from sklearn import metrics as reference
 
 from ulmfit.config import EvaluateConfig
 from ulmfit.evaluation.metrics import accuracy_difference, confusion, decisions, per_label, right, score
+from ulmfit.evaluation.results import Estimate, LabelScores
 
 QUICK = EvaluateConfig(bootstrap=20)
 
@@ -28,13 +29,13 @@ def test_values_are_those_of_scikit_learn(n, n_labels, seed, decimals):
     labels, probabilities = sample(n, n_labels, seed, decimals)
     predicted = probabilities.argmax(1)
     scores = score(labels, probabilities, QUICK)
-    assert scores["accuracy"]["value"] == pytest.approx(reference.accuracy_score(labels, predicted))
-    assert scores["macro_f1"]["value"] == pytest.approx(reference.f1_score(labels, predicted, average="macro"))
+    assert scores["accuracy"].value == pytest.approx(reference.accuracy_score(labels, predicted))
+    assert scores["macro_f1"].value == pytest.approx(reference.f1_score(labels, predicted, average="macro"))
     assert (confusion(labels, probabilities) == reference.confusion_matrix(labels, predicted, labels=range(n_labels))).all()
     if len(np.unique(labels)) == n_labels:
         classes = [1] if n_labels == 2 else range(n_labels)
         expected = np.mean([reference.roc_auc_score(labels == code, probabilities[:, code]) for code in classes])
-        assert scores["roc_auc"]["value"] == pytest.approx(expected)
+        assert scores["roc_auc"].value == pytest.approx(expected)
 
 
 def test_each_draw_resamples_documents():
@@ -50,14 +51,14 @@ def test_each_draw_resamples_documents():
         draws.append((reference.accuracy_score(truth, shares.argmax(1)), reference.f1_score(truth, shares.argmax(1), average="macro"), auc))
     low, high = np.quantile(np.array(draws), [0.025, 0.975], axis=0)
     for i, entry in enumerate(score(labels, probabilities, config).values()):
-        assert (entry["low"], entry["high"]) == pytest.approx((low[i], high[i]))
+        assert (entry.low, entry.high) == pytest.approx((low[i], high[i]))
 
 
 def test_interval_has_the_width_of_the_binomial():
     labels, probabilities = sample(2000, 2)
     accuracy = score(labels, probabilities, EvaluateConfig())["accuracy"]
-    expected = 2 * 1.96 * np.sqrt(accuracy["value"] * (1 - accuracy["value"]) / 2000)
-    assert accuracy["high"] - accuracy["low"] == pytest.approx(expected, rel=0.1)
+    expected = 2 * 1.96 * np.sqrt(accuracy.value * (1 - accuracy.value) / 2000)
+    assert accuracy.high - accuracy.low == pytest.approx(expected, rel=0.1)
 
 
 def test_same_seed_same_intervals():
@@ -69,20 +70,20 @@ def test_same_seed_same_intervals():
 
 def test_one_class_alone_has_no_auc():
     scores = score(np.zeros(30, dtype=int), sample(30, 2)[1], QUICK)
-    assert scores["roc_auc"] == {"value": None, "low": None, "high": None}
-    assert scores["accuracy"]["value"] is not None
+    assert scores["roc_auc"] == Estimate(value=None, low=None, high=None)
+    assert scores["accuracy"].value is not None
 
 
 def test_draws_without_a_class_are_left_out_of_the_auc():
     labels, probabilities = np.array([0] * 40 + [1]), sample(41, 2)[1]
     entry = score(labels, probabilities, EvaluateConfig(bootstrap=300))["roc_auc"]
-    assert 0 <= entry["low"] <= entry["value"] <= entry["high"] <= 1
+    assert 0 <= entry.low <= entry.value <= entry.high <= 1
 
 
 def test_no_interval_where_hardly_a_draw_has_every_class():
     labels, probabilities = np.arange(12), sample(12, 12)[1]
     entry = score(labels, probabilities, EvaluateConfig(bootstrap=300))["roc_auc"]
-    assert entry["value"] is not None and entry["low"] is None
+    assert entry.value is not None and entry.low is None
 
 
 def test_paired_difference_agrees_with_resampling_rows():
@@ -92,13 +93,13 @@ def test_paired_difference_agrees_with_resampling_rows():
     gain = (first.argmax(1) == labels).astype(float) - (second.argmax(1) == labels)
     generator = np.random.default_rng(0)
     low, high = np.quantile([gain[generator.integers(400, size=400)].mean() for _ in range(3000)], [0.025, 0.975])
-    assert found["value"] == pytest.approx(gain.mean())
-    assert (found["low"], found["high"]) == pytest.approx((low, high), abs=0.006)
+    assert found.value == pytest.approx(gain.mean())
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.006)
 
 
 def test_a_system_does_not_differ_from_itself():
     labels, probabilities = sample(100, 3)
-    assert accuracy_difference(labels, probabilities, probabilities, QUICK) == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert accuracy_difference(labels, probabilities, probabilities, QUICK) == Estimate(value=0.0, low=0.0, high=0.0)
 
 
 def test_a_thousand_draws_of_25000_rows_take_seconds():
@@ -134,7 +135,7 @@ def several_by_scikit_learn(truth, probabilities, thresholds):
 @settings(max_examples=30, deadline=None)
 def test_values_of_several_labels_are_those_of_scikit_learn(n, n_labels, seed, decimals):
     truth, probabilities, thresholds = sets(n, n_labels, seed, decimals)
-    found = {name: scores["value"] for name, scores in score(truth, probabilities, QUICK, thresholds).items()}
+    found = {name: scores.value for name, scores in score(truth, probabilities, QUICK, thresholds).items()}
     assert found == pytest.approx(several_by_scikit_learn(truth, probabilities, thresholds))
 
 
@@ -147,7 +148,7 @@ def test_each_draw_resamples_documents_with_all_their_labels():
         draws.append(list(several_by_scikit_learn(truth[rows], probabilities[rows], thresholds).values()))
     low, high = np.quantile(np.array(draws), [0.025, 0.975], axis=0)
     for i, entry in enumerate(score(truth, probabilities, EvaluateConfig(bootstrap=50, seed=7), thresholds).values()):
-        assert (entry["low"], entry["high"]) == pytest.approx((low[i], high[i]))
+        assert (entry.low, entry.high) == pytest.approx((low[i], high[i]))
 
 
 def test_labels_that_all_or_no_test_documents_have_do_not_count_for_the_auc():
@@ -156,8 +157,8 @@ def test_labels_that_all_or_no_test_documents_have_do_not_count_for_the_auc():
     truth[7, 3] = True  # absent from a third of the draws
     entry = score(truth, probabilities, QUICK)["roc_auc"]
     expected = np.mean([reference.roc_auc_score(truth[:, i], probabilities[:, i]) for i in (0, 3)])
-    assert entry["value"] == pytest.approx(expected) and entry["low"] <= entry["value"] <= entry["high"]
-    assert score(truth[:, 1:2], probabilities[:, 1:2], QUICK)["roc_auc"]["value"] is None
+    assert entry.value == pytest.approx(expected) and entry.low <= entry.value <= entry.high
+    assert score(truth[:, 1:2], probabilities[:, 1:2], QUICK)["roc_auc"].value is None
 
 
 def test_each_label_is_told():
@@ -168,13 +169,13 @@ def test_each_label_is_told():
         true = given_labels if given_labels.ndim == 2 else np.eye(3)[given_labels] > 0
         expected = reference.precision_recall_fscore_support(true, predicted, average=None)
         for i, row in enumerate(per_label(given_labels, given_shares, limits)):
-            assert [row["precision"], row["recall"], row["f1"], row["documents"]] == pytest.approx([column[i] for column in expected])
-            assert row["predicted"] == predicted[:, i].sum()
+            assert [row.precision, row.recall, row.f1, row.documents] == pytest.approx([column[i] for column in expected])
+            assert row.predicted == predicted[:, i].sum()
 
 
 def test_what_a_label_does_not_have_is_none():
     (row,) = per_label(np.zeros((3, 1), dtype=bool), np.zeros((3, 1)))
-    assert row == {"documents": 0, "predicted": 0, "precision": None, "recall": None, "f1": None}
+    assert row == LabelScores(documents=0, predicted=0, precision=None, recall=None, f1=None)
 
 
 def test_the_difference_counts_documents_right_in_all_labels():
@@ -182,7 +183,7 @@ def test_the_difference_counts_documents_right_in_all_labels():
     second = sets(300, 3, skill=1.0)[1]
     found = accuracy_difference(truth, first, second, EvaluateConfig(), (thresholds, None))
     exact = [((shares >= limits) == truth).all(1) for shares, limits in ((first, thresholds), (second, 0.5))]
-    assert found["value"] == pytest.approx(exact[0].mean() - exact[1].mean()) and found["low"] > 0
+    assert found.value == pytest.approx(exact[0].mean() - exact[1].mean()) and found.low > 0
     assert (right(truth, first, thresholds) == exact[0]).all()
 
 

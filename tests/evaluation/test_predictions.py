@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 
-from tests.evaluation.test_evaluate import NAMES, documents, predicted, several, systems
+from tests.evaluation.systems import NAMES, documents, predicted, several, systems
 from ulmfit.directions import ENSEMBLE
 from ulmfit.evaluation.predictions import write_predictions
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from ulmfit.evaluation.results import ReliabilityBin
 from ulmfit.labels.label_set import THRESHOLD, Task
 from ulmfit.training.objective import Objective
 
@@ -70,24 +71,24 @@ def expected_calibration_error(probabilities: Floats, targets: NDArray[Any], bin
     [N, L]: each label of each document is one, as sure as the likelier of having and not having it.
     """
     table = reliability(probabilities, targets, bins)
-    distances = [row["predictions"] * abs(row["accuracy"] - row["confidence"]) for row in table]
-    return float(sum(distances) / sum(row["predictions"] for row in table))
+    distances = [row.predictions * abs(row.accuracy - row.confidence) for row in table]
+    return float(sum(distances) / sum(row.predictions for row in table))
 
 
-def reliability(probabilities: Floats, targets: NDArray[Any], bins: int = BINS) -> list[dict[str, Any]]:
-    """The bins that hold predictions: ``low`` and ``high`` (sureness in ]low, high]), ``predictions``, mean ``confidence``, ``accuracy``."""
+def reliability(probabilities: Floats, targets: NDArray[Any], bins: int = BINS) -> list[ReliabilityBin]:
+    """The bins of equal width that hold predictions, from the lowest probability to the highest."""
     confidence, right = _predictions(np.asarray(probabilities, dtype=np.float64), targets)
     numbers = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     counts = np.bincount(numbers, minlength=bins)
     sure, hits = (np.bincount(numbers, weights=values, minlength=bins) for values in (confidence, right))
     return [
-        {
-            "low": number / bins,
-            "high": (number + 1) / bins,
-            "predictions": int(counts[number]),
-            "confidence": float(sure[number] / counts[number]),
-            "accuracy": float(hits[number] / counts[number]),
-        }
+        ReliabilityBin(
+            low=number / bins,
+            high=(number + 1) / bins,
+            predictions=int(counts[number]),
+            confidence=float(sure[number] / counts[number]),
+            accuracy=float(hits[number] / counts[number]),
+        )
         for number in np.flatnonzero(counts).tolist()
     ]
 

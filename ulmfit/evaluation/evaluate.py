@@ -11,7 +11,7 @@ from ulmfit.directions import ENSEMBLE
 from ulmfit.evaluation import baseline, metrics
 from ulmfit.evaluation.calibration import expected_calibration_error, reliability
 from ulmfit.evaluation.predictions import HeldOut, Predictions
-from ulmfit.evaluation.results import Calibration, CalibrationError, Estimate, LabelScores, Mistake, ReliabilityBin, Results
+from ulmfit.evaluation.results import Calibration, CalibrationError, Estimate, Mistake, Results
 
 EXCERPT = 400  # characters of a mistake's text
 
@@ -33,18 +33,13 @@ def evaluate(systems: Systems, documents: HeldOut, config: EvaluateConfig) -> Re
         confidence=config.confidence,
         headline=headline,
         baseline=baseline.NAME if baseline.NAME in systems else None,
-        systems={name: _scores(system, labels, config) for name, system in systems.items()},
+        systems={name: metrics.score(labels, found.probabilities, config, found.thresholds) for name, found in systems.items()},
         differences=_differences(systems, labels, config),
         calibration=_calibration(systems, labels, headline),
         confusion=None if documents.several else metrics.confusion(labels, first.probabilities).tolist(),
-        per_label=[LabelScores.model_validate(row) for row in metrics.per_label(labels, first.probabilities, first.thresholds)],
+        per_label=metrics.per_label(labels, first.probabilities, first.thresholds),
         mistakes=mistakes(first, documents, config.mistakes),
     )
-
-
-def _scores(system: Predictions, labels: metrics.Labels, config: EvaluateConfig) -> dict[str, Estimate]:
-    found = metrics.score(labels, system.probabilities, config, system.thresholds)
-    return {metric: Estimate.model_validate(estimate) for metric, estimate in found.items()}
 
 
 def _differences(systems: Systems, labels: metrics.Labels, config: EvaluateConfig) -> dict[str, Estimate]:
@@ -53,26 +48,21 @@ def _differences(systems: Systems, labels: metrics.Labels, config: EvaluateConfi
     if other is None:
         return {}
 
-    def difference(system: Predictions) -> Estimate:
-        limits = (system.thresholds, other.thresholds)
-        return Estimate.model_validate(metrics.accuracy_difference(labels, system.probabilities, other.probabilities, config, limits))
-
-    return {name: difference(system) for name, system in systems.items() if name != baseline.NAME}
+    return {
+        name: metrics.accuracy_difference(labels, found.probabilities, other.probabilities, config, (found.thresholds, other.thresholds))
+        for name, found in systems.items()
+        if name != baseline.NAME
+    }
 
 
 def _calibration(systems: Systems, labels: metrics.Labels, headline: str) -> Calibration:
     error = lambda shares: None if shares is None else expected_calibration_error(shares, labels)
-    first = systems[headline]
-    drawn = {"before": first.uncalibrated, "after": first.probabilities}
+    drawn = {"before": systems[headline].uncalibrated, "after": systems[headline].probabilities}
     return Calibration(
         systems={
-            name: CalibrationError(before=error(system.uncalibrated), after=error(system.probabilities)) for name, system in systems.items()
+            name: CalibrationError(before=error(found.uncalibrated), after=error(found.probabilities)) for name, found in systems.items()
         },
-        reliability={
-            when: [ReliabilityBin.model_validate(row) for row in reliability(shares, labels)]
-            for when, shares in drawn.items()
-            if shares is not None
-        },
+        reliability={when: reliability(shares, labels) for when, shares in drawn.items() if shares is not None},
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ulmfit.config import EvaluateConfig
+from ulmfit.evaluation.results import Estimate, LabelScores
 from ulmfit.labels.label_set import THRESHOLD
 
 Ints = NDArray[np.integer]
@@ -21,10 +22,8 @@ Measure = Callable[[Ints], dict[str, float]]  # scores where document ``i`` is t
 ENOUGH_DRAWS = 0.1  # an interval is given where at least this share of the draws has a value
 
 
-def score(
-    labels: Labels, probabilities: Floats, config: EvaluateConfig, thresholds: Floats | None = None
-) -> dict[str, dict[str, float | None]]:
-    """Accuracy, F1 and ROC AUC, each ``{"value", "low", "high"}``, the interval at ``config.confidence``.
+def score(labels: Labels, probabilities: Floats, config: EvaluateConfig, thresholds: Floats | None = None) -> dict[str, Estimate]:
+    """Accuracy, F1 and ROC AUC, each with its interval at ``config.confidence``.
 
     ``probabilities`` float [N, L]. ``labels`` int [N], a class each: ``accuracy``, ``macro_f1`` and ``roc_auc``, of the second
     class where there are two, else the mean of one-versus-rest over the classes that occur. ``labels`` bool [N, L], any
@@ -89,8 +88,8 @@ def confusion(labels: Ints, probabilities: Floats) -> NDArray[np.int64]:
     return np.bincount(labels * n_labels + probabilities.argmax(1), minlength=n_labels**2).reshape(n_labels, n_labels)
 
 
-def per_label(labels: Labels, probabilities: Floats, thresholds: Floats | None = None) -> list[dict[str, float | None]]:
-    """For each class or label: ``documents`` that have it, ``predicted`` ones, ``precision``, ``recall`` and ``f1`` (None where undefined)."""
+def per_label(labels: Labels, probabilities: Floats, thresholds: Floats | None = None) -> list[LabelScores]:
+    """Scores of each class or label, in order."""
     classes = np.arange(probabilities.shape[1])
     if labels.ndim == 2:
         truth, decided = labels, decisions(probabilities, thresholds)
@@ -98,14 +97,14 @@ def per_label(labels: Labels, probabilities: Floats, thresholds: Floats | None =
         truth, decided = (codes[:, None] == classes for codes in (labels, probabilities.argmax(1)))
     part = lambda hits, of: float(hits / of) if of else None
     return [
-        {
-            "documents": int(have),
-            "predicted": int(told),
-            "precision": part(hits, told),
-            "recall": part(hits, have),
-            "f1": part(2 * hits, have + told),
-        }
-        for have, told, hits in zip(truth.sum(0), decided.sum(0), (truth & decided).sum(0), strict=True)
+        LabelScores(
+            documents=int(have),
+            predicted=int(said),
+            precision=part(hits, said),
+            recall=part(hits, have),
+            f1=part(2 * hits, have + said),
+        )
+        for have, said, hits in zip(truth.sum(0), decided.sum(0), (truth & decided).sum(0), strict=True)
     ]
 
 
@@ -115,7 +114,7 @@ def accuracy_difference(
     second: Floats,
     config: EvaluateConfig,
     thresholds: tuple[Floats | None, Floats | None] = (None, None),
-) -> dict[str, float | None]:
+) -> Estimate:
     """Accuracy of ``first`` minus that of ``second`` on the same documents, with a paired bootstrap interval.
 
     A document adds -1, 0 or 1, so that resampling documents is drawing the three counts from a multinomial.
@@ -156,14 +155,14 @@ def _check(labels: Labels, probabilities: Floats) -> None:
     assert np.isfinite(probabilities).all()
 
 
-def _estimate(value: float, draws: Floats, confidence: float) -> dict[str, Any]:
+def _estimate(value: float, draws: Floats, confidence: float) -> Estimate:
     if np.isnan(value):
-        return {"value": None, "low": None, "high": None}
+        return Estimate(value=None, low=None, high=None)
     kept = draws[~np.isnan(draws)]
     if len(kept) < ENOUGH_DRAWS * len(draws):
-        return {"value": value, "low": None, "high": None}
+        return Estimate(value=value, low=None, high=None)
     low, high = np.quantile(kept, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return {"value": value, "low": float(low), "high": float(high)}
+    return Estimate(value=value, low=float(low), high=float(high))
 
 
 @dataclass(frozen=True)
