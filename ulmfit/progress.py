@@ -1,4 +1,7 @@
-"""Progress of long work: bars on a terminal, plain log lines elsewhere; always on standard error."""
+"""Progress of long work: bars on a terminal, plain log lines elsewhere; always on standard error.
+
+Rich draws the bars. It has no log lines for work without a terminal, and work in several threads must share one display: both are here.
+"""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def test_the_page_tells_all_of_the_run(page, summary):
     sections = ["results", "training", "confusion", "calibration", "mistakes", "data", "stages", "lineage", "use", "settings"]
     assert [name for name in page.ids if name in sections] == sections
     accuracy = summary["results"]["systems"][ENSEMBLE]["accuracy"]
-    told = [
+    expected = [
         f"{100 * accuracy['value']:.1f}%",
         f"[{100 * accuracy['low']:.1f}, {100 * accuracy['high']:.1f}]",
         "The model is more accurate than the baseline",
@@ -50,7 +50,7 @@ def test_the_page_tells_all_of_the_run(page, summary):
         "55.5",
         summary["results"]["mistakes"][0]["text"],
     ]
-    assert [item for item in told if item not in page.text] == []
+    assert [item for item in expected if item not in page.text] == []
 
 
 def test_splits_are_told_in_their_order(tmp_path):
@@ -64,7 +64,7 @@ def test_the_quality_of_a_corpus_is_drawn(tmp_path):
     changed = summary_of()
     changed["corpus"]["quality"] = quality_of_corpus(duplicates=3, folded_duplicates=31, html=500, line_breaks=499, entities=1)
     shown = page_of(changed, tmp_path)
-    told = [
+    expected = [
         "Quarantined rows 7 no label, 2 a text reason 9 1,009 rows 0.9%",
         "Exact duplicates 3 1,000 documents 0.3%",
         "Duplicates except for case and spaces 31 1,000 documents 3.1%",
@@ -79,7 +79,7 @@ def test_the_quality_of_a_corpus_is_drawn(tmp_path):
         "4 8 16 32 Documents by length",
         "Half are shorter than 16, 90% are shorter than 64.",
     ]
-    assert [item for item in told if item not in shown.text] == []
+    assert [item for item in expected if item not in shown.text] == []
     assert shown.source.count('class="lengths"') == 1 and "height:50.0%" in shown.source and "height:100.0%" in shown.source
     assert shown.text.count("Quarantined rows") == 2  # the general corpus has no quality.json, and shows its plain facts
 
@@ -179,14 +179,14 @@ def test_several_labels_have_a_table_in_place_of_the_matrix(tmp_path):
     row = changed["results"]["per_label"][1]
     shares = " ".join(f"{100 * row[name]:.1f}%" for name in ("precision", "recall", "f1"))
     scores = changed["results"]["systems"][ENSEMBLE]
-    told = [
+    expected = [
         f"sport {row['documents']} {row['predicted']} {shares}",
         f"All labels right, {ENSEMBLE} {100 * scores['accuracy']['value']:.1f}%",
         f"{100 * scores['micro_f1']['value']:.1f}%",
         "Micro-F1",
         "3 labels",
     ]
-    assert [item for item in told if item not in page.text] == []
+    assert [item for item in expected if item not in page.text] == []
     assert "labels" in page.ids and "confusion" not in page.ids and "b" not in page.tags and 'class="matrix' not in page.source
     assert "art|sport" not in page.text, "labels are shown one by one"
     item = changed["results"]["mistakes"][0]

@@ -28,7 +28,7 @@ def test_the_quality_prints_whole(width):
     labels = [f"label {i}" for i in range(20)]
     quality = CorpusQuality.model_validate(quality_of_corpus(labels, "[bold]", broken=2, html=1))
     printed = " ".join(print_table(quality_table(quality), width).split())
-    told = [
+    expected = [
         "1,000 usable documents of 98,765 characters",
         "Quarantined rows 9 0.9%",
         "In train and test 40 20.0%",
@@ -38,7 +38,7 @@ def test_the_quality_prints_whole(width):
         "Language en, of 62 sampled 59 95.2% Language fr, of 62 sampled 3 4.8%",
         "Label label 4 in train 30 5.0% 14 other labels 420 70.0% Label label 19 in train 30 5.0%",
     ]
-    assert [item for item in told if item not in printed] == [] and "…" not in printed
+    assert [item for item in expected if item not in printed] == [] and "…" not in printed
 
 
 def test_the_quality_of_no_document_prints():

@@ -1,14 +1,17 @@
-"""What one would use instead: TF-IDF of words and word pairs, and logistic regression, on the same rows."""
+"""The baseline that a model is compared with: logistic regression on TF-IDF of words and word pairs, trained on the same rows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ulmfit.errors import UserError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 NAME = "TF-IDF + logistic regression"
 MAX_FEATURES = 1_000_000
@@ -16,16 +19,17 @@ MAX_FEATURES = 1_000_000
 
 def baseline_probabilities(
     train_texts: Sequence[str],
-    train_labels: Sequence[int] | NDArray[Any],
+    train_labels: Sequence[int] | NDArray[np.integer] | NDArray[np.bool_],
     test_texts: Sequence[str],
     seed: int,
     n_labels: int | None = None,
 ) -> NDArray[np.float64]:
     """Probabilities float64 [N, L] of ``test_texts`` by a classifier trained on ``train_texts``.
 
-    ``train_labels``: codes int [M], where L is ``n_labels``, or else the highest code + 1, and a class that no training row has
-    gets probability 0; or bool [M, L], any number of labels each, for which one classifier a label is trained (one-versus-rest), and
-    a label that all training rows have, or none, gets probability 1 or 0. Raises UserError where the rows have one class alone.
+    ``train_labels`` int [M] are codes of classes: L is ``n_labels`` (default: the highest code + 1), and a class without training
+    rows has probability 0. ``train_labels`` bool [M, L] are any number of labels each: one classifier is trained per label
+    (one-versus-rest), and a label that all training rows have, or none, has probability 1 or 0. Raises UserError where all rows
+    have the same class.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -40,7 +44,7 @@ def baseline_probabilities(
         min_df=_min_df(len(train_texts)),
         sublinear_tf=True,
         max_features=MAX_FEATURES,
-        token_pattern=r"(?u)\b\w+\b|[^\w\s]",  # marks such as ! and single letters count too
+        token_pattern=r"(?u)\b\w+\b|[^\w\s]",  # also marks such as ! and single letters
         dtype=np.float32,
     )
     train, test = words.fit_transform(train_texts), words.transform(test_texts)
@@ -50,8 +54,8 @@ def baseline_probabilities(
     return np.stack(columns, axis=1)
 
 
-def _regression(train: Any, codes: NDArray[np.integer], test: Any, seed: int, width: int) -> NDArray[np.float64]:
-    """Probabilities float64 [N, width]; of one class alone they are 1."""
+def _regression(train: csr_matrix, codes: NDArray[np.integer], test: csr_matrix, seed: int, width: int) -> NDArray[np.float64]:
+    """Probabilities float64 [N, width]; 1 for a class that all training rows have."""
     from sklearn.linear_model import LogisticRegression
 
     probabilities = np.zeros((test.shape[0], width))
@@ -65,5 +69,5 @@ def _regression(train: Any, codes: NDArray[np.integer], test: Any, seed: int, wi
 
 
 def _min_df(documents: int) -> int:
-    """Rare word pairs are noise in a large corpus and all there is in a small one."""
+    """Documents that a word must be in: rare word pairs are noise in a large corpus, and most of a small one."""
     return 1 if documents < 300 else 2 if documents < 10_000 else 3

@@ -23,7 +23,7 @@ FOUND = {
     "broken": ("Broken encoding", "documents"),
     "with_nul": ("NUL characters", "documents"),
 }
-UNDERSTOOD = ("html", "line_breaks", "entities")  # by the tokenizer: shown, but no fault
+UNDERSTOOD = ("html", "line_breaks", "entities")  # by the tokenizer, so no fault of the data
 FEW = 6  # languages, labels and tokens that are shown
 
 
@@ -47,7 +47,7 @@ class Finding:
 
 
 def findings(quality: CorpusQuality) -> list[Finding]:
-    """Everything that was checked, in the order shown, also what was not found."""
+    """Everything that was checked, in the order shown; ``count`` is 0 where nothing was found."""
     rows = []
     reasons = ", ".join(f"{count(rows)} {reason}" for reason, rows in quality.quarantined.items())
     for name, (title, unit) in FOUND.items():
@@ -77,9 +77,9 @@ class Lengths:
 
     @classmethod
     def of(cls, quality: Quality) -> Lengths:
-        """From the shortest to the longest documents there are."""
-        totals = [sum(held) for held in zip_longest(*(split.lengths for split in quality.splits.values()), fillvalue=0)]
-        filled = [k for k, held in enumerate(totals) if held]
+        """From the shortest to the longest documents of the corpus."""
+        totals = [sum(counts) for counts in zip_longest(*(split.lengths for split in quality.splits.values()), fillvalue=0)]
+        filled = [k for k, documents in enumerate(totals) if documents]
         return cls({2**k: totals[k] for k in range(filled[0], filled[-1] + 1)} if filled else {})
 
     @property
@@ -89,23 +89,23 @@ class Lengths:
 
     def limit(self, share: float) -> int:
         """The least power of two, in characters, that at least ``share`` of the documents are shorter than."""
-        held = 0
+        seen = 0
         for low, documents in self.bins.items():
-            held += documents
-            if held >= share * self.documents:
+            seen += documents
+            if seen >= share * self.documents:
                 return 2 * low
         raise AssertionError("there is no document")
 
     def shorter(self, limit: int) -> int:
         """Documents with fewer characters than ``limit``, a power of two."""
-        return sum(held for low, held in self.bins.items() if low < limit)
+        return sum(documents for low, documents in self.bins.items() if low < limit)
 
     def columns(self) -> list[Column]:
         """The histogram."""
         tallest = max(self.bins.values(), default=0)
         return [
-            Column(_edge(low), f"{count(low)} to {count(2 * low - 1)} characters: {count(held)}", round(100 * held / tallest, 1))
-            for low, held in self.bins.items()
+            Column(_edge(low), f"{count(low)} to {count(2 * low - 1)} characters: {count(number)}", round(100 * number / tallest, 1))
+            for low, number in self.bins.items()
         ]
 
 

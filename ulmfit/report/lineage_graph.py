@@ -1,4 +1,7 @@
-"""The lineage of a run as a picture: which artifact was made of which, drawn as SVG, and as Mermaid text."""
+"""The lineage of a run, which artifact was made of which: as an SVG graph, and as Mermaid text.
+
+The layout is done here, since the page runs no script (as Mermaid needs) and Graphviz is no Python package.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ Stages = Sequence[StageSummary]
 
 @dataclass(frozen=True)
 class _Artifact:
-    """What is drawn of an artifact; one that no stage of the run made has the name of its role and no ``seconds``."""
+    """An artifact as it is drawn; one that no stage of the run made has its role as name, and no ``seconds``."""
 
     name: str
     key: str
@@ -51,7 +54,7 @@ class _Node:
 
 
 def mermaid(stages: Stages) -> str:
-    """The lineage as a Mermaid flow chart, every input with its role."""
+    """The lineage as a Mermaid flow chart; every input has its role."""
     known = _artifacts(stages)
     numbers = {key: f"n{i}" for i, key in enumerate(known)}
     lines = ["flowchart TD"]
@@ -64,9 +67,9 @@ def mermaid(stages: Stages) -> str:
 
 
 def lineage_svg(stages: Stages) -> str:
-    """The lineage as inline SVG, inputs above what is made of them; colours are the page's CSS variables.
+    """The lineage as inline SVG, every artifact below its inputs; colours are the page's CSS variables.
 
-    A line that a longer way implies is left out (the Mermaid text has all of them).
+    A line that a longer way implies is left out; the Mermaid text has all of them.
     """
     layers = _arrange(_artifacts(stages))
     nodes = [node for layer in layers for node in layer]
@@ -81,14 +84,14 @@ def lineage_svg(stages: Stages) -> str:
 
 
 def _artifacts(stages: Stages) -> Artifacts:
-    """What the stages made, and the inputs that no stage here made (a language model that the user gave, say)."""
+    """The artifacts of the stages, and inputs that none of the stages made, such as a language model that the user gave."""
     known = {stage.key: _Artifact(stage.name, stage.key, stage.inputs, stage.cached, stage.seconds) for stage in stages}
     given = {key: _Artifact(role, key) for stage in stages for role, key in stage.inputs.items() if key not in known}
     return given | known
 
 
 def _arrange(known: Artifacts) -> list[list[_Node]]:
-    """Layers of nodes with their places, by longest path, barycentres and a pass that pushes apart (Sugiyama et al. 1981)."""
+    """Layers of nodes with their positions: by longest path and barycentres, then pushed apart (Sugiyama et al. 1981)."""
     depths: dict[str, int] = {}
 
     def depth(key: str) -> int:
@@ -129,7 +132,7 @@ def _ancestors(key: str, known: Artifacts) -> set[str]:
 
 
 def _connect(top: _Node, bottom: _Node, layers: list[list[_Node]]) -> None:
-    """Link two nodes by way of a bend in each layer between them."""
+    """Link two nodes, with a bend in each layer between them."""
     upper = top
     for layer in range(top.layer + 1, bottom.layer):
         bend = _Node(layer)
@@ -142,7 +145,7 @@ def _connect(top: _Node, bottom: _Node, layers: list[list[_Node]]) -> None:
 
 
 def _settle(layer: list[_Node], upwards: bool) -> None:
-    """Put each node of a layer at the mean of its neighbours, then order and spread them."""
+    """Move each node of a layer to the mean of its neighbours, then order and spread the nodes."""
     wishes = []
     for node in layer:
         near = node.below if upwards else node.above
@@ -153,7 +156,7 @@ def _settle(layer: list[_Node], upwards: bool) -> None:
 
 
 def _spread(layer: list[_Node], wishes: list[float]) -> None:
-    """Place nodes left to right as near to their wishes as their widths allow, the layer as a whole where it wished to be."""
+    """Set nodes left to right as near to their wished positions as their widths allow; the mean of the layer stays."""
     edge = float("-inf")
     for node, wish in zip(layer, wishes, strict=True):
         node.x = max(wish, edge + node.half)

@@ -53,7 +53,7 @@ def _thinned(values: list[float]) -> list[float]:
 
 
 def loss_svg(title: str, histories: Histories) -> str:
-    """Training loss (line) and validation loss (dots) by step, a colour per direction."""
+    """Training loss (line) and validation loss (dots) by step; a colour per direction."""
     return _figure(title, "loss, nats", histories, {"train_loss": "training", "valid_loss": "validation"})
 
 

@@ -14,10 +14,10 @@ METRICS = {"accuracy": "Accuracy", "micro_f1": "Micro-F1", "macro_f1": "Macro-F1
 
 
 def metric_titles(results: Results) -> dict[str, str]:
-    """The scores there are and their titles; of several labels the accuracy is that of documents right in all."""
-    there = next(iter(results.systems.values()))
+    """Titles of the scores in the results; where a document may have several labels, accuracy means that all labels are right."""
+    scores = next(iter(results.systems.values()))
     titles = METRICS | ({"accuracy": "All labels right"} if results.task == "multi-label" else {})
-    return {metric: title for metric, title in titles.items() if metric in there}
+    return {metric: title for metric, title in titles.items() if metric in scores}
 
 
 @dataclass(frozen=True)
