@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 from pydantic import BaseModel, Field
 
 from cli.options import AsJson, options_of, print_json
+
+if TYPE_CHECKING:
+    from ulmfit.interop.exchange import Converted
 
 
 class ImportRequest(BaseModel):
@@ -47,20 +50,21 @@ def export_fastai(
     _report(exchange.export_fastai(model, out, vocab), as_json)
 
 
-def _report(summary: dict[str, Any], as_json: bool) -> None:
-    typer.echo(describe(summary))
+def _report(model: Converted, as_json: bool) -> None:
+    typer.echo(describe(model))
     if as_json:
-        print_json(summary)
+        print_json(model.model_dump(exclude_unset=True))
 
 
-def describe(summary: dict[str, Any]) -> str:
+def describe(model: Converted) -> str:
     """The converted model for people: its kind, sizes, labels and files."""
-    kind = summary["kind"].replace("_", " ")
-    sizes = f"{summary['words']:,} words, embedding {summary['embedding']:,}, {summary['layers']} LSTM layers of {summary['hidden']:,}"
-    lines = [f"{'found':<8} {kind}, {summary['direction'] or 'direction unknown'}: {sizes}"]
-    if summary.get("encoder_only"):
-        lines.append(f"{'':<8} it is an encoder alone: the decoder shares its embedding, and the decoder's bias starts at 0")
-    if summary["labels"]:
-        lines.append(f"{'labels':<8} {', '.join(summary['labels'])}")
-    files = (("folder", "model"), ("weights", "weights"), ("vocab", "words"))
-    return "\n".join([*lines, *(f"{name:<8} {summary[key]}" for key, name in files if summary.get(key))])
+    sizes = f"{model.words:,} words, embedding {model.embedding:,}, {model.layers} LSTM layers of {model.hidden:,}"
+    rows = [
+        ("found", f"{model.kind.replace('_', ' ')}, {model.direction or 'direction unknown'}: {sizes}"),
+        ("", model.encoder_only and "it is an encoder alone: the decoder shares its embedding, and the decoder's bias starts at 0"),
+        ("labels", ", ".join(model.labels or [])),
+        ("model", model.folder),
+        ("weights", model.weights),
+        ("words", model.vocab),
+    ]
+    return "\n".join(f"{name:<8} {value}" for name, value in rows if value)

@@ -9,6 +9,7 @@ from rich.console import Console, RenderableType
 from cli.convert import describe
 from cli.doctor import Finding, finding_table
 from cli.lineage_tree import chain_tree
+from ulmfit.interop.exchange import Converted
 
 
 def printed(shown: RenderableType) -> str:
@@ -39,8 +40,8 @@ def test_a_lineage_shows_each_artifact_once() -> None:
 
 def test_a_converted_model_is_described() -> None:
     sizes = {"words": 60_000, "embedding": 400, "layers": 3, "hidden": 1152}
-    text = describe({"kind": "language_model", "direction": None, **sizes, "labels": None, "encoder_only": True, "folder": "out"})
+    text = describe(Converted(kind="language_model", direction=None, **sizes, labels=None, encoder_only=True, folder="out"))
     assert "language model, direction unknown: 60,000 words, embedding 400, 3 LSTM layers of 1,152" in text
     assert "encoder alone" in text and text.endswith("model    out")
-    text = describe({"kind": "classifier", "direction": "forward", **sizes, "labels": ["a", "[/x]"], "weights": "w.pth", "vocab": None})
-    assert "labels   a, [/x]" in text and text.endswith("weights  w.pth")
+    text = describe(Converted(kind="classifier", direction="forward", **sizes, labels=["a", "[/x]"], weights="w.pth"))
+    assert "labels   a, [/x]" in text and text.endswith("weights  w.pth") and "encoder" not in text

@@ -323,8 +323,8 @@ def test_what_is_there_is_left_alone(given, monkeypatch, capsys):
     for out, said in (("full", "is not empty"), ("lm.pth", "is a file")):
         assert said in at_fault(given, monkeypatch, capsys, "import-fastai", "lm.pth", "itos.pkl", "--out", out)
     for arguments, said in (
-        (["m", "--out", "lm.pth"], "is there already"),
-        (["m", "--out", "x.pth", "--vocab", "words.json"], "is there already"),
+        (["m", "--out", "lm.pth"], "exists already"),
+        (["m", "--out", "x.pth", "--vocab", "words.json"], "exists already"),
         (["m", "--out", "x.bin"], ".pth or a .safetensors"),
         (["m", "--out", "x.pth", "--vocab", "x.json"], "vocab.json"),
         (["full", "--out", "x.pth"], "not a model folder"),
@@ -357,8 +357,8 @@ def test_an_encoder_alone_is_imported_and_said_to_be_one(given):
 
     state = {name.removeprefix("0."): tensor for name, tensor in to_fastai(language_model()).items() if name.startswith("0.")}
     torch.save(state, given / "enc.pth")
-    summary = import_fastai(given / "enc.pth", given / "itos.pkl", given / "m", "forward", None, "en")
-    assert summary["encoder_only"] and "encoder alone" in describe(summary)
+    converted = import_fastai(given / "enc.pth", given / "itos.pkl", given / "m", "forward", None, "en")
+    assert converted.encoder_only and "encoder alone" in describe(converted)
     model = load_language_model(given / "m")
     assert not model.bias.any() and same(model.encoder.state_dict(), language_model().encoder.state_dict())
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from ulmfit.config import ClassifierConfig
+from ulmfit.config import ClassifierConfig, ModelConfig
 from ulmfit.directions import DIRECTIONS
 from ulmfit.errors import UserError
 from ulmfit.interop.fastai import ENCODER, LM, fastai_words, from_fastai, kind_of, to_fastai, vocabulary_of
@@ -27,8 +27,24 @@ from ulmfit.text.vocab import Vocab
 PTH, SAFETENSORS = (".pth", ".pt"), ".safetensors"
 
 
-def import_fastai(weights: Path, vocab: Path, out: Path, direction: str, labels: str | None, lang: str) -> dict[str, Any]:
-    """Write fastai's model as a model folder ``out`` and say what it is. UserError where anything is amiss; then nothing is written.
+class Converted(ModelConfig):
+    """What was converted: the model's kind, sizes and labels, and the files that were written.
+
+    ``words``: the size of the vocabulary. ``encoder_only``: fastai's file held no decoder. Fields that do not apply are unset.
+    """
+
+    kind: str
+    direction: str | None
+    words: int
+    labels: list[str] | None
+    encoder_only: bool = False
+    folder: str | None = None
+    weights: str | None = None
+    vocab: str | None = None
+
+
+def import_fastai(weights: Path, vocab: Path, out: Path, direction: str, labels: str | None, lang: str) -> Converted:
+    """Write fastai's model as the model folder ``out``. UserError for unusable input or options; then nothing is written.
 
     ``labels``: the classifier's, comma-separated, in the order of its outputs; without them they are numbered.
     """
@@ -52,22 +68,22 @@ def import_fastai(weights: Path, vocab: Path, out: Path, direction: str, labels:
     elif labels is not None:
         raise UserError(f"--labels: {weights} holds a language model, which has none; leave the option out")
     _write(out, model, tokens, tokenizer.definition, facts)
-    return {"folder": str(out), **_found(model, direction), "labels": facts.get("labels"), "encoder_only": kind == ENCODER}
+    return _converted(model, direction, facts.get("labels"), folder=str(out), encoder_only=kind == ENCODER)
 
 
-def export_fastai(folder: Path, out: Path, vocab: Path | None) -> dict[str, Any]:
-    """Write the model in ``folder`` as a state dict of fastai's, and its words as a JSON list; say what it is.
+def export_fastai(folder: Path, out: Path, vocab: Path | None) -> Converted:
+    """Write the model in ``folder`` as a state dict of fastai's, and its words as a JSON list.
 
-    UserError where anything is amiss; then nothing is written.
+    UserError for an unusable folder or a path that exists; then nothing is written.
     """
     if out.suffix not in (*PTH, SAFETENSORS):
         raise UserError(f"--out {out}: weights go to a .pth or a .safetensors file")
-    for place in filter(None, (out, vocab)):
-        if place.exists():
-            raise UserError(f"{place}: is there already; choose another name")
+    for path in filter(None, (out, vocab)):
+        if path.exists():
+            raise UserError(f"{path}: exists already; choose another name")
     direction = next((part for part in DIRECTIONS if (folder / part).is_dir()), None)
     if direction:
-        raise UserError(f"{folder}: holds a model a direction; name one of them, {folder / direction}")
+        raise UserError(f"{folder}: holds one model per direction; name one of them, {folder / direction}")
     config = read_config(folder)
     model: LanguageModel | Classifier = load_language_model(folder) if config["kind"] == LM else load_classifier(folder)
     words = fastai_words(_vocabulary(folder, model)) if vocab else None
@@ -80,8 +96,7 @@ def export_fastai(folder: Path, out: Path, vocab: Path | None) -> dict[str, Any]
         write_atomic(out, buffer.getvalue())
     if vocab:
         write_atomic(vocab, json.dumps(words, ensure_ascii=False, indent=0).encode())
-    found = _found(model, config.get("direction"))
-    return {"weights": str(out), "vocab": str(vocab) if vocab else None, **found, "labels": config.get("labels")}
+    return _converted(model, config.get("direction"), config.get("labels"), weights=str(out), vocab=str(vocab) if vocab else None)
 
 
 def _check_free(out: Path) -> None:
@@ -97,7 +112,7 @@ def _labels(given: str | None, model: Classifier) -> list[str]:
     if len(labels) != due:
         raise UserError(f"--labels {given}: {len(labels)} labels, and the classifier has {due} outputs; name them all, in order")
     if not all(labels) or len(set(labels)) < due:
-        raise UserError(f"--labels {given}: a label is empty or stands twice; name each output once")
+        raise UserError(f"--labels {given}: a label is empty or occurs twice; name each output once")
     return labels
 
 
@@ -116,10 +131,9 @@ def _write(out: Path, model: LanguageModel | Classifier, vocab: Vocab, tokenizer
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _found(model: LanguageModel | Classifier, direction: str | None) -> dict[str, Any]:
-    encoder = model.encoder
-    kind = "classifier" if isinstance(model, Classifier) else LM
-    return {"kind": kind, "direction": direction, "words": encoder.vocab_size, **encoder.config.model_dump()}
+def _converted(model: LanguageModel | Classifier, direction: str | None, labels: list[str] | None, **files: Any) -> Converted:
+    kind, encoder = "classifier" if isinstance(model, Classifier) else LM, model.encoder
+    return Converted(**encoder.config.model_dump(), kind=kind, direction=direction, words=encoder.vocab_size, labels=labels, **files)
 
 
 def _vocabulary(folder: Path, model: LanguageModel | Classifier) -> Vocab:
