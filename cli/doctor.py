@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 from packaging.requirements import Requirement
-from packaging.version import Version
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -58,27 +57,20 @@ def finding_table(findings: list[Finding]) -> Table:
 
 def _libraries() -> Iterator[Finding]:
     """Installed versions against those that the project declares."""
-    wrong = 0
-    for text in metadata.requires("ulmfit") or []:
-        requirement = Requirement(text)
-        if requirement.marker and not requirement.marker.evaluate({"extra": "workflow"}):
-            continue
-        installed = _installed(requirement.name)
-        if installed is None:
-            wrong += 1
-            yield Finding("error", requirement.name, "not installed", "make install")
-        elif installed not in requirement.specifier:
-            wrong += 1
-            yield Finding("error", requirement.name, f"{installed}, but {requirement.specifier} is needed", f"pip install '{requirement}'")
-    if not wrong:
-        yield Finding("ok", "libraries", "everything that the project needs is installed, in versions that work together")
+    declared = map(Requirement, metadata.requires("ulmfit") or [])
+    needed = [one for one in declared if one.marker is None or one.marker.evaluate({"extra": "workflow"})]
+    good = Finding("ok", "libraries", "everything that the project needs is installed, in versions that work together")
+    yield from [finding for finding in map(_fault, needed) if finding] or [good]
 
 
-def _installed(name: str) -> Version | None:
+def _fault(requirement: Requirement) -> Finding | None:
     try:
-        return Version(metadata.version(name))
+        installed = metadata.version(requirement.name)
     except metadata.PackageNotFoundError:
+        return Finding("error", requirement.name, "not installed", "make install")
+    if installed in requirement.specifier:
         return None
+    return Finding("error", requirement.name, f"{installed}, but {requirement.specifier} is needed", f"pip install '{requirement}'")
 
 
 def _environment() -> Iterator[Finding]:
@@ -125,14 +117,12 @@ def _artifacts(workspace: Workspace) -> Iterator[Finding]:
     from ulmfit.store.artifacts import damaged
 
     artifacts = list(workspace.store.all())
-    bad = [(artifact, files) for artifact in artifacts if (files := damaged(artifact))]
-    for artifact, files in bad:
-        yield Finding(
-            "warning", f"{artifact.kind} {artifact.key[:12]}", f"damaged: {', '.join(files[:3])}", "run the command again: it is rebuilt"
-        )
-    total = sum(artifact.bytes for artifact in artifacts)
+    bad = {f"{artifact.kind} {artifact.key[:12]}": files for artifact in artifacts if (files := damaged(artifact))}
+    for name, files in bad.items():
+        yield Finding("warning", name, f"damaged: {', '.join(files[:3])}", "run the command again: it is rebuilt")
     if not bad:
-        yield Finding("ok", "artifacts", f"{len(artifacts)} finished, {total / 2**20:.0f} MiB, every digest is correct")
+        size = sum(artifact.bytes for artifact in artifacts) / 2**20
+        yield Finding("ok", "artifacts", f"{len(artifacts)} finished, {size:.0f} MiB, every digest is correct")
     unfinished = [path.name[:12] for path in (workspace.store.local / ".work").iterdir()]
     if unfinished:
         yield Finding("ok", "unfinished work", f"{len(unfinished)} artifacts were begun; the next run continues them")
