@@ -48,6 +48,7 @@ from ulmfit.models.awd_lstm import LSTMLayer, Masks
 from ulmfit.models.language_model import LanguageModel, regularisation
 from ulmfit.shards.documents import Documents
 from ulmfit.training.loop import EVERY
+from ulmfit.training.record import TrainingRecord
 
 NAMES = ("right", "quiet", "kept", "fast", "classify", "predict")
 
@@ -244,7 +245,7 @@ def kept(bench: Bench) -> None:
     once, again = trained(), trained()
     with tempfile.TemporaryDirectory() as folder:
         try:
-            trained(checkpoints=Path(folder), seconds=0.0, observe=stop)
+            trained(checkpoints=Path(folder), checkpoint_seconds=0.0, observe=stop)
             bench.check("kept: trainings that did not stop when told to", 1, 0)
         except Stopped:
             pass
@@ -273,11 +274,12 @@ def fast(bench: Bench) -> None:
 
 def _fast_ours(bench: Bench, train: Documents, words: int, batch: int) -> None:
     bench.fresh()
-    model, record = our_lm(bench.sizes.model, words), {}
+    model, records = our_lm(bench.sizes.model, words), list[TrainingRecord]()
     train_lm(bench.device, model, train, batch, 5 * batch * BPTT)
-    seconds = bench.seconds(lambda: record.update(train_lm(bench.device, model, train, batch, bench.sizes.tokens)))
-    share = record["trained_tokens"] / seconds * flops_per_token(words, bench.sizes.model.model_dump()) / bench.rate
-    bench.row("LM training", "ours", record["trained_tokens"], "tokens", seconds, words=words, batch=batch, share=round(share, 3))
+    seconds = bench.seconds(lambda: records.append(train_lm(bench.device, model, train, batch, bench.sizes.tokens)))
+    record = records[-1]
+    share = record.trained_tokens / seconds * flops_per_token(words, bench.sizes.model.model_dump()) / bench.rate
+    bench.row("LM training", "ours", record.trained_tokens, "tokens", seconds, words=words, batch=batch, share=round(share, 3))
 
 
 def _fast_peer(bench: Bench, train: Documents, words: int, batch: int) -> None:

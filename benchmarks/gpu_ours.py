@@ -15,11 +15,15 @@ from ulmfit.models.classifier import Classifier
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.prediction.logits import predict_logits
 from ulmfit.shards.documents import Documents
+from ulmfit.text.rules import SPECIALS
+from ulmfit.text.vocab import Vocab
 from ulmfit.training.classifying import train_classifier_model
 from ulmfit.training.curves import Curves
 from ulmfit.training.language_modelling import train_language_model
-from ulmfit.training.loop import Run
 from ulmfit.training.objective import Objective
+from ulmfit.training.placement import Placement
+from ulmfit.training.record import TrainingRecord
+from ulmfit.training.specs import TrainingText
 
 BPTT = 70
 
@@ -46,14 +50,14 @@ def our_classifier(sizes: ModelConfig, words: int) -> Classifier:
     return Classifier(words, 2, sizes, CLASSIFIER_DROPOUTS, head_dropouts=HEAD_DROPOUTS)
 
 
-def train_lm(device: torch.device, model: LanguageModel, train: Documents, batch: int, tokens: int, **where: Any) -> dict[str, Any]:
-    """``where``: further settings of the run."""
+def train_lm(device: torch.device, model: LanguageModel, train: Documents, batch: int, tokens: int, **where: Any) -> TrainingRecord:
+    """``where``: further fields of the placement."""
     config = LMConfig(epochs=1, batch_size=batch, bptt=BPTT, max_tokens=tokens, dropouts=LM_DROPOUTS, lr=2e-3)
-    run = Run(device.type, **where)
-    return train_language_model(model, train, Documents.of([]), config, "forward", run, Curves(run.observe), "LM")
+    place = Placement(device.type, **where)
+    return train_language_model(model, _forward(train), config, place, Curves(place.observe), "LM")
 
 
-def train_classifier(device: torch.device, model: Classifier, train: Documents, batch: int) -> dict[str, Any]:
+def train_classifier(device: torch.device, model: Classifier, train: Documents, batch: int) -> TrainingRecord:
     config = ClassifierConfig(
         epochs=1,
         batch_size=batch,
@@ -66,8 +70,11 @@ def train_classifier(device: torch.device, model: Classifier, train: Documents, 
         calibrate=False,
     )
     objective = Objective(config, LabelSet.of(["neg", "pos"], config), train.labels)
-    run = Run(device.type)
-    return train_classifier_model(model, train, Documents.of([]), objective, config, "forward", run, Curves(), "classifier")
+    return train_classifier_model(model, _forward(train), objective, Placement(device.type), Curves(), "classifier")
+
+
+def _forward(train: Documents) -> TrainingText:
+    return TrainingText(train, Documents.of([]), Vocab(SPECIALS), "forward")
 
 
 def our_logits(model: Classifier, docs: Documents, products: torch.dtype) -> Tensor:

@@ -41,8 +41,8 @@ from ulmfit.pretrained.transport import pretrained
 from ulmfit.shards.documents import Documents
 from ulmfit.text.tokenizer import Tokenizer
 from ulmfit.text.vocab import Vocab
-from ulmfit.training import trainings
-from ulmfit.training.loop import Run
+from ulmfit.training import method
+from ulmfit.training.specs import TrainingText
 
 DIRECTIONS = ("forward", "backward")
 VARIANTS = ("method", "no-finetuning", "no-pretraining", "scratch")
@@ -145,14 +145,15 @@ def language_model(
     if not (folder / "model.safetensors").exists():
         held = np.arange(len(text)) % 50 == 0
         train, valid = text.take(np.flatnonzero(~held)), text.take(np.flatnonzero(held))
+        both = TrainingText(train, valid, vocab, direction)
         config: LMConfig = settings.finetune
         if variant == "no-finetuning":
             config = config.model_copy(update={"epochs": 0.0})
         if variant == "no-pretraining":
-            record = trainings.pretrain(train, valid, vocab, settings.model, config, direction, folder, Run())
+            record = method.pretrain(both, settings.model, config, folder)
         else:
-            record = trainings.finetune(source, train, valid, vocab, config, direction, folder, Run())
-        (folder / "record.json").write_text(json.dumps(record))
+            record = method.finetune(both, source, config, folder)
+        (folder / "record.json").write_text(record.model_dump_json(exclude_none=True))
     return folder
 
 
@@ -165,7 +166,7 @@ def one_direction(options: argparse.Namespace, direction: str) -> None:
     place = options.work / options.corpus / options.place
     seen = text.take(np.random.default_rng(1).permutation(len(text))[: options.domain_documents or len(text)])
     lm = language_model(options.variant, options.source[direction], seen, vocab, settings, direction, place / f"lm-{direction}")
-    model = trainings.model_config(lm) if lm else settings.model
+    model = method.model_config(lm) if lm else settings.model
     validation, draws = rows_of(options, corpus.labels)
     judged = text.take(validation) if options.validate else test
     for name, seed, rows in draws:
@@ -174,10 +175,13 @@ def one_direction(options: argparse.Namespace, direction: str) -> None:
             continue
         config = settings.classifier.model_copy(update={"seed": seed} | ({} if lm else {"unfreeze": "full", "decay": 1.0}))
         started = time.perf_counter()
-        record = trainings.train_classifier(lm, text.take(rows), text.take([]), vocab, names, model, config, direction, folder, Run())
+        labelled = TrainingText(text.take(rows), text.take([]), vocab, direction, tuple(names))
+        record = method.train_classifier(labelled, lm, model, config, folder)
         seconds = time.perf_counter() - started
         logits = predict_logits(load_classifier(folder), judged, direction, settings.classifier.max_tokens)
-        (folder / "record.json").write_text(json.dumps(record | {"seconds": seconds, "predict": time.perf_counter() - started - seconds}))
+        (folder / "record.json").write_text(
+            json.dumps(record.model_dump(exclude_none=True) | {"seconds": seconds, "predict": time.perf_counter() - started - seconds})
+        )
         (folder / "model.safetensors").unlink()
         np.save(folder / "logits.npy", logits.numpy())
         accuracy = float((logits.argmax(1).numpy() == judged.labels).mean())

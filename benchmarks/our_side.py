@@ -28,8 +28,10 @@ from ulmfit.text.vocab import Vocab
 from ulmfit.training.classifying import train_classifier_model
 from ulmfit.training.curves import Curves
 from ulmfit.training.language_modelling import train_language_model
-from ulmfit.training.loop import Run
 from ulmfit.training.objective import Objective
+from ulmfit.training.placement import Placement
+from ulmfit.training.record import TrainingRecord
+from ulmfit.training.specs import TrainingText
 
 MODEL = ModelConfig(**SIZES)
 LM_DROPOUTS = Dropouts(output=0.1, hidden=0.15, input=0.25, embedding=0.02, weight=0.2)
@@ -39,13 +41,17 @@ LABELS = ["neg", "pos"]
 WARM_UP = 16  # steps before the clock starts: by then most lengths of a window have been met, and a kernel made for each
 
 
-def _train_lm(model: LanguageModel, train: Documents, valid: Documents, config: LMConfig, curves: Curves) -> dict[str, Any]:
-    return train_language_model(model, train, valid, config, "forward", Run(), curves, "language model")
+def _train_lm(model: LanguageModel, text: TrainingText, config: LMConfig, curves: Curves) -> TrainingRecord:
+    return train_language_model(model, text, config, Placement(), curves, "language model")
 
 
-def _train_classifier(model: Classifier, train: Documents, config: ClassifierConfig) -> dict[str, Any]:
-    objective = Objective(config, LabelSet.of(LABELS, config), train.labels)
-    return train_classifier_model(model, train, Documents.of([]), objective, config, "forward", Run(), Curves(), "classifier")
+def _train_classifier(model: Classifier, text: TrainingText, config: ClassifierConfig) -> TrainingRecord:
+    objective = Objective(config, LabelSet.of(LABELS, config), text.train.labels)
+    return train_classifier_model(model, text, objective, Placement(), Curves(), "classifier")
+
+
+def _forward(ids: imdb.Ids, train: Documents, valid: Documents | None = None) -> TrainingText:
+    return TrainingText(train, Documents.of([]) if valid is None else valid, Vocab(ids.vocab), "forward")
 
 
 def _one_direction(predictor: Predictor, documents: Documents) -> Any:
@@ -68,10 +74,10 @@ def _text(task: Task, tokens: int) -> tuple[imdb.Ids, Documents]:
 def lm(task: Task) -> dict[str, Any]:
     """Training of the language model, two steps of it before the clock starts."""
     ids, train = _text(task, task.tokens)
-    model, none = LanguageModel(len(ids.vocab), MODEL, LM_DROPOUTS, task.seed), Documents.of([])
-    _train_lm(model, train, none, _lm_config(task, WARM_UP * task.batch * LMConfig().bptt), Curves())
+    model, text = LanguageModel(len(ids.vocab), MODEL, LM_DROPOUTS, task.seed), _forward(ids, train)
+    _train_lm(model, text, _lm_config(task, WARM_UP * task.batch * LMConfig().bptt), Curves())
     before = peak_mb()
-    record = _train_lm(model, train, none, _lm_config(task, task.tokens), Curves())
+    record = _train_lm(model, text, _lm_config(task, task.tokens), Curves())
     return {**_figures(record), "before_mb": before}
 
 
@@ -81,10 +87,12 @@ def lm_loss(task: Task) -> dict[str, Any]:
     ids, train = _text(task, tokens)
     valid = Documents.of(ids.docs(ids.sample(len(ids.labels), task.seed)[-200:]))
     curves = Curves()
-    record = _train_lm(LanguageModel(len(ids.vocab), MODEL, LM_DROPOUTS, task.seed), train, valid, _lm_config(task, tokens), curves)
+    record = _train_lm(
+        LanguageModel(len(ids.vocab), MODEL, LM_DROPOUTS, task.seed), _forward(ids, train, valid), _lm_config(task, tokens), curves
+    )
     losses = {point["step"]: point["value"] for point in curves.points if point["name"] == "train_loss"}
     step = max(step for step in losses if step <= task.steps)
-    return {"step": step, "train_loss": losses[step], "valid_loss": record["valid_loss"], **_figures(record)}
+    return {"step": step, "train_loss": losses[step], "valid_loss": record.valid_loss, **_figures(record)}
 
 
 def classifier(task: Task) -> dict[str, Any]:
@@ -106,8 +114,9 @@ def classifier(task: Task) -> dict[str, Any]:
         seed=task.seed,
     )
     before = peak_mb()
-    _train_classifier(model, train, config)
-    return {**_figures(_train_classifier(model, train, config)), "documents": len(train), "before_mb": before}
+    text = _forward(ids, train)
+    _train_classifier(model, text, config)
+    return {**_figures(_train_classifier(model, text, config)), "documents": len(train), "before_mb": before}
 
 
 def inference(task: Task) -> dict[str, Any]:
@@ -160,8 +169,8 @@ def _loaded(tokens: list[str], seed: int) -> tuple[Predictor, TextClassifier]:
         return Predictor.load(folder), TextClassifier.load(folder, device="cpu")
 
 
-def _figures(record: dict[str, Any]) -> dict[str, Any]:
-    return {"seconds": record["training_seconds"], "tokens": record["trained_tokens"], "steps": record["steps"], "peak_mb": peak_mb()}
+def _figures(record: TrainingRecord) -> dict[str, Any]:
+    return {"seconds": record.training_seconds, "tokens": record.trained_tokens, "steps": record.steps, "peak_mb": peak_mb()}
 
 
 WORKS = {"lm": lm, "lm-loss": lm_loss, "classifier": classifier, "inference": inference, "single": single}

@@ -43,7 +43,7 @@ from ulmfit.presets import preset
 from ulmfit.shards.batches import inference_batches, pad
 from ulmfit.shards.documents import Documents
 from ulmfit.text.tokenizer import Tokenizer
-from ulmfit.training.trainings import model_config
+from ulmfit.training.method import model_config
 
 LABELS, PROBES, DRAWS = 500, 10, 3
 

@@ -11,8 +11,9 @@ from flows.requests import PretrainJob
 from flows.train import RUNNER, Futures, Stages, text_stages, tracked_run
 from tasks.cluster import open_cluster
 from tasks.stage import Job
-from tasks.training import bring, finetune, resolve_device
+from tasks.training import bring, finetune
 from tasks.training import pretrain as pretrain_stage
+from ulmfit.compute.devices import resolve_device
 from ulmfit.config import Settings
 from ulmfit.directions import Direction
 from ulmfit.pretrained.manifest import PretrainedManifest

@@ -21,8 +21,9 @@ from tasks.registry import Version, register
 from tasks.report import Finished, report
 from tasks.stage import Job, Stage
 from tasks.tracking import Tracker, flatten
-from tasks.training import bring, classify, finetune, pretrain, resolve_device
+from tasks.training import bring, classify, finetune, pretrain
 from tasks.workspace import Workspace
+from ulmfit.compute.devices import resolve_device
 from ulmfit.config import ClassifierConfig, Settings
 from ulmfit.corpora.source import CorpusSource
 from ulmfit.directions import DIRECTIONS, Direction

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,15 @@ from tasks.stage import Job, Stage, run_stage, stage_task
 from tasks.tracking import StageRun
 from ulmfit.config import ClassifierConfig, LMConfig, ModelConfig
 from ulmfit.directions import Direction
-from ulmfit.errors import UserError
 from ulmfit.pipeline import TRAINING_SPLITS
 from ulmfit.pretrained.transport import Pretrained
 from ulmfit.store import filesystem
 from ulmfit.store.artifacts import Built
 from ulmfit.store.recipe import Recipe
-from ulmfit.training import trainings
-from ulmfit.training.loop import Run
-from ulmfit.training.processes.launcher import check_devices, run_on
-from ulmfit.training.processes.rank import call
+from ulmfit.training import method
+from ulmfit.training.placement import Placement
+from ulmfit.training.specs import ClassifySpec, FinetuneSpec, PretrainSpec, TrainingSpec
+from ulmfit.training.train import train
 
 GPU_SLOT = "ulmfit-gpu"
 CPU_SLOTS = threading.BoundedSemaphore(2)  # the two directions, each on its half of the cores
@@ -44,36 +43,31 @@ def _device(job: Job) -> Iterator[str]:
             yield job.device
 
 
-def _train(job: Job, stage: str, arguments: dict[str, Any], work: Path, run: StageRun) -> dict[str, Any]:
-    """The record of ``stages.<stage>``, run here or on the job's number of processes."""
-    if not job.resume:
-        filesystem.remove(work / trainings.CHECKPOINTS)
+def _train(job: Job, spec: TrainingSpec, work: Path, run: StageRun) -> dict[str, Any]:
+    """The record of the training, run here or on the job's number of processes."""
     with _device(job) as device:
-        if job.devices > 1:
-            return run_on(job.devices, device, stage, arguments, work, run.observe)
-        return call(stage, arguments, work, Run(device, run.observe))
+        record = train(spec, work, Placement(device, job.devices, run.observe, resume=job.resume))
+    return record.model_dump(exclude_none=True)
 
 
 def _keys(inputs: dict[str, Stage]) -> dict[str, str]:
     return {role: stage.artifact.key for role, stage in inputs.items()}
 
 
-def _text(ids: Stage, vocab: Stage, train: Sequence[str]) -> dict[str, Any]:
-    """Where a stage finds its documents, those of the splits ``train`` to train on, and its words."""
-    return {"ids": ids.artifact.path, "train": train, "valid": ("valid",), "vocab": vocab.artifact.path / "vocab.json"}
+def _text(ids: Stage, vocab: Stage, direction: Direction, splits: tuple[str, ...] = TRAINING_SPLITS) -> dict[str, Any]:
+    """Where a stage finds its documents, those of ``splits`` to train on, and its words."""
+    words = vocab.artifact.path / "vocab.json"
+    return {"ids": ids.artifact.path, "train": splits, "valid": ("valid",), "vocab": words, "direction": direction}
 
 
 @stage_task
 def pretrain(job: Job, name: str, ids: Stage, vocab: Stage, model: ModelConfig, config: LMConfig, direction: Direction) -> State:
     """A language model of general text (Howard & Ruder 2018, sec. 3.1)."""
     inputs = {"ids": ids, "vocab": vocab}
-    recipe = Recipe(
-        "language-model", trainings.PRETRAIN_VERSION, {"model": model, "training": config, "direction": direction}, _keys(inputs)
-    )
+    recipe = Recipe("language-model", method.PRETRAIN_VERSION, {"model": model, "training": config, "direction": direction}, _keys(inputs))
 
     def build(work: Path, run: StageRun) -> Built:
-        arguments = _text(ids, vocab, TRAINING_SPLITS) | {"model": model, "config": config, "direction": direction}
-        record = _train(job, "pretrain", arguments, work, run)
+        record = _train(job, PretrainSpec(model=model, config=config, **_text(ids, vocab, direction)), work, run)
         return Built({**record, "model_id": run.output_model(name, recipe, work)})
 
     return run_stage(job, name, recipe, inputs, build)
@@ -83,7 +77,7 @@ def pretrain(job: Job, name: str, ids: Stage, vocab: Stage, model: ModelConfig, 
 def bring(job: Job, name: str, lm: Pretrained, direction: Direction) -> State:
     """A pretrained language model as an artifact, known by the bytes of its files wherever it lies."""
     files = lm.digests(direction)
-    recipe = Recipe("language-model", trainings.PRETRAIN_VERSION, {"files": files, "direction": direction}, {})
+    recipe = Recipe("language-model", method.PRETRAIN_VERSION, {"files": files, "direction": direction}, {})
 
     def build(work: Path, run: StageRun) -> Built:
         for file in files:
@@ -98,11 +92,11 @@ def bring(job: Job, name: str, lm: Pretrained, direction: Direction) -> State:
 def finetune(job: Job, name: str, lm: Stage, ids: Stage, vocab: Stage, config: LMConfig, direction: Direction) -> State:
     """That language model on the domain's text, with its vocabulary carried over (sec. 3.2)."""
     inputs = {"language_model": lm, "ids": ids, "vocab": vocab}
-    recipe = Recipe("language-model", trainings.FINETUNE_VERSION, {"training": config, "direction": direction}, _keys(inputs))
+    recipe = Recipe("language-model", method.FINETUNE_VERSION, {"training": config, "direction": direction}, _keys(inputs))
 
     def build(work: Path, run: StageRun) -> Built:
-        arguments = _text(ids, vocab, TRAINING_SPLITS) | {"pretrained": lm.artifact.path, "config": config, "direction": direction}
-        record = _train(job, "finetune", arguments, work, run)
+        spec = FinetuneSpec(pretrained=lm.artifact.path, config=config, **_text(ids, vocab, direction))
+        record = _train(job, spec, work, run)
         return Built({**record, "model_id": run.output_model(name, recipe, work)})
 
     return run_stage(job, name, recipe, inputs, build)
@@ -123,22 +117,13 @@ def classify(
     """A classifier on the fine-tuned encoder (sec. 3.3), or from scratch where ``lm`` is None."""
     inputs = {"corpus": corpus, "ids": ids, "vocab": vocab} | ({"language_model": lm} if lm else {})
     settings = {"model": model, "training": config, "direction": direction}
-    recipe = Recipe("classifier", trainings.CLASSIFIER_VERSION, settings, _keys(inputs))
+    recipe = Recipe("classifier", method.CLASSIFIER_VERSION, settings, _keys(inputs))
     labels = corpus.artifact.record["labels"]
 
     def build(work: Path, run: StageRun) -> Built:
-        arguments = _text(ids, vocab, ("train",)) | {"model": model, "config": config, "direction": direction}
-        arguments |= {"lm": lm.artifact.path if lm else None, "labels": labels}
-        record = _train(job, "train_classifier", arguments, work, run)
+        text = _text(ids, vocab, direction, ("train",))
+        spec = ClassifySpec(lm=lm.artifact.path if lm else None, labels=tuple(labels), model=model, config=config, **text)
+        record = _train(job, spec, work, run)
         return Built({**record, "model_id": run.output_model(name, recipe, work)})
 
     return run_stage(job, name, recipe, inputs, build)
-
-
-def resolve_device(name: str, devices: int = 1) -> str:
-    """``auto`` as ``cuda`` where there is one, else ``cpu``; UserError where ``cuda`` is asked for and there are no ``devices`` of it."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: no CUDA device is available to torch; use --device cpu, or install a CUDA build of torch")
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
-    check_devices(devices, device)
-    return device

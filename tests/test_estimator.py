@@ -16,7 +16,7 @@ from ulmfit.prediction.predictor import Predictor
 from ulmfit.pretrained.catalog import SHIPPED
 from ulmfit.pretrained.transport import pretrained
 from ulmfit.text.vocab import Vocab
-from ulmfit.training import trainings
+from ulmfit.training import method
 
 RNG = np.random.default_rng(0)
 TOPICS = {"sea": "ship wave harbour fish sail", "sky": "cloud wind bird plane star", "town": "street shop tram lamp square"}
@@ -181,15 +181,15 @@ def test_two_texts_are_enough():
 
 def test_language_models_may_be_brought_along(monkeypatch, tmp_path):
     kept = tmp_path / "kept"
-    whole = trainings.train_classifier
+    whole = method.train_classifier
 
-    def keep(lm, *arguments, **named):
+    def keep(text, lm, *arguments, **named):
         shutil.copytree(lm, kept / lm.name.removeprefix("lm-"))
-        return whole(lm, *arguments, **named)
+        return whole(text, lm, *arguments, **named)
 
     few = ("classifier.epochs=1",)
     with monkeypatch.context() as patched:
-        patched.setattr(trainings, "train_classifier", keep)
+        patched.setattr(method, "train_classifier", keep)
         TextClassifier("tiny", device="cpu", pretrained=None, options=few).fit(TEXTS[:40], LABELS[:40])
     own_words = ["a wholly other vocabulary", "with words of its own"] * 10
     sizes = "model.hidden=7"  # the brought models' sizes hold, not the settings'
@@ -204,7 +204,7 @@ def test_language_models_may_be_brought_along(monkeypatch, tmp_path):
 
 def test_the_shipped_language_model_is_taken_unless_it_does_not_fit(monkeypatch):
     started = []
-    monkeypatch.setattr(trainings, "finetune", lambda source, *arguments: started.append(source) or 1 / 0)
+    monkeypatch.setattr(method, "finetune", lambda text, source, *arguments: started.append(source) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         TextClassifier("tiny", device="cpu").fit(TEXTS[:20], LABELS[:20])
     assert started == [pretrained(SHIPPED).folders["forward"]]
@@ -213,7 +213,7 @@ def test_the_shipped_language_model_is_taken_unless_it_does_not_fit(monkeypatch)
 
 
 def test_from_scratch_trains_no_language_model(monkeypatch):
-    monkeypatch.setattr("ulmfit.training.trainings.pretrain", None)
+    monkeypatch.setattr("ulmfit.training.method.pretrain", None)
     options = ("classifier.init=scratch", "classifier.epochs=1", "classifier.unfreeze=full")
     assert TextClassifier("tiny", device="cpu", pretrained=None, options=options).fit(TEXTS[:20], LABELS[:20]).predict(TEXTS[:2]).shape == (
         2,

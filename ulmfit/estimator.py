@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags
 
+from ulmfit.compute.devices import resolve_device
 from ulmfit.config import LMConfig, Settings
 from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.errors import UserError
@@ -32,8 +33,9 @@ from ulmfit.shards.documents import Documents
 from ulmfit.store.artifacts import write_atomic
 from ulmfit.text.tokenizer import Tokenizer
 from ulmfit.text.vocab import Vocab
-from ulmfit.training import trainings
-from ulmfit.training.loop import Run
+from ulmfit.training import method
+from ulmfit.training.placement import Placement
+from ulmfit.training.specs import TrainingText
 
 NOTE = "estimator.json"  # beside a saved bundle: the constructor's arguments, and the classes in their own type
 
@@ -176,18 +178,6 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         return self._predictor
 
 
-def resolve_device(name: str) -> str:
-    """``auto`` as ``cuda`` where there is one, else ``cpu``; UserError for a device that is not there."""
-    import torch
-
-    available = torch.cuda.is_available()
-    if name not in ("auto", "cpu", "cuda"):
-        raise UserError(f"there is no device {name!r}; choose auto, cpu or cuda")
-    if name == "cuda" and not available:
-        raise UserError("device='cuda': torch finds no CUDA device; use device='cpu', or install a CUDA build of torch")
-    return ("cuda" if available else "cpu") if name == "auto" else name
-
-
 @dataclass(frozen=True)
 class _Training:
     """One fit: the stages of the DAG in one folder, ``pretrained`` being the language models to start from."""
@@ -207,21 +197,20 @@ class _Training:
         held = _held_out(given.groups, self.settings.corpus.valid_share, self.settings.corpus.seed)
         train, valid = documents.take(np.setdiff1d(np.arange(len(codes)), held)), documents.take(held)
         text = documents.take(np.setdiff1d(np.arange(len(documents)), held))
-        config, run = self.settings.classifier, Run(self.device)
+        config, place = self.settings.classifier, Placement(self.device)
         for direction in DIRECTIONS:
-            lm = self._language_model(text, valid, vocab, direction) if config.init == "finetuned" else None
-            model = trainings.model_config(lm) if lm else self.settings.model
-            trainings.train_classifier(lm, train, valid, vocab, given.strings, model, config, direction, self._folder(direction), run)
+            lm = self._language_model(TrainingText(text, valid, vocab, direction), place) if config.init == "finetuned" else None
+            model = method.model_config(lm) if lm else self.settings.model
+            labelled = TrainingText(train, valid, vocab, direction, tuple(given.strings))
+            method.train_classifier(labelled, lm, model, config, self._folder(direction), place)
 
-    def _language_model(self, text: Documents, valid: Documents, vocab: Vocab, direction: Direction) -> Path:
+    def _language_model(self, text: TrainingText, place: Placement) -> Path:
         """The folder of a language model of the domain."""
-        folder = self._folder(f"lm-{direction}")
+        folder, tokens = self._folder(f"lm-{text.direction}"), text.train.tokens
         if self.pretrained:
-            config = _narrowed(self.settings.finetune, text.tokens)
-            trainings.finetune(self.pretrained[direction], text, valid, vocab, config, direction, folder, Run(self.device))
+            method.finetune(text, self.pretrained[text.direction], _narrowed(self.settings.finetune, tokens), folder, place)
         else:
-            config = _narrowed(self.settings.pretrain, text.tokens)
-            trainings.pretrain(text, valid, vocab, self.settings.model, config, direction, folder, Run(self.device))
+            method.pretrain(text, self.settings.model, _narrowed(self.settings.pretrain, tokens), folder, place)
         return folder
 
     def bundle(self, tokenizer: Tokenizer) -> Predictor:

@@ -6,11 +6,9 @@ two checkpoints.
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,11 +18,13 @@ from ulmfit.shards.documents import Documents
 from ulmfit.store.artifacts import write_atomic
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
-from ulmfit.training import trainings
-from ulmfit.training.loop import Run
+from ulmfit.training import method
+from ulmfit.training.placement import Placement
+from ulmfit.training.record import TrainingRecord
+from ulmfit.training.specs import TrainingText
 
 VOCAB = Vocab([*SPECIALS, *"abcdefghijkl"])
-LABELS = ["first", "last"]
+LABELS = ("first", "last")
 SOME = Dropouts(output=0.2, hidden=0.2, input=0.2, embedding=0.1, weight=0.3)
 MODEL = ModelConfig(embedding=12, hidden=20, layers=2)
 LM = LMConfig(epochs=3, batch_size=8, bptt=15, lr=0.02, dropouts=SOME, valid_every=9, unfreeze="gradual", precision="fp32")
@@ -42,24 +42,24 @@ def topics(documents: int, seed: int) -> Documents:
     return Documents.of([rng.choice(np.arange(first, first + 12), rng.integers(15, 60), p=p).astype(np.uint16) for p in shares], labels)
 
 
-TRAIN, VALID = topics(64, seed=0), topics(30, seed=1)
+TEXT = TrainingText(topics(64, seed=0), topics(30, seed=1), VOCAB, "forward", LABELS)
 
 
-def train_lm(folder: Path, run: Run, config: LMConfig = LM) -> dict[str, Any]:
-    return trainings.pretrain(TRAIN, VALID, VOCAB, MODEL, config, "forward", folder, run)
+def train_lm(folder: Path, place: Placement, config: LMConfig = LM) -> TrainingRecord:
+    return method.pretrain(TEXT, MODEL, config, folder, place)
 
 
-def train_classifier(folder: Path, run: Run, config: ClassifierConfig = CLASSIFY, lm: Path | None = None) -> dict[str, Any]:
-    return trainings.train_classifier(lm, TRAIN, VALID, VOCAB, LABELS, MODEL, config, "forward", folder, run)
+def train_classifier(folder: Path, place: Placement, config: ClassifierConfig = CLASSIFY, lm: Path | None = None) -> TrainingRecord:
+    return method.train_classifier(TEXT, lm, MODEL, config, folder, place)
 
 
 def main(folder: Path, seconds: float) -> None:
     """What is done is done: a stage's record stands in its folder when all else does."""
-    run = Run(seconds=seconds)
+    place = Placement(checkpoint_seconds=seconds)
     lm, classifier = folder / "lm", folder / "classifier"
-    for place, train in ((lm, lambda: train_lm(lm, run)), (classifier, lambda: train_classifier(classifier, run, lm=lm))):
-        if not (place / "record.json").exists():
-            write_atomic(place / "record.json", json.dumps(train()).encode())
+    for model, train in ((lm, lambda: train_lm(lm, place)), (classifier, lambda: train_classifier(classifier, place, lm=lm))):
+        if not (model / "record.json").exists():
+            write_atomic(model / "record.json", train().model_dump_json().encode())
 
 
 if __name__ == "__main__":

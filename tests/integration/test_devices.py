@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -11,8 +10,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import psutil
@@ -21,18 +19,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tasks import training
-from tasks.stage import Job
-from tasks.workspace import Workspace
 from tests.conftest import ROOT
 from ulmfit.config import ClassifierConfig, Dropouts, LMConfig, ModelConfig
 from ulmfit.errors import RunFailed, UserError
 from ulmfit.shards.arrow import IDS_SUFFIX, SPLIT, write_ipc
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
-from ulmfit.training.loop import Run
-from ulmfit.training.processes.launcher import check_devices, plain, run_on
-from ulmfit.training.processes.rank import call
+from ulmfit.training import train as door
+from ulmfit.training.placement import Placement
+from ulmfit.training.record import TrainingRecord
+from ulmfit.training.specs import ClassifySpec, PretrainSpec
+from ulmfit.training.train import train
 
 VOCAB = Vocab([*SPECIALS, *"abcdefghijkl"])
 SOME = Dropouts(output=0.1, hidden=0.1, input=0.1, embedding=0.1, weight=0.2)
@@ -42,8 +39,8 @@ CLASSIFY = ClassifierConfig(epochs=2, batch_size=8, bptt=10, hidden=8, dropouts=
 
 
 @pytest.fixture(scope="module")
-def text(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What stages are given: documents that walk round the letters, two in three forwards, and a vocabulary."""
+def spec(tmp_path_factory: pytest.TempPathFactory) -> PretrainSpec:
+    """Documents that walk round the letters, two in three forwards, and a vocabulary."""
     folder, rng = tmp_path_factory.mktemp("ids"), np.random.default_rng(0)
     for part in range(2):
         walks = [len(SPECIALS) + np.cumsum(np.full(40, 1 + number % 2)) % 12 + rng.integers(0, 2) for number in range(20)]
@@ -55,14 +52,23 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         }
         write_ipc(folder / f"part-{part:05}{IDS_SUFFIX}", pa.table(table))
     VOCAB.save(folder / "vocab.json")
-    return {"ids": folder, "train": ("train",), "valid": ("valid",), "vocab": folder / "vocab.json", "model": MODEL, "direction": "forward"}
+    vocab = folder / "vocab.json"
+    return PretrainSpec(ids=folder, train=("train",), valid=("valid",), vocab=vocab, direction="forward", model=MODEL, config=LM)
+
+
+def two(observe: Any = None) -> Placement:
+    return Placement(processes=2, observe=observe)
+
+
+def longer(spec: PretrainSpec) -> PretrainSpec:
+    return spec.model_copy(update={"config": LM.model_copy(update={"epochs": 1000.0})})
 
 
 @pytest.fixture(scope="module")
-def whole(text: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], list[int]]:
+def whole(spec: PretrainSpec, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainingRecord, list[int]]:
     """A language model trained by two processes without a mishap, its record, and the steps of the points that were seen."""
     folder, steps = tmp_path_factory.mktemp("whole") / "lm", []
-    record = run_on(2, "cpu", "pretrain", text | {"config": LM}, folder, lambda step, values: steps.append(step))
+    record = train(spec, folder, two(lambda step, values: steps.append(step)))
     return folder, record, steps
 
 
@@ -109,63 +115,65 @@ def killing(number: str, after: int, seen: list[psutil.Process]) -> Callable[[in
     return observe
 
 
-def test_a_killed_process_ends_the_job_with_one_line_and_it_goes_on(text: dict[str, Any], whole: tuple, tmp_path: Path) -> None:
+def test_a_killed_process_ends_the_job_with_one_line_and_it_goes_on(spec: PretrainSpec, whole: tuple, tmp_path: Path) -> None:
     expected, record, steps = whole
-    assert record["steps"] == steps[-1] and record["processes"] == 2 and 10 in steps
+    assert record.steps == steps[-1] and record.processes == 2 and 10 in steps
     folder, seen = tmp_path / "lm", list[psutil.Process]()
     with pytest.raises(RunFailed) as failure:
-        run_on(2, "cpu", "pretrain", text | {"config": LM}, folder, killing("1", record["steps"] // 2, seen))
+        train(spec, folder, two(killing("1", record.steps // 2, seen)))
     assert len(seen) == 3 and gone(seen)  # the launcher and two ranks
     last = max(int(path.name.removeprefix("step-")) for path in (folder / "checkpoints").glob("step-*"))
     remedy = f"run the same command again, it goes on from step {last}"
     assert str(failure.value) == f"pretrain forward: process 2 of 2 died (signal 9); {remedy}"
-    assert 0 < last < record["steps"]
+    assert 0 < last < record.steps
     other = shutil.copytree(folder, tmp_path / "other")
 
     points: list[int] = []
-    again = run_on(2, "cpu", "pretrain", text | {"config": LM}, folder, lambda step, values: points.append(step))
+    again = train(spec, folder, two(lambda step, values: points.append(step)))
     assert min(points) > last, "it did not begin anew"
-    assert again["valid_loss"] == record["valid_loss"]
+    assert again.valid_loss == record.valid_loss
     for name in ("model.safetensors", "history.json", "config.json"):
         assert (folder / name).read_bytes() == (expected / name).read_bytes()
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "history.json", "model.safetensors", "vocab.json"]
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    alone = call("pretrain", text | {"config": LM}, other, Run())  # with another number of processes than began it
+    alone = train(spec, other, Placement())  # with another number of processes than began it
     torch.set_num_threads(threads)
-    assert alone["valid_loss"] == pytest.approx(record["valid_loss"], rel=1e-4)
+    assert alone.valid_loss == pytest.approx(record.valid_loss, rel=1e-4)
     weights = load_file(expected / "model.safetensors")
     for name, found in load_file(other / "model.safetensors").items():
         assert torch.allclose(found, weights[name], rtol=0, atol=1e-4 * float(weights[name].abs().max())), name
 
 
-def test_a_ruined_training_stops_all_with_the_users_line(text: dict[str, Any], tmp_path: Path) -> None:
+def test_a_ruined_training_stops_all_with_the_users_line(spec: PretrainSpec, tmp_path: Path) -> None:
     ruinous = LM.model_copy(update={"optimizer": "nt-asgd", "schedule": "constant", "lr": 1e38})
     with pytest.raises(UserError, match=r"^pretrain forward: the loss .* at step \d+.*lower the rate") as error:
-        run_on(2, "cpu", "pretrain", text | {"config": ruinous}, tmp_path / "lm")
+        train(spec.model_copy(update={"config": ruinous}), tmp_path / "lm", two())
     assert "\n" not in str(error.value)
     assert not started()
     assert not (tmp_path / "lm" / "model.safetensors").exists()
 
 
-def test_a_classifier_is_trained_on_the_language_model(text: dict[str, Any], whole: tuple, tmp_path: Path) -> None:
-    arguments = text | {"config": CLASSIFY, "lm": whole[0], "labels": ["one", "two"]}
-    record = run_on(2, "cpu", "train_classifier", arguments, tmp_path / "two")
-    alone = call("train_classifier", arguments, tmp_path / "one", Run())
-    assert record["valid_loss"] == pytest.approx(alone["valid_loss"], rel=1e-3)
-    assert record["best_step"] == alone["best_step"] and record["steps"] == alone["steps"]
-    assert record.keys() - {"processes"} == alone.keys()
+def test_a_classifier_is_trained_on_the_language_model(spec: PretrainSpec, whole: tuple, tmp_path: Path) -> None:
+    text = spec.model_dump(include={"ids", "train", "valid", "vocab", "direction"})
+    classify = ClassifySpec(lm=whole[0], labels=("one", "two"), model=MODEL, config=CLASSIFY, **text)
+    record = train(classify, tmp_path / "two", two())
+    alone = train(classify, tmp_path / "one", Placement())
+    assert record.valid_loss == pytest.approx(alone.valid_loss, rel=1e-3)
+    assert record.best_step == alone.best_step and record.steps == alone.steps
+    assert record.model_dump(exclude_none=True).keys() - {"processes"} == alone.model_dump(exclude_none=True).keys()
     assert {path.name for path in (tmp_path / "two").iterdir()} == {path.name for path in (tmp_path / "one").iterdir()}
 
 
-def test_no_process_outlives_the_one_that_asked_for_it(text: dict[str, Any], tmp_path: Path) -> None:
-    longer = text | {"config": LM.model_copy(update={"epochs": 1000})}
+def test_no_process_outlives_the_one_that_asked_for_it(spec: PretrainSpec, tmp_path: Path) -> None:
     program = (
-        "import json, sys\nfrom pathlib import Path\nfrom ulmfit.training.processes.launcher import run_on\n"
-        "run_on(2, 'cpu', 'pretrain', json.loads(sys.argv[1]), Path(sys.argv[2]), lambda step, values: print(step, flush=True))"
+        "import sys\nfrom pathlib import Path\nfrom ulmfit.training.placement import Placement\n"
+        "from ulmfit.training.specs import PretrainSpec\nfrom ulmfit.training.train import train\n"
+        "place = Placement(processes=2, observe=lambda step, values: print(step, flush=True))\n"
+        "train(PretrainSpec.model_validate_json(sys.argv[1]), Path(sys.argv[2]), place)"
     )
-    command = [sys.executable, "-c", program, json.dumps(plain(longer)), str(tmp_path / "lm")]
+    command = [sys.executable, "-c", program, longer(spec).model_dump_json(), str(tmp_path / "lm")]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=tmp_path, env=environment) as parent:
         assert parent.stdout is not None and parent.stdout.readline().strip() == b"10"
@@ -175,35 +183,26 @@ def test_no_process_outlives_the_one_that_asked_for_it(text: dict[str, Any], tmp
     assert gone(processes)
 
 
-def test_an_observer_that_fails_ends_the_processes(text: dict[str, Any], tmp_path: Path) -> None:
-    longer, seen = text | {"config": LM.model_copy(update={"epochs": 1000})}, list[psutil.Process]()
+def test_an_observer_that_fails_ends_the_processes(spec: PretrainSpec, tmp_path: Path) -> None:
+    seen = list[psutil.Process]()
 
     def observe(step: int, values: Any) -> None:
         seen.extend(started())
         raise ConnectionError("the tracking server is gone")
 
     with pytest.raises(ConnectionError, match="the tracking server is gone"):
-        run_on(2, "cpu", "pretrain", longer, tmp_path / "lm", observe)
+        train(longer(spec), tmp_path / "lm", two(observe))
     assert len(seen) == 3 and gone(seen)
 
 
-def test_more_processes_than_gpus_are_the_users_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    check_devices(2, "cuda")
-    check_devices(8, "cpu")
-    with pytest.raises(UserError, match="--devices 3: torch sees 2 CUDA devices; give --devices 2, or --device cpu"):
-        check_devices(3, "cuda")
-
-
 @pytest.mark.parametrize("resume", [True, False])
-@pytest.mark.parametrize("devices", [1, 2])
-def test_a_task_clears_checkpoints_only_if_told_and_takes_the_processes_it_is_told(
-    resume: bool, devices: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("processes", [1, 2])
+def test_the_door_clears_checkpoints_only_if_told_and_takes_the_processes_it_is_told(
+    resume: bool, processes: int, spec: PretrainSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place, asked = tmp_path / "checkpoints" / "step-000000010", []
-    place.mkdir(parents=True)
-    monkeypatch.setattr(training, "call", lambda *given: asked.append((1, place.exists())))
-    monkeypatch.setattr(training, "run_on", lambda number, *given: asked.append((number, place.exists())))
-    job = Job(Workspace(tmp_path), cast(Any, None), "run", threads=torch.get_num_threads(), devices=devices, resume=resume)
-    training._train(job, "pretrain", {}, tmp_path, SimpleNamespace(observe=None))  # type: ignore[arg-type]
-    assert asked == [(devices, resume)]
+    checkpoint, asked = tmp_path / "checkpoints" / "step-000000010", []
+    checkpoint.mkdir(parents=True)
+    monkeypatch.setattr(door, "carry_out", lambda *given: asked.append((1, checkpoint.exists())))
+    monkeypatch.setattr(door, "run_on", lambda spec, folder, place: asked.append((place.processes, checkpoint.exists())))
+    train(spec, tmp_path, Placement(processes=processes, resume=resume))
+    assert asked == [(processes, resume)]

@@ -23,7 +23,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.conftest import ROOT
-from tests.integration.survival import CLASSIFY, EVERY_STEP, LABELS, LM, MODEL, TRAIN, VALID, VOCAB, train_classifier, train_lm
+from tests.integration.survival import CLASSIFY, EVERY_STEP, LABELS, LM, MODEL, TEXT, VOCAB, train_classifier, train_lm
 from ulmfit.errors import UserError
 from ulmfit.labels.label_set import LabelSet
 from ulmfit.models.awd_lstm import AWDLSTM
@@ -33,9 +33,10 @@ from ulmfit.training import classifying
 from ulmfit.training import curves as watching
 from ulmfit.training.checkpoint import FACTS, TENSORS, Checkpoints
 from ulmfit.training.curves import Curves
-from ulmfit.training.loop import Run
 from ulmfit.training.objective import Objective
 from ulmfit.training.optimizers import Optimizer
+from ulmfit.training.placement import Placement
+from ulmfit.training.record import TrainingRecord
 
 TIMES = ("training_seconds", "tokens_per_second")
 AVERAGED = LM.model_copy(
@@ -51,10 +52,10 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def result(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
+def result(folder: Path, record: TrainingRecord) -> dict[str, Any]:
     """All that is to be the same: the weights' bytes, the curves, the figures."""
     points = json.loads((folder / "history.json").read_text())
-    figures = {name: value for name, value in record.items() if name not in TIMES}
+    figures = record.model_dump(exclude=set(TIMES))
     return {"weights": (folder / "model.safetensors").read_bytes(), "points": points, "figures": figures}
 
 
@@ -68,7 +69,10 @@ def start(folder: Path, seconds: float) -> subprocess.Popen[str]:
 
 
 def finished(folder: Path) -> dict[str, Any]:
-    return {stage: result(folder / stage, json.loads((folder / stage / "record.json").read_text())) for stage in ("lm", "classifier")}
+    return {
+        stage: result(folder / stage, TrainingRecord.model_validate_json((folder / stage / "record.json").read_bytes()))
+        for stage in ("lm", "classifier")
+    }
 
 
 def steps_done(folder: Path) -> int:
@@ -127,9 +131,9 @@ def interrupted_at(step: int, what: str = "train_loss") -> Callable[[int, Mappin
     return observe
 
 
-def interrupt(train: Callable[[Run], Any], step: int, what: str = "train_loss") -> None:
+def interrupt(train: Callable[[Placement], Any], step: int, what: str = "train_loss") -> None:
     with pytest.raises(Interrupt):
-        train(Run(seconds=EVERY_STEP, observe=interrupted_at(step, what)))
+        train(Placement(checkpoint_seconds=EVERY_STEP, observe=interrupted_at(step, what)))
 
 
 def cut_short(place: Path) -> None:
@@ -154,38 +158,38 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, undisturbed, damage, caplog) -> None:
     caplog.set_level(logging.INFO)
-    interrupt(lambda run: train_lm(tmp_path, run), 40)
+    interrupt(lambda place: train_lm(tmp_path, place), 40)
     assert filesystem.folders(tmp_path / "checkpoints") == ["step-000000038", "step-000000039"]
     DAMAGES[damage](tmp_path / "checkpoints" / "step-000000039")
-    record = train_lm(tmp_path, Run())
+    record = train_lm(tmp_path, Placement())
     assert "step-000000039 is passed over: " in caplog.text and "going on from step 38 of 62" in caplog.text
     assert result(tmp_path, record) == undisturbed["lm"]
 
 
 def test_without_a_whole_checkpoint_the_training_starts_anew(tmp_path, undisturbed) -> None:
-    interrupt(lambda run: train_lm(tmp_path, run), 40)
+    interrupt(lambda place: train_lm(tmp_path, place), 40)
     for name in filesystem.folders(tmp_path / "checkpoints"):
         cut_short(tmp_path / "checkpoints" / name)
-    assert result(tmp_path, train_lm(tmp_path, Run())) == undisturbed["lm"]
+    assert result(tmp_path, train_lm(tmp_path, Placement())) == undisturbed["lm"]
 
 
 def test_averages_survive_interruptions_before_and_after_they_begin(tmp_path) -> None:
     whole, folder = tmp_path / "whole", tmp_path / "interrupted"
-    expected = result(whole, train_lm(whole, Run(), AVERAGED))
+    expected = result(whole, train_lm(whole, Placement(), AVERAGED))
     begun = []
     for step in (5, 10, 15, 25, 35, 50):
-        interrupt(lambda run: train_lm(folder, run, AVERAGED), step, "valid_loss")
+        interrupt(lambda place: train_lm(folder, place, AVERAGED), step, "valid_loss")
         found = Checkpoints(folder / "checkpoints").latest()
         assert found is not None and found.step < step + 5
         begun.append("optimizer.asgd.trigger" in found.tensors)
     assert begun[0] is False and begun[-1] is True and begun == sorted(begun)
-    assert result(folder, train_lm(folder, Run(), AVERAGED)) == expected
+    assert result(folder, train_lm(folder, Placement(), AVERAGED)) == expected
 
 
 PATIENT = CLASSIFY.model_copy(update={"epochs": 12, "patience": 2, "unfreeze": "full", "lr": 0.05})
 
 
-def stopping_early(run: Run) -> tuple[Classifier, dict[str, Any], list[dict[str, Any]], dict[int, dict[str, torch.Tensor]]]:
+def stopping_early(place: Placement) -> tuple[Classifier, TrainingRecord, list[dict[str, Any]], dict[int, dict[str, torch.Tensor]]]:
     """Model, record, points and the weights as they were at the end of each epoch."""
     model = Classifier(len(VOCAB), 2, MODEL, PATIENT.dropouts, PATIENT.hidden, seed=3)
     epochs: dict[int, dict[str, torch.Tensor]] = {}
@@ -193,12 +197,12 @@ def stopping_early(run: Run) -> tuple[Classifier, dict[str, Any], list[dict[str,
     def observe(step: int, values: Mapping[str, float]) -> None:
         if "valid_loss" in values:
             epochs[step] = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        if run.observe:
-            run.observe(step, values)
+        if place.observe:
+            place.observe(step, values)
 
-    objective, curves = Objective(PATIENT, LabelSet.of(LABELS, PATIENT), TRAIN.labels), Curves(observe)
-    record = classifying.train_classifier_model(model, TRAIN, VALID, objective, PATIENT, "forward", run, curves, "test")
-    return model, {name: value for name, value in record.items() if name not in TIMES}, curves.points, epochs
+    objective, curves = Objective(PATIENT, LabelSet.of(LABELS, PATIENT), TEXT.train.labels), Curves(observe)
+    record = classifying.train_classifier_model(model, TEXT, objective, place, curves, "test")
+    return model, record.model_copy(update=dict.fromkeys(TIMES)), curves.points, epochs
 
 
 def same_weights(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
@@ -206,14 +210,14 @@ def same_weights(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tens
 
 
 def test_early_stopping_keeps_the_best_weights_through_interruptions(tmp_path) -> None:
-    model, expected, points, epochs = stopping_early(Run())
+    model, expected, points, epochs = stopping_early(Placement())
     by_epoch = [point["value"] for point in points if point["name"] == "valid_loss"]
     best = by_epoch.index(min(by_epoch))
     assert best >= 1 and len(by_epoch) == best + 1 + PATIENT.patience < PATIENT.epochs  # it did stop, and not for want of a better
-    assert expected["best_step"] == list(epochs)[best] < expected["steps"] and expected["valid_loss"] == by_epoch[best]
-    assert same_weights(model.state_dict(), epochs[expected["best_step"]])
+    assert expected.best_step == list(epochs)[best] < expected.steps and expected.valid_loss == by_epoch[best]
+    assert same_weights(model.state_dict(), epochs[expected.best_step])
 
-    place = Run(seconds=EVERY_STEP, checkpoints=tmp_path / "checkpoints")
+    place = Placement(checkpoint_seconds=EVERY_STEP, checkpoints=tmp_path / "checkpoints")
     for step in [*epochs, list(epochs)[best] + 3]:  # cut short when an epoch has been judged, and within one
         with pytest.raises(Interrupt):
             stopping_early(replace(place, observe=interrupted_at(step, "valid_loss")))
@@ -224,8 +228,8 @@ def test_early_stopping_keeps_the_best_weights_through_interruptions(tmp_path) -
 
 
 def test_a_damaged_newest_checkpoint_does_not_cost_the_best_weights(tmp_path) -> None:
-    model, expected, _, epochs = stopping_early(Run())
-    place = Run(seconds=EVERY_STEP, checkpoints=tmp_path / "checkpoints")
+    model, expected, _, epochs = stopping_early(Placement())
+    place = Placement(checkpoint_seconds=EVERY_STEP, checkpoints=tmp_path / "checkpoints")
     with pytest.raises(Interrupt):
         stopping_early(replace(place, observe=interrupted_at(list(epochs)[-1], "valid_loss")))
     cut_short(tmp_path / "checkpoints" / filesystem.folders(tmp_path / "checkpoints")[-1])
@@ -256,36 +260,36 @@ PLAIN_SGD = {"optimizer": "nt-asgd", "schedule": "constant", "lr": 0.3}  # Adam 
 
 @pytest.mark.parametrize("kind", ["language model", "classifier"])
 def test_where_memory_is_short_a_batch_is_worked_on_in_parts(tmp_path, monkeypatch, caplog, kind) -> None:
-    def train(folder: Path) -> dict[str, Any]:
+    def train(folder: Path) -> TrainingRecord:
         if kind == "language model":
-            return train_lm(folder, Run(), LM.model_copy(update=PLAIN_SGD))
-        return train_classifier(folder, Run(), CLASSIFY.model_copy(update=PLAIN_SGD))
+            return train_lm(folder, Placement(), LM.model_copy(update=PLAIN_SGD))
+        return train_classifier(folder, Placement(), CLASSIFY.model_copy(update=PLAIN_SGD))
 
     whole = train(tmp_path / "whole")
     tried = short_of_memory(monkeypatch, 2)
     record = train(tmp_path / "parts")
-    assert "parts" not in whole and record["parts"] == 4 and max(tried) > 2 and tried.count(max(tried)) == 1
+    assert whole.parts is None and record.parts == 4 and max(tried) > 2 and tried.count(max(tried)) == 1
     said = [entry.getMessage() for entry in caplog.records if entry.levelno == logging.WARNING]
     assert len(said) == 2 and all(
         re.search(rf"memory is short; .* in {parts} parts", line) for parts, line in zip((2, 4), said, strict=True)
     )
-    assert record["steps"] == whole["steps"] and record["valid_loss"] == pytest.approx(whole["valid_loss"], abs=1e-5)
+    assert record.steps == whole.steps and record.valid_loss == pytest.approx(whole.valid_loss, abs=1e-5)
     one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
     assert all(torch.allclose(one[name], other[name], atol=1e-5) for name in one)
 
 
 def test_a_training_in_parts_goes_on_in_parts(tmp_path, monkeypatch) -> None:
     short_of_memory(monkeypatch, 2)
-    whole = result(tmp_path / "whole", train_lm(tmp_path / "whole", Run()))
-    interrupt(lambda run: train_lm(tmp_path / "interrupted", run), 40)
+    whole = result(tmp_path / "whole", train_lm(tmp_path / "whole", Placement()))
+    interrupt(lambda place: train_lm(tmp_path / "interrupted", place), 40)
     tried = short_of_memory(monkeypatch, 2)
-    assert result(tmp_path / "interrupted", train_lm(tmp_path / "interrupted", Run())) == whole
+    assert result(tmp_path / "interrupted", train_lm(tmp_path / "interrupted", Placement())) == whole
     assert max(tried) <= 2 and whole["figures"]["parts"] == 4
 
 
 def test_running_statistics_do_not_count_a_step_that_memory_cut_short(tmp_path, monkeypatch) -> None:
     config = CLASSIFY.model_copy(update={"epochs": 1, **PLAIN_SGD})
-    train_classifier(tmp_path / "whole", Run(), config)
+    train_classifier(tmp_path / "whole", Placement(), config)
     real, failures = Objective.loss, iter([True])
 
     def failing(self: Objective, *arguments: Any) -> torch.Tensor:
@@ -294,7 +298,7 @@ def test_running_statistics_do_not_count_a_step_that_memory_cut_short(tmp_path, 
         return real(self, *arguments)
 
     monkeypatch.setattr(Objective, "loss", failing)
-    assert train_classifier(tmp_path / "parts", Run(), config)["parts"] == 2
+    assert train_classifier(tmp_path / "parts", Placement(), config).parts == 2
     one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
     assert int(one["head.norm1.num_batches_tracked"]) == int(other["head.norm1.num_batches_tracked"]) == 8
     assert all(torch.allclose(one[name], other[name], atol=1e-5) for name in one)
@@ -303,7 +307,7 @@ def test_running_statistics_do_not_count_a_step_that_memory_cut_short(tmp_path, 
 def test_where_not_even_one_column_fits_the_training_fails(tmp_path, monkeypatch) -> None:
     tried = short_of_memory(monkeypatch, 0)
     with pytest.raises(torch.OutOfMemoryError):
-        train_lm(tmp_path, Run())
+        train_lm(tmp_path, Placement())
     assert tried == [8, 4, 2, 1]
 
 
@@ -321,7 +325,7 @@ RUINOUS: dict[str, tuple[Callable[..., Any], Any]] = {
 def test_a_ruined_training_names_the_step_the_rate_and_the_weights_that_are_kept(tmp_path, case) -> None:
     train, config = RUINOUS[case]
     with pytest.raises(UserError) as raised:
-        train(tmp_path, Run(seconds=EVERY_STEP), config)
+        train(tmp_path, Placement(checkpoint_seconds=EVERY_STEP), config)
     said = re.search(
         r"(the loss|a gradient) .* at step (\d+), at a learning rate of (\S+); .*; the weights of step (\d+) are in (.*)$",
         str(raised.value),
@@ -341,7 +345,7 @@ def test_a_loss_that_is_no_number_is_not_saved(tmp_path, monkeypatch) -> None:
     count = iter(range(1, 1000))
     monkeypatch.setattr(watching.Watch, "add", lambda self, loss, norm: add(self, loss * math.nan if next(count) == 14 else loss, norm))
     with pytest.raises(UserError, match=r"the loss is nan at step 14, .* the weights of step 13 are in "):
-        train_lm(tmp_path, Run(seconds=EVERY_STEP))
+        train_lm(tmp_path, Placement(checkpoint_seconds=EVERY_STEP))
 
 
 @pytest.mark.parametrize("case", ["language model", "classifier"])
@@ -359,7 +363,7 @@ def test_weights_that_the_last_step_ruined_are_not_taken_for_a_result(tmp_path, 
     monkeypatch.setattr(Optimizer, "step", ruinous)
     train, steps = {"language model": (train_lm, 62), "classifier": (train_classifier, 32)}[case]
     with pytest.raises(UserError, match=rf"valid_loss is nan at step {steps}, .* the weights of step {steps - 1} are in "):
-        train(tmp_path, Run(seconds=EVERY_STEP))
+        train(tmp_path, Placement(checkpoint_seconds=EVERY_STEP))
     found = Checkpoints(tmp_path / "checkpoints").latest()
     assert found is not None and found.step == steps - 1 and not (tmp_path / "model.safetensors").exists()
     assert all(tensor.isfinite().all() for tensor in found.tensors.values())
@@ -382,7 +386,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch, first: int, last: int) -> None:
 
 def test_a_full_disk_does_not_stop_a_training(tmp_path, undisturbed, monkeypatch, caplog) -> None:
     full_disk(monkeypatch, 0, 10**6)
-    assert result(tmp_path, train_lm(tmp_path, Run(seconds=EVERY_STEP))) == undisturbed["lm"]
+    assert result(tmp_path, train_lm(tmp_path, Placement(checkpoint_seconds=EVERY_STEP))) == undisturbed["lm"]
     assert caplog.text.count("a checkpoint could not be written: No space left on device; training goes on") == 1
 
 
@@ -391,7 +395,7 @@ def test_a_checkpoint_that_found_no_room_is_not_said_to_be_kept(tmp_path, monkey
     add, count = watching.Watch.add, iter(range(1, 1000))
     monkeypatch.setattr(watching.Watch, "add", lambda self, loss, norm: add(self, loss * math.nan if next(count) == 11 else loss, norm))
     with pytest.raises(UserError, match=r"the loss is nan at step 11, .* the weights of step 4 are in "):
-        train_lm(tmp_path, Run(seconds=EVERY_STEP))
+        train_lm(tmp_path, Placement(checkpoint_seconds=EVERY_STEP))
 
 
 # ------------------------------------------------------------------------------------------------------------ long documents
@@ -404,11 +408,14 @@ from ulmfit.labels.label_set import LabelSet
 from ulmfit.models.classifier import Classifier
 from ulmfit.shards.documents import Documents
 from ulmfit.prediction.logits import predict_logits
+from ulmfit.text.rules import SPECIALS
+from ulmfit.text.vocab import Vocab
 from ulmfit.training.classifying import train_classifier_model
 from ulmfit.training.curves import Curves
-from ulmfit.training.loop import Run
 from ulmfit.training.objective import Objective
 from ulmfit.training.optimizers import Optimizer
+from ulmfit.training.placement import Placement
+from ulmfit.training.specs import TrainingText
 
 torch.set_num_threads(1)
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -420,8 +427,9 @@ def work(length):
     config = ClassifierConfig(epochs=1, batch_size=4, hidden=8, precision="fp32", unfreeze="full", lr=1e-3)
     model = Classifier(40, 2, ModelConfig(embedding=32, hidden=64, layers=2), Dropouts(), 8)
     objective = Objective(config, LabelSet.of(["a", "b"], config), text.labels)
-    record = train_classifier_model(model, text, text, objective, config, "forward", Run(), Curves(None), "test")
-    assert record["trained_tokens"] == length + 150 and predict_logits(model, text, "forward", None).isfinite().all()
+    both = TrainingText(text, text, Vocab(SPECIALS), "forward")
+    record = train_classifier_model(model, both, objective, Placement(), Curves(None), "test")
+    assert record.trained_tokens == length + 150 and predict_logits(model, text, "forward", None).isfinite().all()
 work(100)
 before = peak()
 work(int(sys.argv[1]))

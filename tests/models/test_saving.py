@@ -13,7 +13,8 @@ from ulmfit.models.saving import load_classifier, load_language_model, read_conf
 from ulmfit.shards.documents import Documents
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
-from ulmfit.training import trainings
+from ulmfit.training import method
+from ulmfit.training.specs import TrainingText
 
 MODEL = ModelConfig(embedding=6, hidden=10, layers=2)
 DROPOUTS = Dropouts(output=0.1, hidden=0.2, input=0.3, embedding=0.05, weight=0.4)
@@ -158,16 +159,16 @@ TEXT = Documents.of([np.full(9, 10), np.full(9, 11)], [0, 1])
 def test_a_vocabulary_of_another_size_is_refused(lm, tmp_path):
     Vocab([*SPECIALS, "a"]).save(tmp_path / "vocab.json")
     with pytest.raises(UserError, match=f"{len(WORDS)} rows, vocab.json {len(SPECIALS) + 1} tokens") as error:
-        trainings.finetune(tmp_path, TEXT, TEXT, WORDS, LMConfig(), "forward", tmp_path)
+        method.finetune(TrainingText(TEXT, TEXT, WORDS, "forward"), tmp_path, LMConfig(), tmp_path)
     assert one_line(error, tmp_path)
 
 
 def test_a_language_model_of_the_other_direction_is_refused(lm, tmp_path):
     with pytest.raises(UserError, match="reads forward; give one that reads backward"):
-        trainings.finetune(tmp_path, TEXT, TEXT, WORDS, LMConfig(), "backward", tmp_path)
+        method.finetune(TrainingText(TEXT, TEXT, WORDS, "backward"), tmp_path, LMConfig(), tmp_path)
 
 
 def test_a_classifier_needs_the_language_models_vocabulary(lm, tmp_path):
     other = Vocab([*SPECIALS, *"edcba"])
     with pytest.raises(UserError, match="another vocabulary"):
-        trainings.train_classifier(tmp_path, TEXT, TEXT, other, ["a", "b"], MODEL, ClassifierConfig(), "forward", tmp_path)
+        method.train_classifier(TrainingText(TEXT, TEXT, other, "forward", ("a", "b")), tmp_path, MODEL, ClassifierConfig(), tmp_path)

@@ -26,14 +26,18 @@ from ulmfit.labels.label_set import LabelSet
 from ulmfit.models.classifier import Classifier
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.shards.documents import Documents
+from ulmfit.text.rules import SPECIALS
+from ulmfit.text.vocab import Vocab
 from ulmfit.training import loop
 from ulmfit.training.classifying import train_classifier_model
 from ulmfit.training.curves import Curves, Watch
 from ulmfit.training.language_modelling import train_language_model
 from ulmfit.training.objective import Objective
+from ulmfit.training.placement import Placement
 from ulmfit.training.processes.team import Team, slices
+from ulmfit.training.specs import TrainingText
 
-WORDS = 30
+WORDS, VOCAB = 30, Vocab(SPECIALS)
 MODEL = ModelConfig(embedding=16, hidden=24, layers=2)
 SOME = Dropouts(output=0.2, hidden=0.2, input=0.2, embedding=0.1, weight=0.3)
 LM = LMConfig(epochs=1, batch_size=8, bptt=12, lr=0.01, dropouts=SOME, precision="fp32")
@@ -76,9 +80,8 @@ def _train_lm(case: str, team: Team) -> LanguageModel:
         "lm, SGD averaged": {"optimizer": "nt-asgd", "schedule": "constant", "lr": 1.0, "nonmono": 1, "valid_every": 2},
     }[case]
     config, model = LM.model_copy(update=changes), LanguageModel(WORDS, MODEL, SOME, seed=3)
-    train_language_model(
-        model, documents(LENGTHS), documents([100, 80], seed=1), config, "forward", loop.Run(team=team), Curves(None), "test"
-    )
+    text = TrainingText(documents(LENGTHS), documents([100, 80], seed=1), VOCAB, "forward")
+    train_language_model(model, text, config, Placement(team=team), Curves(None), "test")
     return model
 
 
@@ -89,11 +92,12 @@ def _train_classifier(case: str, team: Team) -> Classifier:
         "classifier, gradual": {"unfreeze": "gradual", "epochs": 3, "class_weights": "balanced", "label_smoothing": 0.1},
         "classifier, one document a batch": {"batch_size": 1, "epochs": 1},
     }[case]
-    config, text = CLASSIFY.model_copy(update=changes), documents(LENGTHS)
+    config = CLASSIFY.model_copy(update=changes)
+    text = TrainingText(documents(LENGTHS), documents([30, 20], seed=1), VOCAB, "backward")
     labels = LabelSet.of(["a", "b", "c"], config)
     model = Classifier(WORDS, 3, MODEL, SOME, hidden=12, seed=3)
-    objective, valid = Objective(config, labels, text.labels), documents([30, 20], seed=1)
-    train_classifier_model(model, text, valid, objective, config, "backward", loop.Run(team=team), Curves(None), "test")
+    objective = Objective(config, labels, text.train.labels)
+    train_classifier_model(model, text, objective, Placement(team=team), Curves(None), "test")
     return model
 
 
@@ -149,7 +153,7 @@ def test_every_column_is_worked_on_by_one_process() -> None:
 
 
 def test_fewer_streams_than_processes_are_the_users_error() -> None:
-    model, text = LanguageModel(WORDS, MODEL, SOME), documents(LENGTHS)
+    model, text = LanguageModel(WORDS, MODEL, SOME), TrainingText(documents(LENGTHS), documents(LENGTHS), VOCAB, "forward")
     config = LM.model_copy(update={"batch_size": 2})
     with pytest.raises(UserError, match="2 parallel streams cannot be shared by 3 processes"):
-        train_language_model(model, text, text, config, "forward", loop.Run(team=Team(0, 3)), Curves(None), "test")
+        train_language_model(model, text, config, Placement(team=Team(0, 3)), Curves(None), "test")

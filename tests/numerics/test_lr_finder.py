@@ -18,14 +18,16 @@ from ulmfit.models.language_model import LanguageModel
 from ulmfit.shards.documents import Documents
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
-from ulmfit.training import lr_finder, trainings
+from ulmfit.training import lr_finder, method
 from ulmfit.training.checkpoint import Checkpoints
 from ulmfit.training.classifying import Classifying
 from ulmfit.training.language_modelling import LanguageModelling
-from ulmfit.training.loop import Run, Step
+from ulmfit.training.loop import Step
 from ulmfit.training.lr_finder import BLOWN_UP, find_lr, range_test
 from ulmfit.training.objective import Objective
+from ulmfit.training.placement import Placement
 from ulmfit.training.processes.team import Team
+from ulmfit.training.specs import TrainingText
 
 VOCAB = Vocab([*SPECIALS, *"abcdefgh"])
 FIRST = len(SPECIALS)
@@ -54,16 +56,16 @@ def letters(documents=24, length=30, seed=0):
 
 def task_of(kind, config=None):
     """A task as it may stand in the middle of other work: some layers frozen, some modules in evaluation, a state, a gradient."""
-    text = letters()
+    text = TrainingText(letters(), letters(), VOCAB, "forward")
     if kind == "classifier":
         config, model = config or CLASSIFY, Classifier(len(VOCAB), 2, MODEL, SOME, 6)
         labels = LabelSet.of(["a", "b"], config)
-        task = Classifying(model, text, text, Objective(config, labels, text.labels), config, "forward", Run())
+        task = Classifying(model, text, Objective(config, labels, text.train.labels), Placement())
         model.head.norm1.running_mean.fill_(0.3)
         model.head.norm1.momentum = 0.7
     else:
         config, model = config or LM, LanguageModel(len(VOCAB), MODEL, SOME)
-        task = LanguageModelling(model, text, text, config, "forward", Run(), "test")
+        task = LanguageModelling(model, text, config, Placement(), "test")
         task.hidden = [(torch.rand_like(h), torch.rand_like(c)) for h, c in model.encoder.initial_state(4)]
     model.encoder.products = torch.bfloat16
     model.encoder.layers[0].eval()
@@ -100,7 +102,7 @@ def assert_same(before, after):
 def test_the_model_and_the_task_are_as_before(kind):
     task, config = task_of(kind)
     before = traces(task)
-    curve = find_lr(task, config, Run())
+    curve = find_lr(task, config, Placement())
     assert len(curve.rates) == len(curve.losses) > 50 and np.ptp(curve.losses) > 0.1  # it did learn
     assert_same(before, traces(task))
 
@@ -119,7 +121,7 @@ def test_they_are_also_where_it_fails(kind, monkeypatch):
 
     monkeypatch.setattr(type(task), "forward_backward", failing)
     with pytest.raises(RuntimeError, match="the fifth step"):
-        find_lr(task, config, Run(), lowest=0.01)
+        find_lr(task, config, Placement(), lowest=0.01)
     assert len(done) == 5
     assert_same(before, traces(task))
 
@@ -131,7 +133,7 @@ def test_it_comes_to_the_same_whatever_was_drawn_before(kind):
         task, config = task_of(kind)
         torch.rand(drawn)
         torch.rand(drawn, generator=task.model.encoder.generator)
-        curves.append(find_lr(task, config, Run()))
+        curves.append(find_lr(task, config, Placement()))
     assert curves[0] == curves[1]
 
 
@@ -185,7 +187,7 @@ BOWL = LMConfig(optimizer="nt-asgd", schedule="stlr", clip=1e9, decay=2.0, preci
 
 def test_losses_are_those_of_the_steps_written_out():
     task = Descent()
-    curve = find_lr(task, BOWL, Run(), lowest=1e-3, highest=0.1, steps=40)
+    curve = find_lr(task, BOWL, Placement(), lowest=1e-3, highest=0.1, steps=40)
     w, h, seen = np.array([1.0, -1.0, 2.0]), np.array([4.0, 0.5, 10.0]), []
     for number in range(40):
         rate = 1e-3 * 100 ** (number / 39)
@@ -201,13 +203,13 @@ def test_losses_are_those_of_the_steps_written_out():
 
 def test_every_round_and_epoch_begins_anew():
     task = Descent(steps=6)
-    find_lr(task, BOWL, Run(), lowest=1e-6, highest=1e-3, steps=14)
+    find_lr(task, BOWL, Placement(), lowest=1e-6, highest=1e-3, steps=14)
     assert task.begun == [0, 1, 0, 1, 0]
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "nt-asgd"])
 def test_the_suggestion_is_in_the_stable_range(optimizer):
-    curve = find_lr(Descent(), BOWL.model_copy(update={"optimizer": optimizer}), Run(), lowest=1e-6)
+    curve = find_lr(Descent(), BOWL.model_copy(update={"optimizer": optimizer}), Placement(), lowest=1e-6)
     falling = [loss < 0.95 * curve.losses[0] for loss in curve.losses]
     assert falling.index(True) > 10  # the lowest rates do nothing
     assert curve.rates[falling.index(True)] / 10 < curve.suggestion < curve.rates[int(np.argmin(curve.losses))]
@@ -217,19 +219,19 @@ def test_the_suggestion_is_in_the_stable_range(optimizer):
 
 
 def test_it_ends_where_the_loss_blows_up_or_is_no_number():
-    blown = find_lr(Descent(), BOWL, Run(), lowest=0.5, highest=50)
+    blown = find_lr(Descent(), BOWL, Placement(), lowest=0.5, highest=50)
     assert 0 < len(blown.rates) < 20 and blown.suggestion is None
     assert max(blown.losses) <= BLOWN_UP * 23
     task = Descent(broken=30)
-    ended = find_lr(task, BOWL, Run(), lowest=1e-6, highest=1e-2)
+    ended = find_lr(task, BOWL, Placement(), lowest=1e-6, highest=1e-2)
     assert len(task.seen) == 31 and len(ended.rates) == len(ended.losses) == 30 and np.isfinite(ended.losses).all()
-    assert find_lr(Descent(broken=0), BOWL, Run()).rates == []
+    assert find_lr(Descent(broken=0), BOWL, Placement()).rates == []
 
 
 def test_nothing_is_suggested_where_the_loss_does_not_fall():
-    assert find_lr(Descent(noise=True), BOWL, Run(), highest=0.1).suggestion is None
-    assert find_lr(Descent(), BOWL, Run(), lowest=1e-12, highest=1e-11).suggestion is None
-    assert find_lr(Descent(steps=0), BOWL, Run()).rates == []
+    assert find_lr(Descent(noise=True), BOWL, Placement(), highest=0.1).suggestion is None
+    assert find_lr(Descent(), BOWL, Placement(), lowest=1e-12, highest=1e-11).suggestion is None
+    assert find_lr(Descent(steps=0), BOWL, Placement()).rates == []
 
 
 def test_frozen_groups_stay_frozen_throughout(monkeypatch):
@@ -237,16 +239,16 @@ def test_frozen_groups_stay_frozen_throughout(monkeypatch):
     forward_backward = Descent.forward_backward
     record = lambda self, *rest: (seen.append([*self.model.below.tolist(), *self.model.above.tolist()]), forward_backward(self, *rest))[1]
     monkeypatch.setattr(Descent, "forward_backward", record)
-    find_lr(Descent(), BOWL.model_copy(update={"unfreeze": "gradual"}), Run(), highest=0.1)
+    find_lr(Descent(), BOWL.model_copy(update={"unfreeze": "gradual"}), Placement(), highest=0.1)
     assert {tuple(row[:2]) for row in seen} == {(1.0, -1.0)} and len({row[2] for row in seen}) > 50
 
 
-def trained(folder, config=LM, kind="language model", run=Run()):
+def trained(folder, config=LM, kind="language model"):
     folder.mkdir(exist_ok=True)
-    text = letters()
+    text = TrainingText(letters(), letters(), VOCAB, "forward", ("a", "b"))
     if kind == "classifier":
-        return trainings.train_classifier(None, text, text, VOCAB, ["a", "b"], MODEL, config, "forward", folder, run)
-    return trainings.pretrain(text, text, VOCAB, MODEL, config, "forward", folder, run)
+        return method.train_classifier(text, None, MODEL, config, folder)
+    return method.pretrain(text, MODEL, config, folder)
 
 
 @pytest.mark.parametrize(("kind", "config"), [("classifier", CLASSIFY), ("language model", LM)])
@@ -258,31 +260,31 @@ def test_a_training_is_the_same_with_and_without_it(tmp_path, kind, config):
     assert weights[0] == weights[1] and histories[0] == histories[1]
     found = json.loads((tmp_path / "with" / "lr_finder.json").read_text())
     assert found.keys() == {"rates", "losses", "suggestion", "lr"} and found["lr"] == config.lr
-    assert record["lr_suggested"] == found["suggestion"]
-    assert "lr_suggested" not in plain and not (tmp_path / "without" / "lr_finder.json").exists()
-    assert not (tmp_path / "with" / trainings.CHECKPOINTS).exists()
+    assert record.lr_suggested == found["suggestion"]
+    assert plain.lr_suggested is None and not (tmp_path / "without" / "lr_finder.json").exists()
+    assert not (tmp_path / "with" / method.CHECKPOINTS).exists()
 
 
 def test_a_training_that_goes_on_keeps_the_curve_it_has(tmp_path, monkeypatch):
-    run = Run(checkpoints=tmp_path / "checkpoints")
-    Checkpoints(run.checkpoints).save(3, {"x": torch.zeros(1)}, {})
-    files = sorted(run.checkpoints.rglob("*"))
+    place = Placement(checkpoints=tmp_path / "checkpoints")
+    Checkpoints(place.checkpoints).save(3, {"x": torch.zeros(1)}, {})
+    files = sorted(place.checkpoints.rglob("*"))
     monkeypatch.setattr(lr_finder, "find_lr", lambda *_: pytest.fail("rates were tried again"))
-    assert range_test(lambda: Descent(), LM, run, tmp_path, "test") == {}
+    assert range_test(lambda: Descent(), LM, place, tmp_path, "test") is None
     (tmp_path / "lr_finder.json").write_text(json.dumps({"suggestion": 0.125}))
-    assert range_test(lambda: Descent(), LM, run, tmp_path, "test") == {"lr_suggested": 0.125}
-    assert sorted(run.checkpoints.rglob("*")) == files
+    assert range_test(lambda: Descent(), LM, place, tmp_path, "test") == 0.125
+    assert sorted(place.checkpoints.rglob("*")) == files
 
 
 def test_it_is_left_out_with_a_word_for_a_team_or_without_memory(tmp_path, monkeypatch, caplog):
     caplog.set_level(logging.WARNING)
-    team = Run(team=Team(0, 2))
-    assert range_test(lambda: Descent(), LM, team, tmp_path, "test") == {}
+    team = Placement(team=Team(0, 2))
+    assert range_test(lambda: Descent(), LM, team, tmp_path, "test") is None
     assert "by one process only" in caplog.text
 
     def full(self, batch, parts):
         raise torch.OutOfMemoryError("full")
 
     monkeypatch.setattr(Descent, "forward_backward", full)
-    assert range_test(lambda: Descent(), LM.model_copy(update={"dropouts": NO_DROPOUT}), Run(), tmp_path, "test") == {}
+    assert range_test(lambda: Descent(), LM.model_copy(update={"dropouts": NO_DROPOUT}), Placement(), tmp_path, "test") is None
     assert "memory is short" in caplog.text and not list(tmp_path.iterdir())

@@ -13,10 +13,13 @@ from ulmfit.labels.label_set import LabelSet
 from ulmfit.models.classifier import Classifier
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.shards.documents import Documents
+from ulmfit.text.rules import SPECIALS
+from ulmfit.text.vocab import Vocab
 from ulmfit.training.classifying import Classifying
 from ulmfit.training.language_modelling import LanguageModelling
-from ulmfit.training.loop import Run
 from ulmfit.training.objective import Objective
+from ulmfit.training.placement import Placement
+from ulmfit.training.specs import TrainingText
 
 SAME = 1e-5
 SOME = Dropouts(output=0.3, hidden=0.3, input=0.3, embedding=0.2, weight=0.4)
@@ -30,16 +33,20 @@ def documents(lengths: list[int]) -> Documents:
     return Documents.of([rng.integers(0, WORDS, length).astype(np.uint16) for length in lengths], np.arange(len(lengths)) % 3)
 
 
+def text_of(train: list[int]) -> TrainingText:
+    return TrainingText(documents(train), documents([]), Vocab(SPECIALS), "forward")
+
+
 def modelling() -> LanguageModelling:
     model = lively(LanguageModel(WORDS, SMALL, SOME, seed=1)).train()
-    return LanguageModelling(model, documents([600]), documents([]), LM, "forward", Run(), "test")
+    return LanguageModelling(model, text_of([600]), LM, Placement(), "test")
 
 
 def classifying(lengths: list[int] = LENGTHS, **options) -> Classifying:
-    config, text = CLASSIFY.model_copy(update=options), documents(lengths)
+    config, text = CLASSIFY.model_copy(update=options), text_of(lengths)
     model = lively(Classifier(WORDS, 3, SMALL, SOME, config.hidden, (0.3, 0.2), seed=1)).train()
-    objective = Objective(config, LabelSet.of(["a", "b", "c"], config), text.labels)
-    return Classifying(model, text, documents([]), objective, config, "forward", Run())
+    objective = Objective(config, LabelSet.of(["a", "b", "c"], config), text.train.labels)
+    return Classifying(model, text, objective, Placement())
 
 
 def stepped(task: LanguageModelling | Classifying, parts: int, steps: int = 1) -> dict[str, Tensor]:

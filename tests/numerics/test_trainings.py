@@ -16,17 +16,22 @@ from ulmfit.models.classifier import Classifier, gradient_start
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.shards.batches import Windows, lm_batches, pad, training_batches
 from ulmfit.shards.documents import Documents
+from ulmfit.text.rules import SPECIALS
+from ulmfit.text.vocab import Vocab
 from ulmfit.training import loop
 from ulmfit.training.classifying import train_classifier_model
 from ulmfit.training.curves import Curves, Watch
 from ulmfit.training.language_modelling import train_language_model, validate
-from ulmfit.training.loop import Run
 from ulmfit.training.objective import Objective
+from ulmfit.training.placement import Placement
+from ulmfit.training.record import TrainingRecord
+from ulmfit.training.specs import TrainingText
 
 LOSS = 1e-4
 SOME = Dropouts(output=0.2, hidden=0.2, input=0.2, embedding=0.1, weight=0.3)
 NONE = Documents.of([])
-HERE = Run()
+HERE = Placement()
+VOCAB = Vocab(SPECIALS)
 LM = LMConfig(batch_size=4, bptt=9, lr=0.01, cut_frac=0.2, dropouts=NO_DROPOUT, precision="fp32")
 CLASSIFY = ClassifierConfig(
     epochs=8,
@@ -68,14 +73,16 @@ def labelled(lengths: list[int], seed: int = 0) -> Documents:
 
 
 def train_lm(
-    model: LanguageModel, train: Documents, config: LMConfig, valid: Documents = NONE, direction: str = "forward", run: Run = HERE
-) -> dict:
-    return train_language_model(model, train, valid, config, direction, run, Curves(run.observe), "test")
+    model: LanguageModel, train: Documents, config: LMConfig, valid: Documents = NONE, direction: str = "forward", place: Placement = HERE
+) -> TrainingRecord:
+    return train_language_model(model, TrainingText(train, valid, VOCAB, direction), config, place, Curves(place.observe), "test")
 
 
-def train_classifier(model: Classifier, train: Documents, config: ClassifierConfig, valid: Documents = NONE, run: Run = HERE) -> dict:
+def train_classifier(
+    model: Classifier, train: Documents, config: ClassifierConfig, valid: Documents = NONE, place: Placement = HERE
+) -> TrainingRecord:
     objective = Objective(config, LabelSet.of(["a", "b", "c"], config), train.labels)
-    return train_classifier_model(model, train, valid, objective, config, "forward", run, Curves(run.observe), "test")
+    return train_classifier_model(model, TrainingText(train, valid, VOCAB, "forward"), objective, place, Curves(place.observe), "test")
 
 
 def cut(gradients: list[Tensor], most: float) -> list[Tensor]:
@@ -129,7 +136,7 @@ def test_a_language_model_trains_as_the_loop_that_is_written_out(losses, options
     mine, plain = (lively(LanguageModel(WORDS, SMALL, NO_DROPOUT, seed=1)) for _ in range(2))
     record = train_lm(mine, train, config)
     expected = plain_lm_losses(plain, train, config)
-    assert record["steps"] == len(losses) >= 20
+    assert record.steps == len(losses) >= 20
     assert losses == pytest.approx(expected, abs=LOSS) and np.mean(losses[-5:]) < losses[0] - 0.3
     for name, tensor in plain.state_dict().items():
         assert torch.allclose(mine.state_dict()[name], tensor, atol=1e-3), name
@@ -172,17 +179,17 @@ def test_backward_is_the_forward_model_on_the_text_reversed(losses):
     for ids, judged, direction in ((text, valid, "backward"), (text[::-1].copy(), valid[::-1].copy(), "forward")):
         model = LanguageModel(WORDS, SMALL, SOME, seed=1)
         record = train_lm(model, Documents.of([ids]), config, Documents.of([judged]), direction)
-        assert record["valid_loss"] == validate(model, Documents.of([judged]), direction, "cpu")
-        weights.append((record["valid_loss"], [tensor.tolist() for tensor in model.parameters()]))
+        assert record.valid_loss == validate(model, Documents.of([judged]), direction, "cpu")
+        weights.append((record.valid_loss, [tensor.tolist() for tensor in model.parameters()]))
     half = len(losses) // 2
     assert losses[:half] == losses[half:] and weights[0] == weights[1]
 
 
 def snapshots(model: LanguageModel | Classifier, train) -> list[list[float]]:
-    """By epoch, the largest change of any weight of each layer group. ``train(run)`` is to validate after each epoch."""
+    """By epoch, the largest change of any weight of each layer group. ``train(place)`` is to validate after each epoch."""
     copy = lambda: [[parameter.detach().clone() for parameter in group] for group in model.groups()]
     seen = [copy()]
-    train(Run(observe=lambda step, values: seen.append(copy()) if "valid_loss" in values else None))
+    train(Placement(observe=lambda step, values: seen.append(copy()) if "valid_loss" in values else None))
     largest = lambda before, after: max(float((b - a).abs().max()) for b, a in zip(before, after, strict=True))
     return [[largest(*pair) for pair in zip(*two, strict=True)] for two in pairwise(seen)]
 
@@ -200,7 +207,7 @@ def test_a_classifiers_groups_change_in_their_epochs_alone(how):
     """Bit for bit: a frozen group has neither a gradient, nor decay, nor what is left of its momentum."""
     config = CLASSIFY.model_copy(update={"epochs": 7, "unfreeze": how, "weight_decay": 0.01, "dropouts": SOME})
     model, train = Classifier(WORDS, 3, SMALL, SOME, 9, seed=1), labelled([20, 30, 25, 22] * 3)
-    changes = snapshots(model, lambda run: train_classifier(model, train, config, labelled([9, 8]), run))
+    changes = snapshots(model, lambda place: train_classifier(model, train, config, labelled([9, 8]), place))
     assert [{group for group, change in enumerate(epoch) if change} for epoch in changes] == ORDERS[how]
     assert all(parameter.requires_grad for parameter in model.parameters())
 
@@ -211,7 +218,7 @@ def test_a_classifiers_groups_change_in_their_epochs_alone(how):
 def test_a_language_models_groups_change_in_their_epochs_alone(how, expected):
     config = LM.model_copy(update={"epochs": 4, "unfreeze": how, "weight_decay": 0.01, "dropouts": SOME})
     model, train, valid = LanguageModel(WORDS, SMALL, SOME, seed=1), Documents.of([chain(300)]), Documents.of([chain(60)])
-    changes = snapshots(model, lambda run: train_lm(model, train, config, valid, run=run))
+    changes = snapshots(model, lambda place: train_lm(model, train, config, valid, place=place))
     assert [{group for group, change in enumerate(epoch) if change} for epoch in changes] == expected
 
 
@@ -219,7 +226,7 @@ def test_every_group_moves_at_its_own_rate():
     """Adam's first step is as long as the rate, whatever the gradient: the rates can be read off the weights."""
     config = CLASSIFY.model_copy(update={"epochs": 1, "batch_size": 12, "schedule": "constant", "lr": 0.01, "decay": 2.6, "clip": 1e3})
     model, train = lively(Classifier(WORDS, 3, SMALL, NO_DROPOUT, 9, (0, 0), seed=1)), labelled([20, 24, 25, 22] * 3)
-    (changes,) = snapshots(model, lambda run: train_classifier(model, train, config, labelled([9, 8]), run))
+    (changes,) = snapshots(model, lambda place: train_classifier(model, train, config, labelled([9, 8]), place))
     assert changes == pytest.approx([0.01 / 2.6 ** (4 - group) for group in range(5)], rel=1e-3)
 
 
@@ -229,7 +236,7 @@ def test_products_in_bf16_learn_as_those_in_fp32(losses):
     for precision in ("fp32", "bf16"):
         config = LM.model_copy(update={"batch_size": 8, "bptt": 10, "epochs": 1, "dropouts": SOME, "precision": precision})
         record = train_lm(LanguageModel(WORDS, size, SOME, seed=1), text, config, Documents.of([chain(500, seed=1)]))
-        assert record["products"] == {"fp32": "float32", "bf16": "bfloat16"}[precision]
+        assert record.products == {"fp32": "float32", "bf16": "bfloat16"}[precision]
     steps = len(losses) // 2
     full, rough = losses[:steps], losses[steps:]
     assert steps >= 90 and full != rough and np.mean(full[-50:]) < full[0] - 1

@@ -18,18 +18,20 @@ from ulmfit.shards.batches import Windows
 from ulmfit.shards.documents import Documents
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
-from ulmfit.training import classifying, trainings
+from ulmfit.training import classifying, method
 from ulmfit.training import language_modelling as modelling
 from ulmfit.training.curves import Curves, Watch
-from ulmfit.training.loop import Run
 from ulmfit.training.objective import Objective
 from ulmfit.training.optimizers import Optimizer
+from ulmfit.training.placement import Placement
+from ulmfit.training.record import TrainingRecord
+from ulmfit.training.specs import TrainingText
 
 VOCAB = Vocab([*SPECIALS, *"abcdefghijkl"])
 WORDS = len(VOCAB)
 FIRST = len(SPECIALS)
 NONE = Documents.of([])
-HERE = Run()
+HERE = Placement()
 NO_DROPOUT = Dropouts(output=0, hidden=0, input=0, embedding=0, weight=0)
 SOME = Dropouts(output=0.1, hidden=0.1, input=0.1, embedding=0.1, weight=0.1)
 MODEL = ModelConfig(embedding=16, hidden=24, layers=2)
@@ -73,16 +75,17 @@ def folder(path: Path) -> Path:
 
 
 def train_lm(
-    model: LanguageModel, train: Documents, config: LMConfig, valid: Documents = NONE, direction: str = "forward", run: Run = HERE
-) -> dict:
-    return modelling.train_language_model(model, train, valid, config, direction, run, Curves(None), "test")
+    model: LanguageModel, train: Documents, config: LMConfig, valid: Documents = NONE, direction: str = "forward", place: Placement = HERE
+) -> TrainingRecord:
+    return modelling.train_language_model(model, TrainingText(train, valid, VOCAB, direction), config, place, Curves(None), "test")
 
 
 def train_classifier(
-    model: Classifier, train: Documents, config: ClassifierConfig, valid: Documents = NONE, run: Run = HERE, curves: Curves | None = None
-) -> dict:
+    model: Classifier, train: Documents, config: ClassifierConfig, valid: Documents = NONE, curves: Curves | None = None
+) -> TrainingRecord:
     objective = Objective(config, LabelSet.of(["a", "b"], config), train.labels)
-    return classifying.train_classifier_model(model, train, valid, objective, config, "forward", run, curves or Curves(None), "test")
+    text = TrainingText(train, valid, VOCAB, "forward")
+    return classifying.train_classifier_model(model, text, objective, HERE, curves or Curves(None), "test")
 
 
 def changed(model: torch.nn.Module, groups: list, before: dict[str, torch.Tensor]) -> list[bool]:
@@ -98,11 +101,13 @@ def copy(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_a_language_model_learns_a_pattern_in_its_direction(tmp_path, direction):
     valid = cycles(20, seed=1)
-    record = trainings.pretrain(cycles(100, seed=0), valid, VOCAB, MODEL, LM.model_copy(update={"epochs": 3}), direction, tmp_path)
-    assert record["valid_loss"] < 0.4 < math.log(12)  # what is left: a document begins anywhere
-    assert record["valid_perplexity"] == pytest.approx(math.exp(record["valid_loss"]))
+    record = method.pretrain(
+        TrainingText(cycles(100, seed=0), valid, VOCAB, direction), MODEL, LM.model_copy(update={"epochs": 3}), tmp_path
+    )
+    assert record.valid_loss < 0.4 < math.log(12)  # what is left: a document begins anywhere
+    assert record.valid_perplexity == pytest.approx(math.exp(record.valid_loss))
     model, other = load_language_model(tmp_path), {"forward": "backward", "backward": "forward"}[direction]
-    assert modelling.validate(model, valid, direction, "cpu") == pytest.approx(record["valid_loss"], abs=1e-5)
+    assert modelling.validate(model, valid, direction, "cpu") == pytest.approx(record.valid_loss, abs=1e-5)
     assert modelling.validate(model, valid, other, "cpu") > math.log(12)
 
 
@@ -164,7 +169,7 @@ def test_masks_begin_with_the_seed_whatever_was_drawn_before(kind):
 
 def test_the_budget_of_tokens_is_kept():
     record = train_lm(LanguageModel(WORDS, MODEL, NO_DROPOUT), cycles(100, seed=0), LM.model_copy(update={"max_tokens": 2000, "epochs": 9}))
-    assert 1950 < record["trained_tokens"] <= 2000
+    assert 1950 < record.trained_tokens <= 2000
 
 
 def test_too_little_text_is_the_users_error():
@@ -175,43 +180,39 @@ def test_too_little_text_is_the_users_error():
 def test_no_epochs_leave_the_model_as_it_is():
     model = LanguageModel(WORDS, MODEL, NO_DROPOUT)
     before = copy(model)
-    assert train_lm(model, cycles(20, seed=0), LM.model_copy(update={"epochs": 0.0}))["steps"] == 0
+    assert train_lm(model, cycles(20, seed=0), LM.model_copy(update={"epochs": 0.0})).steps == 0
     assert not any(changed(model, model.groups(), before))
 
 
 def test_fine_tuning_starts_from_what_was_learnt(tmp_path):
     first, second = folder(tmp_path / "first"), folder(tmp_path / "second")
-    trainings.pretrain(cycles(100, seed=0), NONE, VOCAB, MODEL, LM.model_copy(update={"epochs": 3}), "forward", first)
+    method.pretrain(TrainingText(cycles(100, seed=0), NONE, VOCAB, "forward"), MODEL, LM.model_copy(update={"epochs": 3}), first)
     larger = Vocab([*SPECIALS, "new", *"lkjihgfedcba"])
     where = np.array([larger.tokens.index(token) for token in VOCAB.tokens])
     text = Documents.of([where[document].astype(np.uint16) for document in map(cycles(40, seed=2).doc, range(40))])
-    record = trainings.finetune(first, text, text, larger, LM.model_copy(update={"epochs": 0.0}), "forward", second)
-    assert record["valid_loss"] < 0.5  # the rows moved with their tokens
-    assert (record["rows_kept"], record["rows_new"]) == (WORDS, 1)
+    record = method.finetune(TrainingText(text, text, larger, "forward"), first, LM.model_copy(update={"epochs": 0.0}), second)
+    assert record.valid_loss < 0.5  # the rows moved with their tokens
+    assert (record.rows_kept, record.rows_new) == (WORDS, 1)
     assert Vocab.load(second / "vocab.json") == larger
 
 
 def test_a_classifier_separates_two_easy_classes(tmp_path):
     lm, target = folder(tmp_path / "lm"), folder(tmp_path / "classifier")
     train, valid = topics(120, seed=0), topics(60, seed=1)
-    trainings.pretrain(train, valid, VOCAB, MODEL, LM, "backward", lm)
+    method.pretrain(TrainingText(train, valid, VOCAB, "backward"), MODEL, LM, lm)
     config = CLASSIFY.model_copy(update={"epochs": 4, "unfreeze": "full"})
     seen = []
-    record = trainings.train_classifier(
+    record = method.train_classifier(
+        TrainingText(train, valid, VOCAB, "backward", ("first", "last")),
         lm,
-        train,
-        valid,
-        VOCAB,
-        ["first", "last"],
         MODEL,
         config,
-        "backward",
         target,
-        Run(observe=lambda step, values: seen.append((step, dict(values)))),
+        Placement(observe=lambda step, values: seen.append((step, dict(values)))),
     )
-    assert record["valid_accuracy"] >= 0.95 and record["valid_loss"] < 0.4
+    assert record.valid_accuracy >= 0.95 and record.valid_loss < 0.4
     logits = classifying.predict_logits(load_classifier(target), valid, "backward", None)
-    assert float((logits.argmax(1).numpy() == valid.labels).mean()) == pytest.approx(record["valid_accuracy"])
+    assert float((logits.argmax(1).numpy() == valid.labels).mean()) == pytest.approx(record.valid_accuracy)
     points = json.loads((target / "history.json").read_text())
     assert {point["name"] for point in points} == {"train_loss", "lr", "valid_loss", "valid_accuracy", "valid_macro_f1"}
     assert [(step, name, value) for step, values in seen for name, value in values.items()] == [tuple(point.values()) for point in points]
@@ -250,7 +251,7 @@ def test_one_document_a_batch_trains():
     model = Classifier(WORDS, 2, MODEL, SOME, hidden=8)
     before = copy(model)
     record = train_classifier(model, noise([30, 40, 50]), CLASSIFY.model_copy(update={"batch_size": 1, "unfreeze": "full"}), noise([9, 9]))
-    assert record["steps"] == 6 and math.isfinite(record["valid_loss"])
+    assert record.steps == 6 and math.isfinite(record.valid_loss)
     assert all(changed(model, model.groups(), before))
 
 
@@ -260,13 +261,13 @@ def test_documents_of_wildly_different_lengths_train():
     record = train_classifier(
         model, noise(lengths), CLASSIFY.model_copy(update={"batch_size": 4, "unfreeze": "full", "epochs": 1}), noise([1, 300])
     )
-    assert record["trained_tokens"] == (sum(lengths) + 1)  # the empty document is read as one padding token
-    assert math.isfinite(record["valid_loss"]) and all(parameter.isfinite().all() for parameter in model.parameters())
+    assert record.trained_tokens == (sum(lengths) + 1)  # the empty document is read as one padding token
+    assert math.isfinite(record.valid_loss) and all(parameter.isfinite().all() for parameter in model.parameters())
 
 
 def test_one_document_is_too_few_for_a_classifier(tmp_path):
     with pytest.raises(UserError, match="1 labelled documents are too few"):
-        trainings.train_classifier(None, noise([9]), NONE, VOCAB, ["a", "b"], MODEL, CLASSIFY, "forward", tmp_path)
+        method.train_classifier(TrainingText(noise([9]), NONE, VOCAB, "forward", ("a", "b")), None, MODEL, CLASSIFY, tmp_path)
 
 
 def test_a_ruined_language_model_stops_and_names_the_step():
@@ -336,9 +337,10 @@ def whole_training(place: Path, seed: int) -> tuple[bytes, bytes]:
     """Weights of a language model, and of the classifier made of it, all dropouts at work."""
     lm, target = folder(place), folder(place / "classifier")
     config = LM.model_copy(update={"dropouts": SOME, "seed": seed, "max_tokens": 6000})
-    trainings.pretrain(topics(120, seed=0), topics(10, seed=1), VOCAB, MODEL, config, "forward", lm)
+    method.pretrain(TrainingText(topics(120, seed=0), topics(10, seed=1), VOCAB, "forward"), MODEL, config, lm)
     config = CLASSIFY.model_copy(update={"dropouts": SOME, "seed": seed})
-    trainings.train_classifier(lm, topics(60, seed=0), topics(10, seed=1), VOCAB, ["a", "b"], MODEL, config, "forward", target)
+    text = TrainingText(topics(60, seed=0), topics(10, seed=1), VOCAB, "forward", ("a", "b"))
+    method.train_classifier(text, lm, MODEL, config, target)
     return (lm / "model.safetensors").read_bytes(), (target / "model.safetensors").read_bytes()
 
 

@@ -5,48 +5,40 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ulmfit.config import ClassifierConfig
-from ulmfit.directions import Direction
 from ulmfit.models.classifier import Classifier, gradient_start
 from ulmfit.prediction.logits import predict_logits
 from ulmfit.shards.batches import pad, training_batches
-from ulmfit.shards.documents import Documents
 from ulmfit.text.vocab import PAD
 from ulmfit.training.curves import Curves
 from ulmfit.training.epochs import classifier_epochs
-from ulmfit.training.loop import Run, Step, ahead, fit
+from ulmfit.training.loop import Step, ahead, fit
 from ulmfit.training.objective import Objective
+from ulmfit.training.placement import Placement
 from ulmfit.training.processes.team import slices
+from ulmfit.training.record import TrainingRecord
+from ulmfit.training.specs import TrainingText
 from ulmfit.training.stopping import Best
 
 log = logging.getLogger(__name__)
 
 
 def train_classifier_model(
-    model: Classifier,
-    train: Documents,
-    valid: Documents,
-    objective: Objective,
-    config: ClassifierConfig,
-    direction: Direction,
-    run: Run,
-    curves: Curves,
-    name: str,
-) -> dict[str, Any]:
-    """Train in place; returns tokens, speed, and loss, accuracy and macro-F1 on the validation documents.
+    model: Classifier, text: TrainingText, objective: Objective, place: Placement, curves: Curves, name: str
+) -> TrainingRecord:
+    """Train in place; the record has tokens, speed, and loss, accuracy and macro-F1 on the validation documents.
 
     One slanted triangle spans the training. With ``config.patience`` it stops early, and the best epoch's weights are kept.
     UserError where the loss explodes.
     """
+    config = objective.config
     best = Best(config.stop_metric, config.patience) if config.patience else None
-    return fit(Classifying(model, train, valid, objective, config, direction, run), config, run, curves, name, best)
+    return fit(Classifying(model, text, objective, place), config, place, curves, name, best)
 
 
 @dataclass(frozen=True)
@@ -87,23 +79,14 @@ class Classifying:
 
     figures = ("valid_loss", "valid_accuracy", "valid_macro_f1")
 
-    def __init__(
-        self,
-        model: Classifier,
-        train: Documents,
-        valid: Documents,
-        objective: Objective,
-        config: ClassifierConfig,
-        direction: Direction,
-        run: Run,
-    ):
-        self.model, self.train, self.valid, self.objective = model, train, valid, objective
-        self.config, self.direction, self.place = config, direction, run
+    def __init__(self, model: Classifier, text: TrainingText, objective: Objective, place: Placement):
+        self.model, self.text, self.objective, self.config, self.place = model, text, objective, objective.config, place
+        config, train = self.config, text.train
         rng = np.random.default_rng(config.seed)
         lengths = np.minimum(train.lengths, config.max_tokens or np.iinfo(np.int64).max)
         epochs = classifier_epochs(config, len(train), int(lengths.sum()))
         if config.epochs == "auto":
-            log.info("classify %s: %d documents, so %d epochs", direction, len(train), epochs)
+            log.info("classify %s: %d documents, so %d epochs", text.direction, len(train), epochs)
         positions = config.batch_tokens and max(1, config.batch_tokens * 8 // 9)  # so that they are not too many with round_length's
         self.epochs = [training_batches(lengths, config.batch_size, positions, config.max_gradient_tokens, rng) for _ in range(epochs)]
         self.steps, self.tokens = sum(map(len, self.epochs)), int(lengths.sum()) * epochs
@@ -119,11 +102,11 @@ class Classifying:
             start = max(0, start - len(groups))
 
     def _batch(self, index: np.ndarray) -> DocumentsBatch:
-        padded = pad(self.train, index, self.direction, self.config.max_tokens)
+        padded = pad(self.text.train, index, self.text.direction, self.config.max_tokens)
         lengths = padded.lengths.numpy()
         ids = F.pad(padded.ids, (0, 0, 0, round_length(len(padded.ids)) - len(padded.ids)), value=PAD)
         free = gradient_start(int(lengths.min()), self.config.bptt, self.config.max_gradient_tokens)
-        return DocumentsBatch(ids, padded.lengths, self.objective.labels.targets_of(self.train.labels[index]), lengths, free)
+        return DocumentsBatch(ids, padded.lengths, self.objective.labels.targets_of(self.text.train.labels[index]), lengths, free)
 
     def begin(self, epoch: int) -> None:
         """Nothing is carried from batch to batch."""
@@ -150,10 +133,11 @@ class Classifying:
         return loss.detach()
 
     def validate(self) -> dict[str, float]:
-        if not len(self.valid):
+        valid = self.text.valid
+        if not len(valid):
             return {}
-        logits = predict_logits(self.model, self.valid, self.direction, self.config.max_tokens)
-        return self.objective.metrics(logits, self.objective.labels.targets_of(self.valid.labels))
+        logits = predict_logits(self.model, valid, self.text.direction, self.config.max_tokens)
+        return self.objective.metrics(logits, self.objective.labels.targets_of(valid.labels))
 
     def state(self) -> dict[str, Tensor]:
         return {}

@@ -6,7 +6,6 @@ import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,8 +20,11 @@ from ulmfit.shards.batches import Windows, lm_batches, stream_windows
 from ulmfit.shards.documents import Documents
 from ulmfit.training.curves import Curves
 from ulmfit.training.epochs import lm_amount
-from ulmfit.training.loop import Run, Step, ahead, fit
+from ulmfit.training.loop import Step, ahead, fit
+from ulmfit.training.placement import Placement
 from ulmfit.training.processes.team import slices
+from ulmfit.training.record import TrainingRecord
+from ulmfit.training.specs import TrainingText
 from ulmfit.training.stopping import Best
 
 log = logging.getLogger(__name__)
@@ -32,22 +34,15 @@ VALIDATION_BATCH = 16
 
 
 def train_language_model(
-    model: LanguageModel,
-    train: Documents,
-    valid: Documents,
-    config: LMConfig,
-    direction: Direction,
-    run: Run,
-    curves: Curves,
-    name: str,
-) -> dict[str, Any]:
-    """Train in place; returns tokens, speed and the validation loss (nats a token) and perplexity.
+    model: LanguageModel, text: TrainingText, config: LMConfig, place: Placement, curves: Curves, name: str
+) -> TrainingRecord:
+    """Train in place; the record has tokens, speed, validation loss (nats per token) and perplexity.
 
     Where the number of epochs is left to it ("auto"), the weights of the epoch with the lowest validation loss are kept, which may be
     those it began with. UserError where there is too little text for one window, or the loss explodes.
     """
     best = Best("valid_loss", patience=None, from_start=True) if config.epochs == "auto" else None
-    return fit(LanguageModelling(model, train, valid, config, direction, run, name), config, run, curves, name, best)
+    return fit(LanguageModelling(model, text, config, place, name), config, place, curves, name, best)
 
 
 @dataclass(frozen=True)
@@ -70,29 +65,28 @@ class LanguageModelling:
 
     figures = ("valid_loss", "valid_perplexity")
 
-    def __init__(
-        self, model: LanguageModel, train: Documents, valid: Documents, config: LMConfig, direction: Direction, run: Run, name: str
-    ):
+    def __init__(self, model: LanguageModel, text: TrainingText, config: LMConfig, place: Placement, name: str):
+        train = text.train
         epochs, streams = lm_amount(config, train.tokens)
         if config.epochs == "auto":
             log.info("%s: %d tokens, so %g epochs in %d parallel streams", name, train.tokens, epochs, streams)
         config = config.model_copy(update={"epochs": epochs, "batch_size": streams})
-        self.model, self.train, self.valid, self.config, self.direction, self.place = model, train, valid, config, direction, run
+        self.model, self.text, self.config, self.place = model, text, config, place
         self.windows = Windows.plan(train.tokens, streams, config.bptt, epochs, config.max_tokens, config.seed)
         self.steps, self.tokens = self.windows.steps, self.windows.tokens
         if epochs and not self.steps:
             few = f"{train.tokens} tokens are too few for {config.batch_size} parallel streams"
             raise UserError(f"{name}: {few}; give more text, or a smaller batch_size")
-        if config.batch_size < run.team.size:
-            raise UserError(f"{name}: {config.batch_size} parallel streams cannot be shared by {run.team.size} processes; start fewer")
-        self.columns = run.team.columns(config.batch_size)
+        if config.batch_size < place.team.size:
+            raise UserError(f"{name}: {config.batch_size} parallel streams cannot be shared by {place.team.size} processes; start fewer")
+        self.columns = place.team.columns(config.batch_size)
         self.hidden: State = []
         words = model.encoder.vocab_size
-        self.sampler = Sampler(words, config.sampled, run.device) if config.sampled and config.sampled < words else None
+        self.sampler = Sampler(words, config.sampled, place.device) if config.sampled and config.sampled < words else None
 
     def plan(self, start: int) -> Iterator[Step]:
         every = self.config.valid_every
-        windows = lm_batches(self.train, self.windows, self.direction, self.config.seed, start)
+        windows = lm_batches(self.text.train, self.windows, self.text.direction, self.config.seed, start)
         steps = (
             Step(
                 WindowBatch(window.ids[:, self.columns], window.targets[:, self.columns]),
@@ -126,7 +120,7 @@ class LanguageModelling:
         return total
 
     def validate(self) -> dict[str, float]:
-        loss = validate(self.model, self.valid, self.direction, self.place.device)
+        loss = validate(self.model, self.text.valid, self.text.direction, self.place.device)
         return {} if loss is None else {"valid_loss": loss, "valid_perplexity": math.exp(min(loss, 50))}
 
     def state(self) -> dict[str, Tensor]:

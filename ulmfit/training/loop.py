@@ -10,8 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
 import torch
@@ -23,31 +22,17 @@ from ulmfit.config import TrainingConfig
 from ulmfit.models.classifier import Classifier
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.progress import progress
-from ulmfit.training.checkpoint import Checkpoint, Checkpoints
-from ulmfit.training.curves import Curves, Observer, Pace, Watch, ruined
+from ulmfit.training.checkpoint import Checkpoint, Checkpoints, read
+from ulmfit.training.curves import Curves, Pace, Watch, ruined
 from ulmfit.training.optimizers import Optimizer
-from ulmfit.training.processes.team import Team
+from ulmfit.training.placement import Placement
+from ulmfit.training.record import TrainingRecord
 from ulmfit.training.schedules import learning
 from ulmfit.training.stopping import Best
 
 log = logging.getLogger(__name__)
 
 EVERY = 10  # steps between two points of a curve, and so between two looks at the loss
-CHECKPOINT_SECONDS = 60.0  # between two checkpoints, besides those at the ends of epochs
-
-
-@dataclass(frozen=True)
-class Run:
-    """Where and how a training runs; nothing of it changes the result, but for rounding.
-
-    ``checkpoints``: the folder for them; without one the training starts anew each time. ``seconds``: between two of them.
-    """
-
-    device: str = "cpu"
-    observe: Observer | None = None
-    checkpoints: Path | None = None
-    seconds: float = CHECKPOINT_SECONDS
-    team: Team = field(default_factory=Team)
 
 
 @dataclass(frozen=True)
@@ -62,8 +47,8 @@ class Step:
     validate: bool = False
 
 
-class Task(Protocol):
-    """What is trained, and on what."""
+class Trainable(Protocol):
+    """What is trained, and on what: a model, and a plan of steps."""
 
     steps: int
     tokens: int
@@ -94,30 +79,32 @@ class Task(Protocol):
         """Take up a :meth:`state`."""
 
 
-def fit(task: Task, config: TrainingConfig, run: Run, curves: Curves, name: str, best: Best | None = None) -> dict[str, Any]:
+def fit(task: Trainable, config: TrainingConfig, place: Placement, curves: Curves, name: str, best: Best | None = None) -> TrainingRecord:
     """Train ``task.model`` in place; the record: steps, tokens, speed and the last validation's figures.
 
     ``best``: stop early, and keep the best weights. UserError where the loss leaves the numbers or explodes: the weights
     in the last checkpoint are from before.
     """
     keep_pages()
-    return _Training(task, config, run, curves, name, best).run()
+    return _Training(task, config, place, curves, name, best).train()
 
 
 class _Training:
-    def __init__(self, task: Task, config: TrainingConfig, run: Run, curves: Curves, name: str, best: Best | None):
-        self.task, self.config, self.place, self.curves, self.name, self.best = task, config, run, curves, name, best
-        self.model = task.model.to(run.device)
+    def __init__(self, task: Trainable, config: TrainingConfig, place: Placement, curves: Curves, name: str, best: Best | None):
+        self.task, self.config, self.place, self.curves, self.name, self.best = task, config, place, curves, name, best
+        self.model = task.model.to(place.device)
         self.encoder = self.model.encoder
-        self.encoder.products = products(config.precision, run.device, self.encoder.config.hidden)
+        self.encoder.products = products(config.precision, place.device, self.encoder.config.hidden)
         self.encoder.seed(config.seed)
         self.groups = self.model.groups()
         self.optimizer = Optimizer(self.groups, config, task.steps)
         self.watch, self.figures, self.epoch, self.parts = Watch(), dict[str, float](), -1, 1
-        self.checkpoints = Checkpoints(run.checkpoints, every=run.seconds) if run.checkpoints and run.team.leads else None
+        self.checkpoints = (
+            Checkpoints(place.checkpoints, every=place.checkpoint_seconds) if place.checkpoints and place.team.leads else None
+        )
         self.last_good: int | None = None
 
-    def run(self) -> dict[str, Any]:
+    def train(self) -> TrainingRecord:
         found = _latest(self.place, self.checkpoints)
         tokens, seconds, stopped = self._resume(found) if found else (0, 0.0, False)
         with progress(self.name, self.task.tokens, "tokens") as bar:
@@ -242,29 +229,32 @@ class _Training:
         log.info("%s: going on from step %d of %d", self.name, found.step, self.task.steps)
         return facts["tokens"], facts["seconds"], facts["stopped"]
 
-    def _finish(self) -> dict[str, Any]:
+    def _finish(self) -> TrainingRecord:
         self.optimizer.finish()
         if self.best:
             self.figures = self.best.take(self.model) or self.figures
         freeze(self.groups, list(range(len(self.groups))))
-        record: dict[str, Any] = {"steps": self.optimizer.step_number, **self.pace.record(), **self.figures}
-        record["products"] = str(self.encoder.products).removeprefix("torch.")
-        if self.best:
-            record["best_step"] = self.best.step
-        return record | ({"parts": self.parts} if self.parts > 1 else {}) | ({"processes": n} if (n := self.place.team.size) > 1 else {})
+        processes = self.place.team.size
+        return TrainingRecord(
+            steps=self.optimizer.step_number,
+            products=str(self.encoder.products).removeprefix("torch."),
+            best_step=self.best.step if self.best else None,
+            parts=self.parts if self.parts > 1 else None,
+            processes=processes if processes > 1 else None,
+            **self.pace.record(),
+            **self.figures,
+        )
 
 
-def _latest(run: Run, checkpoints: Checkpoints | None) -> Checkpoint | None:
+def _latest(place: Placement, checkpoints: Checkpoints | None) -> Checkpoint | None:
     """The checkpoint to go on from; in a team the followers read what their leader has found whole."""
-    if run.checkpoints is None:
+    if place.checkpoints is None:
         return None
     found = checkpoints.latest() if checkpoints else None
-    if run.team.size == 1:
+    if place.team.size == 1:
         return found
-    from ulmfit.training.checkpoint import read
-
-    step = run.team.agreed({"step": found.step} if found else {}, ["step"]).get("step")
-    return None if step is None else found or read(run.checkpoints / f"step-{int(step):09d}")
+    step = place.team.agreed({"step": found.step} if found else {}, ["step"]).get("step")
+    return None if step is None else found or read(place.checkpoints / f"step-{int(step):09d}")
 
 
 def freeze(groups: list[list[nn.Parameter]], learning: list[int]) -> None:

@@ -26,8 +26,9 @@ from ulmfit.compute.precision import products
 from ulmfit.config import TrainingConfig
 from ulmfit.store import filesystem
 from ulmfit.store.artifacts import write_atomic
-from ulmfit.training.loop import Run, Step, Task, freeze
+from ulmfit.training.loop import Step, Trainable, freeze
 from ulmfit.training.optimizers import Optimizer
+from ulmfit.training.placement import Placement
 from ulmfit.training.schedules import learning
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class LRCurve:
 
 
 def find_lr(
-    task: Task, config: TrainingConfig, run: Run, lowest: float | None = None, highest: float | None = None, steps: int = 100
+    task: Trainable, config: TrainingConfig, place: Placement, lowest: float | None = None, highest: float | None = None, steps: int = 100
 ) -> LRCurve:
     """Raise the rate from ``lowest`` to ``highest`` (of ``RANGES``, where not given) over the task's first ``steps`` steps.
 
@@ -63,17 +64,17 @@ def find_lr(
         return LRCurve([], [], None)
     low, high = RANGES[config.optimizer]
     rates = np.geomspace(lowest or low, highest or high, steps)
-    seen = np.array(list(_losses(task, config, run, rates)))
+    seen = np.array(list(_losses(task, config, place, rates)))
     rates, losses = rates[: len(seen)], smoothed(seen, reach := max(1, steps // 10))
     return LRCurve(rates.tolist(), losses.tolist(), _steepest(rates, seen, losses, reach))
 
 
-def _losses(task: Task, config: TrainingConfig, run: Run, rates: NDArray[np.float64]) -> Iterator[float]:
+def _losses(task: Trainable, config: TrainingConfig, place: Placement, rates: NDArray[np.float64]) -> Iterator[float]:
     """The loss before each step, none above what ends the test: single ones would drown the curve."""
     keep_pages()
     trial: Any = copy.copy(task)
-    model = trial.model = copy.deepcopy(task.model).to(run.device)
-    model.encoder.products = products(config.precision, run.device, model.encoder.config.hidden)
+    model = trial.model = copy.deepcopy(task.model).to(place.device)
+    model.encoder.products = products(config.precision, place.device, model.encoder.config.hidden)
     model.encoder.seed(config.seed)
     model.zero_grad(set_to_none=True)
     groups = model.groups()
@@ -91,7 +92,7 @@ def _losses(task: Task, config: TrainingConfig, run: Run, rates: NDArray[np.floa
         optimizer.step(step.scale * rate / config.lr)
 
 
-def _round(task: Task) -> Iterator[Step]:
+def _round(task: Trainable) -> Iterator[Step]:
     """The steps of the plan, over and over."""
     while True:
         epoch = -1
@@ -123,36 +124,36 @@ def _steepest(rates: NDArray[np.float64], seen: NDArray[np.float64], losses: NDA
     return float(rates[reach + slopes[reach : bottom + 1].argmin()])
 
 
-def range_test(make: Callable[[], Task], config: TrainingConfig, run: Run, folder: Path, name: str) -> dict[str, Any]:
-    """Test the rates before a training, where the settings ask for it; ``lr_suggested`` for its record.
+def range_test(make: Callable[[], Trainable], config: TrainingConfig, place: Placement, folder: Path, name: str) -> float | None:
+    """Test the rates before a training, where the settings ask for it; the suggested rate, None where there is none.
 
     The curve is written to ``lr_finder.json`` in ``folder``, with the rate in use. A training that goes on from a checkpoint keeps
     the curve it has. One on several processes has none, nor one whose batches the device holds in parts only: that is logged.
     """
-    if not config.find_lr or not run.team.leads:
-        return {}
-    if run.team.size > 1:
+    if not config.find_lr or not place.team.leads:
+        return None
+    if place.team.size > 1:
         log.warning("%s: learning rates are tried by one process only; run it on one device to try them", name)
-        return {}
-    if run.checkpoints and any(found.startswith("step-") for found in filesystem.folders(run.checkpoints)):
+        return None
+    if place.checkpoints and any(found.startswith("step-") for found in filesystem.folders(place.checkpoints)):
         return _known(folder)
     log.info("%s: trying learning rates", name)
     curve = None
     with suppress(torch.OutOfMemoryError):
-        curve = find_lr(make(), config, run)
+        curve = find_lr(make(), config, place)
     if curve is None:
         torch.cuda.empty_cache()  # now, when no traceback holds the copy any more
         log.warning("%s: memory is short; learning rates are not tried (make batch_size smaller to try them)", name)
-        return {}
+        return None
     if not curve.rates:
-        return {}
+        return None
     write_atomic(folder / FILE, json.dumps({**asdict(curve), "lr": config.lr}).encode())
     suggested = "none" if curve.suggestion is None else f"{curve.suggestion:.2g}"
     log.info("%s: the learning rate is %.2g; suggested is %s", name, config.lr, suggested)
-    return {"lr_suggested": curve.suggestion}
+    return curve.suggestion
 
 
-def _known(folder: Path) -> dict[str, Any]:
-    """As :func:`range_test`, from the file that an earlier run wrote."""
+def _known(folder: Path) -> float | None:
+    """The suggestion in the file that an earlier attempt wrote."""
     file = folder / FILE
-    return {"lr_suggested": json.loads(file.read_text())["suggestion"]} if file.exists() else {}
+    return json.loads(file.read_text())["suggestion"] if file.exists() else None

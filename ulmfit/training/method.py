@@ -1,0 +1,137 @@
+"""The method's three trainings (Howard & Ruder 2018, sec. 3): pretrain, fine-tune, train the classifier.
+
+Each writes ``model.safetensors``, ``config.json``, ``vocab.json`` and ``history.json`` into its folder, and ``lr_finder.json`` where
+learning rates are tried first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ulmfit.config import ClassifierConfig, LMConfig, ModelConfig
+from ulmfit.directions import Direction
+from ulmfit.errors import UserError
+from ulmfit.evaluation.calibration import calibrate
+from ulmfit.labels.label_set import LabelSet
+from ulmfit.models.classifier import Classifier
+from ulmfit.models.language_model import LanguageModel
+from ulmfit.models.saving import load_language_model, read_config, save_model
+from ulmfit.models.transfer import take_encoder, transfer_vocabulary
+from ulmfit.prediction.logits import predict_logits
+from ulmfit.shards.documents import Documents
+from ulmfit.text.vocab import Vocab
+from ulmfit.training.checkpoint import Checkpoints
+from ulmfit.training.classifying import Classifying, train_classifier_model
+from ulmfit.training.curves import Curves
+from ulmfit.training.language_modelling import LanguageModelling, train_language_model
+from ulmfit.training.lr_finder import range_test
+from ulmfit.training.objective import Objective
+from ulmfit.training.placement import Placement
+from ulmfit.training.record import TrainingRecord
+from ulmfit.training.specs import ClassifySpec, FinetuneSpec, PretrainSpec, TrainingSpec, TrainingText
+
+CHECKPOINTS = "checkpoints"  # a folder beside the model's files, while it is trained
+
+PRETRAIN_VERSION = 2
+FINETUNE_VERSION = 2
+CLASSIFIER_VERSION = 3
+
+
+def carry_out(spec: TrainingSpec, folder: Path, place: Placement = Placement()) -> TrainingRecord:
+    """The training that ``spec`` describes, in this process."""
+    match spec:
+        case PretrainSpec():
+            return pretrain(spec.text(), spec.model, spec.config, folder, place)
+        case FinetuneSpec():
+            return finetune(spec.text(), spec.pretrained, spec.config, folder, place)
+        case ClassifySpec():
+            return train_classifier(spec.text(), spec.lm, spec.model, spec.config, folder, place)
+
+
+def pretrain(text: TrainingText, model: ModelConfig, config: LMConfig, folder: Path, place: Placement = Placement()) -> TrainingRecord:
+    """A language model from random weights (sec. 3.1)."""
+    lm = LanguageModel(len(text.vocab), model, config.dropouts, config.seed)
+    return _train_lm(lm, text, config, folder, place, f"pretrain {text.direction}")
+
+
+def finetune(text: TrainingText, pretrained: Path, config: LMConfig, folder: Path, place: Placement = Placement()) -> TrainingRecord:
+    """The language model in ``pretrained``, trained further on ``text``; its rows are carried over to ``text.vocab`` (sec. 3.2)."""
+    lm, old = _open(pretrained, text.direction)
+    kept = sum(token in old for token in text.vocab.tokens)
+    lm = transfer_vocabulary(lm, old, text.vocab, config.dropouts, config.seed)
+    record = _train_lm(lm, text, config, folder, place, f"fine-tune {text.direction}")
+    return record.model_copy(update={"rows_kept": kept, "rows_new": len(text.vocab) - kept})
+
+
+def _open(folder: Path, direction: Direction) -> tuple[LanguageModel, Vocab]:
+    """The language model in ``folder`` and its vocabulary. UserError where they do not belong together, or it reads the other way."""
+    lm, vocab = load_language_model(folder), Vocab.load(folder / "vocab.json")
+    if lm.encoder.vocab_size != len(vocab):
+        raise UserError(f"{folder}: the model has {lm.encoder.vocab_size} rows, vocab.json {len(vocab)} tokens; take both from one run")
+    found = read_config(folder).get("direction", direction)
+    if found != direction:
+        raise UserError(f"{folder}: the language model reads {found}; give one that reads {direction}")
+    return lm, vocab
+
+
+def _train_lm(lm: LanguageModel, text: TrainingText, config: LMConfig, folder: Path, place: Placement, name: str) -> TrainingRecord:
+    place, curves = _begin(folder, place)
+    suggested = range_test(lambda: LanguageModelling(lm, text, config, place, name), config, place, folder, name)
+    record = train_language_model(lm, text, config, place, curves, name)
+    if place.team.leads:
+        save_model(folder, lm, direction=text.direction)
+        _complete(folder, text.vocab, curves)
+    return record.model_copy(update={"lr_suggested": suggested})
+
+
+def _begin(folder: Path, place: Placement) -> tuple[Placement, Curves]:
+    folder.mkdir(parents=True, exist_ok=True)
+    return replace(place, checkpoints=folder / CHECKPOINTS), Curves(place.observe)
+
+
+def _complete(folder: Path, vocab: Vocab, curves: Curves) -> None:
+    """What goes with every trained model; its checkpoints have served."""
+    vocab.save(folder / "vocab.json")
+    curves.save(folder)
+    Checkpoints(folder / CHECKPOINTS).clear()
+
+
+def train_classifier(
+    text: TrainingText, lm: Path | None, model: ModelConfig, config: ClassifierConfig, folder: Path, place: Placement = Placement()
+) -> TrainingRecord:
+    """A classifier on the encoder of the language model in ``lm``, or from random weights where that is None (sec. 3.3)."""
+    if len(text.train) < 2:
+        raise UserError(f"{len(text.train)} labelled documents are too few to train a classifier; give 2 or more")
+    place, curves = _begin(folder, place)
+    labels = LabelSet.of(text.labels, config)
+    objective = Objective(config, labels, text.train.labels)
+    classifier = Classifier(len(text.vocab), len(labels), model, config.dropouts, config.hidden, config.head_dropouts, config.seed)
+    if lm:
+        pretrained, words = _open(lm, text.direction)
+        if words != text.vocab:
+            raise UserError(f"{lm}: the language model has another vocabulary than the classifier; fine-tune it with that one first")
+        take_encoder(classifier, pretrained)
+    name = f"classify {text.direction}" if lm else f"classify {text.direction}, from scratch"
+    suggested = range_test(lambda: Classifying(classifier, text, objective, place), config, place, folder, name)
+    record = train_classifier_model(classifier, text, objective, place, curves, name)
+    record = record.model_copy(update={"lr_suggested": suggested})
+    if not place.team.leads:
+        return record
+    sureness = _sureness(classifier, text.valid, objective, text.direction)
+    facts: dict[str, Any] = {"direction": text.direction, "labels": labels.names, "bptt": config.bptt, "max_tokens": config.max_tokens}
+    save_model(folder, classifier, **facts, **sureness)
+    _complete(folder, text.vocab, curves)
+    return record.model_copy(update={figure: sureness[figure] for figure in ("temperature", "ece_before", "ece_after")})
+
+
+def _sureness(classifier: Classifier, valid: Documents, objective: Objective, direction: Direction) -> dict[str, Any]:
+    """Temperature and thresholds, found on the validation documents."""
+    logits = predict_logits(classifier, valid, direction, objective.config.max_tokens)
+    return calibrate(logits, objective.labels.targets_of(valid.labels), objective)
+
+
+def model_config(folder: Path) -> ModelConfig:
+    """The sizes of the saved model in ``folder``. UserError where it holds none."""
+    return ModelConfig(**read_config(folder)["model"])
