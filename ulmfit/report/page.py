@@ -12,7 +12,7 @@ from ulmfit.report.confusion import matrix_of
 from ulmfit.report.corpus_quality import FEW, Lengths, findings
 from ulmfit.report.lineage_graph import lineage_svg, mermaid
 from ulmfit.report.summary import RunSummary, Summary
-from ulmfit.report.systems import accuracy_axis, metric_titles, system_rows, verdict
+from ulmfit.report.systems import Axis, metric_titles, verdict
 from ulmfit.report.training_curves import trainings_of
 from ulmfit.store.artifacts import write_atomic
 
@@ -47,8 +47,7 @@ def page_of(summary: Summary) -> str:
         stages=stages,
         metrics=metric_titles(results),
         verdict=verdict(results.differences.get(results.headline)),
-        ticks=list(accuracy_axis(results).ticks()),
-        systems=system_rows(results),
+        axis=Axis.of(scores["accuracy"] for scores in results.systems.values()),
         matrix=matrix_of(results.labels, results.confusion) if results.confusion else None,
         labels=list(zip(results.labels, results.per_label, strict=True)),
         reliability=plots.reliability_svg(results.headline, results.calibration.reliability),

@@ -51,39 +51,6 @@ class Axis:
         return Estimate(value=self.position(estimate.value), low=self.position(estimate.low), high=self.position(estimate.high))
 
 
-@dataclass(frozen=True)
-class SystemRow:
-    """A row of the table: scores by metric, the difference from the baseline, and positions on the axis (``whisker``)."""
-
-    name: str
-    scores: dict[str, Estimate]
-    difference: Estimate | None
-    headline: bool
-    baseline: bool
-    whisker: Estimate
-
-
-def accuracy_axis(results: Results) -> Axis:
-    """The common axis of all systems."""
-    return Axis.of(scores["accuracy"] for scores in results.systems.values())
-
-
-def system_rows(results: Results) -> list[SystemRow]:
-    """One row per system, in the order of the results."""
-    axis = accuracy_axis(results)
-    return [
-        SystemRow(
-            name=name,
-            scores=scores,
-            difference=results.differences.get(name),
-            headline=name == results.headline,
-            baseline=name == results.baseline,
-            whisker=axis.whisker(scores["accuracy"]),
-        )
-        for name, scores in results.systems.items()
-    ]
-
-
 class Verdict(NamedTuple):
     """``tone`` is better, worse, unsure or alone."""
 

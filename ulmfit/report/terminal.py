@@ -12,7 +12,7 @@ from ulmfit.corpora.quality.summary import Share
 from ulmfit.evaluation.results import Results
 from ulmfit.report.corpus_quality import FEW, CorpusQuality, Lengths, findings
 from ulmfit.report.numbers import count, interval, percent, portion, signed
-from ulmfit.report.systems import metric_titles, system_rows
+from ulmfit.report.systems import metric_titles
 
 Row = tuple[str, int, float]  # what is counted, how often, and its share
 
@@ -24,11 +24,11 @@ def result_table(results: Results) -> Table:
     titles = [title if title == "ROC AUC" else title[0].lower() + title[1:] for title in shown.values()]
     for heading in ("system", *titles, "over baseline"):
         table.add_column(heading, justify="left" if heading == "system" else "right", no_wrap=heading != "system")
-    for system in system_rows(results):
-        cells = [f"{percent(score.value)}\n{interval(score)}" for score in (system.scores[metric] for metric in shown)]
-        difference = system.difference
+    for name, scores in results.systems.items():
+        cells = [f"{percent(score.value)}\n{interval(score)}" for score in (scores[metric] for metric in shown)]
+        difference = results.differences.get(name)
         cells.append(f"{signed(difference.value)}\n{interval(difference)}" if difference else "")
-        table.add_row(*(Text(cell) for cell in (system.name, *cells)), style="bold" if system.headline else "")
+        table.add_row(*(Text(cell) for cell in (name, *cells)), style="bold" if name == results.headline else "")
     return table
 
 
