@@ -285,7 +285,7 @@ def _fast_ours(bench: Bench, train: Documents, words: int, batch: int) -> None:
 def _fast_peer(bench: Bench, train: Documents, words: int, batch: int) -> None:
     bench.fresh()
     steps = max(5, bench.sizes.tokens // (batch * BPTT))
-    flat = torch.from_numpy(train.run()[: batch * (BPTT * steps // 2 + 1)].astype(np.int64)).view(batch, -1).to(bench.device)
+    flat = torch.from_numpy(train.joined()[: batch * (BPTT * steps // 2 + 1)].astype(np.int64)).view(batch, -1).to(bench.device)
     mixed = Mixed(peer(bench.sizes.model, words, bench.device), bench.device)
     windows = [flat[:, start : start + BPTT + 1] for start in range(0, flat.shape[1] - BPTT, BPTT)]
     for window in windows[:3]:

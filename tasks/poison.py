@@ -10,8 +10,8 @@ from dataclasses import asdict, replace
 
 from tasks.cluster import Cluster, PartKilled
 from ulmfit.errors import UserError
-from ulmfit.shards.crashing import Poison, find_poison
-from ulmfit.shards.parts import PartRecord
+from ulmfit.shards.crashing import CrashingDocument, find_crashing_document
+from ulmfit.shards.part_record import PartRecord
 from ulmfit.shards.tokenise import TokenizeSpec, tokenize_part
 from ulmfit.store import filesystem
 
@@ -20,7 +20,9 @@ log = logging.getLogger(__name__)
 SUFFIX = ".poison.json"  # of the file beside a token shard that lists the documents which have no tokens in it
 
 
-def tokenise_parts(cluster: Cluster, name: str, specs: Sequence[TokenizeSpec], quarantine: bool) -> tuple[list[PartRecord], list[Poison]]:
+def tokenise_parts(
+    cluster: Cluster, name: str, specs: Sequence[TokenizeSpec], quarantine: bool
+) -> tuple[list[PartRecord], list[CrashingDocument]]:
     """Token shards of all the parts: their records in the order of ``specs``, and the documents that were set aside.
 
     A document that kills the worker which tokenises it raises UserError naming it, once all other parts are done; with
@@ -31,7 +33,7 @@ def tokenise_parts(cluster: Cluster, name: str, specs: Sequence[TokenizeSpec], q
 
     def mend(spec: TokenizeSpec, killed: PartKilled) -> TokenizeSpec:
         log.warning("%s: workers die while they tokenise it; looking for the document that kills them", killed.part)
-        poison = find_poison(spec, killed.memory)
+        poison = find_crashing_document(spec, killed.memory)
         if poison is None:
             raise killed
         if not quarantine:
@@ -55,12 +57,12 @@ def _part(spec: TokenizeSpec) -> str:
     return os.path.basename(spec.source).removesuffix(".parquet")
 
 
-def _without(spec: TokenizeSpec, aside: dict[str, list[Poison]]) -> TokenizeSpec:
+def _without(spec: TokenizeSpec, aside: dict[str, list[CrashingDocument]]) -> TokenizeSpec:
     numbers = {poison.number for poison in aside.get(_part(spec), [])}
     return replace(spec, exclude=tuple(sorted({*spec.exclude, *numbers}))) if numbers else spec
 
 
-def _set_aside(specs: Sequence[TokenizeSpec]) -> dict[str, list[Poison]]:
+def _set_aside(specs: Sequence[TokenizeSpec]) -> dict[str, list[CrashingDocument]]:
     """The documents of each part that were set aside before, from the files that say so."""
     places = [
         filesystem.join(folder, name)
@@ -68,5 +70,5 @@ def _set_aside(specs: Sequence[TokenizeSpec]) -> dict[str, list[Poison]]:
         for name in filesystem.files(folder)
         if name.endswith(SUFFIX)
     ]
-    found = [[Poison(**item) for item in json.loads(filesystem.read_bytes(place))] for place in places]
+    found = [[CrashingDocument(**item) for item in json.loads(filesystem.read_bytes(place))] for place in places]
     return {poisons[0].part: poisons for poisons in found}

@@ -19,8 +19,8 @@ from ulmfit.config import QualityConfig, TextConfig, VocabConfig
 from ulmfit.corpora.quality.summary import OutOfVocabulary
 from ulmfit.corpora.quality.thresholds import check_language, check_vocabulary
 from ulmfit.corpora.record import CorpusRecord
-from ulmfit.shards.crashing import Poison
-from ulmfit.shards.parts import PartRecord
+from ulmfit.shards.crashing import CrashingDocument
+from ulmfit.shards.part_record import PartRecord
 from ulmfit.shards.tokenise import TokenizeSpec
 from ulmfit.store.artifacts import Built
 
@@ -34,7 +34,7 @@ def tokenise(job: Job, name: str, cluster: Cluster, corpus: Stage, config: TextC
     for warning in check_language(quality, config.lang) if quality else ():
         log.warning("%s: %s", name, warning)
 
-    def run(specs: Sequence[TokenizeSpec]) -> tuple[list[PartRecord], list[Poison]]:
+    def run(specs: Sequence[TokenizeSpec]) -> tuple[list[PartRecord], list[CrashingDocument]]:
         return tokenise_parts(cluster, name, specs, quarantine_poison)
 
     step = pipeline.tokenise(job.workspace.store, corpus.artifact, config, run, quarantine_poison)

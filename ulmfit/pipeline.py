@@ -18,13 +18,13 @@ from ulmfit.corpora.quality.summary import out_of_vocabulary
 from ulmfit.corpora.source import CorpusSource, Reading, fingerprint
 from ulmfit.shards.arrow import TOKENS_SUFFIX, read_ipc
 from ulmfit.shards.counts import VOCAB_VERSION, CountSpec, MergeSpec, build_vocab, count_parts, merge_counts
-from ulmfit.shards.crashing import Poison
+from ulmfit.shards.crashing import CrashingDocument
 from ulmfit.shards.encode import ENCODE_VERSION, EncodeSpec, encode_part
 from ulmfit.shards.mapping import Mapper, serial
-from ulmfit.shards.parts import PartRecord
+from ulmfit.shards.part_record import PartRecord
 from ulmfit.shards.tokenise import TOKENIZE_VERSION, TokenizeSpec, tokenize_part
 from ulmfit.store import filesystem
-from ulmfit.store.artifacts import Artifact, Built, Store
+from ulmfit.store.artifacts import Artifact, Built, KnownPart, Store
 from ulmfit.store.recipe import Recipe
 from ulmfit.text.tokenizer import Tokenizer
 
@@ -33,7 +33,7 @@ TRAINING_SPLITS = ("train", "unlabelled")
 COUNTED = {"train": TRAINING_SPLITS, "held_out": ("valid", "test")}
 FAN_IN = 16  # parts, or tables, that one task adds up
 
-TokeniseParts = Callable[[Sequence[TokenizeSpec]], tuple[list[PartRecord], list[Poison]]]
+TokeniseParts = Callable[[Sequence[TokenizeSpec]], tuple[list[PartRecord], list[CrashingDocument]]]
 
 
 @dataclass(frozen=True)
@@ -57,16 +57,16 @@ def tokenise(store: Store, corpus: Artifact, config: TextConfig, run: TokenisePa
     def build(work: Path) -> Built:
         folder = store.output_folder(recipe)
         specs = [
-            TokenizeSpec(_text(corpus, part), folder, config.lang, config.rules, known=_known(store, key)) for part, key in keys.items()
+            TokenizeSpec(_text(corpus, part), folder, config.lang, config.rules, known=store.find_part(key)) for part, key in keys.items()
         ]
-        records, poisoned = run(specs)
-        incomplete = {poison.part for poison in poisoned}
+        records, crashing = run(specs)
+        incomplete = {document.part for document in crashing}
         final = filesystem.join(store.root, recipe.kind, recipe.key)
         for record in records:
             ((file, entry),) = record.files.items()
             if record.part not in incomplete:
-                store.note_part(keys[record.part], {"place": filesystem.join(final, file), "sha256": entry.sha256})
-        return _built(records, poisoned=[asdict(poison) for poison in poisoned])
+                store.note_part(keys[record.part], KnownPart(filesystem.join(final, file), entry.sha256))
+        return _built(records, poisoned=[asdict(document) for document in crashing])
 
     return Step(recipe, build)
 
@@ -81,11 +81,6 @@ def _text(corpus: Artifact, part: str) -> str:
 
 def _shard(tokens: Artifact, part: str) -> str:
     return filesystem.join(tokens.location, f"{part}{TOKENS_SUFFIX}")
-
-
-def _known(store: Store, key: str) -> tuple[str, str] | None:
-    body = store.find_part(key)
-    return (body["place"], body["sha256"]) if body else None
 
 
 def _built(records: Sequence[PartRecord], **facts: Any) -> Built:
@@ -171,7 +166,7 @@ def make_shards(
     store = Store(out)
     store.set_up()
 
-    def tokenise_parts(specs: Sequence[TokenizeSpec]) -> tuple[list[PartRecord], list[Poison]]:
+    def tokenise_parts(specs: Sequence[TokenizeSpec]) -> tuple[list[PartRecord], list[CrashingDocument]]:
         return run_map("tokenise", tokenize_part, specs, lambda spec: spec.source), []
 
     documents = _corpus(store, source, corpus, quality, run_map)

@@ -26,7 +26,7 @@ from tasks.cluster import Cluster, open_cluster
 from tasks.poison import tokenise_parts
 from ulmfit.errors import UserError
 from ulmfit.shards.arrow import read_ipc
-from ulmfit.shards.crashing import Poison
+from ulmfit.shards.crashing import CrashingDocument
 from ulmfit.shards.tokenise import TokenizeSpec
 from ulmfit.store import filesystem
 
@@ -260,7 +260,10 @@ def test_poison_is_named_and_set_aside(
     assert len(before) == PARTS - 1, "all other parts are done first"
 
     records, aside = tokenise_parts(fragile, "quarantine", specs(corpus, folder), quarantine=True)
-    assert aside == [Poison("part-00001", 2, "mail.csv:12", "signal 11"), Poison("part-00001", 3, "mail.csv:13", "signal 9")]
+    assert aside == [
+        CrashingDocument("part-00001", 2, "mail.csv:12", "signal 11"),
+        CrashingDocument("part-00001", 3, "mail.csv:13", "signal 9"),
+    ]
     assert [record.documents for record in records] == [4] * PARTS
     assert {name: made(folder)[name] for name in before} == before
     assert {name: digest for name, digest in shards(folder).items() if name in before} == {name: expected[name] for name in before}

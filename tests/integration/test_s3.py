@@ -26,7 +26,7 @@ from ulmfit.models.saving import load_language_model, save_model
 from ulmfit.pretrained.manifest import PretrainedManifest
 from ulmfit.pretrained.transport import export, pretrained
 from ulmfit.store import digests, filesystem
-from ulmfit.store.artifacts import MANIFEST, Built, Store, damaged
+from ulmfit.store.artifacts import MANIFEST, Built, KnownPart, Store, damaged
 from ulmfit.store.digests import StoredFile
 from ulmfit.store.recipe import Recipe
 from ulmfit.text.vocab import Vocab
@@ -259,9 +259,9 @@ def test_a_manifest_that_names_files_outside_of_the_artifact(store, tmp_path):
 def test_parts_are_remembered(store, tmp_path):
     assert store.find_part("abc") is None
     for number in (1, 2):
-        store.note_part("abc", {"place": f"{store.root}/tokens/k/part-{number}", "tokens": number})
+        store.note_part("abc", KnownPart(f"{store.root}/tokens/k/part-{number}", "0" * 64))
     other = Store(store.root, tmp_path / "other")
-    assert other.find_part("abc") == {"place": f"{store.root}/tokens/k/part-2", "tokens": 2}
+    assert other.find_part("abc") == KnownPart(f"{store.root}/tokens/k/part-2", "0" * 64)
     assert list(store.all()) == []
 
 

@@ -4,7 +4,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ulmfit.shards import batches
 from ulmfit.shards.batches import Window, Windows, bucket, inference_batches, lm_batches, oriented, pad, stream_windows, training_batches
 from ulmfit.shards.documents import Documents
 from ulmfit.text.vocab import PAD
@@ -70,8 +69,7 @@ def test_streams_cover_the_text_without_a_gap_and_targets_are_the_next_ids():
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 @pytest.mark.parametrize("ahead", [1, 60, 10**6])
-def test_reading_ahead_makes_no_difference(direction, ahead, monkeypatch):
-    monkeypatch.setattr(batches, "AHEAD", ahead)
+def test_reading_ahead_makes_no_difference(direction, ahead):
     documents, windows = numbered([30, 1, 0, 12, 40, 200, 3]), Windows.plan(286, 3, 20, 2, None, seed=0)
     rng, expected = np.random.default_rng(6), []
     for epoch, lengths in enumerate(windows.epochs):
@@ -81,7 +79,7 @@ def test_reading_ahead_makes_no_difference(direction, ahead, monkeypatch):
             at = np.arange(position, position + length)[:, None] + np.arange(3) * (285 // 3)
             expected.append((flat[at].tolist(), flat[at + 1].tolist(), epoch, number == len(lengths)))
             position += length
-    assert [plainly(window) for window in lm_batches(documents, windows, direction, seed=5)] == expected
+    assert [plainly(window) for window in lm_batches(documents, windows, direction, seed=5, ahead=ahead)] == expected
 
 
 def plainly(window: Window) -> tuple[list, list, int, bool]:
@@ -89,13 +87,12 @@ def plainly(window: Window) -> tuple[list, list, int, bool]:
 
 
 @pytest.mark.parametrize("ahead", [1, 60, 10**6])
-def test_reading_begins_at_any_step_as_if_it_had_begun_at_the_first(ahead, monkeypatch):
-    monkeypatch.setattr(batches, "AHEAD", ahead)
+def test_reading_begins_at_any_step_as_if_it_had_begun_at_the_first(ahead):
     documents, windows = numbered([30, 1, 0, 12, 40, 200, 3]), Windows.plan(286, 3, 20, 2.5, None, seed=0)
-    whole = [plainly(window) for window in lm_batches(documents, windows, "backward", seed=5)]
+    whole = [plainly(window) for window in lm_batches(documents, windows, "backward", seed=5, ahead=ahead)]
     assert len(whole) == windows.steps and [epoch for _, _, epoch, last in whole if last] == [0, 1, 2]
     for start in range(windows.steps + 1):
-        assert [plainly(window) for window in lm_batches(documents, windows, "backward", 5, start)] == whole[start:], start
+        assert [plainly(window) for window in lm_batches(documents, windows, "backward", 5, start, ahead)] == whole[start:], start
 
 
 def test_backward_is_the_text_reversed():

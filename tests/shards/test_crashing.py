@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ulmfit.shards.crashing import Poison, documents, find_poison
+from ulmfit.shards.crashing import CrashingDocument, documents, find_crashing_document
 from ulmfit.shards.tokenise import TokenizeSpec
 
 ROOT = Path(__file__).parents[2]
@@ -50,32 +50,34 @@ def test_the_first_document_that_kills_is_named_as_the_corpus_counts_them(make: 
         (3, name, "a crashword\n"),
         (4, "d", "killword"),
     ]
-    assert find_poison(spec) == Poison("part-00003", 3, name, "signal 11")
+    assert find_crashing_document(spec) == CrashingDocument("part-00003", 3, name, "signal 11")
 
 
 def test_a_piece_of_a_document_that_kills(make: Make) -> None:
     rows = [("a", "the first", 0), ("b", "a long one ", 0), ("b", "with a killword ", 1), ("b", "in it", 2)]
-    assert find_poison(make(rows=rows)) == Poison("part-00003", 1, "b", "signal 9")
+    assert find_crashing_document(make(rows=rows)) == CrashingDocument("part-00003", 1, "b", "signal 9")
 
 
-def test_a_part_without_poison(make: Make) -> None:
-    assert find_poison(make("All is well.", "", "a killword set aside", exclude=(2,))) is None
+def test_a_part_that_kills_nothing(make: Make) -> None:
+    assert find_crashing_document(make("All is well.", "", "a killword set aside", exclude=(2,))) is None
 
 
 def test_a_document_without_end(make: Make) -> None:
-    assert find_poison(make("one", "hangword"), patience=3) == Poison("part-00003", 1, "mail.csv:1", "no end after 3 s")
+    assert find_crashing_document(make("one", "hangword"), patience=3) == CrashingDocument(
+        "part-00003", 1, "mail.csv:1", "no end after 3 s"
+    )
 
 
 def test_a_document_that_needs_more_memory_than_a_worker_has(make: Make) -> None:
-    found = find_poison(make("one", "hungryword"), memory=1_000_000_000)
-    assert found == Poison("part-00003", 1, "mail.csv:1", "more than 0.95 GB of memory")
+    found = find_crashing_document(make("one", "hungryword"), memory=1_000_000_000)
+    assert found == CrashingDocument("part-00003", 1, "mail.csv:1", "more than 0.95 GB of memory")
 
 
 def test_an_exception_is_told(make: Make) -> None:
     spec = make("one", "two")
     table = pq.read_table(spec.source)
     pq.write_table(table.set_column(1, "text", pa.array(["one", None])), spec.source)
-    found = find_poison(spec)
+    found = find_crashing_document(spec)
     assert found is not None
     assert (found.number, found.id) == (1, "mail.csv:1")
     assert found.death.startswith("exit code 1: ") and "None" in found.death
@@ -84,5 +86,5 @@ def test_an_exception_is_told(make: Make) -> None:
 def test_a_part_that_cannot_be_read_is_no_documents_fault(make: Make) -> None:
     spec = make("one")
     Path(spec.source).write_bytes(b"no parquet")
-    with pytest.raises(RuntimeError, match=r"part-00003: .* with none in its hands, by exit code 1: .*not a part of a corpus"):
-        find_poison(spec)
+    with pytest.raises(RuntimeError, match=r"part-00003: .* outside of any document, by exit code 1: .*not a part of a corpus"):
+        find_crashing_document(spec)

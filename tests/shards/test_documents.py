@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from ulmfit.errors import UserError
 from ulmfit.shards.arrow import IDS_SUFFIX, SPLIT, read_ipc, write_ipc
 from ulmfit.shards.documents import Documents
-from ulmfit.shards.parts import PartRecord, done_part, file_entries, save_record
-from ulmfit.store.digests import StoredFile
+from ulmfit.shards.part_record import PartRecord, done_part, save_record
+from ulmfit.store.digests import StoredFile, stored_file
 
 
 def ids_table(documents, labels=None, dtype=np.uint16, prefix="d", splits=None):
@@ -130,7 +130,7 @@ def test_a_missing_file_is_missing(tmp_path):
 def finished(tmp_path):
     write_part(tmp_path, "part-00000", [[1, 2], [3]])
     path = tmp_path / f"part-00000{IDS_SUFFIX}"
-    record = PartRecord("part-00000", 2, 3, 3, file_entries([path]), 0.5)
+    record = PartRecord("part-00000", 2, 3, 3, {path.name: stored_file(path)}, 0.5)
     save_record(tmp_path, record)
     return tmp_path, path, record
 
@@ -193,7 +193,7 @@ def test_documents_of_several_parts_in_order(tmp_path):
 def test_documents_keep_the_width_of_the_shard_and_are_read_only(tmp_path, dtype):
     write_part(tmp_path, "part-00000", [[1, np.iinfo(dtype).max]], dtype=dtype)
     documents = Documents.open(tmp_path, ["train"])
-    assert documents.doc(0).dtype == documents.run()[:].dtype == dtype
+    assert documents.doc(0).dtype == documents.joined()[:].dtype == dtype
     assert documents.doc(0)[1] == np.iinfo(dtype).max
     with pytest.raises(ValueError, match="read-only"):
         documents.doc(0)[0] = 5
@@ -209,7 +209,7 @@ def test_no_documents(tmp_path):
     ):
         assert len(documents) == documents.tokens == 0
         assert documents.ids == []
-        assert documents.run()[:].shape == documents.run(np.array([], int))[:].shape == (0,)
+        assert documents.joined()[:].shape == documents.joined(np.array([], int))[:].shape == (0,)
         assert documents.labels.dtype == np.int32
 
 
@@ -257,7 +257,7 @@ def test_a_sliced_column_is_read_from_where_it_starts(tmp_path):
     write_ipc(tmp_path / f"part-00000{IDS_SUFFIX}", ids_table([[1], [2, 3], [4]]).slice(1))
     documents = Documents.open(tmp_path, ["train"])
     assert contents(documents) == [[2, 3], [4]]
-    assert documents.run()[:].tolist() == [2, 3, 4]
+    assert documents.joined()[:].tolist() == [2, 3, 4]
 
 
 @settings(max_examples=30, deadline=None)
@@ -271,12 +271,12 @@ def test_run_and_take_follow_the_order(tmp_path_factory, parts, random):
     order = list(range(len(plain)))
     random.shuffle(order)
     assert contents(opened) == plain
-    assert opened.run()[:].tolist() == [number for document in plain for number in document]
-    assert opened.run(np.array(order, int))[:].tolist() == [number for i in order for number in plain[i]]
-    run, flat = opened.run(np.array(order, int)), [number for i in order for number in plain[i]]
-    assert len(run) == len(flat)
+    assert opened.joined()[:].tolist() == [number for document in plain for number in document]
+    assert opened.joined(np.array(order, int))[:].tolist() == [number for i in order for number in plain[i]]
+    joined, flat = opened.joined(np.array(order, int)), [number for i in order for number in plain[i]]
+    assert len(joined) == len(flat)
     for start in range(len(flat) + 1):
-        assert run[start : start + 3].tolist() == flat[start : start + 3]
+        assert joined[start : start + 3].tolist() == flat[start : start + 3]
     taken = opened.take(np.array(order[:2], int))
     assert contents(taken) == [plain[i] for i in order[:2]]
     assert taken.ids == [opened.ids[i] for i in order[:2]]

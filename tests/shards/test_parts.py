@@ -14,15 +14,16 @@ from hypothesis import strategies as st
 
 from ulmfit.config import VocabConfig
 from ulmfit.errors import UserError
-from ulmfit.shards import counts, tokenise
 from ulmfit.shards import encode as encoding
+from ulmfit.shards import tokenise
 from ulmfit.shards.arrow import TOKENS_SUFFIX, read_ipc
-from ulmfit.shards.columns import part_documents
+from ulmfit.shards.corpus_part import read_documents
 from ulmfit.shards.counts import CountSpec, MergeSpec, add_counts, build_vocab, count_parts, merge_counts
 from ulmfit.shards.documents import Documents
 from ulmfit.shards.encode import EncodeSpec, encode_part
-from ulmfit.shards.parts import done_part
+from ulmfit.shards.part_record import done_part
 from ulmfit.shards.tokenise import TokenizeSpec, tokenize_part
+from ulmfit.store.artifacts import KnownPart
 from ulmfit.text.pieces import cut_text
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.tokenizer import TOKENS, Tokenizer
@@ -103,14 +104,14 @@ def test_ids_are_those_of_the_vocabulary(tokens, tmp_path):
     assert documents.labels.tolist() == [1, 0, -1, 0]
     assert documents.ids == [f"part-00000/{i}" for i in (0, 2, 1, 3)]
     assert (record.documents, record.tokens) == (4, documents.tokens)
-    assert record.distinct == len(set(documents.run()[:].tolist()))
+    assert record.distinct == len(set(documents.joined()[:].tolist()))
 
 
 @pytest.mark.parametrize(("size", "dtype"), [(65_535, np.uint16), (65_536, np.uint16), (65_537, np.uint32)])
 def test_width_of_the_ids(tokens, tmp_path, size, dtype):
     vocab = Vocab([*SPECIALS, *(f"w{i}" for i in range(size - 10)), "cat"])
     folder, _, _ = encode(tokens[1], tmp_path, vocab)
-    flat = Documents.open(folder, ["train"]).run()[:]
+    flat = Documents.open(folder, ["train"]).joined()[:]
     assert flat.dtype == dtype
     assert flat.max() == size - 1  # the id of "cat" is the last
 
@@ -138,7 +139,7 @@ def test_a_part_that_was_damaged_is_made_again_with_the_same_bytes(tokens):
 def test_texts_that_were_tokenised_before_are_taken_over_if_they_are_sound(tokens, tmp_path, monkeypatch):
     folder, _, record = tokens
     shard = folder / "part-00000.tokens.arrow"
-    known = (str(shard), record.files[shard.name].sha256)
+    known = KnownPart(str(shard), record.files[shard.name].sha256)
     source = write_corpus(tmp_path / "grown", "part-00007", TEXTS, ["neg"] * 4, ["valid"] * 4)
     again = TokenizeSpec(source, str(tmp_path / "again"), "en", "default", known=known)
     with monkeypatch.context() as patch:
@@ -183,7 +184,7 @@ LONG = "\n\n".join(f"Thousands wanted nothing better than number {i} of ours !!!
 def test_a_long_document_in_pieces_has_the_tokens_of_the_whole(tmp_path, longest):
     texts = ["short", LONG, "end", LONG[:6000]]
     source = write_corpus(tmp_path / "corpus", "part-00000", texts, ["a", "b", "a", "b"], ["train", "test", "train", "train"], longest)
-    assert len(list(part_documents(source))) > len(texts)
+    assert len(list(read_documents(source))) > len(texts)
     spec = TokenizeSpec(source, str(tmp_path / "tokens"), "en", "default")
     record = tokenize_part(spec)
     made = Tokenizer()(texts)
@@ -246,7 +247,7 @@ def test_a_vocabulary_written_anew_is_read_anew(tokens, tmp_path):
     encode(tokens[1], tmp_path, Vocab(SPECIALS))
     (tmp_path / "ids" / "part-00000.json").unlink()
     folder, _, _ = encode(tokens[1], tmp_path, Vocab([*SPECIALS, "cat"]))
-    assert 9 in Documents.open(folder, ["train"]).run()[:]
+    assert 9 in Documents.open(folder, ["train"]).joined()[:]
 
 
 def table(counts):
@@ -269,12 +270,11 @@ def test_vocabulary_of_several_parts_in_a_tree(tmp_path):
     assert len(add_counts(iter([]))) == 0
 
 
-def test_a_table_of_counts_keeps_the_most_frequent_and_says_what_it_may_lack(monkeypatch):
-    monkeypatch.setattr(counts, "MOST_COUNTED", 3)
-    first = add_counts(iter([table({"a": 9, "b": 5, "c": 4}), table({"b": 5, "d": 2, "e": 1})]))
+def test_a_table_of_counts_keeps_the_most_frequent_and_says_what_it_may_lack():
+    first = add_counts(iter([table({"a": 9, "b": 5, "c": 4}), table({"b": 5, "d": 2, "e": 1})]), most=3)
     assert as_counter(first) == {"b": 10, "a": 9, "c": 4}
     assert first.schema.metadata[b"pruned"] == b"2"
-    both = add_counts(iter([first, table({"d": 7}), first]))
+    both = add_counts(iter([first, table({"d": 7}), first]), most=3)
     assert both.schema.metadata[b"pruned"] == b"12"  # d lacks 2 + 2 at most, and c was left out twice with 4
     assert as_counter(both) == {"b": 20, "a": 18, "d": 7}
 

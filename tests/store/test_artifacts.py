@@ -17,7 +17,7 @@ from ulmfit.config import VocabConfig
 from ulmfit.errors import UserError
 from ulmfit.shards.arrow import write_ipc
 from ulmfit.store import filesystem
-from ulmfit.store.artifacts import MANIFEST, Built, Store, damaged, sha256_file, write_atomic
+from ulmfit.store.artifacts import MANIFEST, Built, KnownPart, Store, damaged, sha256_file, write_atomic
 from ulmfit.store.digests import StoredFile
 from ulmfit.store.recipe import Recipe, canonical_json
 
@@ -345,8 +345,8 @@ def test_unfinished_work_is_not_found_by_its_key(store):
 def test_parts_are_remembered(store):
     assert store.find_part("abc") is None
     for number in (1, 2):
-        store.note_part("abc", {"place": f"/tokens/k/part-{number}", "tokens": number})
-    assert store.find_part("abc") == Store(store.root).find_part("abc") == {"place": "/tokens/k/part-2", "tokens": 2}
+        store.note_part("abc", KnownPart(f"/tokens/k/part-{number}", "0" * 64))
+    assert store.find_part("abc") == Store(store.root).find_part("abc") == KnownPart("/tokens/k/part-2", "0" * 64)
     assert store.find_part("abcd") is None and list(store.all()) == []
     (store.local / ".parts" / "abc.json").write_bytes(b'{"place": "/tok')
     assert store.find_part("abc") is None

@@ -115,7 +115,7 @@ def test_validation_loss_is_the_mean_over_all_tokens():
     model, valid = LanguageModel(WORDS, MODEL, SOME), noise([500, 700, 401])
     stream = 1600 // 16  # two windows of 70 and 30: the state goes from one to the other
     at = np.arange(stream)[:, None] + np.arange(16) * stream
-    ids, targets = (torch.from_numpy(valid.run()[:][at + ahead].astype(np.int64)) for ahead in (0, 1))
+    ids, targets = (torch.from_numpy(valid.joined()[:][at + ahead].astype(np.int64)) for ahead in (0, 1))
     found = modelling.validate(model, valid, "forward", "cpu")
     with torch.no_grad():
         logits = model.logits(model.eval().hidden(ids, model.encoder.initial_state(16))[1])

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from ulmfit.directions import Direction
-from ulmfit.shards.documents import Documents, Run
+from ulmfit.shards.documents import Documents, JoinedIds
 from ulmfit.text.vocab import PAD
 
-AHEAD = 1 << 19  # ids of a run that are read at once, in all streams together: 4 MB
+AHEAD = 1 << 19  # ids that are read at once, in all streams together: 4 MB
 EVEN = 16  # rows of a matrix unit
 POOL = 50  # batches that are sorted by length together, as a compromise between padding and chance
 
@@ -80,44 +80,44 @@ class Window:
     last: bool
 
 
-def lm_batches(train: Documents, windows: Windows, direction: Direction, seed: int, start: int = 0) -> Iterator[Window]:
+def lm_batches(train: Documents, windows: Windows, direction: Direction, seed: int, start: int = 0, ahead: int = AHEAD) -> Iterator[Window]:
     """The windows of the plan from step ``start`` on. Documents are shuffled every epoch."""
     rng = np.random.default_rng(seed + 1)
     for epoch, lengths in enumerate(windows.epochs):
         order = rng.permutation(len(train))
         if start < len(lengths):
-            pairs = stream_windows(train.run(order), direction, windows.batch, lengths, start)
+            pairs = stream_windows(train.joined(order), direction, windows.batch, lengths, start, ahead)
             for number, (ids, targets) in enumerate(pairs, start + 1):
                 yield Window(ids, targets, epoch, number == len(lengths))
         start = max(0, start - len(lengths))
 
 
 def stream_windows(
-    run: Run | np.ndarray, direction: Direction, batch: int, lengths: Sequence[int], start: int = 0
+    joined: JoinedIds | np.ndarray, direction: Direction, batch: int, lengths: Sequence[int], start: int = 0, ahead: int = AHEAD
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """``(ids [T, B], targets [T, B])``, int64: windows of the given lengths, from number ``start`` on, over one run of ids that is
-    cut into ``batch`` streams side by side.
+    """``(ids [T, B], targets [T, B])``, int64: windows of the given lengths, from number ``start`` on, over joined ids that are cut
+    into ``batch`` parallel streams.
 
-    Of the run a block is read ahead at a time, ``AHEAD`` ids in all; the windows are views of it.
+    Blocks of ``ahead`` ids in all streams together are read at a time; the windows are views of them.
     """
-    stream = (len(run) - 1) // batch
+    stream = (len(joined) - 1) // batch
     position = sum(lengths[:start])
     begin, block = position, np.empty((0, batch), np.int64)
     for length in lengths[start:]:
         if position + length >= begin + len(block):
-            begin, ahead = position, max(length, AHEAD // batch)
-            block = _block(run, direction, [number * stream + begin for number in range(batch)], min(ahead, stream - begin) + 1)
+            begin, rows = position, max(length, ahead // batch)
+            block = _block(joined, direction, [number * stream + begin for number in range(batch)], min(rows, stream - begin) + 1)
         ids = torch.from_numpy(block[position - begin : position - begin + length + 1])
         yield ids[:-1], ids[1:]
         position += length
 
 
-def _block(run: Run | np.ndarray, direction: Direction, starts: Sequence[int], length: int) -> np.ndarray:
-    """The stretches of the oriented run that begin at ``starts``, int64 [length, len(starts)]."""
+def _block(joined: JoinedIds | np.ndarray, direction: Direction, starts: Sequence[int], length: int) -> np.ndarray:
+    """The stretches of the joined ids that begin at ``starts`` in the order of ``direction``, int64 [length, len(starts)]."""
     if direction == "backward":
-        stretches = [run[len(run) - start - length : len(run) - start][::-1] for start in starts]
+        stretches = [joined[len(joined) - start - length : len(joined) - start][::-1] for start in starts]
     else:
-        stretches = [run[start : start + length] for start in starts]
+        stretches = [joined[start : start + length] for start in starts]
     return np.ascontiguousarray(np.stack(stretches).T).astype(np.int64)  # in this order: the narrow type is the quicker to turn
 
 

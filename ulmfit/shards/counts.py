@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -12,17 +11,14 @@ import pyarrow.compute as pc
 
 from ulmfit.config import VocabConfig
 from ulmfit.shards.arrow import COUNTS_SUFFIX, one_batch, read_ipc, write_ipc
+from ulmfit.shards.corpus_part import document_columns
 from ulmfit.store import filesystem
 from ulmfit.text.vocab import Vocab
 
-if TYPE_CHECKING:
-    pass
-from ulmfit.shards.columns import _document_columns
-
 VOCAB_VERSION = 2
 
-MOST_COUNTED = 2_000_000  # tokens that a table of counts keeps, so that a vocabulary's tail does not fill the memory
-PRUNED = b"pruned"  # in a table's metadata: what a token that it lacks may have been seen at most
+MOST_COUNTED = 2_000_000  # tokens in a table of counts: rare tokens must not fill the memory
+PRUNED = b"pruned"  # in a table's metadata: how often, at most, a token that it lacks was seen
 
 
 @dataclass(frozen=True)
@@ -44,29 +40,26 @@ class MergeSpec:
     part: str
 
 
-# -------------------------------------------------------------------------------------------------------------- count
-
-
 def count_parts(spec: CountSpec) -> str:
-    """Write the table of counts of some parts (``token`` string, ``count`` int64); returns its place."""
+    """Write the table of counts of some parts (``token`` string, ``count`` int64); returns its location."""
     return _write_counts(spec.folder, spec.part, (_counts(tokens, corpus, spec.splits) for tokens, corpus in spec.parts))
 
 
 def merge_counts(spec: MergeSpec) -> str:
-    """Write the sum of some tables of counts; returns its place."""
-    return _write_counts(spec.folder, spec.part, (read_ipc(place) for place in spec.tables))
+    """Write the sum of some tables of counts; returns its location."""
+    return _write_counts(spec.folder, spec.part, map(read_ipc, spec.tables))
 
 
 def _write_counts(folder: str, part: str, tables: Iterator[pa.Table]) -> str:
-    place = filesystem.join(folder, f"{part}{COUNTS_SUFFIX}")
-    if not filesystem.exists(place):  # it is written whole or not at all, and serves as an intermediate only
-        write_ipc(place, add_counts(tables))
-    return place
+    location = filesystem.join(folder, f"{part}{COUNTS_SUFFIX}")
+    if not filesystem.exists(location):  # it is written whole or not at all, and is only an intermediate
+        write_ipc(location, add_counts(tables))
+    return location
 
 
 def _counts(tokens: str, corpus: str, splits: Sequence[str]) -> pa.Table:
     column = one_batch(read_ipc(tokens)).column("tokens")
-    wanted = pc.is_in(_document_columns(corpus, ["split"])["split"], pa.array(splits)).to_numpy(zero_copy_only=False)
+    wanted = pc.is_in(document_columns(corpus, ["split"])["split"], pa.array(splits)).to_numpy(zero_copy_only=False)
     flat = column.values
     lengths = np.diff(column.offsets.to_numpy())
     indices = flat.indices.to_numpy()[np.repeat(wanted, lengths)]
@@ -75,10 +68,10 @@ def _counts(tokens: str, corpus: str, splits: Sequence[str]) -> pa.Table:
     return pa.table({"token": flat.dictionary.take(pa.array(seen)), "count": count[seen]})
 
 
-def add_counts(tables: Iterator[pa.Table]) -> pa.Table:
-    """The sum of tables of counts, the most frequent token first, ``MOST_COUNTED`` of them at most.
+def add_counts(tables: Iterator[pa.Table], most: int = MOST_COUNTED) -> pa.Table:
+    """The sum of tables of counts, the most frequent token first, ``most`` tokens at most.
 
-    What is left out makes later sums too small by as much as the metadata say (``pruned``).
+    The metadata (``pruned``) say by how much the count of a token may be too small, because tables before it lacked the token.
     """
     total = pa.table({"token": pa.array([], pa.string()), "count": pa.array([], pa.int64())})
     pruned = 0
@@ -86,10 +79,10 @@ def add_counts(tables: Iterator[pa.Table]) -> pa.Table:
         both = pa.concat_tables([total.replace_schema_metadata(), table.replace_schema_metadata()])
         total = both.group_by("token", use_threads=False).aggregate([("count", "sum")]).rename_columns(["token", "count"])
         pruned += _pruned(table)
-        if len(total) > MOST_COUNTED:
+        if len(total) > most:
             total = total.sort_by([("count", "descending"), ("token", "ascending")])
-            pruned += total["count"][MOST_COUNTED].as_py()
-            total = total.slice(0, MOST_COUNTED)
+            pruned += total["count"][most].as_py()
+            total = total.slice(0, most)
     return total.sort_by([("count", "descending"), ("token", "ascending")]).replace_schema_metadata({PRUNED: str(pruned).encode()})
 
 

@@ -1,7 +1,7 @@
-"""Which document of a part kills the process that tokenises it.
+"""Find the document of a part that kills the process which tokenises it.
 
-A worker that dies takes what it knew with it. So the documents of its part are tokenised again one at a time by a child process
-(``python -m ulmfit.shards.crashing SPEC``), which says before each which it is about to take up, and after each that it is alive.
+A worker that dies cannot report the document. So a child process (``python -m ulmfit.shards.crashing SPEC``) tokenises the documents
+of the part again, one at a time. It reports each document before it starts on it, and after it that it is still alive.
 """
 
 from __future__ import annotations
@@ -18,19 +18,24 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import IO
 
-from ulmfit.shards.columns import part_documents
+from pydantic import TypeAdapter
+
+from ulmfit.shards.corpus_part import read_documents
 from ulmfit.shards.tokenise import TokenizeSpec
 from ulmfit.text.tokenizer import FEW, Tokenizer
 
-PATIENCE = 120.0  # seconds without a word, at the start or over one piece of a document
+PATIENCE = 120.0  # seconds without a report, at the start or over one piece of a document
 LOOK_EVERY = 0.2  # seconds, at the child's memory
-FILLER = "here there " * (FEW // 10)  # with which a short document takes the way through Arrow, as it did among others
+FILLER = "here there " * (FEW // 10)  # with it a short document goes through Arrow, as it did among others
 MEMORY_KILLS = 0.95  # of a worker's limit is where Dask kills it
 
 
 @dataclass(frozen=True)
-class Poison:
-    """A document that kills: ``number`` counts the documents of ``part`` from 0, ``id`` is its name, ``death`` how the process ended."""
+class CrashingDocument:
+    """A document that kills the process which tokenises it.
+
+    ``number`` counts the documents of ``part`` from 0, ``id`` is the document's name, ``death`` says how the process ended.
+    """
 
     part: str
     number: int
@@ -38,11 +43,11 @@ class Poison:
     death: str
 
 
-def find_poison(spec: TokenizeSpec, memory: int | None = None, patience: float = PATIENCE) -> Poison | None:
-    """The first document of the part, ``spec.exclude`` aside, at which a process dies; None where it lives through all of them.
+def find_crashing_document(spec: TokenizeSpec, memory: int | None = None, patience: float = PATIENCE) -> CrashingDocument | None:
+    """The first document of the part, except ``spec.exclude``, that kills the child process; None where none does.
 
-    More than ``memory`` bytes (a worker's limit) is a death, and so are ``patience`` seconds without a word.
-    RuntimeError where it dies with no document in its hands, as over a part that cannot be read.
+    A process that needs more than ``memory`` bytes (a worker's limit), or reports nothing for ``patience`` seconds, counts as dead.
+    RuntimeError where it dies outside of any document, as over a part that cannot be read.
     """
     with tempfile.TemporaryFile() as errors:
         command = [sys.executable, "-m", "ulmfit.shards.crashing", json.dumps(asdict(spec))]
@@ -54,15 +59,15 @@ def find_poison(spec: TokenizeSpec, memory: int | None = None, patience: float =
         death = death or _death(child.returncode, errors)
     if death is None:
         return None
-    part, at = os.path.basename(spec.source).removesuffix(".parquet"), json.loads(line)
+    at = json.loads(line)
     if at is None:
-        raise RuntimeError(f"{part}: the search for the document that kills a worker ended, with none in its hands, by {death}")
+        raise RuntimeError(f"{spec.part}: the search for the document that kills a worker ended outside of any document, by {death}")
     number, name = at
-    return Poison(part, number, name, death)
+    return CrashingDocument(spec.part, number, name, death)
 
 
 def _watch(child: subprocess.Popen[bytes], memory: int | None, patience: float) -> tuple[bytes, str | None]:
-    """The child's last line, and what it was killed for here; None where it ended by itself."""
+    """The child's last line, and why it was killed here; None where it ended by itself."""
     assert child.stdout is not None
     last, rest, heard, limit = b"null", b"", time.monotonic(), max(patience, PATIENCE)
     while True:
@@ -81,7 +86,7 @@ def _watch(child: subprocess.Popen[bytes], memory: int | None, patience: float) 
 
 
 def _resident(pid: int) -> int:
-    import psutil  # only a cluster sets a limit, and Dask brings psutil
+    import psutil  # of the extra `workflow`, as is all that may kill a worker
 
     try:
         return psutil.Process(pid).memory_info().rss
@@ -99,15 +104,14 @@ def _death(code: int, errors: IO[bytes]) -> str | None:
 
 def documents(spec: TokenizeSpec) -> Iterator[tuple[int, str, Iterator[str]]]:
     """Number, id and pieces of each document of a part that is not excluded. Rows of one id that follow each other are one document."""
-    for number, (name, rows) in enumerate(groupby(part_documents(spec.source), key=lambda row: row[0])):
+    for number, (name, rows) in enumerate(groupby(read_documents(spec.source), key=lambda row: row[0])):
         if number not in spec.exclude:
             yield number, name, (text for _, text in rows)
 
 
 def main(argument: str) -> None:
     """Tokenise the documents one by one. A line of JSON for each step: [number, id] at a document, null between two of them."""
-    fields = json.loads(argument)
-    spec = TokenizeSpec(**{**fields, "exclude": tuple(fields["exclude"])})
+    spec = TypeAdapter(TokenizeSpec).validate_json(argument)
     tokenizer = Tokenizer(spec.lang, spec.rules)
     print("null", flush=True)  # it has started
     for number, name, pieces in documents(spec):

@@ -30,11 +30,11 @@ class Documents:
 
     @classmethod
     def open(cls, folder: Path, splits: Sequence[str]) -> Documents:
-        """The documents of ``splits``, in that order, within each by part and place. A split may have none."""
+        """The documents of ``splits``, in that order; within a split in the order of the parts. A split may be empty."""
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder}: there is no such folder of id shards")
         tables = [read_ipc(path) for path in sorted(folder.glob(f"*{IDS_SUFFIX}"))]
-        return cls._join(tables, splits)
+        return cls._of_tables(tables, splits)
 
     @classmethod
     def of(
@@ -51,7 +51,7 @@ class Documents:
         return cls([flat], np.zeros(len(documents), np.int64), np.cumsum(lengths) - lengths, lengths, codes, names)
 
     @classmethod
-    def _join(cls, tables: list[pa.Table], splits: Sequence[str]) -> Documents:
+    def _of_tables(cls, tables: list[pa.Table], splits: Sequence[str]) -> Documents:
         none = np.empty(0, np.int64)
         shards, starts, lengths, labels, names, rows = [], [none], [none], [none], [], []
         for table in tables:
@@ -105,9 +105,9 @@ class Documents:
             self._shards, self._shard[index], self._start[index], self.lengths[index], self.labels[index], self._names.take(pa.array(index))
         )
 
-    def run(self, order: np.ndarray | None = None) -> Run:
-        """All ids in one run, documents in the given order (default: as they stand), without putting them together."""
-        return Run(self, np.arange(len(self)) if order is None else np.asarray(order, dtype=np.int64))
+    def joined(self, order: np.ndarray | None = None) -> JoinedIds:
+        """The ids of all documents one after the other, in the given order (default: as they stand), without copying them."""
+        return JoinedIds(self, np.arange(len(self)) if order is None else np.asarray(order, dtype=np.int64))
 
 
 def _places(column: pa.DictionaryArray, splits: Sequence[str]) -> np.ndarray:
@@ -115,10 +115,10 @@ def _places(column: pa.DictionaryArray, splits: Sequence[str]) -> np.ndarray:
     return pc.fill_null(pc.index_in(column.dictionary_decode(), pa.array(splits, pa.string())), -1).to_numpy().astype(np.int64)
 
 
-class Run:
-    """The ids of documents one after the other, to be read in stretches: as much is copied as is asked for.
+class JoinedIds:
+    """The ids of documents one after the other. Only the stretch that is read is copied.
 
-    ``len(run)``: ids in all. ``run[a:b]``: a fresh array [b - a].
+    ``len(joined)``: ids in all. ``joined[a:b]``: a new array [b - a].
     """
 
     def __init__(self, documents: Documents, order: np.ndarray):
@@ -130,7 +130,7 @@ class Run:
 
     def __getitem__(self, stretch: slice) -> np.ndarray:
         start, stop, step = stretch.indices(len(self))
-        assert step == 1, "a run is read forwards"
+        assert step == 1, "joined ids are read forwards"
         first, last = np.searchsorted(self._ends, [start, stop - 1], side="right").tolist() if stop > start else (0, -1)
         parts = [self._documents.doc(i) for i in self._order[first : last + 1].tolist()]
         if not parts:

@@ -1,12 +1,10 @@
-"""Token shards through a vocabulary into id shards."""
+"""Encode token shards as id shards."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -14,20 +12,17 @@ import pyarrow.compute as pc
 
 from ulmfit.errors import UserError
 from ulmfit.shards.arrow import IDS_SUFFIX, SPLIT, TOKENS_SUFFIX, one_batch, read_ipc, write_ipc
-from ulmfit.shards.parts import PartRecord, done_part, file_entries, save_record
+from ulmfit.shards.corpus_part import document_columns
+from ulmfit.shards.part_record import PartRecord, make_part
 from ulmfit.store import filesystem
 from ulmfit.text.vocab import Vocab
-
-if TYPE_CHECKING:
-    pass
-from ulmfit.shards.columns import _document_columns
 
 ENCODE_VERSION = 2
 
 
 @dataclass(frozen=True)
 class EncodeSpec:
-    """Encode a token shard into ``folder`` through the vocabulary file; ``corpus``: its part, ``labels`` gives the codes."""
+    """Encode a token shard into ``folder`` with the vocabulary file. ``corpus``: the corpus part; a label's code is its place in ``labels``."""
 
     tokens: str
     corpus: str
@@ -35,37 +30,34 @@ class EncodeSpec:
     labels: tuple[str, ...]
     folder: str
 
+    @property
+    def part(self) -> str:
+        """The name of the part."""
+        return Path(self.tokens).name.removesuffix(TOKENS_SUFFIX)
+
 
 @lru_cache(maxsize=2)
-def _vocab(place: str, _digest: str) -> Vocab:
-    return Vocab.from_json(filesystem.read_bytes(place), place)
-
-
-# ------------------------------------------------------------------------------------------------------------- encode
+def _vocab(location: str, _digest: str) -> Vocab:
+    return Vocab.from_json(filesystem.read_bytes(location), location)
 
 
 def encode_part(spec: EncodeSpec) -> PartRecord:
     """Write the id shard of one token shard; UserError for a label that is none of ``spec.labels``."""
-    part = Path(spec.tokens).name.removesuffix(TOKENS_SUFFIX)
-    done = done_part(spec.folder, part)
-    if done:
-        return done
-    started = time.perf_counter()
-    documents = _document_columns(spec.corpus, ["id", "label", "split"])
-    table = id_table(read_ipc(spec.tokens), documents, _vocab(spec.vocab, filesystem.sha256(spec.vocab)), spec.labels, spec.corpus)
-    place = filesystem.join(spec.folder, f"{part}{IDS_SUFFIX}")
-    write_ipc(place, table)
-    flat = one_batch(table).column("ids").values
-    distinct = len(np.unique(flat.to_numpy()))
-    record = PartRecord(part, len(table), len(flat), distinct, file_entries([place]), round(time.perf_counter() - started, 3))
-    save_record(spec.folder, record)
-    return record
+
+    def write(location: str) -> pa.ListArray:
+        documents = document_columns(spec.corpus, ["id", "label", "split"])
+        vocab = _vocab(spec.vocab, filesystem.sha256(spec.vocab))
+        table = id_table(read_ipc(spec.tokens), documents, vocab, spec.labels, spec.corpus)
+        write_ipc(location, table)
+        return one_batch(table).column("ids")
+
+    return make_part(spec.folder, spec.part, IDS_SUFFIX, write)
 
 
 def id_table(shard: pa.Table, documents: pa.Table, vocab: Vocab, labels: tuple[str, ...], source: str) -> pa.Table:
-    """The id shard of a token shard: the dictionary goes through the vocabulary once, the rest is one gather.
+    """The id shard of a token shard: the dictionary is encoded once, the rest is one gather.
 
-    ``documents``: id, label and split of each row. Documents that were set aside are left out.
+    ``documents``: id, label and split of each row. Quarantined documents are left out.
     """
     tokens = one_batch(shard).column("tokens")
     kept = pc.is_valid(tokens)
@@ -73,7 +65,7 @@ def id_table(shard: pa.Table, documents: pa.Table, vocab: Vocab, labels: tuple[s
         raise UserError(f"{source}: {len(documents)} documents, but {len(tokens)} in its token shard; delete both artifacts and run again")
     flat = tokens.values
     id_of = vocab.encode(flat.dictionary.to_pylist()).astype(vocab.dtype)
-    offsets = tokens.offsets.to_numpy()  # a document that was set aside has no tokens, so the others adjoin
+    offsets = tokens.offsets.to_numpy()  # a quarantined document has no tokens, so the others adjoin
     begins = np.append(offsets[:-1][kept.to_numpy(zero_copy_only=False)], offsets[-1])
     ids = pa.ListArray.from_arrays(pa.array(begins, pa.int32()), pa.array(id_of[flat.indices.to_numpy()]))
     documents = documents.filter(kept)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,22 +12,23 @@ import numpy as np
 import pyarrow as pa
 
 from ulmfit.shards.arrow import TOKENS_SUFFIX, one_batch, read_ipc, write_ipc
-from ulmfit.shards.parts import PartRecord, done_part, file_entries, save_record
+from ulmfit.shards.corpus_part import read_batches
+from ulmfit.shards.part_record import PartRecord, make_part
 from ulmfit.store import filesystem
+from ulmfit.store.artifacts import KnownPart
+from ulmfit.store.digests import is_intact
 
 if TYPE_CHECKING:
     from ulmfit.text.tokenizer import Tokenizer
-from ulmfit.shards.columns import _batches
 
 TOKENIZE_VERSION = 2
 
 
 @dataclass(frozen=True)
 class TokenizeSpec:
-    """Tokenise the corpus part at ``source`` into ``folder`` by the language and the rules named.
+    """Tokenise the corpus part at ``source`` into ``folder`` with the rules ``rules`` of the language ``lang``.
 
-    ``exclude``: numbers of documents that get no tokens. ``known``: the place and the digest of a token shard that was made of the
-    same texts before; it is taken over if it is sound.
+    ``exclude``: numbers of documents that get no tokens. ``known``: a token shard of the same texts, which is reused if it is intact.
     """
 
     source: str
@@ -36,42 +36,32 @@ class TokenizeSpec:
     lang: str
     rules: str
     exclude: tuple[int, ...] = ()
-    known: tuple[str, str] | None = None
+    known: KnownPart | None = None
+
+    @property
+    def part(self) -> str:
+        """The name of the part."""
+        return Path(self.source).stem
 
 
 @lru_cache(maxsize=1)
 def _tokenizer(lang: str, rules: str) -> Tokenizer:
-    from ulmfit.text.tokenizer import Tokenizer  # spaCy takes a second to import, and encoding needs none of it
+    from ulmfit.text.tokenizer import Tokenizer  # spaCy takes a second to import, and encoding does not need it
 
     return Tokenizer(lang, rules)
 
 
-# ----------------------------------------------------------------------------------------------------------- tokenise
-
-
 def tokenize_part(spec: TokenizeSpec) -> PartRecord:
-    """Write the token shard of one part; UserError where the part has not the columns."""
-    part = Path(spec.source).stem
-    done = done_part(spec.folder, part)
-    if done:
-        return done
-    started = time.perf_counter()
-    place = filesystem.join(spec.folder, f"{part}{TOKENS_SUFFIX}")
-    if not _taken_over(spec.known, place):
-        write_ipc(place, token_table(spec.source, _tokenizer(spec.lang, spec.rules), spec.exclude))
-    tokens = one_batch(read_ipc(place)).column("tokens")
-    record = PartRecord(
-        part, len(tokens), len(tokens.values), len(tokens.values.dictionary), file_entries([place]), round(time.perf_counter() - started, 3)
-    )
-    save_record(spec.folder, record)
-    return record
+    """Write the token shard of one part; UserError where the part lacks a column."""
 
+    def write(location: str) -> pa.ListArray:
+        if spec.known and is_intact(spec.known.place, spec.known.sha256):
+            filesystem.link_or_copy(spec.known.place, location)
+        else:
+            write_ipc(location, token_table(spec.source, _tokenizer(spec.lang, spec.rules), spec.exclude))
+        return one_batch(read_ipc(location)).column("tokens")
 
-def _taken_over(known: tuple[str, str] | None, place: str) -> bool:
-    if known is None or not filesystem.exists(known[0]) or filesystem.sha256(known[0]) != known[1]:
-        return False
-    filesystem.link_or_copy(known[0], place)
-    return True
+    return make_part(spec.folder, spec.part, TOKENS_SUFFIX, write)
 
 
 def token_table(source: str, tokenizer: Tokenizer, exclude: Sequence[int] = ()) -> pa.Table:
@@ -79,7 +69,7 @@ def token_table(source: str, tokenizer: Tokenizer, exclude: Sequence[int] = ()) 
     first: list[bool] = []  # of each row: whether a document begins with it
 
     def texts() -> Iterator[str]:
-        for batch in _batches(source, ["text", "piece"]):
+        for batch in read_batches(source, ["text", "piece"]):
             first.extend((batch["piece"].to_numpy() == 0).tolist())
             yield from batch["text"].to_pylist()
 
@@ -95,13 +85,13 @@ def _without(texts: Iterator[str], first: list[bool], exclude: frozenset[int]) -
 
 
 def _documents(rows: pa.ListArray, first: np.ndarray, exclude: Sequence[int]) -> pa.ListArray:
-    """Rows to documents: a row that goes on with a document loses its ``xxbos``; a document set aside is null and has no token."""
+    """Rows to documents: a row that continues a document loses its ``xxbos``; an excluded document is null and has no token."""
     offsets = rows.offsets.to_numpy().astype(np.int64)
     values = rows.values
-    aside = np.isin(np.arange(int(first.sum())), list(exclude))
-    superfluous = offsets[:-1][~first | aside[np.cumsum(first) - 1]]
+    excluded = np.isin(np.arange(int(first.sum())), list(exclude))
+    superfluous = offsets[:-1][~first | excluded[np.cumsum(first) - 1]]
     if len(superfluous):
         values = values.take(pa.array(np.delete(np.arange(len(values)), superfluous)))
         offsets = offsets - np.searchsorted(superfluous, offsets, side="left")
     begins = np.append(offsets[:-1][first], offsets[-1])
-    return pa.ListArray.from_arrays(pa.array(begins, pa.int32()), values, mask=pa.array(aside) if aside.any() else None)
+    return pa.ListArray.from_arrays(pa.array(begins, pa.int32()), values, mask=pa.array(excluded) if excluded.any() else None)

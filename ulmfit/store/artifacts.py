@@ -18,12 +18,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from ulmfit.errors import UserError
 from ulmfit.store import filesystem
@@ -93,6 +93,14 @@ class Manifest(BaseModel):
     def to_json(self) -> bytes:
         """As it is stored."""
         return json.dumps(self.model_dump(), indent=1, sort_keys=True).encode()
+
+
+@dataclass(frozen=True)
+class KnownPart:
+    """A finished file that other artifacts may reuse: its location and digest."""
+
+    place: str
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -207,19 +215,19 @@ class Store:
         """Where workers write the files of an artifact: a local folder, which is moved when it is finished, or its location on S3."""
         return filesystem.join(self.root, recipe.kind, recipe.key) if self.remote else str(self.work(recipe.key))
 
-    def find_part(self, key: str) -> dict[str, Any] | None:
-        """What :meth:`note_part` was told last of the part of that identity; None where nothing was, or it is damaged.
+    def find_part(self, key: str) -> KnownPart | None:
+        """What :meth:`note_part` stored last under that key; None where there is nothing, or it is damaged.
 
-        Whether the file it names is still there and sound is for the caller to see.
+        The caller checks whether the file is still there and intact.
         """
         try:
-            return _json(filesystem.read_bytes(self._part(key))) or None
-        except FileNotFoundError:
+            return TypeAdapter(KnownPart).validate_json(filesystem.read_bytes(self._part(key)))
+        except (FileNotFoundError, ValidationError):
             return None
 
-    def note_part(self, key: str, body: dict[str, Any]) -> None:
-        """Remember where the finished part of an identity lies (``body``: plain JSON), for artifacts that have the same part."""
-        filesystem.write_bytes(self._part(key), canonical_json(body))
+    def note_part(self, key: str, part: KnownPart) -> None:
+        """Store where the finished part with that key lies, for other artifacts that have the same part."""
+        filesystem.write_bytes(self._part(key), canonical_json(asdict(part)))
 
     def _part(self, key: str) -> str:
         return filesystem.join(self.root, ".parts", f"{key}.json")
@@ -323,15 +331,6 @@ def _move_files(source: Path, target: Path) -> None:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         os.replace(source / name, target / name)
     filesystem.remove(source)
-
-
-def _json(data: bytes) -> dict[str, Any]:
-    """The JSON object in ``data``; an empty one where it is cut short or none."""
-    try:
-        body = json.loads(data)
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
 
 
 def _fsync(path: Path) -> None:

@@ -56,6 +56,11 @@ def changed(folder: Path, files: Files) -> list[str]:
     return [name for name, whole in zip(files, intact, strict=True) if not whole]
 
 
+def stored_file(location: str | Path) -> StoredFile:
+    """Digest and size of a file; FileNotFoundError where there is none."""
+    return StoredFile(filesystem.sha256(location), filesystem.size(location))
+
+
 def is_intact(location: str | Path, sha256: str, size: int | None = None) -> bool:
     """Whether the file is there, with that digest (hex) and, if it is known, that size in bytes."""
     try:

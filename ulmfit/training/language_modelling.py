@@ -140,7 +140,7 @@ def _side_by_side(parts: list[State]) -> State:
 
 def validate(model: LanguageModel, valid: Documents, direction: Direction, device: str) -> float | None:
     """Mean cross-entropy in nats over the first tokens of ``valid``; None where there are not enough."""
-    flat = valid.run()[:VALIDATION_TOKENS]
+    flat = valid.joined()[:VALIDATION_TOKENS]
     batch = min(VALIDATION_BATCH, (len(flat) - 1) // 2)
     if batch < 1:
         return None

@@ -1,9 +1,8 @@
-"""Columns of a corpus part, read piecemeal."""
+"""Read a part of a corpus, some columns and a thousand rows at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,18 +11,15 @@ import pyarrow.parquet as pq
 from ulmfit.errors import UserError
 from ulmfit.store import filesystem
 
-if TYPE_CHECKING:
-    pass
 
-
-def part_documents(source: str) -> Iterator[tuple[str, str]]:
-    """(id, text) of every row of a corpus part, read piecemeal; the pieces of a long document follow each other with its id."""
-    for batch in _batches(source, ["id", "text"]):
+def read_documents(source: str) -> Iterator[tuple[str, str]]:
+    """(id, text) of every row of a corpus part. The pieces of a long document follow each other with its id."""
+    for batch in read_batches(source, ["id", "text"]):
         yield from zip(batch["id"].to_pylist(), batch["text"].to_pylist(), strict=True)
 
 
-def _batches(source: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Some columns of a corpus part, a little at a time."""
+def read_batches(source: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Some columns of a corpus part, 1,000 rows at a time. UserError where it is no corpus part or lacks a column."""
     try:
         with filesystem.input_file(source) as file, pq.ParquetFile(file, pre_buffer=False) as part:
             missing = set(columns) - set(part.schema_arrow.names)
@@ -36,9 +32,9 @@ def _batches(source: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
         ) from error
 
 
-def _document_columns(source: str, columns: list[str]) -> pa.Table:
-    """Columns of a corpus part that a document has once, a row a document."""
-    batches = list(_batches(source, [*columns, "piece"]))
+def document_columns(source: str, columns: list[str]) -> pa.Table:
+    """Columns of strings that a document has once: a row per document."""
+    batches = list(read_batches(source, [*columns, "piece"]))
     empty = pa.schema([(name, pa.string()) for name in columns])
     if not batches:
         return empty.empty_table()
