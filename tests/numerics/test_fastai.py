@@ -9,10 +9,9 @@ from torch import nn
 
 from ulmfit.config import Dropouts, ModelConfig
 from ulmfit.errors import UserError
-from ulmfit.interop.fastai import CLASSIFIER_DROPOUTS, LM_DROPOUTS, fastai_words, kind_of, vocabulary_of
+from ulmfit.interop.fastai import CLASSIFIER_DROPOUTS, LM_DROPOUTS, fastai_words, from_fastai, kind_of, to_fastai, vocabulary_of
 from ulmfit.models.classifier import Classifier
 from ulmfit.models.language_model import LanguageModel
-from ulmfit.models.transfer import from_fastai, to_fastai
 from ulmfit.text.rules import SPECIALS
 
 VOCAB = [*SPECIALS, *(f"word{number}" for number in range(12)), "xxfake", "xxfake", "xxfake"]

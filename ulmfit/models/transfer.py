@@ -1,4 +1,4 @@
-"""Carrying weights over: from one vocabulary to another, from a language model into a classifier, from and to fastai."""
+"""Carrying weights over: from one vocabulary to another, and from a language model into a classifier."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import numpy as np
 import torch
 
 from ulmfit.config import Dropouts
-from ulmfit.interop.fastai import from_fastai as from_fastai
-from ulmfit.interop.fastai import to_fastai as to_fastai
 from ulmfit.models.classifier import Classifier
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.text.vocab import Vocab
