@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from ulmfit import pipeline
-from ulmfit.config import CorpusConfig, TextConfig, VocabConfig
-from ulmfit.corpora.ingest import scan
+from ulmfit.config import CorpusConfig, PartsConfig, TextConfig, VocabConfig
 from ulmfit.corpora.source import CorpusSource
 from ulmfit.errors import UserError
 from ulmfit.pipeline import make_shards
@@ -18,6 +17,7 @@ from ulmfit.text.tokenizer import Tokenizer
 from ulmfit.text.vocab import Vocab
 
 SMALL = VocabConfig(max_size=40, min_count=1)
+PARTS = PartsConfig(bytes=300, together_bytes=1)  # each file a slice
 
 
 def write(folder: Path, name: str, sentences: list[str]) -> None:
@@ -30,9 +30,7 @@ def mail(name: str, rows: int = 30) -> list[str]:
 
 
 @pytest.fixture
-def corpus(tmp_path, monkeypatch):
-    monkeypatch.setattr(scan, "PART_BYTES", 300)
-    monkeypatch.setattr("ulmfit.corpora.ingest.slices.TOGETHER_BYTES", 1)  # each file a slice
+def corpus(tmp_path):
     folder = tmp_path / "mail"
     write(folder, "a.csv", mail("anna"))
     write(folder, "b.csv", mail("ben"))
@@ -48,7 +46,7 @@ def tokenised(monkeypatch):
 
 
 def test_text_to_shards(corpus, tmp_path):
-    shards = make_shards(CorpusSource(str(corpus)), tmp_path / "out", vocab=SMALL)
+    shards = make_shards(CorpusSource(str(corpus)), tmp_path / "out", parts=PARTS, vocab=SMALL)
     documents = Documents.open(shards.ids.path, ["train", "valid", "test"])
     vocab = Vocab.load(shards.vocab.path / "vocab.json")
     assert len(shards.corpus.record["parts"]) > 4
@@ -64,28 +62,28 @@ def test_text_to_shards(corpus, tmp_path):
 
 def test_a_second_call_finds_everything_and_a_changed_vocabulary_tokenises_nothing(corpus, tmp_path, tokenised):
     source = CorpusSource(str(corpus))
-    first = make_shards(source, tmp_path / "out", vocab=SMALL)
+    first = make_shards(source, tmp_path / "out", parts=PARTS, vocab=SMALL)
     assert len(tokenised) == len(first.corpus.record["parts"])
     tokenised.clear()
-    assert make_shards(source, tmp_path / "out", vocab=SMALL) == first
-    other = make_shards(source, tmp_path / "out", vocab=VocabConfig(max_size=20, min_count=1))
+    assert make_shards(source, tmp_path / "out", parts=PARTS, vocab=SMALL) == first
+    other = make_shards(source, tmp_path / "out", parts=PARTS, vocab=VocabConfig(max_size=20, min_count=1))
     assert tokenised == []
     assert (other.tokens.key, other.vocab.key != first.vocab.key, other.ids.key != first.ids.key) == (first.tokens.key, True, True)
 
 
 def test_a_grown_corpus_tokenises_its_new_parts_alone(corpus, tmp_path, tokenised):
     source = CorpusSource(str(corpus))
-    first = make_shards(source, tmp_path / "out", vocab=SMALL)
+    first = make_shards(source, tmp_path / "out", parts=PARTS, vocab=SMALL)
     tokenised.clear()
     write(corpus, "c.csv", mail("carl", 12))
-    grown = make_shards(source, tmp_path / "out", vocab=SMALL)
+    grown = make_shards(source, tmp_path / "out", parts=PARTS, vocab=SMALL)
     old = {part["name"]: part["texts"] for part in first.corpus.record["parts"]}
     new = {part["name"]: part["texts"] for part in grown.corpus.record["parts"]}
     assert {name: new[name] for name in old} == old
     assert sorted(tokenised) == sorted(set(new) - set(old)) != []
     for name in old:
         assert (grown.tokens.path / f"{name}.tokens.arrow").stat().st_ino == (first.tokens.path / f"{name}.tokens.arrow").stat().st_ino
-    afresh = make_shards(source, tmp_path / "elsewhere", vocab=SMALL)
+    afresh = make_shards(source, tmp_path / "elsewhere", parts=PARTS, vocab=SMALL)
     assert (afresh.ids.key, shards_of(afresh)) == (grown.ids.key, shards_of(grown))
 
 
@@ -95,26 +93,26 @@ def shards_of(made: pipeline.Shards) -> dict:
 
 def test_another_seed_of_the_splits_tokenises_nothing(corpus, tmp_path, tokenised):
     source = CorpusSource(str(corpus))
-    make_shards(source, tmp_path / "out", vocab=SMALL)
+    make_shards(source, tmp_path / "out", parts=PARTS, vocab=SMALL)
     tokenised.clear()
-    make_shards(source, tmp_path / "out", vocab=SMALL, corpus=CorpusConfig(seed=7))
+    make_shards(source, tmp_path / "out", parts=PARTS, vocab=SMALL, corpus=CorpusConfig(seed=7))
     assert tokenised == []
 
 
 def test_a_damaged_shard_is_not_taken_over(corpus, tmp_path, tokenised):
     source = CorpusSource(str(corpus))
-    first = make_shards(source, tmp_path / "out", vocab=SMALL)
+    first = make_shards(source, tmp_path / "out", parts=PARTS, vocab=SMALL)
     tokenised.clear()
     shard = first.tokens.path / "part-00001.tokens.arrow"
     shard.write_bytes(shard.read_bytes()[::-1])
-    again = make_shards(source, tmp_path / "out", vocab=SMALL)
+    again = make_shards(source, tmp_path / "out", parts=PARTS, vocab=SMALL)
     assert tokenised == ["part-00001"]
     assert again.tokens.manifest.files["part-00001.tokens.arrow"] == first.tokens.manifest.files["part-00001.tokens.arrow"]
 
 
 @pytest.mark.parametrize("fan_in", [2, 3, 100])
 def test_the_tree_of_counts_has_no_say(corpus, tmp_path, monkeypatch, fan_in):
-    whole = make_shards(CorpusSource(str(corpus)), tmp_path / "a", vocab=SMALL)
+    whole = make_shards(CorpusSource(str(corpus)), tmp_path / "a", parts=PARTS, vocab=SMALL)
     monkeypatch.setattr(pipeline, "FAN_IN", fan_in)
     levels = []
 
@@ -122,7 +120,7 @@ def test_the_tree_of_counts_has_no_say(corpus, tmp_path, monkeypatch, fan_in):
         levels.append(name)
         return [function(spec) for spec in specs]
 
-    tree = make_shards(CorpusSource(str(corpus)), tmp_path / "b", vocab=SMALL, run_map=run_map)
+    tree = make_shards(CorpusSource(str(corpus)), tmp_path / "b", parts=PARTS, vocab=SMALL, run_map=run_map)
     assert tree.vocab.manifest.files == whole.vocab.manifest.files
     assert any("level 2" in name for name in levels) == (fan_in < 100)
     assert [path.name for path in tree.vocab.path.iterdir() if path.is_dir()] == []

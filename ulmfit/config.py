@@ -59,6 +59,15 @@ class QualityConfig(Stage):
     warn_class_ratio: Ratio | None = 50.0
 
 
+class PartsConfig(Stage):
+    """How text is divided for workers. It changes neither documents nor tokens, and enters no key."""
+
+    bytes: Positive = Field(8 << 20, description="text in a part of many documents, and in a row group; a worker's memory goes by it")
+    documents: Positive = Field(100_000, description="documents in a part, at most")
+    together_bytes: Positive = Field(8 << 20, description="small files that one worker reads together")
+    slice_bytes: Positive = Field(64 << 20, description="text of a large Parquet file that one worker reads")
+
+
 class TextConfig(Stage):
     """The tokenizer: a spaCy language and a named set of rules."""
 
@@ -178,6 +187,7 @@ class Settings(Stage):
     general: CorpusConfig = CorpusConfig(max_unlabelled=None)
     corpus: CorpusConfig = CorpusConfig()
     quality: QualityConfig = QualityConfig()
+    parts: PartsConfig = PartsConfig()
     text: TextConfig = TextConfig()
     general_vocab: VocabConfig = VocabConfig()
     vocab: VocabConfig = VocabConfig()

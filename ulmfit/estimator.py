@@ -22,7 +22,7 @@ from ulmfit.config import LMConfig, Settings
 from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.errors import UserError
 from ulmfit.evaluation.metrics import decisions
-from ulmfit.labels.given import GivenLabels, Kind, same_sets
+from ulmfit.labels.estimator_labels import GivenLabels, Kind, same_sets
 from ulmfit.models.saving import read_config
 from ulmfit.prediction.bundle import FILES, LINEAGE, missing, write_bundle
 from ulmfit.prediction.predictor import Predictor

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ulmfit.config import CorpusConfig, QualityConfig, TextConfig, VocabConfig
+from ulmfit.config import CorpusConfig, PartsConfig, QualityConfig, TextConfig, VocabConfig
 from ulmfit.corpora.ingest.prepare import INGEST_VERSION, prepare, write_corpus
 from ulmfit.corpora.quality.summary import out_of_vocabulary
 from ulmfit.corpora.source import CorpusSource, Reading, fingerprint
@@ -155,6 +155,7 @@ def make_shards(
     vocab: VocabConfig = VocabConfig(),  # noqa: B008
     corpus: CorpusConfig = CorpusConfig(),  # noqa: B008
     quality: QualityConfig = QualityConfig(),  # noqa: B008
+    parts: PartsConfig = PartsConfig(),  # noqa: B008
     run_map: Mapper = serial,
 ) -> Shards:
     """Text to shards in one call, for notebooks: in this process, or wherever ``run_map`` runs.
@@ -169,18 +170,17 @@ def make_shards(
     def tokenise_parts(specs: Sequence[TokenizeSpec]) -> tuple[list[PartRecord], list[CrashingDocument]]:
         return run_map("tokenise", tokenize_part, specs, lambda spec: spec.source), []
 
-    documents = _corpus(store, source, corpus, quality, run_map)
+    documents = _corpus(store, Reading(source, source.label_column is not None, store.local / "downloads", parts), corpus, quality, run_map)
     tokens = _made(store, tokenise(store, documents, text, tokenise_parts))
     words = _made(store, vocabulary(store, documents, tokens, vocab, run_map))
     return Shards(documents, tokens, words, _made(store, encode(store, documents, tokens, words, run_map)))
 
 
-def _corpus(store: Store, source: CorpusSource, config: CorpusConfig, quality: QualityConfig, run_map: Mapper) -> Artifact:
-    labelled, downloads = source.label_column is not None, store.local / "downloads"
-    scan = Recipe("scan", INGEST_VERSION, {"raw": fingerprint(source, downloads), "labelled": labelled}).key
+def _corpus(store: Store, reading: Reading, config: CorpusConfig, quality: QualityConfig, run_map: Mapper) -> Artifact:
+    scan = Recipe("scan", INGEST_VERSION, {"raw": fingerprint(reading.source, reading.downloads), "labelled": reading.labelled}).key
     scans = filesystem.join(store.local, ".scans", scan)
     with store.lock(scan):
-        prepared = prepare(Reading(source, labelled, downloads), config, quality, scans, run_map)
+        prepared = prepare(reading, config, quality, scans, run_map)
 
         def assemble(work: Path) -> Built:
             record, files = write_corpus(prepared, str(work), run_map)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from ulmfit.config import CorpusConfig, QualityConfig
+from ulmfit.config import CorpusConfig, PartsConfig, QualityConfig
 from ulmfit.corpora.ingest.prepare import prepare, write_corpus
 from ulmfit.corpora.record import CorpusRecord
 from ulmfit.corpora.source import CorpusSource, Reading
@@ -15,7 +15,7 @@ from ulmfit.corpora.splits import SPLITS
 from ulmfit.shards.mapping import serial
 from ulmfit.store import filesystem
 
-DEFAULT = QualityConfig()
+DEFAULT, PARTS = QualityConfig(), PartsConfig()
 
 
 @dataclass
@@ -50,10 +50,10 @@ def read_back(folder, record):
     return Corpus(folder, record, [row for table in tables for row in table.to_pylist()])
 
 
-def ingest(source: CorpusSource, folder, labelled=True, config=None, thresholds=DEFAULT, mapper=serial):
+def ingest(source: CorpusSource, folder, labelled=True, config=None, thresholds=DEFAULT, parts=PARTS, mapper=serial):
     """The corpus of ``source``, written into ``folder``."""
     scans = filesystem.join(folder, ".scans")
-    reading = Reading(source, labelled, folder.parent / "cache")
+    reading = Reading(source, labelled, folder.parent / "cache", parts)
     record, _ = write_corpus(prepare(reading, config or CorpusConfig(), thresholds, scans, mapper), str(folder), mapper)
     filesystem.remove(scans)
     return read_back(folder, record)

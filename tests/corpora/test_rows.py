@@ -10,8 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from ulmfit.corpora.reading.folders import data_files, name_in
+from ulmfit.corpora.reading.formats import Columns
 from ulmfit.corpora.reading.opening import CHUNK
-from ulmfit.corpora.reading.rows import data_files, name_in, read_file, read_rows
+from ulmfit.corpora.reading.rows import read_file, read_rows
 from ulmfit.errors import UserError
 
 RECORDS = [("a good film", "pos"), ('bad, "very" bad\nindeed', "neg"), ("\ttabbed café ✓", "pos")]
@@ -197,10 +199,10 @@ def test_the_files_of_a_folder_stand_in_the_order_of_their_paths(tmp_path):
 def test_a_folder_is_read_file_by_file(tmp_path):
     fill(tmp_path)
     rows = list(read_rows(tmp_path))
-    assert [row for file in data_files(tmp_path) for row in read_file(tmp_path, file)] == rows
+    assert [row for file in data_files(tmp_path) for row in read_file(tmp_path, file, Columns())] == rows
     assert {row.source for row in rows} == set(NAMES)
     path = tmp_path / "train.csv"
-    assert data_files(path) == [str(path)] and list(read_file(path, str(path))) == list(read_rows(path))
+    assert data_files(path) == [str(path)] and list(read_file(path, str(path), Columns())) == list(read_rows(path))
     assert {row.source for row in read_rows(path)} == {"train.csv"} and {row.split for row in read_rows(path)} == {None}
 
 
@@ -328,7 +330,7 @@ def test_a_file_that_is_taken_away_meanwhile(tmp_path):
     rows = read_rows(tmp_path)
     next(rows)
     (tmp_path / "valid" / "pos" / "1.txt").unlink()
-    with pytest.raises(UserError, match=r"1\.txt: the file has been taken away"):
+    with pytest.raises(UserError, match=r"1\.txt: the file is gone"):
         list(rows)
 
 

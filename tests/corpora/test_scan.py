@@ -13,21 +13,23 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.corpora.test_rows import write
-from ulmfit.corpora import catalog
-from ulmfit.corpora.ingest import scan, slices
-from ulmfit.corpora.ingest.decide import read_facts
-from ulmfit.corpora.ingest.digests import exact, fold
-from ulmfit.corpora.ingest.scan import ScanSpec, pieces, scan_slice
+from ulmfit.config import PartsConfig
+from ulmfit.corpora.catalog.fetching import DATA
+from ulmfit.corpora.ingest import quarantine, slices
+from ulmfit.corpora.ingest.facts import read_facts
+from ulmfit.corpora.ingest.scan import ScanSpec, scan_slice
 from ulmfit.corpora.ingest.slices import slice_rows
 from ulmfit.corpora.quality import measuring
 from ulmfit.corpora.quality.measuring import Measurements
 from ulmfit.corpora.reading.rows import read_rows
 from ulmfit.corpora.source import CorpusSource, Reading
 from ulmfit.corpora.splits import SPLITS
+from ulmfit.corpora.text_digests import exact, fold
 from ulmfit.errors import UserError
 from ulmfit.store import filesystem
-from ulmfit.text.pieces import LONGEST_PIECE, cut_text
+from ulmfit.text.cutting import LONGEST_PIECE
 
+PARTS = PartsConfig()
 RECORDS = [(f"Document {i}, of class {'abc'[i % 3]}", "abc"[i % 3]) for i in range(300)]
 
 
@@ -39,18 +41,19 @@ def measured(monkeypatch):
     return calls
 
 
-def sliced(source, labelled=True, **options):
-    return slices.slices(Reading(CorpusSource(str(source), **options), labelled, Path("unused")))
+def sliced(source, labelled=True, limits=PARTS, **options):
+    return slices.slices(Reading(CorpusSource(str(source), **options), labelled, Path("unused"), limits))
 
 
 def rows_of(parts):
     return [row for part in parts for row in slice_rows(part)]
 
 
-def scanned(tmp_path, source, labelled=True, **options):
+def scanned(tmp_path, source, labelled=True, **limits):
     """The records of all slices, scanned into ``tmp_path / "scans"``."""
-    parts = sliced(source, labelled, **options)
-    return [scan_slice(ScanSpec(part, number, str(tmp_path / "scans"), labelled)) for number, part in enumerate(parts)]
+    limits = PartsConfig(**limits)
+    parts = sliced(source, labelled, limits)
+    return [scan_slice(ScanSpec(part, number, str(tmp_path / "scans"), labelled, limits)) for number, part in enumerate(parts)]
 
 
 def raw(tmp_path, record):
@@ -72,20 +75,19 @@ def a_folder(root):
 
 
 @pytest.mark.parametrize("together", [1, 40_000, 8 << 20])
-def test_the_slices_of_a_folder_give_its_rows_in_order(tmp_path, monkeypatch, together):
-    monkeypatch.setattr(slices, "TOGETHER_BYTES", together)
+def test_the_slices_of_a_folder_give_its_rows_in_order(tmp_path, together):
     root = a_folder(tmp_path / "set")
-    parts = sliced(root)
+    parts = sliced(root, limits=PartsConfig(together_bytes=together))
     assert rows_of(parts) == list(read_rows(root))
     assert len(parts) == {1: 14, 40_000: 8, 8 << 20: 3}[together]
     assert all(len({Path(file).parent for file in part.files}) == 1 for part in parts)
 
 
-def test_new_files_leave_the_slices_before_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(slices, "TOGETHER_BYTES", 60_000)
-    before = sliced(a_folder(tmp_path / "set"))
+def test_new_files_leave_the_slices_before_them(tmp_path):
+    limits = PartsConfig(together_bytes=60_000)
+    before = sliced(a_folder(tmp_path / "set"), limits=limits)
     write(tmp_path / "set" / "train" / "zz.csv")
-    after = sliced(tmp_path / "set")
+    after = sliced(tmp_path / "set", limits=limits)
     changed = [part for part in before if part not in after]
     assert len(before) > 5 and [Path(part.files[-1]).name for part in changed] == ["z.parquet"]  # the last of its folder
 
@@ -102,31 +104,29 @@ def test_a_large_parquet_file_is_divided_by_row_groups(tmp_path, monkeypatch, na
     path = row_groups(tmp_path / name, RECORDS, 50)
     root = tmp_path / name.split("/")[0]
     expected = list(read_rows(root))
-    monkeypatch.setattr(slices, "SLICE_BYTES", 3500)
     monkeypatch.setattr(slices, "BATCH_BYTES", 300)
-    parts = sliced(root)
+    parts = sliced(root, limits=PartsConfig(slice_bytes=3500))
     assert [part.groups for part in parts] == [(0, 2), (2, 4), (4, 6)] and [part.before for part in parts] == [0, 100, 200]
     assert rows_of(parts) == expected and len(expected) == 300
     assert rows_of(parts)[250].row == 251  # counted in the file
-    assert filesystem.size(path) * slices.PACKING > slices.SLICE_BYTES
+    assert filesystem.size(path) * slices.PACKING > 3500
 
 
-def test_a_row_group_that_is_too_large_is_a_slice_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.setattr(slices, "SLICE_BYTES", 10)
-    parts = sliced(row_groups(tmp_path / "a.parquet", RECORDS, 100))
+def test_a_row_group_that_is_too_large_is_a_slice_of_its_own(tmp_path):
+    parts = sliced(row_groups(tmp_path / "a.parquet", RECORDS, 100), limits=PartsConfig(slice_bytes=10))
     assert [part.groups for part in parts] == [(0, 1), (1, 2), (2, 3)] and len(rows_of(parts)) == 300
 
 
-def test_row_groups_are_asked_for_their_columns(tmp_path, monkeypatch):
-    monkeypatch.setattr(slices, "SLICE_BYTES", 10)
+def test_row_groups_are_asked_for_their_columns(tmp_path):
+    limits = PartsConfig(slice_bytes=10)
     path = row_groups(tmp_path / "a.parquet", RECORDS, 100)
     for options in ({"text_column": "body"}, {"label_column": "tag"}, {"label_column": "text"}):
         with pytest.raises(UserError, match="column"):
-            sliced(path, **options)
-    assert [row.label for row in rows_of(sliced(path, labelled=False))] == [None] * 300
+            sliced(path, limits=limits, **options)
+    assert [row.label for row in rows_of(sliced(path, labelled=False, limits=limits))] == [None] * 300
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(UserError, match=r"a\.parquet: this is not a readable Parquet file"):
-        sliced(path)
+        sliced(path, limits=limits)
 
 
 def test_roles_name_and_split_their_rows(tmp_path):
@@ -145,13 +145,13 @@ def test_roles_name_and_split_their_rows(tmp_path):
 
 
 def test_known_corpora_are_read_in_their_own_way(tmp_path, monkeypatch):
-    monkeypatch.setenv(catalog.DATA, str(tmp_path))
+    monkeypatch.setenv(DATA, str(tmp_path))
     write(tmp_path / "ag_news" / "train.csv", RECORDS)
     write(tmp_path / "ag_news" / "test.jsonl", RECORDS[:9])
     (tmp_path / "wikitext-2-raw").mkdir()
     (tmp_path / "wikitext-2-raw" / "wiki.train.raw").write_text(" \n = One = \n \n text \n")
-    monkeypatch.setattr(slices, "TOGETHER_BYTES", 1)
-    tables = sliced("ag-news", text_column="body", label_column="no", unlabelled="wikitext-2")
+    limits = PartsConfig(together_bytes=1)
+    tables = sliced("ag-news", limits=limits, text_column="body", label_column="no", unlabelled="wikitext-2")
     assert [part.files and Path(part.files[0]).name for part in tables] == ["test.jsonl", "train.csv", ()]
     rows = rows_of(tables)
     assert len(rows) == 310 and [row.split for row in rows] == ["test"] * 9 + ["train"] * 300 + ["unlabelled"]
@@ -164,10 +164,9 @@ def test_known_corpora_are_read_in_their_own_way(tmp_path, monkeypatch):
 # --- the scan of a slice
 
 
-def test_raw_parts_hold_what_can_be_used_in_order(tmp_path, monkeypatch, measured):
-    monkeypatch.setattr(scan, "PART_BYTES", 1000)
+def test_raw_parts_hold_what_can_be_used_in_order(tmp_path, measured):
     records = [*RECORDS[:100], ("", "a"), ("nul\0 hére", "b"), ("no label", ""), *RECORDS[100:]]
-    (record,) = scanned(tmp_path, write(tmp_path / "a.csv", records))
+    (record,) = scanned(tmp_path, write(tmp_path / "a.csv", records), bytes=1000)
     parts = raw(tmp_path, record)
     assert record.rows == 303 and record.with_nul == 1 and record.quarantined == {"empty": 1, "no label": 1}
     assert record.first_rejected == "row 101 of a.csv"
@@ -181,18 +180,16 @@ def test_raw_parts_hold_what_can_be_used_in_order(tmp_path, monkeypatch, measure
     assert sorted(filesystem.files(tmp_path / "scans")) == sorted([*record.files, "00000.json"])
 
 
-def test_parts_have_no_more_than_so_many_documents(tmp_path, monkeypatch, measured):
-    monkeypatch.setattr(scan, "PART_DOCUMENTS", 128)
-    (record,) = scanned(tmp_path, write(tmp_path / "a.csv", RECORDS))
+def test_parts_have_no_more_than_so_many_documents(tmp_path, measured):
+    (record,) = scanned(tmp_path, write(tmp_path / "a.csv", RECORDS), documents=128)
     assert [part.documents for part in record.parts] == [128, 128, 44]
 
 
-def test_facts_are_those_of_the_documents(tmp_path, monkeypatch, measured):
-    monkeypatch.setattr(scan, "PART_BYTES", 2000)
+def test_facts_are_those_of_the_documents(tmp_path, measured):
     for name in ("train", "test"):
         write(tmp_path / "set" / f"{name}.csv", [(f"{name} É {text}", label) for text, label in RECORDS])
     write(tmp_path / "set" / "unsup.csv", RECORDS)
-    records = scanned(tmp_path, tmp_path / "set")
+    records = scanned(tmp_path, tmp_path / "set", bytes=2000)
     parts = [part for record in records for part in record.parts]
     facts = read_facts([str(tmp_path / "scans" / part.facts) for part in parts], sum(part.documents for part in parts))
     rows = [row for record in records for table in raw(tmp_path, record) for row in table.to_pylist()]
@@ -212,7 +209,7 @@ def test_general_text_has_no_labels(tmp_path, measured):
 
 
 def test_the_quarantine_is_written_as_it_grows(tmp_path, monkeypatch, measured):
-    monkeypatch.setattr(scan, "QUARANTINE_ROWS", 4)
+    monkeypatch.setattr(quarantine, "QUARANTINE_ROWS", 4)
     lines = ["{}", "[1]", "nonsense", '{"text": 5, "label": "a"}', '{"text": "fine", "label": "a"}', *['{"text": " ", "label": "a"}'] * 7]
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
     (record,) = scanned(tmp_path, tmp_path / "a.jsonl")
@@ -238,11 +235,6 @@ def long_text(characters):
     return " ".join(random.Random(5).choices(WORDS, k=characters // 6))[:characters]
 
 
-@pytest.mark.parametrize("text", [long_text(5_000_000), "x" * (2 * LONGEST_PIECE + 1), long_text(LONGEST_PIECE), "short"])
-def test_pieces_are_those_of_cut_text(text):
-    assert list(pieces(text)) == cut_text(text)
-
-
 def test_a_very_long_document_has_a_part_of_its_own(tmp_path, measured):
     text = "É " + long_text(4_500_000)
     (record,) = scanned(tmp_path, write(tmp_path / "a.jsonl", [("before", "a"), (text, "b"), ("after", "a")]))
@@ -260,18 +252,19 @@ def test_a_very_long_document_has_a_part_of_its_own(tmp_path, measured):
 MEMORY = """
 import sys
 from pathlib import Path
+from ulmfit.config import PartsConfig
 from ulmfit.corpora.ingest import scan
 from ulmfit.corpora.ingest import slices
 from ulmfit.corpora.quality import measuring
 from ulmfit.corpora.source import CorpusSource, Reading
 measuring.measure = lambda texts: measuring.Measurements()
-scan.PART_BYTES = 1 << 20
+limits = PartsConfig(bytes=1 << 20)
 slices.BATCH_BYTES = 1 << 18
 def peak():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 def scanned(path, number):
     for part in slices.slices(Reading(CorpusSource(path, label_column=None), False, Path("unused"))):
-        scan.scan_slice(scan.ScanSpec(part, number, sys.argv[3], False))
+        scan.scan_slice(scan.ScanSpec(part, number, sys.argv[3], False, limits))
 scanned(sys.argv[1], 0)
 before = peak()
 scanned(sys.argv[2], 1)
@@ -300,7 +293,7 @@ def stamps(folder):
 
 def test_a_slice_that_is_done_is_not_read_again(tmp_path, measured):
     path = write(tmp_path / "a.csv", [*RECORDS, ("", "a")])
-    spec = ScanSpec(sliced(path)[0], 3, str(tmp_path / "scans"), True)
+    spec = ScanSpec(sliced(path)[0], 3, str(tmp_path / "scans"), True, PARTS)
     record = scan_slice(spec)
     before = stamps(tmp_path / "scans")
     path.unlink()
@@ -324,16 +317,15 @@ def test_a_damaged_slice_is_scanned_again(tmp_path, measured, victim, damage):
 
 
 def test_a_slice_that_fails_leaves_no_record(tmp_path, monkeypatch, measured):
-    monkeypatch.setattr(scan, "QUARANTINE_ROWS", 1)
-    monkeypatch.setattr(scan, "PART_BYTES", 100)
+    monkeypatch.setattr(quarantine, "QUARANTINE_ROWS", 1)
     path = write(tmp_path / "a.csv", [*RECORDS[:50], ("", "a")])
     path.write_text(path.read_text() + '"never closed,a\n')
     with pytest.raises(UserError, match="a quote opened in row 52"):
-        scanned(tmp_path, path)
+        scanned(tmp_path, path, bytes=100)
     left = {item.name for item in (tmp_path / "scans").iterdir()}
     assert left and not [name for name in left if "json" in name or "tmp" in name or "quarantine" in name]
     write(path, RECORDS[:50])
-    (record,) = scanned(tmp_path, path)
+    (record,) = scanned(tmp_path, path, bytes=100)
     assert record.rows == 50
 
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from ulmfit.config import ClassifierConfig
 from ulmfit.errors import UserError
-from ulmfit.labels.label_set import LabelSet, indicators, join_labels, probabilities, split_labels, strata
+from ulmfit.labels.label_set import LabelSet, indicators, probabilities
+from ulmfit.labels.label_strings import join_labels, split_labels, strata
 
 SEVERAL = ClassifierConfig(task="multi-label")
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="|", exclude_categories=("Z", "C")), min_size=1, max_size=4)

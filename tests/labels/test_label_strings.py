@@ -9,11 +9,12 @@ from tests.corpora.corpus import ingest
 from tests.corpora.test_ingest import SUBJECT, facts_of, no_languages  # noqa: F401 - a fixture
 from tests.corpora.test_rows import write
 from ulmfit.config import CorpusConfig
-from ulmfit.corpora.ingest.decide import TEST, TRAIN, VALID, decide
-from ulmfit.corpora.ingest.label_strings import LabelSets
+from ulmfit.corpora.ingest.decide import decide
 from ulmfit.corpora.quality.findings import Findings
 from ulmfit.corpora.source import CorpusSource
+from ulmfit.corpora.splits import TEST, TRAIN, VALID
 from ulmfit.errors import UserError
+from ulmfit.labels.label_strings import LabelStrings
 
 
 def ingested(path, separator="|", test=None, **config):
@@ -100,7 +101,7 @@ def test_a_sample_keeps_every_stratum():
     rows = [(text, label, "train") for text, label in documents(300)]
     decided = decide(facts_of(rows), CorpusConfig(max_train=40, max_test=20), True, SUBJECT, Findings(), "|")
     assert [(decided.split == code).sum() for code in (TRAIN, TEST)] == [40, 20] and (decided.split == VALID).any()
-    held = {name for code in decided.label[decided.split == TRAIN] for name in decided.held.held[code]}
+    held = {name for code in decided.label[decided.split == TRAIN] for name in decided.strings.held[code]}
     assert held == set(decided.names)
 
 
@@ -114,7 +115,7 @@ def test_one_label_a_document_is_split_as_classes_are(tmp_path):
 
 
 def test_arrays_by_string_have_a_place_for_none():
-    held = LabelSets.of(["a|b", "b|a", "c", "|"], "|")
+    held = LabelStrings.of(["a|b", "b|a", "c", "|"], "|")
     assert held.first_alike.tolist() == [0, 0, 2, 3, -1]
     assert held.trained(np.array([1, 0, 0, 0])).tolist() == [True, True, False, True, True]
     assert held.strata(np.array([0, 0, 2, 3, -1])).tolist() == [1, 1, 2, 0, -1]

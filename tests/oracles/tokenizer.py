@@ -13,6 +13,7 @@ import unicodedata
 from itertools import accumulate, groupby, pairwise
 
 from ulmfit.text.characters import AMPLIFIER, APOSTROPHES, BARE_ENTITY, CONTRACTION, ENTITY, INVISIBLE, OFTEN_BARE, ONE_LETTER
+from ulmfit.text.cutting import CLOSING
 from ulmfit.text.rules import (
     ADDRESS,
     BOS,
@@ -36,7 +37,6 @@ from ulmfit.text.rules import (
     WREP,
     Split,
 )
-from ulmfit.text.runs import CLOSING
 
 
 def tokenize_reference(text: str, rules: str, split: Split) -> list[str]:

@@ -24,7 +24,7 @@ from ulmfit.shards.encode import EncodeSpec, encode_part
 from ulmfit.shards.part_record import done_part
 from ulmfit.shards.tokenise import TokenizeSpec, tokenize_part
 from ulmfit.store.artifacts import KnownPart
-from ulmfit.text.pieces import cut_text
+from ulmfit.text.cutting import cut_text
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.tokenizer import TOKENS, Tokenizer
 from ulmfit.text.vocab import Vocab

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.oracles.tokenizer import tokenize_reference
 from tests.text.edge_cases import DEFAULT, FASTAI
 from ulmfit.text.characters import decode_entities, mend_characters, mend_entities
+from ulmfit.text.cutting import cut_long_chunk, cut_long_runs
 from ulmfit.text.rules import (
     MAJ,
     REP,
@@ -26,7 +27,6 @@ from ulmfit.text.rules import (
     elongation,
     fold_repetition,
 )
-from ulmfit.text.runs import cut_long_chunk, cut_long_runs
 from ulmfit.text.tokenizer import Tokenizer
 
 TOKENIZERS = {name: Tokenizer(rules=name) for name in RULES}

@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ulmfit.corpora.catalog import CATALOG, fetch
-from ulmfit.corpora.reading.rows import check_encoding, data_files, name_in, read_rows
+from ulmfit.config import PartsConfig
+from ulmfit.corpora.catalog.entries import CATALOG
+from ulmfit.corpora.catalog.fetching import fetch
+from ulmfit.corpora.reading.encodings import check_encoding
+from ulmfit.corpora.reading.folders import data_files, name_in
+from ulmfit.corpora.reading.rows import read_rows
 from ulmfit.store import filesystem
 from ulmfit.store.recipe import canonical_json
 
@@ -55,12 +59,13 @@ class Reading:
     """A source, and how it is read here.
 
     ``labelled``: its documents need labels; False for general text, whose labels are ignored. ``downloads``: a local folder for corpora of
-    the catalog.
+    the catalog. ``parts``: how the text is divided for workers.
     """
 
     source: CorpusSource
     labelled: bool
     downloads: Path
+    parts: PartsConfig = field(default_factory=PartsConfig)
 
 
 def peek(source: CorpusSource) -> None:

@@ -1,1 +1,1 @@
-"""Labels: of a corpus, of a classifier, and as a program gives them."""
+"""Labels: as strings in a corpus, as outputs of a classifier, and as a program gives them to ``fit``."""

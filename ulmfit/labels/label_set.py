@@ -1,12 +1,7 @@
-"""Labels: the strings that a corpus holds, the names of a classifier's outputs, and the targets between them.
-
-A document's label is one string. Of several labels it is those joined by ``classifier.label_separator`` (``sport|politics``), and of
-none the separator alone (``|``), for a row without any string cannot be used. Shards know strings by number, whatever they hold.
-"""
+"""The labels of a classifier: the names of its outputs, the targets that documents have, and probabilities from logits."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -16,18 +11,19 @@ from numpy.typing import NDArray
 
 from ulmfit.config import ClassifierConfig
 from ulmfit.errors import UserError
+from ulmfit.labels.label_strings import split_labels
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Task = Literal["multi-class", "multi-label"]
-THRESHOLD = 0.5  # a label is predicted from this probability on, as long as none is fitted
+THRESHOLD = 0.5  # a label is predicted from this probability on, if no threshold is fitted
 
 
 @dataclass(frozen=True, eq=False)
 class LabelSet:
-    """``names`` [L]: the classifier's outputs, in order. ``table``: bool [S, L], which of them each of S strings holds
-    (multi-label), or None where a string's number is the name's (multi-class)."""
+    """``names`` [L]: the classifier's outputs, in order. ``table`` bool [S, L]: which of them each of the corpus's S label strings holds
+    (multi-label); None where strings and names are the same (multi-class)."""
 
     task: Task
     names: list[str]
@@ -63,27 +59,6 @@ class LabelSet:
         return from_numpy(self.table[codes].astype(np.float32))
 
 
-def split_labels(string: str, separator: str) -> list[str]:
-    """The labels in ``string``, without white space around them, each once and sorted; UserError for an empty one between others."""
-    pieces = [piece.strip() for piece in string.split(separator)]
-    if any(pieces) and not all(pieces) and not separator.isspace():
-        raise UserError(
-            f"label {string!r} has an empty label beside a {separator!r}; mend it, or set classifier.label_separator "
-            f"(a document without labels has {separator!r} alone)"
-        )
-    return sorted(set(filter(None, pieces)))
-
-
-def join_labels(labels: Iterable[str], separator: str) -> str:
-    """The string of a document that has ``labels``: what ``split_labels`` takes apart. UserError for a label that holds ``separator``."""
-    names = sorted(set(labels))
-    for name in names:
-        if separator in name or not name.strip():
-            told = f"label {name!r} is empty" if not name.strip() else f"label {name!r} holds the separator {separator!r}"
-            raise UserError(f"{told}; rename it" + ("" if not name.strip() else ", or set another classifier.label_separator"))
-    return separator.join(names) or separator
-
-
 def indicators(held: Sequence[Iterable[str]], names: Sequence[str]) -> NDArray[np.bool_]:
     """bool [N, L]: which of ``names`` each of N documents has. KeyError for a label that is none of them."""
     places = {name: place for place, name in enumerate(names)}
@@ -91,20 +66,6 @@ def indicators(held: Sequence[Iterable[str]], names: Sequence[str]) -> NDArray[n
     for row, labels in enumerate(held):
         table[row, [places[label] for label in labels]] = True
     return table
-
-
-def strata(held: Sequence[Sequence[str]], documents: Sequence[int] | NDArray[np.integer]) -> NDArray[np.int64]:
-    """int64 [S]: for each of S label strings, which hold the labels ``held`` and stand at so many ``documents``, the stratum to sample by.
-
-    It is that of its rarest label, as rare labels must be spread first (Sechidis et al. 2011); there are too many
-    combinations of labels to be strata themselves. Numbered from 0, no label at all being a stratum too.
-    """
-    often: Counter[str] = Counter()
-    for labels, number in zip(held, documents, strict=True):
-        often.update(dict.fromkeys(labels, int(number)))
-    rarest = [min(labels, key=lambda label: (often[label], label), default="") for labels in held]
-    numbers = {label: number for number, label in enumerate(sorted(set(rarest)))}
-    return np.array([numbers[label] for label in rarest], dtype=np.int64)
 
 
 def probabilities(logits: Tensor, task: Task, temperature: float = 1.0) -> Tensor:

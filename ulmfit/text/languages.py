@@ -19,7 +19,7 @@ import spacy
 from spacy.tokenizer import Tokenizer as SpacyTokenizer
 
 from ulmfit.errors import UserError
-from ulmfit.text.pieces import cut_text
+from ulmfit.text.cutting import cut_text
 
 SPACY_VERSION = spacy.__version__
 WORD = ""  # the shape of letters alone

@@ -44,7 +44,7 @@ from itertools import accumulate, compress, pairwise
 from operator import and_, eq
 
 from ulmfit.text.characters import decode_entities, mend_characters
-from ulmfit.text.runs import LONGEST_RUN, cut_long_chunk, cut_long_runs
+from ulmfit.text.cutting import LONGEST_RUN, cut_long_chunk, cut_long_runs
 
 SPECIALS = ("xxunk", "xxpad", "xxbos", "xxeos", "xxfld", "xxrep", "xxwrep", "xxup", "xxmaj")
 UNK, PAD, BOS, EOS, FLD, REP, WREP, UP, MAJ = SPECIALS

@@ -1,4 +1,4 @@
-"""The third step of ingest: a raw part and what was decided of its documents become a part of the corpus, on a worker."""
+"""The third step of ingest: a raw part becomes a part of the corpus, without the documents that are dropped, on a worker."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ulmfit.corpora.ingest.decide import DROPPED, UNLABELLED, read_facts
-from ulmfit.corpora.ingest.scan import hashed_file, parquet_writer, sound
+from ulmfit.corpora.ingest.facts import read_facts
+from ulmfit.corpora.ingest.writing import hashed_file, parquet_writer, sound
 from ulmfit.corpora.reading.opening import open_parquet
 from ulmfit.corpora.record import PartFacts
-from ulmfit.corpora.splits import SPLITS
+from ulmfit.corpora.splits import DROPPED, SPLITS, UNLABELLED
 from ulmfit.store import filesystem
 from ulmfit.store.digests import StoredFile
 
@@ -27,8 +27,8 @@ CORPUS = pa.schema({"id": pa.string(), "text": pa.string(), "label": pa.string()
 class AssembleSpec:
     """Assemble the raw part ``raw`` of the folder ``scans`` as ``part`` of the corpus in ``folder``.
 
-    ``decisions``: a file of int8, in which those of this part's ``documents`` begin at ``first``; ``records``: where the
-    PartInfo is noted.
+    ``decisions``: a file of int8, a split per document of the corpus; this part's ``documents`` begin at ``first``. ``records``:
+    the folder for the PartInfo.
     """
 
     scans: str
@@ -51,7 +51,7 @@ class PartInfo:
 
 
 def assemble_part(spec: AssembleSpec) -> PartInfo:
-    """Write the documents that are kept, with their splits, a row group at a time."""
+    """Write the documents that are kept, with their splits, a row group at a time. A part that is done is not written again."""
     done = _done(spec)
     if done:
         return done
@@ -84,7 +84,7 @@ def _record(spec: AssembleSpec) -> str:
 
 
 def _done(spec: AssembleSpec) -> PartInfo | None:
-    """What was noted of a part that is done; None where the note or the part is missing or changed."""
+    """The record of a part that is done; None where it is missing, or the part is missing or changed."""
     try:
         body = json.loads(filesystem.read_bytes(_record(spec)))
         info = PartInfo(

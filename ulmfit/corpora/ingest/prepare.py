@@ -1,12 +1,14 @@
-"""A corpus out of its source, in three steps: scan (workers), decide (driver), assemble (workers).
+"""Ingest, from a source to a corpus in three steps: scan (workers), decide (driver), assemble (workers).
 
-Workers get places and small values and return small records, never text; the driver holds the facts, 45 bytes a document.
-What the first step writes lies in a scan folder, so that an ingest which was killed goes on where it was.
+Workers get paths and small values and return small records, never text; the driver holds the facts, 45 bytes per document.
+The first step writes into a scan folder, so that a killed ingest continues where it was.
 
-A corpus is a folder: ``part-00000.parquet`` and on (``id``, ``text``, ``label``, ``split``, ``piece``; zstd), documents of all splits in
-the order of their source; a document of more than ``LONGEST_PIECE`` characters is consecutive rows of one part, its pieces numbered
-from 0. ``quarantine/part-00000.parquet`` and on: the rows set aside, where there are any. ``quality.json``: see ``quality.py``.
-``corpus.json``: the manifest.
+A corpus is a folder:
+
+- ``part-00000.parquet`` and so on (``id``, ``text``, ``label``, ``split``, ``piece``; zstd): documents of all splits in the order of their
+  source. A document of more than ``LONGEST_PIECE`` characters is consecutive rows of one part, its pieces numbered from 0.
+- ``quarantine/part-00000.parquet`` and so on: the rows set aside, if there are any.
+- ``quality.json``: a :class:`Quality`. ``corpus.json``: a :class:`CorpusRecord`.
 """
 
 from __future__ import annotations
@@ -20,24 +22,29 @@ from dataclasses import dataclass
 import numpy as np
 
 from ulmfit.config import CorpusConfig, QualityConfig
-from ulmfit.corpora.catalog import CATALOG
+from ulmfit.corpora.catalog.entries import CATALOG
 from ulmfit.corpora.ingest.assemble import AssembleSpec, PartInfo, assemble_part
-from ulmfit.corpora.ingest.decide import DROPPED, Decided, Subject, decide, read_facts
-from ulmfit.corpora.ingest.judging import check_quarantine
-from ulmfit.corpora.ingest.scan import RawPart, ScanRecord, ScanSpec, scan_slice
+from ulmfit.corpora.ingest.decide import Decided, decide
+from ulmfit.corpora.ingest.facts import read_facts
+from ulmfit.corpora.ingest.label_checks import Subject
+from ulmfit.corpora.ingest.quarantine import check_quarantine
+from ulmfit.corpora.ingest.raw_parts import RawPart
+from ulmfit.corpora.ingest.scan import ScanRecord, ScanSpec, scan_slice
 from ulmfit.corpora.ingest.slices import slices
 from ulmfit.corpora.quality.findings import Findings
 from ulmfit.corpora.quality.measuring import merge
 from ulmfit.corpora.quality.summary import Quality, describe
 from ulmfit.corpora.quality.thresholds import check
+from ulmfit.corpora.reading.encodings import check_encoding
 from ulmfit.corpora.reading.opening import open_parquet
-from ulmfit.corpora.reading.rows import check_encoding
 from ulmfit.corpora.record import CorpusRecord, SplitFacts
 from ulmfit.corpora.source import CorpusSource, Reading
+from ulmfit.corpora.splits import DROPPED
 from ulmfit.errors import UserError
 from ulmfit.shards.mapping import Mapper
 from ulmfit.store import filesystem
 from ulmfit.store.digests import StoredFile
+from ulmfit.store.recipe import canonical_json
 
 INGEST_VERSION = 2
 
@@ -64,7 +71,8 @@ def prepare(reading: Reading, config: CorpusConfig, thresholds: QualityConfig, s
     """
     source = reading.source
     check_encoding(source.encoding)
-    specs = [ScanSpec(part, number, scans, reading.labelled) for number, part in enumerate(slices(reading))]
+    scans = filesystem.join(scans, hashlib.sha256(canonical_json(reading.parts)).hexdigest()[:16])  # other limits make other slices
+    specs = [ScanSpec(part, number, scans, reading.labelled, reading.parts) for number, part in enumerate(slices(reading))]
     records = mapper("scan", scan_slice, specs, lambda spec: spec.label)
     findings = _tally(source, records, thresholds)
     parts = [part for record in records for part in record.parts]
@@ -79,13 +87,13 @@ def prepare(reading: Reading, config: CorpusConfig, thresholds: QualityConfig, s
 
 
 def _tally(source: CorpusSource, records: Iterable[ScanRecord], thresholds: QualityConfig) -> Findings:
-    """What the scans met; UserError where too few rows can be used, or there are two sets of test rows."""
+    """What the scans found; UserError where too few rows can be used, or there are two sets of test rows."""
     findings = Findings()
     quarantined: Counter[str] = Counter()
     first = ""
     for record in records:
         if source.test is not None and record.role == "main" and record.first_test:
-            raise UserError(f"{record.place} has test rows of its own ({record.first_test}); leave --test {source.test} away")
+            raise UserError(f"{record.place} has test rows of its own ({record.first_test}); leave out --test {source.test}")
         findings.rows += record.rows
         findings.with_nul += record.with_nul
         quarantined.update(record.quarantined)
@@ -107,7 +115,7 @@ def _name_of(scans: str, parts: Iterable[RawPart], number: int) -> str:
                 table = file.read(columns=["id", "piece"], use_threads=False)
                 return table["id"][int(np.flatnonzero(table["piece"].to_numpy() == 0)[number])].as_py()
         number -= part.documents
-    raise AssertionError("a document's number is below that of the documents")
+    raise AssertionError("number is that of a document")
 
 
 def write_corpus(prepared: Prepared, folder: str, mapper: Mapper) -> tuple[CorpusRecord, dict[str, StoredFile]]:
@@ -124,7 +132,7 @@ def write_corpus(prepared: Prepared, folder: str, mapper: Mapper) -> tuple[Corpu
 
 
 def _clear(folder: str, kept: set[str]) -> None:
-    """Remove the parts that a run left there which was killed, and divided the same documents in another way."""
+    """Remove parts left by a killed run that divided the same documents in another way."""
     for name in filesystem.files(folder):
         if name.endswith(".parquet") and name not in kept and not name.startswith("."):
             filesystem.remove(filesystem.join(folder, name))
@@ -162,7 +170,7 @@ def _record(prepared: Prepared, parts: Sequence[PartInfo]) -> CorpusRecord:
         name=prepared.source.name,
         digest=prepared.digest,
         labels=tuple(decided.labels),
-        label_names=tuple(decided.names) if decided.held else None,
+        label_names=tuple(decided.names) if decided.strings else None,
         splits={
             split: SplitFacts(documents=counts.documents, characters=counts.characters, labels=counts.labels)
             for split, counts in decided.counts().items()

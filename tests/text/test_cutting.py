@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ulmfit.text import pieces
-from ulmfit.text.pieces import cut_text
+from ulmfit.text import cutting
+from ulmfit.text.cutting import cut_text
 from ulmfit.text.rules import RULES
 from ulmfit.text.tokenizer import Tokenizer
 
@@ -59,5 +59,5 @@ def test_a_cut_is_between_plain_words_else_at_white_space_else_anywhere(text, cu
 
 
 def test_only_the_end_of_a_piece_is_looked_through(monkeypatch):
-    monkeypatch.setattr(pieces, "SEARCH", 5)
+    monkeypatch.setattr(cutting, "SEARCH", 5)
     assert cut_text("nobody remains " + "x" * 30, 40)[0] == "nobody remains " + "x" * 25

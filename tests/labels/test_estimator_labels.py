@@ -4,7 +4,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from ulmfit.errors import UserError
-from ulmfit.labels.given import GivenLabels, same_sets
+from ulmfit.labels.estimator_labels import GivenLabels, same_sets
 
 
 def given(labels, multi_label=False, separator="|"):

@@ -10,10 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ulmfit.config import QualityConfig
-from ulmfit.corpora.ingest import judging
-from ulmfit.corpora.ingest.digests import digests, exact, fold
-from ulmfit.corpora.ingest.judging import Rejected, check_quarantine, judge, label_text
+from ulmfit.corpora.ingest import quarantine
+from ulmfit.corpora.ingest.quarantine import Rejected, check_quarantine, judge, label_text
 from ulmfit.corpora.reading.rows import Row
+from ulmfit.corpora.text_digests import digests, exact, fold
 from ulmfit.errors import UserError
 
 # --- rows
@@ -135,6 +135,6 @@ def test_folding_takes_every_character():
 @given(st.text(st.sampled_from(LETTERS), max_size=20), st.integers(1, 4))
 def test_a_long_text_is_digested_block_by_block(text, size):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(judging, "BLOCK", size)
+        patch.setattr(quarantine, "BLOCK", size)
         assert fold(text) == folded(text)
         assert exact(text) == hashlib.blake2b(text.encode(), digest_size=16).digest()

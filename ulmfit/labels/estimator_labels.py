@@ -1,4 +1,4 @@
-"""Labels as a program gives them to ``TextClassifier.fit``, made into the label strings and codes that training knows."""
+"""The labels given to ``TextClassifier.fit`` in Python, turned into the label strings and codes that training uses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ulmfit.errors import UserError
-from ulmfit.labels.label_set import join_labels, split_labels, strata
+from ulmfit.labels.label_strings import join_labels, split_labels, strata
 
 Kind = Literal["class", "sets", "matrix"]  # what ``fit`` was given and ``predict`` returns: one label a text, lists of them, 0 and 1 [N, L]
 

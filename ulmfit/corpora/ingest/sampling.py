@@ -1,0 +1,78 @@
+"""Sampling: cut splits to the ``max_*`` of ``CorpusConfig``, in a seeded order that depends on the documents' texts alone.
+
+The order of a file does not matter, and a smaller sample is a part of a larger one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from ulmfit.config import CorpusConfig
+from ulmfit.corpora.ingest.facts import UNKNOWN, Facts
+from ulmfit.corpora.splits import DROPPED, TEST, TRAIN, UNLABELLED, VALID
+from ulmfit.corpora.text_digests import DIGEST
+from ulmfit.errors import UserError
+
+CHUNK = 1 << 16  # documents hashed at a time
+
+
+def rank(folds: np.ndarray, purpose: str, seed: int) -> np.ndarray:
+    """uint64 [n]: numbers to sort n documents by, from seed, purpose and text (its folded digest, ``folds`` [n, 2]) alone."""
+    salt = hashlib.blake2b(f"{seed}:{purpose}".encode(), digest_size=16).digest()
+    ranks = np.empty(len(folds), np.uint64)
+    for start in range(0, len(folds), CHUNK):
+        data = folds[start : start + CHUNK].tobytes()
+        keyed = [hashlib.blake2b(data[at : at + DIGEST], digest_size=8, key=salt).digest() for at in range(0, len(data), DIGEST)]
+        ranks[start : start + CHUNK] = np.frombuffer(b"".join(keyed), ">u8")
+    return ranks
+
+
+def ranked_by_label(facts: Facts, members: np.ndarray, purpose: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """``members`` label by label, ordered by rank within each; their labels; and the position of each within its label, from 0."""
+    label = facts.label[members]
+    order = np.lexsort((rank(facts.fold[members], purpose, seed), label))
+    label = label[order]
+    first = np.flatnonzero(np.diff(label, prepend=UNKNOWN - 1))
+    position = np.arange(len(order)) - np.repeat(first, np.diff(first, append=len(order)))
+    return members[order], label, position
+
+
+def sample(facts: Facts, members: np.ndarray, total: int, purpose: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """``total`` of the documents ``members``, of each label one and the rest in proportion; and those that are left.
+
+    All are put in one order, whatever ``total`` is: the first of each label by rank, then the others by their position within the
+    label. Raises UserError where there are more labels than ``total``.
+    """
+    ranked, label, position = ranked_by_label(facts, members, purpose, seed)
+    sizes = np.bincount(label + 1)
+    classes = int((sizes[1:] > 0).sum())
+    if total < classes:
+        raise UserError(f"a sample of {total} documents is fewer than the {classes} classes; take {classes} or more")
+    order = np.lexsort((label, (position + 0.5) / sizes[label + 1], position > 0))
+    return ranked[order[:total]], ranked[order[total:]]
+
+
+def draw_samples(facts: Facts, split: np.ndarray, label: np.ndarray, config: CorpusConfig, labelled: bool) -> None:
+    """Apply ``max_*`` to ``split`` int8 [N] and ``label`` int32 [N]. Training rows that are not drawn become unlabelled text.
+
+    Validation rows shrink as training rows do, for their labels are used as well.
+    """
+    members = {code: np.flatnonzero(split == code) for code in (TRAIN, VALID, TEST)}
+    if config.max_train is not None and len(members[TRAIN]) > config.max_train:
+        _, spare = sample(facts, members[TRAIN], config.max_train, "train", config.seed)
+        if labelled:
+            fewer = math.ceil(config.max_train / len(members[TRAIN]) * len(members[VALID]))
+            fewer = max(fewer, len(np.unique(facts.label[members[VALID]])))
+            _, spare_valid = sample(facts, members[VALID], fewer, "max_valid", config.seed)
+            spare = np.concatenate([spare, spare_valid])
+            label[spare] = UNKNOWN
+        split[spare] = UNLABELLED if labelled else DROPPED
+    if config.max_test is not None and len(members[TEST]) > config.max_test:
+        split[sample(facts, members[TEST], config.max_test, "max_test", config.seed)[1]] = DROPPED
+    unlabelled = np.flatnonzero(split == UNLABELLED)
+    if config.max_unlabelled is not None and len(unlabelled) > config.max_unlabelled:
+        split[sample(replace(facts, label=label), unlabelled, config.max_unlabelled, "unlabelled", config.seed)[1]] = DROPPED

@@ -1,0 +1,62 @@
+"""Files of a corpus, written with their digests taken on the way: Parquet and Arrow, local or on S3."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ulmfit.store import filesystem
+from ulmfit.store.digests import Files, StoredFile
+
+
+class HashedFile(io.RawIOBase):
+    """A file to write, which counts and hashes (SHA-256) the bytes that go through it."""
+
+    def __init__(self, file: IO[bytes]):
+        self._file, self._digest, self._bytes = file, hashlib.sha256(), 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._digest.update(data)
+        self._bytes += len(data)
+        self._file.write(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._bytes
+
+    @property
+    def entry(self) -> StoredFile:
+        """The digest and size of what was written."""
+        return StoredFile(self._digest.hexdigest(), self._bytes)
+
+
+@contextmanager
+def hashed_file(folder: str, name: str, files: dict[str, StoredFile]) -> Iterator[HashedFile]:
+    """``filesystem.output_file``; the file's digest and size become ``files[name]`` once it is written."""
+    with filesystem.output_file(filesystem.join(folder, name)) as file:
+        hashed = HashedFile(file)
+        yield hashed
+    files[name] = hashed.entry
+
+
+def sound(folder: str, files: Files) -> bool:
+    """Whether all of ``files`` are in the folder as they were written."""
+    try:
+        return all(filesystem.sha256(filesystem.join(folder, name)) == entry.sha256 for name, entry in files.items())
+    except FileNotFoundError:
+        return False
+
+
+def parquet_writer(file: Any, schema: pa.Schema) -> pq.ParquetWriter:
+    """zstd; a dictionary only where values recur; no statistics, as those of a text column are two documents per row group."""
+    recurring = [name for name in schema.names if name not in ("id", "text", "excerpt", "row")]
+    return pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=recurring, write_statistics=False)

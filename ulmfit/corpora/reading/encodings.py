@@ -1,0 +1,111 @@
+"""Errors of reading: a file that is damaged, cannot be accessed, or is not in the encoding that it should be."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+import zstandard
+
+from ulmfit.corpora.reading.formats import format_of
+from ulmfit.corpora.reading.opening import CHUNK, open_bytes
+from ulmfit.errors import UserError
+from ulmfit.store import s3
+
+
+def check_encoding(encoding: str) -> None:
+    """UserError unless ``encoding`` names a text encoding that Python knows."""
+    try:
+        "".encode(encoding)
+    except LookupError as error:
+        raise UserError(
+            f"--encoding {encoding}: there is no such text encoding; write for example utf-8, latin-1, cp1252 or utf-16"
+        ) from error
+
+
+@contextmanager
+def reading_errors(path: str | Path, encoding: str) -> Iterator[None]:
+    """Turn every error of a file's bytes, or of access to them, into one clear UserError."""
+    try:
+        yield
+    except UnicodeError as error:
+        raise UserError(_bad_encoding(str(path), encoding)) from error
+    except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
+        raise UserError(f"{path}: the compressed file is damaged or cut short ({error}); fetch or pack it again") from error
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{path}: this is not a readable Parquet file ({str(error).splitlines()[0]})") from error
+    except PermissionError as error:
+        raise UserError(f"{path}: the file may not be read ({error.strerror}); change its permissions") from error
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: the file is gone; put it back, or give another") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        if "AWS Error" in str(error):
+            raise s3.explained(str(path), error) from error
+        raise UserError(f"{path}: this Parquet file is damaged ({str(error).splitlines()[0]}); write it again") from error  # as Arrow says
+
+
+def _bad_encoding(path: str, encoding: str) -> str:
+    """Name the first byte that does not decode; the reader itself only knows its position within a buffer."""
+    found = _first_bad(path, encoding)
+    if found is None:  # decodes after all: only the wrapper refused, as utf-16 without a mark does
+        return f"{path}: the text is not {encoding}; name its encoding with --encoding"
+    offset, bad = found
+    value = f"byte 0x{bad[0]:02x}" if bad else "the byte"
+    guess = "utf-16" if offset == 0 and bad[:2] in (b"\xff\xfe", b"\xfe\xff") else "latin-1"
+    row = _row_at(path, encoding, offset)
+    return f"{path}: {value} at offset {offset} (row {row}) is not {encoding}; name the file's encoding, for example --encoding {guess}"
+
+
+def _first_bad(path: str, encoding: str) -> tuple[int, bytes] | None:
+    """Where the first byte that does not decode stands, and the bytes from it on; None where all decode."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    offset = 0
+    with open_bytes(path) as raw:
+        while True:
+            chunk = raw.read(CHUNK)
+            pending = len(decoder.getstate()[0])
+            try:
+                decoder.decode(chunk, final=not chunk)
+            except UnicodeError as error:
+                start = getattr(error, "start", 0)
+                return offset + start - pending, getattr(error, "object", b"")[start:]
+            if not chunk:
+                return None
+            offset += len(chunk)
+
+
+def _row_at(path: str, encoding: str, offset: int) -> int:
+    """The number of the record in which the byte at ``offset`` stands; all before it decodes."""
+    kind = format_of(path)
+    with open_bytes(path) as raw:
+        texts = codecs.iterdecode(_first_bytes(raw, offset), encoding, errors="ignore")
+        if kind not in (".csv", ".tsv"):
+            return sum(text.count("\n") for text in texts) + 1
+        records = csv.reader(_lines(chain(texts, ["x"])), delimiter="\t" if kind == ".tsv" else ",")
+        return max(sum(1 for _ in records) - 1, 0)
+
+
+def _first_bytes(raw: IO[bytes], count: int) -> Iterator[bytes]:
+    while count and (chunk := raw.read(min(count, CHUNK))):
+        count -= len(chunk)
+        yield chunk
+
+
+def _lines(texts: Iterable[str]) -> Iterator[str]:
+    """Whole lines, with their ends, of a text that comes in pieces."""
+    rest = ""
+    for text in filter(None, texts):
+        *whole, rest = io.StringIO(rest + text, newline="")
+        yield from whole
+    yield rest

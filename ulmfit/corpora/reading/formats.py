@@ -1,0 +1,172 @@
+"""The formats of files: csv, tsv, jsonl, Parquet, text lines. A new input format goes here.
+
+A reader yields a :class:`Row` for every record it meets, also for one it cannot use: such a row has a ``reason``. What makes the
+whole file unusable raises UserError.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from ulmfit.corpora.reading.opening import COMPRESSED, open_parquet, open_text
+from ulmfit.errors import UserError
+
+FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".txt")
+BATCH = 256  # rows of Parquet decoded at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record of a file. ``row`` counts records from 1, without the header."""
+
+    source: str
+    row: int
+    text: Any = None
+    label: Any = None
+    split: str | None = None  # where the layout of a folder or archive says
+    reason: str = ""  # why the record cannot be used
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns to read; without ``label`` the rows have none."""
+
+    text: str = "text"
+    label: str | None = "label"
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file to read, the name that its rows have, and the split that its location tells."""
+
+    path: str
+    name: str
+    split: str | None = None
+
+
+def format_of(path: str) -> str:
+    """The suffix that tells a file's format, in lower case, without that of its compression; "" where there is none."""
+    suffixes = [suffix.lower() for suffix in PurePosixPath(path).suffixes]
+    if suffixes and suffixes[-1] in COMPRESSED:
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
+
+
+def file_rows(file: DataFile, columns: Columns, encoding: str) -> Iterator[Row]:
+    """The rows of a file in the format that its name tells; UserError for one that is not known."""
+    kind = format_of(file.path)
+    if kind not in FORMATS:
+        raise UserError(
+            f"{file.path}: the format {kind or 'without suffix'} is not known; there are {', '.join(FORMATS)}, each also .gz or .zst"
+        )
+    if kind == ".parquet":
+        yield from parquet_rows(file, columns)
+        return
+    with open_text(file.path, encoding) as stream:
+        if kind == ".txt":
+            yield from text_rows(stream, file)
+        elif kind in (".jsonl", ".ndjson"):
+            yield from jsonl_rows(stream, file, columns)
+        else:
+            yield from csv_rows(stream, file, columns, "\t" if kind == ".tsv" else ",")
+
+
+def text_rows(stream: Iterable[str], file: DataFile) -> Iterator[Row]:
+    """A document per line; blank lines are skipped."""
+    for number, line in enumerate(stream, 1):
+        if line.strip():
+            yield Row(file.name, number, line.rstrip("\r\n"), None, file.split)
+
+
+def csv_rows(stream: Iterable[str], file: DataFile, columns: Columns, delimiter: str) -> Iterator[Row]:
+    """Records of a csv or tsv with a header. A value may hold line breaks; broken quoting spoils that record alone."""
+    csv.field_size_limit(sys.maxsize)  # the module's default refuses documents over 128 KiB
+    reader = csv.reader(stream, delimiter=delimiter, strict=True)
+    try:
+        header = next(reader, None)
+    except csv.Error as error:
+        raise UserError(f"{file.path}: the header cannot be read ({error})") from error
+    if header is None:
+        raise UserError(f"{file.path}: the file is empty; it needs a header and rows")
+    header = [column.strip() for column in header]
+    text_at = column_index(file.path, header, columns.text, "--text-column")
+    label_at = None if columns.label is None else column_index(file.path, header, columns.label, "--label-column")
+    for number in range(1, sys.maxsize):
+        line = reader.line_num + 1
+        try:
+            record = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            if "unexpected end" in str(error):
+                raise UserError(
+                    f"{file.path}: a quote opened in row {number} (line {line}) is never closed; close it or double it"
+                ) from error
+            yield Row(file.name, number, split=file.split, reason="broken quoting")
+            continue
+        if not record:  # a blank line
+            continue
+        if len(record) != len(header):
+            yield Row(file.name, number, delimiter.join(record), split=file.split, reason="wrong number of fields")
+            continue
+        yield Row(file.name, number, record[text_at], None if label_at is None else record[label_at], file.split)
+
+
+def column_index(path: str, header: list[str], column: str, option: str) -> int:
+    """Where ``column`` stands; UserError naming the columns there are."""
+    if column not in header:
+        raise UserError(f"{path}: there is no column {column!r}; there are: {', '.join(map(repr, header))}; choose with {option}")
+    return header.index(column)
+
+
+def jsonl_rows(stream: Iterable[str], file: DataFile, columns: Columns) -> Iterator[Row]:
+    """A JSON object per line; blank lines are skipped. A column that no object has raises UserError."""
+    wanted = {columns.text: "--text-column"} | ({columns.label: "--label-column"} if columns.label else {})
+    seen: dict[str, None] = {}
+    number = 0
+    for number, line in enumerate(stream, 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            yield Row(file.name, number, line, split=file.split, reason="not JSON")
+            continue
+        if not isinstance(record, dict):
+            yield Row(file.name, number, line, split=file.split, reason="not a JSON object")
+            continue
+        seen.update(dict.fromkeys(record))
+        yield Row(file.name, number, record.get(columns.text), record.get(columns.label) if columns.label else None, file.split)
+    if number == 0:
+        raise UserError(f"{file.path}: the file is empty; it needs a JSON object a line")
+    for column, option in wanted.items() if seen else ():
+        column_index(file.path, list(seen), column, option)
+
+
+def parquet_rows(file: DataFile, columns: Columns) -> Iterator[Row]:
+    """Rows of a Parquet file, a batch at a time."""
+    with open_parquet(file.path) as opened:
+        header = opened.schema_arrow.names
+        column_index(file.path, header, columns.text, "--text-column")
+        wanted = [columns.text]
+        if columns.label is not None:
+            column_index(file.path, header, columns.label, "--label-column")
+            wanted.append(columns.label)
+        number = 0
+        for batch in opened.iter_batches(batch_size=BATCH, columns=wanted, use_threads=False):
+            try:
+                texts = batch.column(0).to_pylist()
+                labels = batch.column(1).to_pylist() if len(wanted) == 2 else [None] * len(texts)
+            except UnicodeDecodeError as error:
+                raise UserError(
+                    f"{file.path}: a text in rows {number + 1} to {number + batch.num_rows} is not utf-8; write the file anew"
+                ) from error
+            for text, label in zip(texts, labels, strict=True):
+                number += 1
+                yield Row(file.name, number, text, label, file.split)
