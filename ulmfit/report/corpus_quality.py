@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from ulmfit.corpora.quality.summary import OutOfVocabulary, Quality, Share, judge_of
+from ulmfit.corpora.quality.summary import OutOfVocabulary, Quality, Share
+from ulmfit.corpora.splits import judge_of
 from ulmfit.report.numbers import count
 
 # What ``Quality.found`` counts, in the order shown: title, and what is counted.

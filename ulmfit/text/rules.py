@@ -30,7 +30,7 @@ empty line            ``\\n``                      a paragraph's end; a single l
 ====================  ==========================  ===========================================================================
 
 ``fastai`` gives the tokens that fastai 2.8 gives, its oddities included, for models and vocabularies made with it. Both cut
-long runs without white space (``runs.py``), which fastai does not.
+long runs without white space (``cutting.py``), which fastai does not.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Much text has few distinct chunks between its white space. So a batch of texts becomes a list of distinct chunks and, for every place, a
 number into it (Arrow); rules and spaCy see each distinct chunk once and it is remembered; and the tokens of the texts are a gather.
 What looks further than a chunk (entities, repeated words) is done for the few texts that a cheap test selects.
-``reference.py`` says the same without memory or short cuts.
+The reference in ``tests/oracles`` does the same without memory or short cuts.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ulmfit.corpora.quality.findings import Findings, SplitCounts
 from ulmfit.corpora.quality.measuring import Measurements
+from ulmfit.corpora.splits import judge_of
 from ulmfit.text.vocab import UNK, Vocab
 
 FORMAT = 1
@@ -111,11 +112,6 @@ def describe(measured: Measurements, findings: Findings, splits: Mapping[str, Sp
         splits={split: _split(counts) for split, counts in splits.items()},
         class_ratio=_class_ratio(splits["train"].labels if "train" in splits else {}),
     )
-
-
-def judge_of(pair: str) -> str:
-    """The split of ``train/test`` and the like whose documents are removed from the other."""
-    return min(pair.split("/"), key=("test", "valid", "train", "unlabelled").index)
 
 
 def _languages(measured: Measurements) -> Languages:

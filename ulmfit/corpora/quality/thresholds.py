@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ulmfit.config import QualityConfig
-from ulmfit.corpora.quality.summary import OutOfVocabulary, Quality, Share, judge_of
+from ulmfit.corpora.quality.summary import OutOfVocabulary, Quality, Share
+from ulmfit.corpora.splits import judge_of
 from ulmfit.errors import UserError
 
 LEAST_TOLD = 30  # documents; fewer say nothing of a corpus
