@@ -1,4 +1,4 @@
-"""The command line. Exit code 0: done; 2: the user's input or setting is at fault, in one line; 1: anything else."""
+"""The command line as a process. Exit code 0: done; 2: the user's input or setting is at fault, in one line; 1: anything else."""
 
 from __future__ import annotations
 
@@ -10,17 +10,13 @@ import sys
 import warnings
 from collections.abc import Sequence
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
 import typer
 from pydantic import ValidationError
 from typer.exceptions import TyperException
 
-from cli.convert import export_fastai, import_fastai
-from cli.doctor import doctor
-from cli.lineage_tree import lineage
-from cli.predict import predict
-from cli.workflows import preprocess, pretrain, train
+from ulmfit.compute.pages import keep_pages
 from ulmfit.errors import RunFailed, UserError
 
 # Errors of the operating system that the user can correct.
@@ -32,16 +28,7 @@ SYSTEM_FAULTS = {
     errno.EPERM: "not permitted; choose another folder, or correct its permissions",
 }
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-
-
-@app.callback()
-def common(debug: Annotated[bool, typer.Option("--debug", help="show the traceback of an error")] = False) -> None:
-    """Text classifiers that a team can retrain on its own data, on schedule, and defend."""
-
-
-for command in (train, preprocess, pretrain, predict, lineage, import_fastai, export_fastai, doctor):
-    app.command(command.__name__.replace("_", "-"))(command)
+TRAINING = ("train", "pretrain")  # commands
 
 
 def main() -> NoReturn:
@@ -49,11 +36,15 @@ def main() -> NoReturn:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     set_up(debug)
+    if arguments and arguments[0] in TRAINING:
+        keep_pages()  # now: numpy and pyarrow start threads when they are imported, and each thread has an arena of its own
     sys.exit(run(arguments, debug))
 
 
 def run(arguments: Sequence[str], debug: bool = False) -> int:
     """Run one command; its exit code. An error of a known cause becomes one line on standard error; others, or with ``debug``, are raised."""
+    from cli.app import app  # after the process is set up
+
     try:
         code = app(list(arguments), standalone_mode=False)
     except typer.Abort:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -88,3 +89,24 @@ def test_the_package_alone_says_where_the_commands_are(tmp_path: Path) -> None:
     ended = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "checkout" in ended.stderr and "from ulmfit import TextClassifier" in ended.stderr and ended.stderr.count("\n") == 1
+
+
+def test_training_begins_before_any_library_has_threads(tmp_path: Path) -> None:
+    """Memory is kept from step to step in one arena: so the C library is asked before numpy and pyarrow are imported."""
+    program = """
+import sys
+import ulmfit.compute.pages as pages
+asked = []
+def keep_pages():
+    asked.append({"numpy", "pyarrow", "torch"} & sys.modules.keys())
+pages.keep_pages = keep_pages
+sys.argv = ["ulmfit", "train", "--corpus", "nowhere.csv"]
+from cli.main import main
+try:
+    main()
+finally:
+    print(asked[0])
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (2, "set()\n"), ended.stderr

@@ -9,7 +9,7 @@ import typer
 from pydantic import BaseModel, Field
 from typer.testing import CliRunner
 
-from cli.main import app
+from cli.app import app
 from cli.options import AsJson, options_of
 from flows.requests import PretrainJob, TextJob, TrainJob
 
