@@ -125,7 +125,7 @@ def right(bench: Bench) -> None:
     """The device in fp32 and bf16 against the CPU in fp32, under the same dropout masks: loss, gradients, and a classifier's logits."""
     words = bench.sizes.words[0]
     model = our_lm(bench.sizes.model, words).train()
-    ids, masks = torch.from_numpy(text(16 * 36, words).run()[: 16 * 36].astype(np.int64)).view(16, 36).t(), model.encoder.draw(16)
+    ids, masks = torch.from_numpy(text(16 * 36, words).joined()[: 16 * 36].astype(np.int64)).view(16, 36).t(), model.encoder.draw(16)
     expected = _gradients(model, ids, masks, torch.float32)
     classifier, docs = our_classifier(bench.sizes.model, words), documents(24, words, 400)
     on_cpu = our_logits(classifier, docs, torch.float32)

@@ -17,7 +17,7 @@ from ulmfit.corpora.ingest.prepare import INGEST_VERSION, Prepared, prepare, wri
 from ulmfit.corpora.source import CorpusSource, Reading, fingerprint
 from ulmfit.errors import UserError
 from ulmfit.store import filesystem
-from ulmfit.store.artifacts import Built, Store, write_atomic
+from ulmfit.store.artifacts import Built, Store
 from ulmfit.store.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def ingest(
             return Built(record.dump(), files)
 
         state = run_stage(job, name, recipe, {}, build)
-        write_atomic(memo, json.dumps(identity).encode())
+        filesystem.write_bytes(memo, json.dumps(identity).encode())
         filesystem.remove(scans)
     return state
 

@@ -28,7 +28,8 @@ from ulmfit.models.saving import read_config
 from ulmfit.prediction.bundle import write_bundle
 from ulmfit.prediction.predictor import Predictor, average
 from ulmfit.shards.documents import Documents
-from ulmfit.store.artifacts import Artifact, Built, Store, write_atomic
+from ulmfit.store.artifacts import Artifact, Built, Store
+from ulmfit.store.filesystem import write_bytes
 from ulmfit.store.recipe import Recipe
 
 BUNDLE_VERSION = 1
@@ -47,7 +48,7 @@ def bundle(job: Job, name: str, forward: Stage, backward: Stage, corpus: Stage, 
         names = read_config(forward.artifact.path)["labels"]  # where a document has several labels, each by itself
         write_bundle(work, *parts, words, tokenizer_definition(tokens), names)
         chain = lineage(job.workspace.store, recipe)
-        write_atomic(work / "lineage.json", json.dumps(chain, indent=1).encode())
+        write_bytes(work / "lineage.json", json.dumps(chain, indent=1).encode())
         return Built({"labels": names, "artifacts": len(chain["artifacts"])})
 
     return run_stage(job, name, recipe, inputs, build)
@@ -90,7 +91,7 @@ def measure(job: Job, name: str, corpus: Stage, ids: Stage, model: Stage, scratc
         documents = HeldOut(test.ids, texts["test"]["text"], _truth(labels, test.labels), labels.names)
         results = evaluate(measured, documents, config)
         write_predictions(work, measured, documents)
-        write_atomic(work / FILE, results.to_json().encode())
+        write_bytes(work / FILE, results.to_json().encode())
         return Built(results.record().model_dump())
 
     return run_stage(job, name, recipe, inputs, build)

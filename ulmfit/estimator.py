@@ -30,7 +30,7 @@ from ulmfit.presets import override, preset
 from ulmfit.pretrained.catalog import shipped_for
 from ulmfit.pretrained.transport import pretrained
 from ulmfit.shards.documents import Documents
-from ulmfit.store.artifacts import write_atomic
+from ulmfit.store.filesystem import output_folder, write_bytes
 from ulmfit.text.tokenizer import Tokenizer
 from ulmfit.text.vocab import Vocab
 from ulmfit.training import method
@@ -129,19 +129,13 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         """Write the model's folder, in place of a model that is there. UserError where ``path`` holds anything else."""
         predictor, target = self._fitted(), Path(path).absolute()
         _check_free(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        try:
+        with output_folder(target) as beside:
             predictor.save(beside)
             arguments = {name: str(value) if isinstance(value, Path) else value for name, value in self.get_params().items()}
             note = {"arguments": arguments | {"options": list(self.options)}, "classes": self.classes_.tolist(), "kind": self._kind}
-            write_atomic(beside / NOTE, json.dumps(note, indent=1, ensure_ascii=False).encode())
-            beside.chmod(0o755)
+            write_bytes(beside / NOTE, json.dumps(note, indent=1, ensure_ascii=False).encode())
             if target.exists():
                 shutil.rmtree(target)
-            beside.rename(target)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto") -> TextClassifier:

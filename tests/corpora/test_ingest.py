@@ -33,7 +33,6 @@ from ulmfit.corpora.text_digests import exact, fold
 from ulmfit.errors import UserError
 from ulmfit.shards.mapping import serial
 from ulmfit.store import filesystem
-from ulmfit.store.artifacts import sha256_file
 from ulmfit.store.digests import StoredFile
 from ulmfit.text.cutting import LONGEST_PIECE
 
@@ -586,7 +585,7 @@ def test_what_was_done_before_a_kill_is_not_done_again(tmp_path):
     assert done == [("assemble", name) for name in names if name == "part-00003" or name > "part-00004"]
     assert read_back(folder, record).rows == ingested(root, parts=SMALL).rows
     assert files == {
-        f"{name}.parquet": StoredFile(sha256_file(folder / f"{name}.parquet"), (folder / f"{name}.parquet").stat().st_size)
+        f"{name}.parquet": StoredFile(filesystem.sha256(folder / f"{name}.parquet"), (folder / f"{name}.parquet").stat().st_size)
         for name in names
     }
 

@@ -15,7 +15,7 @@ import torch
 
 from ulmfit.config import ClassifierConfig, Dropouts, LMConfig, ModelConfig
 from ulmfit.shards.documents import Documents
-from ulmfit.store.artifacts import write_atomic
+from ulmfit.store.filesystem import write_bytes
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
 from ulmfit.training import method
@@ -59,7 +59,7 @@ def main(folder: Path, seconds: float) -> None:
     lm, classifier = folder / "lm", folder / "classifier"
     for model, train in ((lm, lambda: train_lm(lm, place)), (classifier, lambda: train_classifier(classifier, place, lm=lm))):
         if not (model / "record.json").exists():
-            write_atomic(model / "record.json", train().model_dump_json().encode())
+            write_bytes(model / "record.json", train().model_dump_json().encode())
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from ulmfit.config import VocabConfig
 from ulmfit.errors import UserError
 from ulmfit.shards.arrow import write_ipc
 from ulmfit.store import filesystem
-from ulmfit.store.artifacts import MANIFEST, Built, KnownPart, Store, damaged, sha256_file, write_atomic
+from ulmfit.store.artifacts import MANIFEST, Built, KnownPart, Store, damaged
 from ulmfit.store.digests import StoredFile
 from ulmfit.store.recipe import Recipe, canonical_json
 
@@ -103,7 +103,7 @@ def test_made_once_then_found(store):
     assert (made.record, made.run_id, made.kind, made.key) == ({"count": 2}, "r1", "thing", RECIPE.key)
     assert set(made.manifest.files) == {"a.txt", "deep/b.txt"}
     assert made.bytes == sum((made.path / name).stat().st_size for name in made.manifest.files)
-    assert made.manifest.files["a.txt"].sha256 == sha256_file(made.path / "a.txt")
+    assert made.manifest.files["a.txt"].sha256 == filesystem.sha256(made.path / "a.txt")
     assert made.manifest.inputs == {"corpus": "abc"} and made.manifest.config == {"name": "é", "size": 3}
     assert not store.work(RECIPE.key).exists()
     assert store.get(RECIPE.key) == store.find("thing", RECIPE.key) == made
@@ -207,7 +207,7 @@ def test_two_processes_at_once_build_once(store):
 
 def _build_and_hang(root):
     def build(work: Path):
-        write_atomic(work / "a.txt", b"content of a.txt")
+        filesystem.write_bytes(work / "a.txt", b"content of a.txt")
         (work / "half").touch()
         time.sleep(60)
         return Built({})
@@ -248,7 +248,7 @@ def test_a_full_disk_leaves_no_half_file_and_says_so(store, write):
     def build(work: Path):
         (work / "small").write_text("fits")
         if write == "atomic":
-            write_atomic(work / "large", b"x" * 100_000)
+            filesystem.write_bytes(work / "large", b"x" * 100_000)
         else:
             write_ipc(work / "large", pa.table({"x": pa.array(range(50_000))}))
         return Built({})
@@ -285,12 +285,12 @@ def test_a_disk_that_fills_up_at_the_manifest_leaves_nothing_found(store, monkey
     assert calls[1] == set()  # all files were there
 
 
-def test_write_atomic_replaces_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "x.json"
-    write_atomic(path, b"old")
+    filesystem.write_bytes(path, b"old")
     monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
     with pytest.raises(OSError, match="full"):
-        write_atomic(path, b"new")
+        filesystem.write_bytes(path, b"new")
     assert path.read_bytes() == b"old" and [item.name for item in tmp_path.iterdir()] == ["x.json"]
 
 
@@ -311,8 +311,8 @@ def test_digests_that_were_taken_are_not_taken_again(store, monkeypatch):
     made, _ = store.make(RECIPE, build)
     files = made.manifest.files
     assert made.record == {"count": 3} and files["a.txt"] == entry
-    assert files["deep/b.txt"] == StoredFile(sha256_file(made.path / "deep" / "b.txt"), 18)
-    assert files["c.txt"] == StoredFile(sha256_file(made.path / "c.txt"), 19)  # it has changed since
+    assert files["deep/b.txt"] == StoredFile(filesystem.sha256(made.path / "deep" / "b.txt"), 18)
+    assert files["c.txt"] == StoredFile(filesystem.sha256(made.path / "c.txt"), 19)  # it has changed since
     assert damaged(made) == ["a.txt"]
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from ulmfit.interop.safe_reading import read_weights, read_words
 from ulmfit.models.classifier import Classifier
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.models.saving import load_classifier, load_language_model, read_config, save_model
-from ulmfit.store.artifacts import write_atomic
+from ulmfit.store.filesystem import output_folder, write_bytes
 from ulmfit.text.tokenizer import Tokenizer
 from ulmfit.text.vocab import Vocab
 
@@ -89,13 +87,13 @@ def export_fastai(folder: Path, out: Path, vocab: Path | None) -> Converted:
     words = fastai_words(_vocabulary(folder, model)) if vocab else None
     state = to_fastai(model)
     if out.suffix == SAFETENSORS:  # it stores no matrix under two names
-        write_atomic(out, save({name: tensor.clone() for name, tensor in state.items()}))
+        write_bytes(out, save({name: tensor.clone() for name, tensor in state.items()}))
     else:
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        write_atomic(out, buffer.getvalue())
+        write_bytes(out, buffer.getvalue())
     if vocab:
-        write_atomic(vocab, json.dumps(words, ensure_ascii=False, indent=0).encode())
+        write_bytes(vocab, json.dumps(words, ensure_ascii=False, indent=0).encode())
     return _converted(model, config.get("direction"), config.get("labels"), weights=str(out), vocab=str(vocab) if vocab else None)
 
 
@@ -118,17 +116,10 @@ def _labels(given: str | None, model: Classifier) -> list[str]:
 
 def _write(out: Path, model: LanguageModel | Classifier, vocab: Vocab, tokenizer: dict[str, Any], facts: dict[str, Any]) -> None:
     """All of the folder or nothing: it is filled beside ``out`` and moved in place."""
-    target = out.absolute()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
+    with output_folder(out) as beside:
         save_model(beside, model, **facts)
         vocab.save(beside / "vocab.json")
-        write_atomic(beside / "tokenizer.json", json.dumps(tokenizer, indent=1).encode())
-        beside.chmod(0o755)
-        beside.replace(target)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        write_bytes(beside / "tokenizer.json", json.dumps(tokenizer, indent=1).encode())
 
 
 def _converted(model: LanguageModel | Classifier, direction: str | None, labels: list[str] | None, **files: Any) -> Converted:

@@ -16,7 +16,7 @@ from ulmfit.errors import UserError
 from ulmfit.models.classifier import Classifier
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.models.quantised import quantise, restore
-from ulmfit.store.artifacts import write_atomic
+from ulmfit.store.filesystem import write_bytes
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 FACTS = ("kind", "model", "dropouts", "vocab_size")  # what every config.json says
@@ -35,8 +35,8 @@ def save_model(folder: Path, model: LanguageModel | Classifier, small: bool = Fa
     if isinstance(model, Classifier):
         config |= {"hidden": model.head.linear1.out_features, "head_dropouts": list(model.head.dropouts)}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    write_atomic(folder / WEIGHTS, save(quantise(tensors) if small else tensors))
-    write_atomic(folder / CONFIG, json.dumps(config, indent=1).encode())
+    write_bytes(folder / WEIGHTS, save(quantise(tensors) if small else tensors))
+    write_bytes(folder / CONFIG, json.dumps(config, indent=1).encode())
 
 
 def read_config(folder: Path, kind: str | None = None) -> dict[str, Any]:

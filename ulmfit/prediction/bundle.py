@@ -10,7 +10,7 @@ from typing import Any
 
 from ulmfit.directions import DIRECTIONS
 from ulmfit.models.saving import CONFIG, WEIGHTS, read_config
-from ulmfit.store.artifacts import write_atomic
+from ulmfit.store.filesystem import write_bytes
 
 FILES = ("labels.json", "tokenizer.json", "vocab.json", *(f"{direction}/{name}" for direction in DIRECTIONS for name in (CONFIG, WEIGHTS)))
 LINEAGE = "lineage.json"
@@ -26,8 +26,8 @@ def write_bundle(folder: Path, forward: Path, backward: Path, vocab: Path, token
         for name in (WEIGHTS, CONFIG):
             shutil.copyfile(part / name, folder / direction / name)
     shutil.copyfile(vocab, folder / "vocab.json")
-    write_atomic(folder / "tokenizer.json", json.dumps(dict(tokenizer), indent=1).encode())
-    write_atomic(folder / "labels.json", json.dumps(list(labels), ensure_ascii=False).encode())
+    write_bytes(folder / "tokenizer.json", json.dumps(dict(tokenizer), indent=1).encode())
+    write_bytes(folder / "labels.json", json.dumps(list(labels), ensure_ascii=False).encode())
 
 
 def missing(folder: Path) -> list[str]:

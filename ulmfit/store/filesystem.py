@@ -121,6 +121,23 @@ def output_file(place: str | Path) -> Iterator[IO[bytes]]:
         Path(beside).unlink(missing_ok=True)
 
 
+@contextmanager
+def output_folder(target: Path) -> Iterator[Path]:
+    """A local folder to fill, moved to ``target`` when the block has ended well; otherwise nothing is left of it.
+
+    OSError where ``target`` is there then and is not an empty folder.
+    """
+    target = target.absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        yield beside
+        beside.chmod(0o755)
+        beside.replace(target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
 def _beside(place: str | Path) -> str:
     """A name for unfinished work in the folder of ``place``, which is made; only this thread uses it."""
     folder, name = os.path.split(place)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ulmfit.errors import UserError
-from ulmfit.store.artifacts import write_atomic
+from ulmfit.store.filesystem import write_bytes
 from ulmfit.text.rules import SPECIALS
 
 UNK, PAD, BOS = (SPECIALS.index(token) for token in ("xxunk", "xxpad", "xxbos"))
@@ -67,7 +67,7 @@ class Vocab:
     def save(self, path: str | Path) -> None:
         """Write as JSON, atomically."""
         body = {"version": FORMAT, "tokens": list(self.tokens)}
-        write_atomic(Path(path), json.dumps(body, ensure_ascii=False, indent=0).encode())
+        write_bytes(Path(path), json.dumps(body, ensure_ascii=False, indent=0).encode())
 
     @classmethod
     def load(cls, path: str | Path) -> Vocab:

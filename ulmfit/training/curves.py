@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ulmfit.errors import UserError
 from ulmfit.progress import Bar
-from ulmfit.store.artifacts import write_atomic
+from ulmfit.store.filesystem import write_bytes
 
 Observer = Callable[[int, Mapping[str, float]], None]
 
@@ -35,7 +35,7 @@ class Curves:
             self._observe(step, values)
 
     def save(self, folder: Path) -> None:
-        write_atomic(folder / "history.json", json.dumps(self.points).encode())
+        write_bytes(folder / "history.json", json.dumps(self.points).encode())
 
 
 class Watch:

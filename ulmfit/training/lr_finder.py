@@ -25,7 +25,6 @@ from ulmfit.compute.pages import keep_pages
 from ulmfit.compute.precision import products
 from ulmfit.config import TrainingConfig
 from ulmfit.store import filesystem
-from ulmfit.store.artifacts import write_atomic
 from ulmfit.training.loop import Step, Trainable, freeze
 from ulmfit.training.optimizers import Optimizer
 from ulmfit.training.placement import Placement
@@ -147,7 +146,7 @@ def range_test(make: Callable[[], Trainable], config: TrainingConfig, place: Pla
         return None
     if not curve.rates:
         return None
-    write_atomic(folder / FILE, json.dumps({**asdict(curve), "lr": config.lr}).encode())
+    filesystem.write_bytes(folder / FILE, json.dumps({**asdict(curve), "lr": config.lr}).encode())
     suggested = "none" if curve.suggestion is None else f"{curve.suggestion:.2g}"
     log.info("%s: the learning rate is %.2g; suggested is %s", name, config.lr, suggested)
     return curve.suggestion

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 
 from ulmfit.errors import UserError
-from ulmfit.store.artifacts import write_atomic
+from ulmfit.store.filesystem import write_bytes
 from ulmfit.training.method import carry_out
 from ulmfit.training.placement import Placement
 from ulmfit.training.processes.messages import Failure, Job, LogLine, Pipe, Point, die_with_parent
@@ -67,7 +67,7 @@ def _train(job: Job, pipe: Pipe) -> None:
     observe = (lambda step, values: pipe.send(Point(step=step, values=dict(values)))) if team.leads else None
     record = carry_out(job.spec, job.folder, Placement(device, observe=observe, team=team))
     if team.leads:
-        write_atomic(job.record, record.model_dump_json().encode())
+        write_bytes(job.record, record.model_dump_json().encode())
     dist.destroy_process_group()
 
 
