@@ -120,8 +120,8 @@ def test_a_part_that_is_done_is_not_done_again(tokens, tmp_path, monkeypatch):
     _, spec, record = tokens
     _, encode_spec, encoded = encode(spec, tmp_path, Vocab(SPECIALS))
     stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.arrow")}
-    monkeypatch.setattr(tokenise, "_tokenizer", lambda *_: pytest.fail("tokenised again"))
-    monkeypatch.setattr(encoding, "_vocab", lambda *_: pytest.fail("encoded again"))
+    monkeypatch.setattr(tokenise, "token_table", lambda *_: pytest.fail("tokenised again"))
+    monkeypatch.setattr(encoding, "id_table", lambda *_: pytest.fail("encoded again"))
     assert tokenize_part(spec) == record
     assert encode_part(encode_spec) == encoded
     assert stamps == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.arrow")}
@@ -143,7 +143,7 @@ def test_texts_that_were_tokenised_before_are_taken_over_if_they_are_sound(token
     source = write_corpus(tmp_path / "grown", "part-00007", TEXTS, ["neg"] * 4, ["valid"] * 4)
     again = TokenizeSpec(source, str(tmp_path / "again"), "en", "default", known=known)
     with monkeypatch.context() as patch:
-        patch.setattr(tokenise, "_tokenizer", lambda *_: pytest.fail("tokenised again"))
+        patch.setattr(tokenise, "token_table", lambda *_: pytest.fail("tokenised again"))
         taken = tokenize_part(again)
     assert (tmp_path / "again" / "part-00007.tokens.arrow").stat().st_ino == shard.stat().st_ino
     assert (taken.part, taken.documents, taken.tokens) == ("part-00007", record.documents, record.tokens)

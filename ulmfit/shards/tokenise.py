@@ -55,8 +55,8 @@ def tokenize_part(spec: TokenizeSpec) -> PartRecord:
     """Write the token shard of one part; UserError where the part lacks a column."""
 
     def write(location: str) -> pa.ListArray:
-        if spec.known and is_intact(spec.known.place, spec.known.sha256):
-            filesystem.link_or_copy(spec.known.place, location)
+        if spec.known and is_intact(spec.known.location, spec.known.sha256):
+            filesystem.link_or_copy(spec.known.location, location)
         else:
             write_ipc(location, token_table(spec.source, _tokenizer(spec.lang, spec.rules), spec.exclude))
         return one_batch(read_ipc(location)).column("tokens")

@@ -1,11 +1,10 @@
-"""The content-addressed store: identity, atomic completion, verification.
+"""The content-addressed store: artifacts are found by identity, complete or not at all, and verified.
 
-An artifact's key is the SHA-256 of its kind, its recipe version, its settings and the keys of its inputs: never
-of a path or a time. ``artifact.json`` is written last, so that an artifact found in the store is complete. One
-mechanism serves caching, resume and lineage.
+An artifact's key is the SHA-256 of its kind, its recipe version, its settings and the keys of its inputs: never of a path
+or a time. ``artifact.json`` is written last, so an artifact in the store is complete. Caching, resuming and lineage rest on this.
 
-In a local store the whole folder is moved in place when it is finished. On S3, where nothing can be moved, unfinished
-parts lie where they will stay, and ``artifact.json`` alone declares the artifact done.
+In a local store the whole folder is moved into the store when it is finished. S3 cannot move files: workers write them to
+their final location, and ``artifact.json`` alone declares the artifact done.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ulmfit.errors import UserError
 from ulmfit.store import filesystem
@@ -87,10 +86,23 @@ class Manifest(BaseModel):
 
 @dataclass(frozen=True)
 class KnownPart:
-    """A finished file that other artifacts may reuse: its location and digest."""
+    """A finished file that other artifacts may reuse: its location (stored as ``place``) and digest."""
 
-    place: str
+    location: str
     sha256: str
+
+    @classmethod
+    def from_json(cls, data: bytes) -> KnownPart:
+        """ValueError where ``data`` is damaged."""
+        try:
+            body = json.loads(data)
+            return cls(body["place"], body["sha256"])
+        except (KeyError, TypeError) as error:
+            raise ValueError("not a known part") from error
+
+    def to_json(self) -> bytes:
+        """As it is stored."""
+        return canonical_json({"place": self.location, "sha256": self.sha256})
 
 
 @dataclass(frozen=True)
@@ -103,28 +115,30 @@ class Artifact:
 
     @cached_property
     def path(self) -> Path:
-        """The local folder with its files. From S3 those that are not in ``copy`` are fetched, once.
+        """The local folder with its files. Files on S3 that are not in ``copy`` are fetched, once.
 
-        Raises UserError where one is missing there or its digest differs; the artifact is then unfinished again, less
-        that file, so that the next run makes it anew.
+        Raises UserError where a file on S3 is missing or its digest differs. That file and the manifest are then removed,
+        so that the next run builds the file again.
         """
         if filesystem.is_remote(self.location):
             try:
                 fetch(self.location, self.copy, self.manifest.files)
             except Damaged as error:
-                filesystem.remove(error.place)
+                filesystem.remove(error.location)
                 filesystem.remove(filesystem.join(self.location, MANIFEST))
                 raise UserError(
-                    f"{error.place}: the file is missing or damaged (its digest differs); run again, and it is made anew"
+                    f"{error.location}: the file is missing or damaged (its digest differs); run again to rebuild it"
                 ) from error
         return self.copy
 
     @property
     def key(self) -> str:
+        """The artifact's identity."""
         return self.manifest.key
 
     @property
     def kind(self) -> str:
+        """What sort of artifact it is: corpus, tokens, vocab, ..."""
         return self.manifest.kind
 
     @property
@@ -134,20 +148,21 @@ class Artifact:
 
     @property
     def run_id(self) -> str | None:
-        """The tracked run that made it."""
+        """The id of the tracked run that built it."""
         return self.manifest.run_id
 
     @property
     def bytes(self) -> int:
+        """Size of all files together."""
         return sum(file.bytes for file in self.manifest.files.values())
 
 
 class Store:
     """Artifacts in a folder or on S3: ``<root>/<kind>/<key>/``.
 
-    ``local`` is the folder for locks, for unfinished work (``.work/<key>/``) and, where the store is on S3, for copies
-    (``<kind>/<key>/``); a local store is its own. The locks serve one machine: drivers on two that make the same artifact
-    on S3 at once both do the work, and each file there is whole, from the one or the other.
+    ``local`` is the folder for locks, for unfinished work (``.work/<key>/``) and, for a store on S3, for copies
+    (``<kind>/<key>/``); a local store uses its own folder. Locks hold on one machine only: two machines that build the same
+    artifact on S3 at once both do the work, and each file there is whole, from one of them.
     """
 
     def __init__(self, root: str | Path, local: Path | None = None):
@@ -158,7 +173,7 @@ class Store:
         self.local = local if self.remote and local else Path(root)
 
     def set_up(self) -> None:
-        """Make the store's folders; UserError where they, or the place on S3, cannot be written."""
+        """Make the store's folders; UserError where the folders, or the location on S3, cannot be written."""
         try:
             for name in (".work", ".locks", ".sources"):
                 (self.local / name).mkdir(parents=True, exist_ok=True)
@@ -171,21 +186,21 @@ class Store:
             try:
                 filesystem.write_bytes(filesystem.join(self.root, ".writable"), b"")
             except OSError as error:
-                raise UserError(f"the artifacts cannot be written: {self.root}: {error.strerror}; choose another place") from error
+                raise UserError(f"the artifacts cannot be written: {self.root}: {error.strerror}; choose another location") from error
 
     def find(self, kind: str, key: str) -> Artifact | None:
-        """The finished artifact as it lies there, its files not read; None where there is none."""
-        place = filesystem.join(self.root, kind, key)
+        """The finished artifact, its files not checked; None where there is none."""
+        location = filesystem.join(self.root, kind, key)
         try:
-            data = filesystem.read_bytes(filesystem.join(place, MANIFEST))
+            data = filesystem.read_bytes(filesystem.join(location, MANIFEST))
         except FileNotFoundError:
             return None
         try:
             manifest = Manifest.model_validate_json(data)
         except ValidationError:
-            log.warning("%s is damaged: %s cannot be read; it will be made again", place, MANIFEST)
+            log.warning("%s is damaged: %s cannot be read; it will be built again", location, MANIFEST)
             return None
-        return Artifact(place, manifest, self.local / kind / key)
+        return Artifact(location, manifest, self.local / kind / key)
 
     def get(self, key: str) -> Artifact | None:
         """The finished artifact of that key, whatever its kind."""
@@ -211,23 +226,23 @@ class Store:
         The caller checks whether the file is still there and intact.
         """
         try:
-            return TypeAdapter(KnownPart).validate_json(filesystem.read_bytes(self._part(key)))
-        except (FileNotFoundError, ValidationError):
+            return KnownPart.from_json(filesystem.read_bytes(self._part(key)))
+        except (FileNotFoundError, ValueError):
             return None
 
     def note_part(self, key: str, part: KnownPart) -> None:
         """Store where the finished part with that key lies, for other artifacts that have the same part."""
-        filesystem.write_bytes(self._part(key), canonical_json(asdict(part)))
+        filesystem.write_bytes(self._part(key), part.to_json())
 
     def _part(self, key: str) -> str:
         return filesystem.join(self.root, ".parts", f"{key}.json")
 
     def make(self, recipe: Recipe, build: Callable[[Path], Built]) -> tuple[Artifact, bool]:
-        """The artifact of ``recipe`` and whether it was found; otherwise ``build(work)`` makes it.
+        """The artifact of ``recipe``, and whether it was found. If it was not, ``build(work)`` builds it.
 
         ``build`` writes into the folder ``work``, which may hold files of an interrupted run; its workers write to
-        :meth:`output_folder`. A second process that wants the same artifact waits for the first. Files that are missing
-        or damaged are removed, and ``build`` makes them again.
+        :meth:`output_folder`. A second process that wants the same artifact waits for the first. Damaged files are removed,
+        and ``build`` writes those that are missing.
         """
         found = self.sound(recipe)
         if found:
@@ -245,7 +260,7 @@ class Store:
             return self._commit(recipe, work, built, time.time() - started), False
 
     def sound(self, recipe: Recipe) -> Artifact | None:
-        """The finished artifact of ``recipe``, where no file is amiss (see :func:`damaged`); else None."""
+        """The finished artifact of ``recipe``; None where there is none, or a file of it is missing or damaged (see :func:`damaged`)."""
         found = self.find(recipe.kind, recipe.key)
         return found if found and not damaged(found) else None
 
@@ -254,51 +269,51 @@ class Store:
         return self.local / ".work" / key
 
     def _withdraw(self, recipe: Recipe) -> None:
-        """Turn a damaged artifact back into unfinished work, less the damaged files."""
-        place = filesystem.join(self.root, recipe.kind, recipe.key)
-        if not filesystem.exists(place):
+        """Turn a damaged artifact back into unfinished work, without the damaged files."""
+        location = filesystem.join(self.root, recipe.kind, recipe.key)
+        if not filesystem.exists(location):
             return
         found = self.find(recipe.kind, recipe.key)
-        bad = damaged(found) if found else [] if self.remote else os.listdir(place)  # on S3 they may be parts of unfinished work
+        bad = damaged(found) if found else [] if self.remote else os.listdir(location)  # on S3 they may be parts of unfinished work
         for name in bad:
-            log.warning("%s/%s is missing or damaged (its digest differs); it will be made again", place, name)
-            filesystem.remove(filesystem.join(place, name))
-        filesystem.remove(filesystem.join(place, MANIFEST))
+            log.warning("%s/%s is missing or damaged (its digest differs); it will be built again", location, name)
+            filesystem.remove(filesystem.join(location, name))
+        filesystem.remove(filesystem.join(location, MANIFEST))
         if not self.remote:
             filesystem.remove(self.work(recipe.key))
-            os.replace(place, self.work(recipe.key))
+            os.replace(location, self.work(recipe.key))
 
     def _commit(self, recipe: Recipe, work: Path, built: Built, seconds: float) -> Artifact:
         for stray in work.rglob("*.tmp"):
             stray.unlink()
-        place = filesystem.join(self.root, recipe.kind, recipe.key)
+        location = filesystem.join(self.root, recipe.kind, recipe.key)
         files = entries(work, {} if self.remote else built.files)
         for name in files:
             _fsync(work / name)
         if self.remote:
-            in_parallel(lambda name: filesystem.copy(work / name, filesystem.join(place, name)), files)
-            files = entries(place, {**built.files, **files}, leave=MANIFEST)
+            in_parallel(lambda name: filesystem.copy(work / name, filesystem.join(location, name)), files)
+            files = entries(location, {**built.files, **files}, leave=MANIFEST)
         manifest = Manifest.of(recipe, built, files, seconds)
         data = manifest.to_json()
         final = self.local / recipe.kind / recipe.key
         if self.remote:
-            filesystem.write_bytes(filesystem.join(place, MANIFEST), data)
+            filesystem.write_bytes(filesystem.join(location, MANIFEST), data)
             _move_files(work, final)
         else:
             filesystem.write_bytes(work / MANIFEST, data)
             final.parent.mkdir(exist_ok=True)
             os.replace(work, final)
             _fsync(final.parent)
-        return Artifact(place, manifest, final)
+        return Artifact(location, manifest, final)
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
-        """Held by one process at a time; the kernel gives it back when a process dies."""
+        """A lock that one process holds at a time; the kernel releases it when the process dies."""
         with open(self.local / ".locks" / key, "w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                log.info("waiting for another run in this workspace, which is at work on %s", key[:12])
+                log.info("waiting for another run in this workspace that builds %s", key[:12])
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
@@ -306,7 +321,7 @@ class Store:
 def damaged(artifact: Artifact) -> list[str]:
     """Names of the artifact's files that are missing, cut short or changed.
 
-    On S3 names and sizes are compared, in one listing; digests are when a file is fetched.
+    On S3 one listing compares names and sizes; digests are compared when a file is fetched.
     """
     files = artifact.manifest.files
     if filesystem.is_remote(artifact.location):

@@ -1,4 +1,4 @@
-"""The files of an artifact and their digests: taken, checked, and fetched where they are elsewhere."""
+"""Digests of an artifact's files: computed, checked, and checked again when a file is fetched from S3."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ Files = Mapping[str, StoredFile]  # by the file's name in its folder
 
 
 class Damaged(Exception):
-    """The file at ``place`` is not there, or not what was once stored."""
+    """The file at ``location`` is missing, or its digest is not the stored one."""
 
-    def __init__(self, place: str):
-        super().__init__(place)
-        self.place = place
+    def __init__(self, location: str):
+        super().__init__(location)
+        self.location = location
 
 
 def entries(folder: str | Path, taken: Files, leave: str = "") -> dict[str, StoredFile]:
-    """The files that lie in ``folder``, with their digests, less the one to ``leave``; those ``taken`` already are taken on trust.
+    """The files in ``folder`` except ``leave``, with their digests. Digests in ``taken`` are trusted where the size is the same.
 
-    FileNotFoundError where one that was taken is not there.
+    FileNotFoundError where a file of ``taken`` is missing.
     """
     sizes = {name: size for name, size in filesystem.files(folder).items() if name != leave}
     for name in taken.keys() - sizes.keys():
@@ -69,15 +69,15 @@ def is_intact(location: str | Path, sha256: str, size: int | None = None) -> boo
         return False
 
 
-def fetch(place: str, folder: Path, files: Files) -> None:
-    """Bring those of the ``files`` at ``place`` that are not in the local folder there, each whole and with its digest checked.
+def fetch(location: str, folder: Path, files: Files) -> None:
+    """Copy those of the ``files`` at ``location`` that are not intact in the local folder into it, and check their digests.
 
-    Raises Damaged where one cannot be had.
+    Raises Damaged where a file at ``location`` is missing or damaged.
     """
     lacking = changed(folder, files)
     if lacking:
-        log.info("fetching %d files of %s (%.1f MB)", len(lacking), place, sum(files[name].bytes for name in lacking) / 1e6)
-    in_parallel(lambda name: _fetch(filesystem.join(place, name), folder, name, files[name].sha256), lacking)
+        log.info("fetching %d files of %s (%.1f MB)", len(lacking), location, sum(files[name].bytes for name in lacking) / 1e6)
+    in_parallel(lambda name: _fetch(filesystem.join(location, name), folder, name, files[name].sha256), lacking)
 
 
 def _fetch(source: str, folder: Path, name: str, sha256: str) -> None:
@@ -94,7 +94,7 @@ def _fetch(source: str, folder: Path, name: str, sha256: str) -> None:
 
 
 def in_parallel(function: Callable[[str], Any], names: Iterable[str]) -> list[Any]:
-    """``function`` of every name, in order; S3 answers slowly, but many at once. The first error ends it."""
+    """``function`` of every name, in order, several at once, because S3 answers slowly. The first error ends it."""
     with ThreadPoolExecutor(REQUESTS) as pool:
         futures = [pool.submit(function, name) for name in names]
         try:

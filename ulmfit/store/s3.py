@@ -2,7 +2,7 @@
 
 Credentials and endpoint come from the usual variables: ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``,
 ``AWS_SESSION_TOKEN``, ``AWS_REGION``, ``AWS_ENDPOINT_URL`` (another server than Amazon's) and ``AWS_CA_BUNDLE``; without
-keys there, from the profile or role that the machine has. Not safe in a forked child of a process that has used it.
+keys there, from the profile or role of the machine. Not safe in a forked child of a process that has used it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from ulmfit.errors import UserError
 
 SCHEME = "s3://"
-CONNECT_TIMEOUT = 2.0  # seconds until the server must have taken the connection
+CONNECT_TIMEOUT = 2.0  # seconds until the server must accept the connection
 READ_TIMEOUT = 10.0  # seconds without a byte
 ATTEMPTS = 3
 REQUESTS = 8  # at once
@@ -31,21 +31,21 @@ _lock = threading.Lock()  # several threads may want the client for deletion at 
 _VARIABLES = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "REGION", "DEFAULT_REGION", "PROFILE", "CA_BUNDLE")
 
 
-def parts(place: str) -> tuple[str, str]:
+def parts(location: str) -> tuple[str, str]:
     """Bucket and key of ``s3://bucket/key``; UserError where no bucket is named."""
-    bucket, _, key = place.removeprefix(SCHEME).rstrip("/").partition("/")
+    bucket, _, key = location.removeprefix(SCHEME).rstrip("/").partition("/")
     if not bucket:
-        raise UserError(f"{place}: no bucket is named; write s3://BUCKET/FOLDER")
+        raise UserError(f"{location}: no bucket is named; write s3://BUCKET/FOLDER")
     return bucket, key
 
 
-def path(place: str) -> str:
-    """What the client calls the place: ``bucket/key``."""
-    return "/".join(parts(place)).rstrip("/")
+def path(location: str) -> str:
+    """The location as the client names it: ``bucket/key``."""
+    return "/".join(parts(location)).rstrip("/")
 
 
 def client() -> Any:
-    """The ``pyarrow.fs.S3FileSystem`` of this process for the variables as they stand; UserError where one is senseless."""
+    """The ``pyarrow.fs.S3FileSystem`` of this process for the variables as they stand; UserError where one makes no sense."""
     return _client(os.getpid(), endpoint(), _settings())
 
 
@@ -82,39 +82,41 @@ def endpoint() -> str:
 
 
 @contextmanager
-def talking(place: str) -> Iterator[None]:
-    """Turn what goes wrong with S3 into an error that names the place: see :func:`explained`."""
+def talking(location: str) -> Iterator[None]:
+    """Turn an error of the client into one that names the location: see :func:`explained`."""
     try:
         yield
     except OSError as error:
-        clear = explained(place, error)
+        clear = explained(location, error)
         if clear is error:
             raise
         raise clear from error
 
 
-def explained(place: str, error: OSError) -> Exception:
-    """FileNotFoundError, a UserError with its remedy, or an OSError that has an errno."""
+def explained(location: str, error: OSError) -> Exception:
+    """The error as FileNotFoundError, as a UserError with its remedy, or as an OSError with an errno."""
     said = " ".join(str(error).split())
     code = _code(said)
     if isinstance(error, FileNotFoundError) or "NOSUCHKEY" in code:
-        return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), place)
+        return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), location)
     if error.errno is not None:
         return error
     if "NOSUCHBUCKET" in code:
-        return UserError(f"{place}: there is no bucket {parts(place)[0]!r}; create it, or correct the name")
+        return UserError(f"{location}: there is no bucket {parts(location)[0]!r}; create it, or correct the name")
     if "NETWORKCONNECTION" in code:
         reason = said.rpartition("Details: ")[2] or said
-        return UserError(f"{place}: {endpoint() or 'the S3 service'} cannot be reached ({reason}); check AWS_ENDPOINT_URL and the network")
+        return UserError(
+            f"{location}: {endpoint() or 'the S3 service'} cannot be reached ({reason}); check AWS_ENDPOINT_URL and the network"
+        )
     if any(sign in code for sign in REDIRECTED):
-        return UserError(f"{place}: the bucket is in another region; name its region with AWS_REGION")
+        return UserError(f"{location}: the bucket is in another region; name its region with AWS_REGION")
     if any(sign in code for sign in REFUSED):
-        return UserError(f"{place}: access is refused; check {_credentials()} and what these keys may read and write there")
-    return OSError(errno.EIO, said, place)
+        return UserError(f"{location}: access is refused; check {_credentials()} and what these keys may read and write there")
+    return OSError(errno.EIO, said, location)
 
 
 def _code(said: str) -> str:
-    """What kind of error the client names, without the key, which may hold any word: ``NOSUCHKEY``."""
+    """The code in the client's message, as ``NOSUCHKEY``. The rest may contain any word, since it has the key of the object."""
     found = re.findall(r"AWS Error (.*?) during|ExceptionName: (\w+)", said)
     return " ".join(map("".join, found)).replace("_", "").upper()
 
@@ -124,26 +126,26 @@ def _credentials() -> str:
     return names if os.environ.get("AWS_ACCESS_KEY_ID") else f"{names} (they are not set)"
 
 
-def has_bucket(place: str) -> bool:
-    """Whether the bucket of that place is there."""
+def has_bucket(location: str) -> bool:
+    """Whether the bucket of that location exists."""
     from pyarrow import fs
 
-    with talking(place):
-        return client().get_file_info(parts(place)[0]).type != fs.FileType.NotFound
+    with talking(location):
+        return client().get_file_info(parts(location)[0]).type != fs.FileType.NotFound
 
 
-def delete(places: Sequence[str]) -> None:
+def delete(locations: Sequence[str]) -> None:
     """Delete objects; one that is not there is fine."""
     with ThreadPoolExecutor(REQUESTS) as pool:
-        list(pool.map(_delete, places))
+        list(pool.map(_delete, locations))
 
 
-def _delete(place: str) -> None:
+def _delete(location: str) -> None:
     """By botocore: deletion by pyarrow leaves an empty object in the name of the folder (apache/arrow#36275), which a
     server that keeps objects as files takes for a file."""
     from botocore import exceptions
 
-    bucket, key = parts(place)
+    bucket, key = parts(location)
     try:
         with _lock:
             remover = _remover(os.getpid(), endpoint(), _settings())
@@ -152,11 +154,11 @@ def _delete(place: str) -> None:
         code = error.response.get("Error", {}).get("Code", "")
         if code != "NoSuchKey":
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")
-            raise explained(place, OSError(f"AWS Error {code} (HTTP status {status}) during deletion: {error}")) from error
+            raise explained(location, OSError(f"AWS Error {code} (HTTP status {status}) during deletion: {error}")) from error
     except exceptions.HTTPClientError as error:
-        raise explained(place, OSError(f"AWS Error NETWORK_CONNECTION during deletion: Details: {error}")) from error
+        raise explained(location, OSError(f"AWS Error NETWORK_CONNECTION during deletion: Details: {error}")) from error
     except exceptions.BotoCoreError as error:
-        raise explained(place, OSError(f"AWS Error {type(error).__name__} during deletion: {error}")) from error
+        raise explained(location, OSError(f"AWS Error {type(error).__name__} during deletion: {error}")) from error
 
 
 @lru_cache(maxsize=4)
