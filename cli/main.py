@@ -13,7 +13,6 @@ from types import FrameType
 from typing import NoReturn
 
 import typer
-from pydantic import ValidationError
 from typer.exceptions import TyperException
 
 from ulmfit.compute.pages import keep_pages
@@ -61,9 +60,6 @@ def run(arguments: Sequence[str], debug: bool = False) -> int:
 def _known(error: Exception) -> tuple[int, str] | None:
     """Exit code and line of an error of a known cause."""
     match error:
-        case ValidationError():
-            first = error.errors()[0]
-            return 2, f"{'.'.join(map(str, first['loc']))}: {first['msg']} (given: {first['input']!r})"
         case TyperException():  # an unknown option, a missing argument
             return 2, _one_line(error.format_message())
         case UserError():

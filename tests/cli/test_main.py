@@ -63,9 +63,9 @@ def test_an_error_of_an_unknown_cause_keeps_its_traceback(fails) -> None:
         (["nothing"], "nothing"),
         (["predict"], "model"),
         (["train", "--devices", "many"], "--devices"),
-        (["train", "--devices", "0"], "devices: Input should be greater than or equal to 1 (given: 0)"),
-        (["train", "--preset", "huge"], "preset: Input should be 'tiny', 'small' or 'base' (given: 'huge')"),
-        (["pretrain", "--direction", "sideways"], "'sideways'"),
+        (["train", "--devices", "0"], "--devices: Input should be greater than or equal to 1 (given: 0)"),
+        (["train", "--preset", "huge"], "--preset: Input should be 'tiny', 'small' or 'base' (given: 'huge')"),
+        (["pretrain", "--direction", "sideways"], "--direction: Input should be 'forward' or 'backward' (given: 'sideways')"),
     ],
 )
 def test_wrong_arguments_end_with_2(capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import pytest
 import typer
-from pydantic import BaseModel, Field
-from typer.testing import CliRunner
+from pydantic import BaseModel, Field, ValidationError
+from typer.testing import CliRunner, Result
 
 from cli.app import app
 from cli.options import AsJson, options_of
 from flows.requests import PretrainJob, TextJob, TrainJob
+from ulmfit.errors import UserError
 
 # Fields that a command declares itself, or that only a deployment's form has.
 BY_HAND = {
@@ -45,17 +47,26 @@ class Request(BaseModel):
     hidden: int = Field(3, description="not offered")
 
 
-def given(*arguments: str) -> dict[str, object]:
-    """What a command with the options of ``Request`` receives."""
-    received: dict[str, object] = {}
+class Other(BaseModel):
+    size: int
+
+
+def invoked(run: Callable[..., object], *arguments: str) -> Result:
+    """``run(fields)`` as a command with the options of ``Request``."""
     small = typer.Typer()
 
     @small.command()
     @options_of(Request, omit={"hidden"})
     def command(names: Annotated[list[str], typer.Argument()], *, as_json: AsJson = False, **fields: object) -> None:
-        received.update(fields, names=names, as_json=as_json)
+        run({**fields, "names": names, "as_json": as_json})
 
-    ended = CliRunner().invoke(small, list(arguments))
+    return CliRunner().invoke(small, list(arguments))
+
+
+def given(*arguments: str) -> dict[str, object]:
+    """What a command with the options of ``Request`` receives."""
+    received: dict[str, object] = {}
+    ended = invoked(received.update, *arguments)
     assert ended.exit_code == 0, ended.output
     return received
 
@@ -73,5 +84,9 @@ def test_values_arrive_by_the_fields_names_and_with_their_types() -> None:
     }  # fmt: skip
 
 
-def test_what_does_not_fit_is_left_to_the_request_to_refuse() -> None:
-    assert given("a", "--size", "huge", "--count", "0")["size"] == "huge"
+def test_a_value_that_the_request_refuses_is_an_error_of_its_option() -> None:
+    assert given("a", "--size", "huge", "--count", "0")["size"] == "huge", "typer lets it pass"
+    ended = invoked(lambda fields: Request(file_name="x", count=fields["count"]), "a", "--count", "0")
+    assert isinstance(ended.exception, UserError)
+    assert str(ended.exception) == "--count: Input should be greater than or equal to 1 (given: 0)"
+    assert isinstance(invoked(lambda fields: Other(size=fields["size"]), "a").exception, ValidationError), "of another model: our own fault"
