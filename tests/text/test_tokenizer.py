@@ -8,18 +8,20 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import spacy
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.oracles.tokenizer import tokenize_reference
 from ulmfit import Tokenizer
 from ulmfit.errors import UserError
+from ulmfit.text import languages
 from ulmfit.text import tokenizer as module
 from ulmfit.text.languages import WORD, Language, Shapes
 from ulmfit.text.rules import MAJ, REP, RULES, SPECIALS, UP, WREP
 
 TOKENIZERS = {name: Tokenizer(rules=name) for name in RULES}
-ENGLISH = Language("en")
+ENGLISH, SPACY = Language("en"), spacy.blank("en").tokenizer
 SPLIT = ENGLISH.split
 
 WRITTEN = (
@@ -118,8 +120,9 @@ def test_a_chunk_split_by_its_shape_is_split_as_spacy_splits_it(chunk):
         assert ENGLISH.split_all([chunk, chunk]) == [SPLIT(chunk)] * 2
 
 
-def test_many_chunks_at_once_do_not_see_each_other():
-    chunks = [case for case in ENGLISH._spacy.rules if case.split() == [case]] + [
+def test_many_chunks_at_once_do_not_see_each_other(monkeypatch):
+    monkeypatch.setattr(languages, "JUDGED_BY_SHAPE", frozenset())
+    chunks = [case for case in SPACY.rules if case.split() == [case]] + [
         ":",
         ")",
         "can",
@@ -133,12 +136,11 @@ def test_many_chunks_at_once_do_not_see_each_other():
     ]
     for lang in ("en", "de", "fr", "ru"):
         language = Language(lang)
-        language._shapes = None
         assert language.split_all(chunks) == [language.split(chunk) for chunk in chunks]
 
 
 def test_a_shape_keeps_what_spacy_looks_at():
-    shapes = Shapes(ENGLISH._spacy)
+    shapes = Shapes(SPACY)
     assert shapes.of("Hornblower's,") == "Qqqqqqqqqq's,"
     assert shapes.of("cannot") == "cannot"
     assert shapes.of("Hornblower") == WORD
@@ -157,19 +159,29 @@ def test_forgetting_makes_no_difference(rules, monkeypatch):
         small = Tokenizer(rules=rules)
         assert [made for text in texts for made in small([text])] == expected
         assert small.columns(texts).to_pylist() == expected
-        for _ in range(3):
-            small([""])
-        assert len(small._chunks) <= min(remembered, 20)
 
 
-def test_chunks_that_come_again_are_not_learnt_again(monkeypatch):
+@pytest.fixture
+def split(monkeypatch):
+    """The chunks that spaCy is given."""
+    given, real = [], Language.split_all
+    monkeypatch.setattr(Language, "split_all", lambda self, chunks: given.extend(chunks) or real(self, chunks))
+    return given
+
+
+def test_chunks_that_come_again_are_not_split_again_until_they_are_forgotten(monkeypatch, split):
     monkeypatch.setattr(module, "REMEMBERED", 3)
     small = Tokenizer()
     small(["one two three four"])
-    learnt = []
-    monkeypatch.setattr(small, "_learn", lambda chunks: learnt.append(chunks) or {})
+    assert split == ["one", "two", "three", "four"]
+    split.clear()
     small(["one two"])
-    assert learnt == [[]]
+    assert split == []
+    for text in ("five six seven eight", "nine ten eleven twelve", ""):
+        small([text])
+    split.clear()
+    small(["one two"])
+    assert split == ["one", "two"]
 
 
 @pytest.mark.parametrize("rules", RULES)
@@ -246,11 +258,11 @@ def test_real_text(rules):
 
 def test_spacy_forgets_with_the_memory(monkeypatch):
     small = Tokenizer()
-    monkeypatch.setattr(module, "MOST_TOKENS", len(small._ids) + 2)
-    before = small._language._spacy
+    made, real = [], spacy.blank
+    monkeypatch.setattr(spacy, "blank", lambda lang: made.append(lang) or real(lang))
+    monkeypatch.setattr(module, "MOST_TOKENS", 5)  # two more than the three special tokens that are there
     small(["one"])
-    assert small._language._spacy is before
     small(["one two three,"])
-    small(["three,"])
-    assert small._language._spacy is not before  # else its store of words would grow without end
-    assert small._language._shapes.cuts.keys() == {WORD, "qqqqq,"}
+    assert made == []
+    assert small(["three,"]) == [["xxbos", "three", ","]]
+    assert made == ["en"]  # else its store of words would grow without end

@@ -19,7 +19,7 @@ from ulmfit.models.classifier import Classifier
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.models.saving import load_classifier, load_language_model, read_config, save_model
 from ulmfit.store.filesystem import output_folder, write_bytes
-from ulmfit.text.tokenizer import Tokenizer
+from ulmfit.text.tokenizer import Definition, Tokenizer
 from ulmfit.text.vocab import Vocab
 
 PTH, SAFETENSORS = (".pth", ".pt"), ".safetensors"
@@ -114,7 +114,7 @@ def _labels(given: str | None, model: Classifier) -> list[str]:
     return labels
 
 
-def _write(out: Path, model: LanguageModel | Classifier, vocab: Vocab, tokenizer: dict[str, Any], facts: dict[str, Any]) -> None:
+def _write(out: Path, model: LanguageModel | Classifier, vocab: Vocab, tokenizer: Definition, facts: dict[str, Any]) -> None:
     """All of the folder or nothing: it is filled beside ``out`` and moved in place."""
     with output_folder(out) as beside:
         save_model(beside, model, **facts)

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +41,15 @@ LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 # White space to Python that Arrow's ascii_split_whitespace does not know; for RE2.
 OTHER_SPACE = "[\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 BOS_MARK, PARAGRAPH_MARK = "\x02", "\x03"  # chunks that stand for a text's beginning and a paragraph's end
+
+
+class Definition(TypedDict):
+    """What makes the tokens what they are: training and serving must agree on it."""
+
+    lang: str
+    rules: str
+    rules_version: int
+    spacy: str
 
 
 class Tokenizer:
@@ -84,13 +93,13 @@ class Tokenizer:
         return Tokenizer, (self.lang, self.rules)
 
     @property
-    def definition(self) -> dict[str, Any]:
-        """What makes the tokens what they are; training and serving must agree on it."""
+    def definition(self) -> Definition:
+        """Language, rules and the versions of both."""
         return {"lang": self.lang, "rules": self.rules, "rules_version": self._rules.version, "spacy": SPACY_VERSION}
 
     @classmethod
-    def from_definition(cls, definition: dict[str, Any]) -> Tokenizer:
-        """The tokenizer so defined. UserError where this library's rules are of another version."""
+    def from_definition(cls, definition: Definition) -> Tokenizer:
+        """The tokenizer of a definition. UserError where this library's rules are of another version."""
         tokenizer = cls(definition["lang"], definition["rules"])
         here = tokenizer.definition
         if here["rules_version"] != definition["rules_version"]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ulmfit.corpora.ingest.facts import read_facts
-from ulmfit.corpora.ingest.writing import hashed_file, parquet_writer, sound
+from ulmfit.corpora.ingest.writing import done_record, hashed_file, parquet_writer, save_record
 from ulmfit.corpora.reading.opening import open_parquet
 from ulmfit.corpora.record import PartFacts
 from ulmfit.corpora.splits import DROPPED, SPLITS, UNLABELLED
@@ -51,48 +50,34 @@ class PartInfo:
 
 
 def assemble_part(spec: AssembleSpec) -> PartInfo:
-    """Write the documents that are kept, with their splits, a row group at a time. A part that is done is not written again."""
-    done = _done(spec)
-    if done:
-        return done
+    """Write the documents that are kept, with their splits, a row group at a time, if that is not done."""
+    location = filesystem.join(spec.records, f"{spec.part}.json")
+    info = done_record(location, PartInfo, spec.folder)
+    if info is None:
+        info = _assemble(spec)
+        save_record(location, info)
+    return info
+
+
+def _assemble(spec: AssembleSpec) -> PartInfo:
     started = time.perf_counter()
     decisions = _decisions(spec)
-    name = f"{spec.part}.parquet"
     files: dict[str, StoredFile] = {}
     rows = 0
-    with hashed_file(spec.folder, name, files) as file, parquet_writer(file, CORPUS) as writer:
+    with hashed_file(spec.folder, f"{spec.part}.parquet", files) as file, parquet_writer(file, CORPUS) as writer:
         for table in _kept(filesystem.join(spec.scans, f"{spec.raw}.parquet"), decisions):
             writer.write_table(table)
             rows += len(table)
     kept = decisions != DROPPED
-    exact, characters = _facts(spec)
+    documents = read_facts([filesystem.join(spec.scans, f"{spec.raw}.facts.arrow")], spec.documents)
     facts = PartFacts(
         name=spec.part,
         documents=int(kept.sum()),
         rows=rows,
-        characters=int(characters[kept].sum()),
-        texts=hashlib.sha256(exact[kept].tobytes()).hexdigest(),
+        characters=int(documents.characters[kept].sum()),
+        texts=hashlib.sha256(documents.exact[kept].tobytes()).hexdigest(),
     )
-    info = PartInfo(facts, files, round(time.perf_counter() - started, 3))
-    body = {"facts": facts.model_dump(), "files": {name: asdict(file) for name, file in files.items()}, "seconds": info.seconds}
-    filesystem.write_bytes(_record(spec), json.dumps(body, sort_keys=True).encode())
-    return info
-
-
-def _record(spec: AssembleSpec) -> str:
-    return filesystem.join(spec.records, f"{spec.part}.json")
-
-
-def _done(spec: AssembleSpec) -> PartInfo | None:
-    """The record of a part that is done; None where it is missing, or the part is missing or changed."""
-    try:
-        body = json.loads(filesystem.read_bytes(_record(spec)))
-        info = PartInfo(
-            PartFacts.model_validate(body["facts"]), {name: StoredFile(**file) for name, file in body["files"].items()}, body["seconds"]
-        )
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
-        return None
-    return info if sound(spec.folder, info.files) else None
+    return PartInfo(facts, files, round(time.perf_counter() - started, 3))
 
 
 def _decisions(spec: AssembleSpec) -> np.ndarray:
@@ -100,12 +85,6 @@ def _decisions(spec: AssembleSpec) -> np.ndarray:
     with filesystem.input_file(spec.decisions) as file:
         file.seek(spec.first)
         return np.frombuffer(file.read(spec.documents), np.int8)
-
-
-def _facts(spec: AssembleSpec) -> tuple[np.ndarray, np.ndarray]:
-    """The part's ``exact`` digests, uint64 [documents, 2], and ``characters``, int64 [documents]."""
-    facts = read_facts([filesystem.join(spec.scans, f"{spec.raw}.facts.arrow")], spec.documents)
-    return facts.exact, facts.characters
 
 
 def _kept(raw: str, decisions: np.ndarray) -> Iterator[pa.Table]:

@@ -11,17 +11,15 @@ Of slice 00003 a scan folder holds these files. The record is written last; a sl
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from ulmfit.config import PartsConfig
 from ulmfit.corpora.ingest.quarantine import Quarantine, judge
 from ulmfit.corpora.ingest.raw_parts import RawPart, RawParts
 from ulmfit.corpora.ingest.slices import Slice, slice_rows
-from ulmfit.corpora.ingest.writing import sound
-from ulmfit.corpora.quality.measuring import Measurements
+from ulmfit.corpora.ingest.writing import done_record, save_record
 from ulmfit.corpora.splits import SPLITS
 from ulmfit.store import filesystem
 from ulmfit.store.digests import StoredFile
@@ -74,13 +72,19 @@ class ScanRecord:
 
 
 def scan_slice(spec: ScanSpec) -> ScanRecord:
-    """Read and judge the rows of a slice and write its files; UserError where it cannot be read.
+    """Read and check the rows of a slice and write its files, if that is not done; UserError where it cannot be read.
 
     Memory goes by ``parts.bytes``, or by the longest document.
     """
-    done = done_slice(spec)
-    if done:
-        return done
+    location = filesystem.join(spec.folder, f"{spec.name}.json")
+    record = done_record(location, ScanRecord, spec.folder)
+    if record is None:
+        record = _scan(spec)
+        save_record(location, record)
+    return record
+
+
+def _scan(spec: ScanSpec) -> ScanRecord:
     started = time.perf_counter()
     files: dict[str, StoredFile] = {}
     parts = RawParts(spec.folder, spec.name, spec.limits, files)
@@ -101,7 +105,7 @@ def scan_slice(spec: ScanSpec) -> ScanRecord:
             parts.add(f"{row.source}:{row.row}", text, size, label, SPLITS.index(split))
         parts.flush()
         quarantine.flush()
-    record = ScanRecord(
+    return ScanRecord(
         name=spec.name,
         role=spec.part.role,
         place=spec.part.place,
@@ -114,17 +118,3 @@ def scan_slice(spec: ScanSpec) -> ScanRecord:
         files=files,
         seconds=round(time.perf_counter() - started, 3),
     )
-    filesystem.write_bytes(filesystem.join(spec.folder, f"{spec.name}.json"), json.dumps(asdict(record), sort_keys=True).encode())
-    return record
-
-
-def done_slice(spec: ScanSpec) -> ScanRecord | None:
-    """The record of a slice that is done; None where it is missing, or a file of it is missing or changed."""
-    try:
-        body = json.loads(filesystem.read_bytes(filesystem.join(spec.folder, f"{spec.name}.json")))
-        parts = tuple(RawPart(part["name"], part["documents"], Measurements(**part["measured"])) for part in body["parts"])
-        files = {name: StoredFile(**entry) for name, entry in body["files"].items()}
-        record = ScanRecord(**{**body, "parts": parts, "files": files})
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
-        return None
-    return record if sound(spec.folder, record.files) else None

@@ -6,13 +6,24 @@ import hashlib
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO, Any, Protocol, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import TypeAdapter
 
 from ulmfit.store import filesystem
-from ulmfit.store.digests import Files, StoredFile
+from ulmfit.store.digests import Files, StoredFile, is_intact
+
+
+class Recorded(Protocol):
+    """A record of work on a part: a dataclass, with the files that were written."""
+
+    @property
+    def files(self) -> Files: ...
+
+
+Done = TypeVar("Done", bound=Recorded)
 
 
 class HashedFile(io.RawIOBase):
@@ -48,12 +59,19 @@ def hashed_file(folder: str, name: str, files: dict[str, StoredFile]) -> Iterato
     files[name] = hashed.entry
 
 
-def sound(folder: str, files: Files) -> bool:
-    """Whether all of ``files`` are in the folder as they were written."""
+def save_record(location: str, record: Recorded) -> None:
+    """Declare a piece of work done. The files of its record must be written."""
+    filesystem.write_bytes(location, TypeAdapter(type(record)).dump_json(record))
+
+
+def done_record(location: str, kind: type[Done], folder: str) -> Done | None:
+    """The record of work that is done; None where it is missing, or one of its files in ``folder`` is missing or changed."""
     try:
-        return all(filesystem.sha256(filesystem.join(folder, name)) == entry.sha256 for name, entry in files.items())
-    except FileNotFoundError:
-        return False
+        record = TypeAdapter(kind).validate_json(filesystem.read_bytes(location))
+    except (FileNotFoundError, ValueError):
+        return None
+    intact = all(is_intact(filesystem.join(folder, name), file.sha256, file.bytes) for name, file in record.files.items())
+    return record if intact else None
 
 
 def parquet_writer(file: Any, schema: pa.Schema) -> pq.ParquetWriter:
