@@ -17,9 +17,10 @@ from types import SimpleNamespace
 import pytest
 
 from ulmfit.store import download as module
-from ulmfit.store.download import Unreachable, download, download_wheel
+from ulmfit.store.download import Patience, Unreachable, download, download_wheel
 
 DATA = random.Random(1).randbytes(700_000)
+QUICK = Patience(backoff=0.001)
 
 
 def digest(data, method="sha256"):
@@ -52,9 +53,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def site(monkeypatch):
+def site():
     """``cuts``: bytes after which the next connections are cut."""
-    monkeypatch.setattr(module, "BACKOFF", 0.001)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.site = SimpleNamespace(
         data=DATA, etag='"one"', ranges=True, cuts=[], requests=[], url=f"http://127.0.0.1:{server.server_port}/file.bin"
@@ -82,42 +82,41 @@ def test_a_file_is_fetched_once(site, tmp_path, method):
 
 def test_a_cut_connection_is_resumed(site, tmp_path):
     site.cuts = [300_000, 200_000]
-    assert download(site.url, tmp_path / "file.bin", digest(DATA)).read_bytes() == DATA
+    assert download(site.url, tmp_path / "file.bin", digest(DATA), QUICK).read_bytes() == DATA
     assert site.requests == [None, "bytes=300000-", "bytes=500000-"]
 
 
 def test_without_ranges_a_cut_download_starts_again(site, tmp_path):
     site.ranges, site.cuts = False, [300_000]
-    assert download(site.url, tmp_path / "file.bin", digest(DATA)).read_bytes() == DATA
+    assert download(site.url, tmp_path / "file.bin", digest(DATA), QUICK).read_bytes() == DATA
     assert site.requests == [None, "bytes=300000-"]
 
 
-def interrupted(site, tmp_path, monkeypatch):
+def interrupted(site, tmp_path):
     """Leave a part of 300,000 bytes behind."""
     site.cuts = [300_000]
-    with monkeypatch.context() as patch, pytest.raises(Unreachable, match="lost 1 times in a row after 300000 bytes"):
-        patch.setattr(module, "ATTEMPTS", 1)
-        download(site.url, tmp_path / "file.bin", digest(DATA))
+    with pytest.raises(Unreachable, match="lost 1 times in a row after 300000 bytes"):
+        download(site.url, tmp_path / "file.bin", digest(DATA), Patience(attempts=1))
     assert not (tmp_path / "file.bin").exists()
     site.requests.clear()
 
 
 def test_a_later_call_resumes(site, tmp_path, monkeypatch):
-    interrupted(site, tmp_path, monkeypatch)
+    interrupted(site, tmp_path)
     assert download(site.url, tmp_path / "file.bin", digest(DATA)).read_bytes() == DATA
     assert site.requests == ["bytes=300000-"]
 
 
 @pytest.mark.parametrize("etag", ['"two"', None])
 def test_a_part_of_an_older_file_is_dropped(site, tmp_path, monkeypatch, etag):
-    interrupted(site, tmp_path, monkeypatch)
+    interrupted(site, tmp_path)
     site.data, site.etag = DATA[::-1], etag
     assert download(site.url, tmp_path / "file.bin", digest(DATA[::-1])).read_bytes() == DATA[::-1]
     assert site.requests == ["bytes=300000-", None]
 
 
 def test_a_part_longer_than_the_file_now_is_dropped(site, tmp_path, monkeypatch):
-    interrupted(site, tmp_path, monkeypatch)
+    interrupted(site, tmp_path)
     site.data = DATA[:1000]
     assert download(site.url, tmp_path / "file.bin", digest(DATA[:1000])).read_bytes() == DATA[:1000]
     assert site.requests == ["bytes=300000-", None]
@@ -159,9 +158,9 @@ def test_a_damaged_file_is_fetched_again(site, tmp_path, caplog):
 
 def test_a_server_that_never_gets_further_is_given_up(site, tmp_path):
     site.cuts = [1000] + [0] * 20
-    with pytest.raises(Unreachable, match=f"lost {module.ATTEMPTS} times in a row after 1000 bytes"):
-        download(site.url, tmp_path / "file.bin", digest(DATA))
-    assert len(site.requests) == module.ATTEMPTS
+    with pytest.raises(Unreachable, match=f"lost {QUICK.attempts} times in a row after 1000 bytes"):
+        download(site.url, tmp_path / "file.bin", digest(DATA), QUICK)
+    assert len(site.requests) == QUICK.attempts
 
 
 def test_not_found_is_not_tried_again(site, tmp_path):
@@ -199,11 +198,10 @@ def test_an_unknown_host_fails_at_once(no_waiting, tmp_path, monkeypatch):
 
 
 def test_a_server_that_does_not_answer_is_given_up(no_waiting, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "READ_TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         started = time.monotonic()
         with pytest.raises(Unreachable, match="timed out"):
-            download(f"http://127.0.0.1:{deaf.getsockname()[1]}/file.bin", tmp_path / "file.bin", digest(DATA))
+            download(f"http://127.0.0.1:{deaf.getsockname()[1]}/file.bin", tmp_path / "file.bin", digest(DATA), Patience(read_timeout=0.2))
     assert time.monotonic() - started < 3
 
 

@@ -1,7 +1,7 @@
-"""Files over the network: checked, resumed, atomic; and wheels through pip.
+"""Downloads: checked, resumed, atomic; and wheels through pip.
 
-A download is written to ``NAME.part`` beside its place and moved there once its digest is right. What the server said
-of the file (``ETag``, ``Last-Modified``, size) is kept in ``NAME.part.json``: only a part of that same file is resumed.
+A download is written to ``NAME.part`` beside its target and moved there once its digest is right. ``NAME.part.json`` holds
+what the server tells of the file (``ETag``, ``Last-Modified``, size), so that only a part of that same file is resumed.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from ulmfit.progress import progress
 from ulmfit.store.digests import is_intact
@@ -28,16 +31,34 @@ from ulmfit.store.filesystem import write_bytes
 
 log = logging.getLogger(__name__)
 
-CONNECT_TIMEOUT = 5.0  # seconds until the server must have taken the connection
-READ_TIMEOUT = 30.0  # seconds without a byte
+CONNECT_TIMEOUT = 5.0  # seconds until the server must accept the connection
 CHUNK = 1 << 18
-ATTEMPTS = 5  # in a row that bring nothing new
-BACKOFF = 1.0  # seconds before the first retry; doubled for each further one
 PIP_TIMEOUT = 1800.0  # seconds for one wheel
 
 
+@dataclass(frozen=True)
+class Patience:
+    """When a download is given up: ``attempts`` in a row that bring nothing new, or ``read_timeout`` seconds without a byte.
+
+    ``backoff``: seconds before the first retry, doubled for each further one.
+    """
+
+    attempts: int = 5
+    backoff: float = 1.0
+    read_timeout: float = 30.0
+
+
+@dataclass(frozen=True)
+class ServerFile:
+    """What tells a server's file from another: ETag, Last-Modified and size in bytes (None where the server does not name them)."""
+
+    etag: str | None
+    modified: str | None
+    size: int | None
+
+
 class Unreachable(Exception):
-    """The source cannot be had now; another may. The message is one line that names it."""
+    """The source cannot be reached now; another may. The message is one line that names it."""
 
 
 class _Dropped(Exception):
@@ -48,12 +69,11 @@ class _Stale(Exception):
     """The part is of another file than the server's."""
 
 
-def download(url: str, target: Path, digest: str) -> Path:
-    """``url`` as the file ``target``; at once where that is there and sound. ``digest`` is ``sha256:HEX`` or ``md5:HEX``.
+def download(url: str, target: Path, digest: str, patience: Patience = Patience()) -> Path:
+    """Fetch ``url`` as the file ``target``, unless that is there and intact. ``digest`` is ``sha256:HEX`` or ``md5:HEX``.
 
-    A download that was cut short is resumed, also by a later call. Raises Unreachable where the server cannot be
-    reached, refuses, loses the connection again and again or sends something else; OSError, its errno kept, where the
-    disk fails.
+    A download that was cut short is resumed, also by a later call. Raises Unreachable where the server cannot be reached,
+    refuses, loses the connection again and again, or sends something else; OSError, with its errno, where the disk fails.
     """
     if target.is_file():
         if _digest(target, digest) == digest:
@@ -62,15 +82,15 @@ def download(url: str, target: Path, digest: str) -> Path:
         target.unlink()
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
-    resumed = _transfer(url, part)
+    resumed = _transfer(url, part, patience)
     if resumed and _digest(part, digest) != digest:
         log.warning("%s: its digest is wrong after it was resumed; it is fetched again from its start", url)
         _discard(part)
-        _transfer(url, part)
+        _transfer(url, part, patience)
     found = _digest(part, digest)
     if found != digest:
         _discard(part)
-        raise Unreachable(f"{url}: what came has the digest {found}, not {digest}")
+        raise Unreachable(f"{url}: the file has the digest {found}, not {digest}")
     os.replace(part, target)
     _state_file(part).unlink(missing_ok=True)
     return target
@@ -83,12 +103,12 @@ def _digest(path: Path, like: str) -> str:
         return f"{method}:{hashlib.file_digest(file, lambda: hashlib.new(method, usedforsecurity=False)).hexdigest()}"
 
 
-def _transfer(url: str, part: Path) -> bool:
-    """Bring ``part`` to its end, over as many connections as needed; True if an older part was taken up."""
+def _transfer(url: str, part: Path, patience: Patience) -> bool:
+    """Complete ``part``, over as many connections as needed; True if an older part was resumed."""
     resumed, failures, furthest = part.is_file(), 0, 0
     while True:
         try:
-            _receive(url, part)
+            _receive(url, part, patience.read_timeout)
             return resumed
         except (_Dropped, Unreachable) as error:
             size = part.stat().st_size if part.is_file() else 0
@@ -96,21 +116,21 @@ def _transfer(url: str, part: Path) -> bool:
                 raise  # a server that is not there at the start is not waited for
             failures = 1 if size > furthest else failures + 1
             furthest = max(size, furthest)
-            if failures >= ATTEMPTS:
+            if failures >= patience.attempts:
                 raise Unreachable(f"{url}: the connection was lost {failures} times in a row after {furthest} bytes ({error})") from error
-            log.warning("%s: the connection was lost after %d bytes (%s); it is taken up again", url, size, error)
-            time.sleep(BACKOFF * 2 ** (failures - 1))
+            log.warning("%s: the connection was lost after %d bytes (%s); the download is resumed", url, size, error)
+            time.sleep(patience.backoff * 2 ** (failures - 1))
             resumed = True
 
 
-def _receive(url: str, part: Path) -> None:
-    """One connection: append what is missing to ``part``, or write it anew where the server's file is not the same."""
+def _receive(url: str, part: Path, read_timeout: float) -> None:
+    """Over one connection, append what is missing to ``part``, or write it from the start if the server's file has changed."""
     state = _state(part)
     start = part.stat().st_size if part.is_file() and state else 0
-    if state and start == state["size"]:
+    if state and start == state.size:
         return
     try:
-        with _open(url, start) as response:
+        with _open(url, start, read_timeout) as response:
             if response.status != 206:
                 start = 0  # all of it comes: no part was there, or the server knows no ranges
             elif _describe(response, start) != state:
@@ -118,15 +138,15 @@ def _receive(url: str, part: Path) -> None:
             _append(response, part, start)
     except _Stale:
         _discard(part)
-        _receive(url, part)
+        _receive(url, part, read_timeout)
 
 
 def _append(response: http.client.HTTPResponse, part: Path, start: int) -> None:
     described = _describe(response, start)
-    size = described["size"]
+    size = described.size
     if not start:
         part.unlink(missing_ok=True)
-        write_bytes(_state_file(part), json.dumps(described).encode())
+        write_bytes(_state_file(part), json.dumps(asdict(described)).encode())
     done = start
     with open(part, "ab") as file, progress(f"fetch {part.stem}", (size or 0) / 1e6, "MB") as bar:
         bar.advance(start / 1e6)
@@ -144,8 +164,8 @@ def _append(response: http.client.HTTPResponse, part: Path, start: int) -> None:
         raise _Dropped(f"{done} of {size} bytes came")
 
 
-def _describe(response: http.client.HTTPResponse, start: int) -> dict[str, Any]:
-    """What tells the server's file from another: ETag, Last-Modified and whole size (None where not said)."""
+def _describe(response: http.client.HTTPResponse, start: int) -> ServerFile:
+    """The whole file, as the answer to a request from byte ``start`` on describes it."""
     size: int | None = None
     ranged = response.headers.get("Content-Range", "")
     if response.status == 206 and ranged.startswith(f"bytes {start}-"):
@@ -153,20 +173,20 @@ def _describe(response: http.client.HTTPResponse, start: int) -> dict[str, Any]:
         size = int(total) if total.isdigit() else None
     elif response.status != 206 and response.headers.get("Content-Length", "").isdigit():
         size = int(response.headers["Content-Length"])
-    return {"etag": response.headers.get("ETag"), "modified": response.headers.get("Last-Modified"), "size": size}
+    return ServerFile(response.headers.get("ETag"), response.headers.get("Last-Modified"), size)
 
 
 def _state_file(part: Path) -> Path:
     return part.with_name(part.name + ".json")
 
 
-def _state(part: Path) -> dict[str, Any] | None:
-    """What the server said of the file when ``part`` was begun; None where that is not known."""
+def _state(part: Path) -> ServerFile | None:
+    """The server's file when ``part`` was begun; None where that is not known."""
     try:
-        state = json.loads(_state_file(part).read_text())
+        state = TypeAdapter(ServerFile).validate_json(_state_file(part).read_text())
     except (FileNotFoundError, ValueError):
         return None
-    return state if isinstance(state, dict) and state.get("size") is not None else None
+    return state if state.size is not None else None
 
 
 def _discard(part: Path) -> None:
@@ -174,20 +194,24 @@ def _discard(part: Path) -> None:
     _state_file(part).unlink(missing_ok=True)
 
 
-class _Connection(http.client.HTTPConnection):
-    """Waits less for the connection than for what then comes over it."""
+class _TwoTimeouts:
+    """Waits less for the connection than for the data that comes over it."""
+
+    timeout: float | None
+    sock: Any
 
     def connect(self) -> None:
-        self.timeout = CONNECT_TIMEOUT
-        super().connect()
-        self.sock.settimeout(READ_TIMEOUT)
+        read, self.timeout = self.timeout, CONNECT_TIMEOUT
+        super().connect()  # type: ignore[misc]
+        self.sock.settimeout(read)
 
 
-class _SecureConnection(http.client.HTTPSConnection):
-    def connect(self) -> None:
-        self.timeout = CONNECT_TIMEOUT
-        super().connect()
-        self.sock.settimeout(READ_TIMEOUT)
+class _Connection(_TwoTimeouts, http.client.HTTPConnection):
+    pass
+
+
+class _SecureConnection(_TwoTimeouts, http.client.HTTPSConnection):
+    pass
 
 
 class _Http(urllib.request.HTTPHandler):
@@ -200,11 +224,11 @@ class _Https(urllib.request.HTTPSHandler):
         return self.do_open(_SecureConnection, req, context=ssl.create_default_context())
 
 
-def _open(url: str, start: int) -> http.client.HTTPResponse:
+def _open(url: str, start: int, read_timeout: float) -> http.client.HTTPResponse:
     """The server's answer to a request for the file from byte ``start`` on."""
     headers = {"User-Agent": "ulmfit", "Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
     try:
-        return urllib.request.build_opener(_Http, _Https).open(urllib.request.Request(url, headers=headers))
+        return urllib.request.build_opener(_Http, _Https).open(urllib.request.Request(url, headers=headers), timeout=read_timeout)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416 and start:  # the file is shorter now
