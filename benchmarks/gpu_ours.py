@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ulmfit.config import ClassifierConfig, LMConfig, ModelConfig
 from ulmfit.labels.label_set import LabelSet
-from ulmfit.models.classifier import Classifier
+from ulmfit.models.classifier import Classifier, HeadConfig
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.prediction.logits import predict_logits
 from ulmfit.shards.documents import Documents
@@ -47,7 +47,7 @@ def our_lm(sizes: ModelConfig, words: int) -> LanguageModel:
 
 
 def our_classifier(sizes: ModelConfig, words: int) -> Classifier:
-    return Classifier(words, 2, sizes, CLASSIFIER_DROPOUTS, head_dropouts=HEAD_DROPOUTS)
+    return Classifier(words, 2, sizes, CLASSIFIER_DROPOUTS, HeadConfig(dropouts=HEAD_DROPOUTS))
 
 
 def train_lm(device: torch.device, model: LanguageModel, train: Documents, batch: int, tokens: int, **where: Any) -> TrainingRecord:

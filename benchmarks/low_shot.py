@@ -33,7 +33,7 @@ import torch
 from ulmfit.compute.pages import keep_pages
 from ulmfit.config import LMConfig, Settings
 from ulmfit.evaluation.baseline import baseline_probabilities
-from ulmfit.models.saving import load_classifier
+from ulmfit.models.saving import load_classifier, read_saved_model
 from ulmfit.prediction.logits import predict_logits
 from ulmfit.presets import override, preset
 from ulmfit.pretrained.catalog import SHIPPED
@@ -166,7 +166,7 @@ def one_direction(options: argparse.Namespace, direction: str) -> None:
     place = options.work / options.corpus / options.place
     seen = text.take(np.random.default_rng(1).permutation(len(text))[: options.domain_documents or len(text)])
     lm = language_model(options.variant, options.source[direction], seen, vocab, settings, direction, place / f"lm-{direction}")
-    model = method.model_config(lm) if lm else settings.model
+    model = read_saved_model(lm).model if lm else settings.model
     validation, draws = rows_of(options, corpus.labels)
     judged = text.take(validation) if options.validate else test
     for name, seed, rows in draws:

@@ -18,9 +18,9 @@ from ulmfit import TextClassifier, Tokenizer
 from ulmfit.config import ClassifierConfig, Dropouts, LMConfig, ModelConfig
 from ulmfit.directions import DIRECTIONS
 from ulmfit.labels.label_set import LabelSet
-from ulmfit.models.classifier import Classifier
+from ulmfit.models.classifier import Classifier, HeadConfig
 from ulmfit.models.language_model import LanguageModel
-from ulmfit.models.saving import save_model
+from ulmfit.models.saving import ModelFacts, save_model
 from ulmfit.prediction.bundle import write_bundle
 from ulmfit.prediction.predictor import Predictor
 from ulmfit.shards.documents import Documents
@@ -56,7 +56,7 @@ def _forward(ids: imdb.Ids, train: Documents, valid: Documents | None = None) ->
 
 def _one_direction(predictor: Predictor, documents: Documents) -> Any:
     """Logits by the forward classifier alone, as ``Predictor.directions_of`` gets them for both."""
-    return predictor._predict(documents, "forward")
+    return predictor.logits_of(documents, ["forward"])["forward"]
 
 
 def _lm_config(task: Task, tokens: int) -> LMConfig:
@@ -90,7 +90,7 @@ def lm_loss(task: Task) -> dict[str, Any]:
     record = _train_lm(
         LanguageModel(len(ids.vocab), MODEL, LM_DROPOUTS, task.seed), _forward(ids, train, valid), _lm_config(task, tokens), curves
     )
-    losses = {point["step"]: point["value"] for point in curves.points if point["name"] == "train_loss"}
+    losses = {point.step: point.value for point in curves.points if point.name == "train_loss"}
     step = max(step for step in losses if step <= task.steps)
     return {"step": step, "train_loss": losses[step], "valid_loss": record.valid_loss, **_figures(record)}
 
@@ -98,7 +98,7 @@ def lm_loss(task: Task) -> dict[str, Any]:
 def classifier(task: Task) -> dict[str, Any]:
     """One epoch over the documents, all layers learning, gradients over as many positions as fastai's; after one before the clock starts."""
     ids, train = _labelled(task)
-    model = Classifier(len(ids.vocab), len(LABELS), MODEL, CLASSIFIER_DROPOUTS, head_dropouts=HEAD_DROPOUTS, seed=task.seed)
+    model = Classifier(len(ids.vocab), len(LABELS), MODEL, CLASSIFIER_DROPOUTS, head=HeadConfig(dropouts=HEAD_DROPOUTS), seed=task.seed)
     config = ClassifierConfig(
         epochs=1,
         batch_size=task.batch,
@@ -163,7 +163,7 @@ def _loaded(tokens: list[str], seed: int) -> tuple[Predictor, TextClassifier]:
         for direction, part in zip(DIRECTIONS, parts, strict=True):
             part.mkdir(parents=True)
             model = Classifier(len(vocab), len(LABELS), MODEL, CLASSIFIER_DROPOUTS, seed=seed)
-            save_model(part, model, direction=direction, labels=LABELS, bptt=SEQ_LEN, max_tokens=None)
+            save_model(part, model, ModelFacts(direction=direction, labels=tuple(LABELS), bptt=SEQ_LEN))
         vocab.save(Path(folder) / "parts" / "vocab.json")
         write_bundle(Path(folder), *parts, Path(folder) / "parts" / "vocab.json", Tokenizer(rules=imdb.RULES).definition, LABELS)
         return Predictor.load(folder), TextClassifier.load(folder, device="cpu")

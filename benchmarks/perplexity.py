@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from ulmfit.corpora.catalog.fetching import fetch
-from ulmfit.models.saving import load_language_model, read_config
+from ulmfit.models.saving import load_language_model, read_saved_model
 from ulmfit.pretrained.catalog import SHIPPED
 from ulmfit.pretrained.transport import pretrained
 from ulmfit.shards.documents import Documents
@@ -41,7 +41,7 @@ def measure(folder: Path, tokens: list[list[str]]) -> tuple[float, float]:
     language_modelling.VALIDATION_TOKENS = TOKENS
     vocab = Vocab.load(folder / "vocab.json")
     ids = [vocab.encode(document).astype(vocab.dtype) for document in tokens]
-    loss = language_modelling.validate(load_language_model(folder), Documents.of(ids), read_config(folder)["direction"], "cpu")
+    loss = language_modelling.validate(load_language_model(folder), Documents.of(ids), read_saved_model(folder).direction, "cpu")
     return math.exp(loss or math.nan), float((np.concatenate(ids) == vocab.tokens.index("xxunk")).mean())
 
 

@@ -37,13 +37,12 @@ from sklearn.preprocessing import StandardScaler
 
 from ulmfit.compute.pages import keep_pages
 from ulmfit.models.classifier import Classifier
-from ulmfit.models.saving import load_language_model
+from ulmfit.models.saving import load_language_model, read_saved_model
 from ulmfit.models.transfer import take_encoder
 from ulmfit.presets import preset
 from ulmfit.shards.batches import inference_batches, pad
 from ulmfit.shards.documents import Documents
 from ulmfit.text.tokenizer import Tokenizer
-from ulmfit.training.method import model_config
 
 LABELS, PROBES, DRAWS = 500, 10, 3
 
@@ -112,7 +111,7 @@ def probe(options: argparse.Namespace) -> list[float]:
 
 def _states(lm: Path, text: Documents, rows: np.ndarray) -> Iterable[tuple[int, np.ndarray]]:
     """Of each row the mean, float32 [E], of the last layer's states over its first tokens."""
-    model, config = model_config(lm), preset("small").classifier
+    model, config = read_saved_model(lm).model, preset("small").classifier
     pretrained, documents = load_language_model(lm), text.take(rows)
     encoder = Classifier(pretrained.encoder.vocab_size, 2, model, config.dropouts)
     take_encoder(encoder, pretrained)

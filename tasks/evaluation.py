@@ -24,9 +24,10 @@ from ulmfit.evaluation.evaluate import evaluate
 from ulmfit.evaluation.predictions import HeldOut, Predictions, write_predictions
 from ulmfit.evaluation.results import FILE
 from ulmfit.labels.label_set import LabelSet
-from ulmfit.models.saving import read_config
+from ulmfit.models.saving import read_saved_model
 from ulmfit.prediction.bundle import write_bundle
-from ulmfit.prediction.predictor import Predictor, average
+from ulmfit.prediction.ensemble import average
+from ulmfit.prediction.predictor import Predictor
 from ulmfit.shards.documents import Documents
 from ulmfit.store.artifacts import Artifact, Built, Store
 from ulmfit.store.filesystem import write_bytes
@@ -45,7 +46,7 @@ def bundle(job: Job, name: str, forward: Stage, backward: Stage, corpus: Stage, 
 
     def build(work: Path, run: StageRun) -> Built:
         parts, words = (forward.artifact.path, backward.artifact.path), vocab.artifact.path / "vocab.json"
-        names = read_config(forward.artifact.path)["labels"]  # where a document has several labels, each by itself
+        names = list(read_saved_model(forward.artifact.path).labels)  # where a document has several labels, each by itself
         write_bundle(work, *parts, words, tokenizer_definition(tokens), names)
         chain = lineage(job.workspace.store, recipe)
         write_bytes(work / "lineage.json", json.dumps(chain, indent=1).encode())

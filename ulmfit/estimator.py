@@ -8,6 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,12 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags
 
 from ulmfit.compute.devices import resolve_device
-from ulmfit.config import LMConfig, Settings
+from ulmfit.config import Settings
 from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.errors import UserError
 from ulmfit.evaluation.metrics import decisions
 from ulmfit.labels.estimator_labels import GivenLabels, Kind, same_sets
-from ulmfit.models.saving import read_config
+from ulmfit.models.saving import read_saved_model
 from ulmfit.prediction.bundle import FILES, LINEAGE, missing, write_bundle
 from ulmfit.prediction.predictor import Predictor
 from ulmfit.presets import override, preset
@@ -34,6 +35,7 @@ from ulmfit.store.filesystem import output_folder, write_bytes
 from ulmfit.text.tokenizer import Tokenizer
 from ulmfit.text.vocab import Vocab
 from ulmfit.training import method
+from ulmfit.training.epochs import fitting_streams
 from ulmfit.training.placement import Placement
 from ulmfit.training.specs import TrainingText
 
@@ -45,10 +47,10 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
 
     preset: "tiny", "small" or "base". lang, rules: the tokenizer. pretrained: the language models to start from: "auto" (the
     one that comes with the project, where it fits the preset, the language, the rules and the options), a known name, or a folder with
-    ``forward/`` and ``backward/``; None, or where "auto" fits none: they are trained on the texts given to ``fit``. device:
+    ``forward/`` and ``backward/``; With None, or where "auto" fits none, they are trained on the texts given to ``fit``. device:
     "auto", "cpu" or "cuda". seed: of every random choice. options: settings to change, as ``("classifier.epochs=8", ...)``.
 
-    ``classes_`` [L], sorted, is there once fitted or loaded.
+    ``classes_`` [L], sorted, exists once the estimator is fitted or loaded.
     """
 
     classes_: NDArray[Any]
@@ -76,8 +78,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
     def fit(self, texts: Iterable[str], labels: Any, unlabelled: Iterable[str] | None = None) -> TextClassifier:
         """Train a language model on all texts, then a classifier on the labelled ones; both directions.
 
-        ``labels``: a string or number a text; or, where a text has any number of labels, a list (tuple, set) of them a text, or
-        a table of 0 and 1 [N, L]. Raises UserError (a ValueError) for input that cannot be learnt from.
+        ``labels``: a string or number per text; or, where a text has any number of labels, a list (tuple, set) of them per text,
+        or a table of 0 and 1 [N, L]. Raises UserError (a ValueError) for input that cannot be learnt from.
         """
         labelled = _texts(texts, "texts")
         further = [] if unlabelled is None else _texts(unlabelled, "unlabelled")
@@ -99,8 +101,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict(self, texts: Iterable[str]) -> NDArray[Any] | list[list[Any]]:
-        """What ``fit`` was given, in kind: the likeliest class of each text, [N], of the type of the labels given to ``fit``; a list of
-        labels a text; or 0 and 1, int64 [N, L]."""
+        """Predictions in the form of the labels given to ``fit``: the likeliest class of each text, [N]; a list of labels per text; or
+        0 and 1, int64 [N, L]."""
         predictor = self._fitted()
         probabilities = predictor.probabilities(_texts(texts, "texts"))
         if self._kind == "class":
@@ -113,7 +115,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         return self._arranged(self._fitted().probabilities(_texts(texts, "texts")))
 
     def score(self, texts: Iterable[str], labels: Any, sample_weight: Any = None) -> float:
-        """Share of the texts whose label, or whose labels all, are predicted as they are in ``labels``, which are as ``fit`` takes them."""
+        """Share of the texts whose label, or all of whose labels, are predicted right; ``labels`` as in ``fit``."""
         self._fitted()
         if self._kind != "sets":
             return super().score(texts, labels, sample_weight)
@@ -126,14 +128,14 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         return np.pad(table, ((0, 0), (0, 1)))[:, columns]
 
     def save(self, path: str | Path) -> None:
-        """Write the model's folder, in place of a model that is there. UserError where ``path`` holds anything else."""
+        """Write the model's folder; a model that is there is replaced. UserError where ``path`` holds anything else."""
         predictor, target = self._fitted(), Path(path).absolute()
         _check_free(target)
-        with output_folder(target) as beside:
-            predictor.save(beside)
-            arguments = {name: str(value) if isinstance(value, Path) else value for name, value in self.get_params().items()}
-            note = {"arguments": arguments | {"options": list(self.options)}, "classes": self.classes_.tolist(), "kind": self._kind}
-            write_bytes(beside / NOTE, json.dumps(note, indent=1, ensure_ascii=False).encode())
+        arguments = {name: str(value) if isinstance(value, Path) else value for name, value in self.get_params().items()}
+        note = {"arguments": arguments | {"options": list(self.options)}, "classes": self.classes_.tolist(), "kind": self._kind}
+        with output_folder(target) as folder:
+            predictor.save(folder)
+            write_bytes(folder / NOTE, json.dumps(note, indent=1, ensure_ascii=False).encode())
             if target.exists():
                 shutil.rmtree(target)
 
@@ -150,7 +152,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
             loaded = cls(**saved["arguments"] | {"device": device})
             loaded.classes_, loaded._kind = np.asarray(saved["classes"]), saved.get("kind", "class")
         else:
-            loaded = cls(lang=predictor.definition["lang"], rules=predictor.definition["rules"], device=device)
+            loaded = cls(lang=predictor.bundle.tokenizer["lang"], rules=predictor.bundle.tokenizer["rules"], device=device)
             loaded.classes_, loaded._kind = np.asarray(predictor.labels), "class" if predictor.task == "multi-class" else "sets"
         loaded._predictor = predictor
         return loaded
@@ -161,7 +163,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         return tags
 
     def _settings(self) -> Settings:
-        """The preset with the constructor's arguments, then ``options``, which have the last word."""
+        """The preset with the constructor's arguments, then ``options``, which override both."""
         text = [f"text.{name}={json.dumps(getattr(self, name))}" for name in ("lang", "rules")]
         seeds = [f"{stage}.seed={json.dumps(self.seed)}" for stage in ("corpus", "pretrain", "finetune", "classifier")]
         return override(preset(self.preset), [*text, *seeds, *_listed(self.options)])
@@ -183,18 +185,18 @@ class _Training:
 
     def run(self, tokens: list[list[str]], given: GivenLabels) -> None:
         """Train both classifiers. The first documents of ``tokens`` are the labelled ones, of ``given`` labels."""
-        vocab = Vocab.from_counts(_count(tokens), self.settings.vocab.max_size, self.settings.vocab.min_count)
+        vocab = Vocab.from_counts(Counter(chain.from_iterable(tokens)), self.settings.vocab.max_size, self.settings.vocab.min_count)
         vocab.save(self.work / "vocab.json")
         codes = given.codes
         labels = np.concatenate([codes, np.full(len(tokens) - len(codes), -1)])
         documents = Documents.of([vocab.encode(document).astype(vocab.dtype) for document in tokens], labels)
-        held = _held_out(given.groups, self.settings.corpus.valid_share, self.settings.corpus.seed)
+        held = given.held_out(self.settings.corpus.valid_share, self.settings.corpus.seed)
         train, valid = documents.take(np.setdiff1d(np.arange(len(codes)), held)), documents.take(held)
         text = documents.take(np.setdiff1d(np.arange(len(documents)), held))
         config, place = self.settings.classifier, Placement(self.device)
         for direction in DIRECTIONS:
             lm = self._language_model(TrainingText(text, valid, vocab, direction), place) if config.init == "finetuned" else None
-            model = method.model_config(lm) if lm else self.settings.model
+            model = read_saved_model(lm).model if lm else self.settings.model
             labelled = TrainingText(train, valid, vocab, direction, tuple(given.strings))
             method.train_classifier(labelled, lm, model, config, self._folder(direction), place)
 
@@ -202,14 +204,14 @@ class _Training:
         """The folder of a language model of the domain."""
         folder, tokens = self._folder(f"lm-{text.direction}"), text.train.tokens
         if self.pretrained:
-            method.finetune(text, self.pretrained[text.direction], _narrowed(self.settings.finetune, tokens), folder, place)
+            method.finetune(text, self.pretrained[text.direction], fitting_streams(self.settings.finetune, tokens), folder, place)
         else:
-            method.pretrain(text, self.settings.model, _narrowed(self.settings.pretrain, tokens), folder, place)
+            method.pretrain(text, self.settings.model, fitting_streams(self.settings.pretrain, tokens), folder, place)
         return folder
 
     def bundle(self, tokenizer: Tokenizer) -> Predictor:
         """The trained model, loaded."""
-        names = read_config(self.work / DIRECTIONS[0])["labels"]
+        names = read_saved_model(self.work / DIRECTIONS[0]).labels
         folder = self._folder("bundle")
         write_bundle(folder, self.work / "forward", self.work / "backward", self.work / "vocab.json", tokenizer.definition, names)
         return Predictor.load(folder, self.device)
@@ -230,12 +232,6 @@ def _language_models(name: str | Path | None) -> dict[Direction, Path]:
 
 def _listed(options: Sequence[str]) -> Sequence[str]:
     return [options] if isinstance(options, str) else options
-
-
-def _narrowed(config: LMConfig, tokens: int) -> LMConfig:
-    """Fewer parallel streams where the text is too short to give each of them a few windows."""
-    streams = max(1, tokens // (2 * config.bptt))
-    return config if config.batch_size <= streams else config.model_copy(update={"batch_size": streams})
 
 
 def _check_free(target: Path) -> None:
@@ -260,20 +256,3 @@ def _texts(given: Iterable[str], name: str) -> list[str]:
         if not isinstance(text, str):
             raise UserError(f"{name}[{index}] is {type(text).__name__}, not a string; convert or drop it")
     return texts
-
-
-def _count(documents: list[list[str]]) -> dict[str, int]:
-    counts: Counter[str] = Counter()
-    for document in documents:
-        counts.update(document)
-    return counts
-
-
-def _held_out(groups: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int64]:
-    """Rows for validation: a seeded share of each group, never all of it; sorted."""
-    rng = np.random.default_rng(seed)
-    chosen = [np.empty(0, dtype=np.int64)]
-    for group in np.unique(groups):
-        rows = rng.permutation(np.flatnonzero(groups == group))
-        chosen.append(rows[: min(round(len(rows) * share), len(rows) - 1)])
-    return np.sort(np.concatenate(chosen))

@@ -1,4 +1,3 @@
-import json
 import math
 
 import numpy as np
@@ -10,8 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from ulmfit.config import ClassifierConfig
 from ulmfit.evaluation.calibration import BOUNDS, calibrate, expected_calibration_error, fit_temperature, fit_thresholds, reliability
-from ulmfit.labels.label_set import LabelSet
-from ulmfit.training.objective import Objective
+from ulmfit.models.saving import Calibration
 
 
 def classes(n=400, n_labels=4, scale=1.0, seed=0):
@@ -169,36 +167,31 @@ def test_thresholds_without_documents():
 # ------------------------------------------------------------------------------------------------------------- together
 
 
-def objective_of(task, **options):
-    config = ClassifierConfig(task=task, **options)
-    return Objective(config, LabelSet.of(["a", "b", "c", "d"], config), np.arange(4))
-
-
 @pytest.mark.parametrize(("make", "task"), [(classes, "multi-class"), (several, "multi-label")])
 def test_what_is_kept_beside_a_classifier(make, task):
     logits, targets = make(n_labels=4, scale=4.0, n=1000)
-    found = calibrate(logits, targets, objective_of(task, label_separator=";"))
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert (found["task"], found["label_separator"]) == (task, ";")
-    assert found["temperature"] == pytest.approx(4, rel=0.15) and found["ece_after"] < found["ece_before"] / 2
-    scaled = logits / found["temperature"]
+    found = calibrate(logits, targets, ClassifierConfig(task=task, label_separator=";"))
+    assert Calibration.model_validate_json(found.model_dump_json()) == found
+    assert (found.task, found.label_separator) == (task, ";")
+    assert found.temperature == pytest.approx(4, rel=0.15) and found.ece_after < found.ece_before / 2
+    scaled = logits / found.temperature
     probabilities = (scaled.softmax(1) if task == "multi-class" else scaled.sigmoid()).numpy()
-    assert found["ece_after"] == pytest.approx(error_by_loop(probabilities, targets, 15), abs=1e-5)
+    assert found.ece_after == pytest.approx(error_by_loop(probabilities, targets, 15), abs=1e-5)
     if task == "multi-label":
-        assert found["thresholds"] == fit_thresholds(probabilities, targets.numpy()).tolist()
+        assert found.thresholds == tuple(fit_thresholds(probabilities, targets.numpy()))
     else:
-        assert found["thresholds"] is None
+        assert found.thresholds is None
 
 
 def test_calibration_may_be_switched_off():
     logits, targets = several(n_labels=4, scale=4.0)
-    found = calibrate(logits, targets, objective_of("multi-label", calibrate=False))
-    assert found["temperature"] == 1.0 and found["ece_before"] == found["ece_after"] > 0
-    assert len(found["thresholds"]) == 4
+    found = calibrate(logits, targets, ClassifierConfig(task="multi-label", calibrate=False))
+    assert found.temperature == 1.0 and found.ece_before == found.ece_after > 0
+    assert len(found.thresholds) == 4
 
 
 def test_no_documents_to_calibrate_on():
     logits, targets = several(n=5, n_labels=4)
-    found = calibrate(logits[:0], targets[:0], objective_of("multi-label"))
-    assert found["temperature"] == 1.0 and found["thresholds"] == [0.5] * 4 and found["ece_before"] is found["ece_after"] is None
-    assert not math.isnan(found["temperature"])
+    found = calibrate(logits[:0], targets[:0], ClassifierConfig(task="multi-label"))
+    assert found.temperature == 1.0 and found.thresholds == (0.5,) * 4 and found.ece_before is found.ece_after is None
+    assert not math.isnan(found.temperature)

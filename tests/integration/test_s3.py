@@ -23,7 +23,7 @@ from ulmfit.corpora.reading.rows import read_rows
 from ulmfit.directions import DIRECTIONS
 from ulmfit.errors import UserError
 from ulmfit.models.language_model import LanguageModel
-from ulmfit.models.saving import load_language_model, save_model
+from ulmfit.models.saving import ModelFacts, load_language_model, save_model
 from ulmfit.pretrained.manifest import PretrainedManifest
 from ulmfit.pretrained.transport import export, pretrained
 from ulmfit.store import filesystem
@@ -364,7 +364,7 @@ def test_a_language_model_goes_to_a_store_and_comes_back(s3, tmp_path):  # noqa:
         folder = tmp_path / "made" / direction
         folder.mkdir(parents=True)
         model = LanguageModel(len(vocab), ModelConfig(embedding=8, hidden=12, layers=2), Dropouts())
-        save_model(folder, model, direction=direction)
+        save_model(folder, model, ModelFacts(direction=direction))
         vocab.save(folder / "vocab.json")
     parts = {direction: tmp_path / "made" / direction for direction in DIRECTIONS}
     fails("holds no manifest.json", pretrained, f"{s3}/lm", tmp_path / "cache")

@@ -27,12 +27,12 @@ from tests.integration.survival import CLASSIFY, EVERY_STEP, LABELS, LM, MODEL, 
 from ulmfit.errors import UserError
 from ulmfit.labels.label_set import LabelSet
 from ulmfit.models.awd_lstm import AWDLSTM
-from ulmfit.models.classifier import Classifier
+from ulmfit.models.classifier import Classifier, HeadConfig
 from ulmfit.store import filesystem
 from ulmfit.training import classifying
 from ulmfit.training import curves as watching
 from ulmfit.training.checkpoint import FACTS, TENSORS, Checkpoints
-from ulmfit.training.curves import Curves
+from ulmfit.training.curves import Curves, Point
 from ulmfit.training.objective import Objective
 from ulmfit.training.optimizers import Optimizer
 from ulmfit.training.placement import Placement
@@ -189,9 +189,9 @@ def test_averages_survive_interruptions_before_and_after_they_begin(tmp_path) ->
 PATIENT = CLASSIFY.model_copy(update={"epochs": 12, "patience": 2, "unfreeze": "full", "lr": 0.05})
 
 
-def stopping_early(place: Placement) -> tuple[Classifier, TrainingRecord, list[dict[str, Any]], dict[int, dict[str, torch.Tensor]]]:
+def stopping_early(place: Placement) -> tuple[Classifier, TrainingRecord, list[Point], dict[int, dict[str, torch.Tensor]]]:
     """Model, record, points and the weights as they were at the end of each epoch."""
-    model = Classifier(len(VOCAB), 2, MODEL, PATIENT.dropouts, PATIENT.hidden, seed=3)
+    model = Classifier(len(VOCAB), 2, MODEL, PATIENT.dropouts, HeadConfig(PATIENT.hidden), seed=3)
     epochs: dict[int, dict[str, torch.Tensor]] = {}
 
     def observe(step: int, values: Mapping[str, float]) -> None:
@@ -211,7 +211,7 @@ def same_weights(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tens
 
 def test_early_stopping_keeps_the_best_weights_through_interruptions(tmp_path) -> None:
     model, expected, points, epochs = stopping_early(Placement())
-    by_epoch = [point["value"] for point in points if point["name"] == "valid_loss"]
+    by_epoch = [point.value for point in points if point.name == "valid_loss"]
     best = by_epoch.index(min(by_epoch))
     assert best >= 1 and len(by_epoch) == best + 1 + PATIENT.patience < PATIENT.epochs  # it did stop, and not for want of a better
     assert expected.best_step == list(epochs)[best] < expected.steps and expected.valid_loss == by_epoch[best]
@@ -374,14 +374,14 @@ def test_weights_that_the_last_step_ruined_are_not_taken_for_a_result(tmp_path, 
 
 def full_disk(monkeypatch: pytest.MonkeyPatch, first: int, last: int) -> None:
     """Checkpoints of these steps find no room."""
-    write = Checkpoints._write
+    write = filesystem.output_file
 
-    def limited(self: Checkpoints, name: str, step: int, *others: Any) -> None:
-        if first <= step <= last:
+    def limited(path: Path) -> Any:
+        if re.fullmatch(r"\.new-step-0*(\d+)", path.parent.name) and first <= int(path.parent.name[10:]) <= last:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        write(self, name, step, *others)
+        return write(path)
 
-    monkeypatch.setattr(Checkpoints, "_write", limited)
+    monkeypatch.setattr(filesystem, "output_file", limited)
 
 
 def test_a_full_disk_does_not_stop_a_training(tmp_path, undisturbed, monkeypatch, caplog) -> None:
@@ -405,7 +405,7 @@ import resource, sys
 import numpy as np, torch
 from ulmfit.config import ClassifierConfig, Dropouts, ModelConfig
 from ulmfit.labels.label_set import LabelSet
-from ulmfit.models.classifier import Classifier
+from ulmfit.models.classifier import Classifier, HeadConfig
 from ulmfit.shards.documents import Documents
 from ulmfit.prediction.logits import predict_logits
 from ulmfit.text.rules import SPECIALS
@@ -425,7 +425,7 @@ def documents(length):
 def work(length):
     text = documents(length)
     config = ClassifierConfig(epochs=1, batch_size=4, hidden=8, precision="fp32", unfreeze="full", lr=1e-3)
-    model = Classifier(40, 2, ModelConfig(embedding=32, hidden=64, layers=2), Dropouts(), 8)
+    model = Classifier(40, 2, ModelConfig(embedding=32, hidden=64, layers=2), Dropouts(), HeadConfig(8))
     objective = Objective(config, LabelSet.of(["a", "b"], config), text.labels)
     both = TrainingText(text, text, Vocab(SPECIALS), "forward")
     record = train_classifier_model(model, both, objective, Placement(), Curves(None), "test")

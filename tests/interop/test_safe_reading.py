@@ -21,9 +21,9 @@ from ulmfit.errors import UserError
 from ulmfit.interop import safe_reading
 from ulmfit.interop.fastai import from_fastai, to_fastai, vocabulary_of
 from ulmfit.interop.safe_reading import read_weights, read_words
-from ulmfit.models.classifier import Classifier
+from ulmfit.models.classifier import Classifier, HeadConfig
 from ulmfit.models.language_model import LanguageModel
-from ulmfit.models.saving import load_classifier, load_language_model, read_config, save_model
+from ulmfit.models.saving import ModelFacts, load_classifier, load_language_model, read_saved_model, save_model
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
 
@@ -49,7 +49,7 @@ def language_model() -> LanguageModel:
 
 
 def classifier() -> Classifier:
-    return Classifier(len(WORDS), 3, SIZE, Dropouts(), hidden=7, seed=1).eval()
+    return Classifier(len(WORDS), 3, SIZE, Dropouts(), HeadConfig(7), seed=1).eval()
 
 
 def refused(read, path: Path) -> str:
@@ -265,7 +265,7 @@ def test_a_language_model_comes_in_and_goes_out(run, given):
     assert same(load_language_model(given / "m" / "lm").state_dict(), language_model().state_dict())
     assert Vocab.load(given / "m" / "lm" / "vocab.json") == vocabulary_of(WORDS)
     assert json.loads((given / "m" / "lm" / "tokenizer.json").read_text())["rules"] == "fastai"
-    assert read_config(given / "m" / "lm")["direction"] == "forward"
+    assert read_saved_model(given / "m" / "lm").direction == "forward"
 
     out, vocab = given / "out" / "lm.pth", given / "out" / "words.json"
     ended = run("export-fastai", str(given / "m" / "lm"), "--out", str(out), "--vocab", str(vocab), "--json")
@@ -280,9 +280,9 @@ def test_a_classifier_comes_in_and_goes_out(run, given):
     ended = run("import-fastai", str(given / "clas.pth"), str(given / "words.json"), "--out", str(given / "c"), *arguments)
     assert ended.code == 0, ended.err
     assert "classifier, backward" in ended.out and "good, bad, so so" in ended.out
-    config = read_config(given / "c", "classifier")
-    assert (config["direction"], config["labels"], config["max_tokens"]) == ("backward", ["good", "bad", "so so"], None)
-    assert config["bptt"] > 0 and json.loads((given / "c" / "tokenizer.json").read_text())["lang"] == "de"
+    saved = read_saved_model(given / "c", "classifier")
+    assert (saved.direction, saved.labels, saved.max_tokens) == ("backward", ("good", "bad", "so so"), None)
+    assert saved.bptt > 0 and saved.calibration is None and json.loads((given / "c" / "tokenizer.json").read_text())["lang"] == "de"
     assert same(to_fastai(load_classifier(given / "c")), torch.load(given / "clas.pth", weights_only=True))
 
     ended = run("export-fastai", str(given / "c"), "--out", str(given / "c.safetensors"))
@@ -318,7 +318,7 @@ def test_what_is_wrong_is_said_and_nothing_is_written(given, monkeypatch, capsys
 def test_what_is_there_is_left_alone(given, monkeypatch, capsys):
     (given / "full").mkdir()
     (given / "full" / "mine.txt").write_text("mine")
-    save_model(given / "m", language_model(), direction="forward")
+    save_model(given / "m", language_model(), ModelFacts(direction="forward"))
     before = files(given)
     for out, said in (("full", "is not empty"), ("lm.pth", "is a file")):
         assert said in at_fault(given, monkeypatch, capsys, "import-fastai", "lm.pth", "itos.pkl", "--out", out)
@@ -366,7 +366,7 @@ def test_an_encoder_alone_is_imported_and_said_to_be_one(given):
 def test_a_models_words_may_stand_above_it_as_in_a_bundle(given):
     from ulmfit.interop.exchange import export_fastai
 
-    save_model(given / "bundle" / "forward", classifier(), direction="forward", labels=["a", "b", "c"])
+    save_model(given / "bundle" / "forward", classifier(), ModelFacts(direction="forward", labels=("a", "b", "c")))
     vocabulary_of(WORDS).save(given / "bundle" / "vocab.json")
     export_fastai(given / "bundle" / "forward", given / "c.pth", given / "c.json")
     assert isinstance(from_fastai(read_weights(given / "c.pth"), read_words(given / "c.json")), Classifier)

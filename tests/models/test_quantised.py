@@ -12,7 +12,7 @@ from ulmfit.config import Dropouts, ModelConfig
 from ulmfit.errors import UserError
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.models.quantised import SCALE, quantise, restore
-from ulmfit.models.saving import WEIGHTS, load_language_model, save_model
+from ulmfit.models.saving import WEIGHTS, ModelFacts, load_language_model, save_model
 
 
 def model() -> LanguageModel:
@@ -41,7 +41,7 @@ def test_packing_twice_changes_nothing_more() -> None:
 
 def test_a_packed_model_is_a_model(tmp_path: Path) -> None:
     original = model()
-    save_model(tmp_path, original, small=True, direction="forward")
+    save_model(tmp_path, original, ModelFacts(direction="forward"), small=True)
     stored = load_file(tmp_path / WEIGHTS)
     assert {tensor.dtype for name, tensor in stored.items() if tensor.dim() == 2} == {torch.int8}
     loaded = load_language_model(tmp_path)
@@ -53,7 +53,7 @@ def test_a_packed_model_is_a_model(tmp_path: Path) -> None:
 def test_a_matrix_without_its_scales_is_told_in_one_line(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
-    save_model(tmp_path, model(), small=True, direction="forward")
+    save_model(tmp_path, model(), ModelFacts(direction="forward"), small=True)
     stored = {name: tensor for name, tensor in load_file(tmp_path / WEIGHTS).items() if not name.endswith(SCALE)}
     save_file(stored, tmp_path / WEIGHTS)
     with pytest.raises(UserError, match="damaged, or no fit"):

@@ -7,9 +7,9 @@ from safetensors import safe_open
 
 from ulmfit.config import ClassifierConfig, Dropouts, LMConfig, ModelConfig
 from ulmfit.errors import UserError
-from ulmfit.models.classifier import Classifier
+from ulmfit.models.classifier import Classifier, HeadConfig
 from ulmfit.models.language_model import LanguageModel
-from ulmfit.models.saving import load_classifier, load_language_model, read_config, save_model
+from ulmfit.models.saving import ModelFacts, load_classifier, load_language_model, read_saved_model, save_model
 from ulmfit.shards.documents import Documents
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
@@ -28,17 +28,17 @@ def lm(tmp_path):
     model = LanguageModel(len(WORDS), MODEL, DROPOUTS, seed=1)
     with torch.no_grad():
         model.bias.uniform_()
-    save_model(tmp_path, model, direction="forward")
+    save_model(tmp_path, model, ModelFacts(direction="forward"))
     WORDS.save(tmp_path / "vocab.json")
     return model.eval()
 
 
 @pytest.fixture
 def classifier(tmp_path):
-    model = Classifier(len(WORDS), 3, MODEL, DROPOUTS, hidden=7, head_dropouts=(0.3, 0.2), seed=1).train()
+    model = Classifier(len(WORDS), 3, MODEL, DROPOUTS, head=HeadConfig(7, (0.3, 0.2)), seed=1).train()
     for _ in range(3):
         model(IDS, LENGTHS)  # moves the running statistics
-    save_model(tmp_path, model, direction="backward", labels=["a", "b", "c"])
+    save_model(tmp_path, model, ModelFacts(direction="backward", labels=("a", "b", "c")))
     return model.eval()
 
 
@@ -59,7 +59,7 @@ def test_a_loaded_classifier_gives_the_same_outputs(classifier, tmp_path):
     loaded = load_classifier(tmp_path).eval()
     assert torch.equal(classifier(IDS, LENGTHS), loaded(IDS, LENGTHS))
     assert (loaded.encoder.dropouts, loaded.head.dropouts) == (DROPOUTS, (0.3, 0.2))
-    assert read_config(tmp_path)["labels"] == ["a", "b", "c"]
+    assert read_saved_model(tmp_path).labels == ("a", "b", "c")
 
 
 def test_a_tied_matrix_is_stored_once_and_nothing_is_pickled(lm, tmp_path):

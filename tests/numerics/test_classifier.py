@@ -6,14 +6,14 @@ import torch.nn.functional as F
 
 from tests.oracles.awd_lstm import NO_DROPOUT, SMALL, WORDS, encode, lively, pool, text
 from ulmfit.config import Dropouts
-from ulmfit.models.classifier import Classifier, Pooling, gradient_start
+from ulmfit.models.classifier import Classifier, HeadConfig, Pooling, gradient_start
 
 SAME = 1e-5  # what logits of one document may differ by
 ALL = 10**9
 
 
 def model_of(dropouts: Dropouts = NO_DROPOUT, head_dropouts=(0.0, 0.0)) -> Classifier:
-    model = Classifier(WORDS, 3, SMALL, dropouts, hidden=7, head_dropouts=head_dropouts, seed=2)
+    model = Classifier(WORDS, 3, SMALL, dropouts, head=HeadConfig(7, head_dropouts), seed=2)
     generator = torch.Generator().manual_seed(4)
     with torch.no_grad():  # as after training: statistics and weights that are none of 0 and 1
         for norm in (model.head.norm1, model.head.norm2):
@@ -169,7 +169,7 @@ def test_a_document_alone_trains():
 
 
 def test_running_statistics_are_the_mean_of_the_first_batches_then_decay():
-    head = Classifier(WORDS, 3, SMALL, NO_DROPOUT, hidden=7, head_dropouts=(0.0, 0.0)).train().head
+    head = Classifier(WORDS, 3, SMALL, NO_DROPOUT, head=HeadConfig(7, (0.0, 0.0))).train().head
     batches = torch.randn(12, 5, 18, generator=torch.Generator().manual_seed(0)) / 100 + 3
     mean, variance = torch.zeros(18), torch.ones(18)
     for number, batch in enumerate(batches):

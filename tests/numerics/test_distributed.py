@@ -23,7 +23,7 @@ from torch.multiprocessing.spawn import spawn
 from ulmfit.config import ClassifierConfig, Dropouts, LMConfig, ModelConfig
 from ulmfit.errors import UserError
 from ulmfit.labels.label_set import LabelSet
-from ulmfit.models.classifier import Classifier
+from ulmfit.models.classifier import Classifier, HeadConfig
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.shards.documents import Documents
 from ulmfit.text.rules import SPECIALS
@@ -95,7 +95,7 @@ def _train_classifier(case: str, team: Team) -> Classifier:
     config = CLASSIFY.model_copy(update=changes)
     text = TrainingText(documents(LENGTHS), documents([30, 20], seed=1), VOCAB, "backward")
     labels = LabelSet.of(["a", "b", "c"], config)
-    model = Classifier(WORDS, 3, MODEL, SOME, hidden=12, seed=3)
+    model = Classifier(WORDS, 3, MODEL, SOME, HeadConfig(12), seed=3)
     objective = Objective(config, labels, text.train.labels)
     train_classifier_model(model, text, objective, Placement(team=team), Curves(None), "test")
     return model

@@ -10,7 +10,7 @@ from torch import nn
 from ulmfit.config import Dropouts, ModelConfig
 from ulmfit.errors import UserError
 from ulmfit.interop.fastai import CLASSIFIER_DROPOUTS, LM_DROPOUTS, fastai_words, from_fastai, kind_of, to_fastai, vocabulary_of
-from ulmfit.models.classifier import Classifier
+from ulmfit.models.classifier import Classifier, HeadConfig
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.text.rules import SPECIALS
 
@@ -130,7 +130,7 @@ def assert_same(ours: LanguageModel | Classifier, theirs: nn.Module) -> None:
 def our_model(kind: type, size: ModelConfig = SIZES[0], labels: int = 4) -> LanguageModel | Classifier:
     if kind is LanguageModel:
         return shaken(LanguageModel(len(VOCAB), size, Dropouts()), 5)
-    return shaken(Classifier(len(VOCAB), labels, size, Dropouts(), hidden=9), 5)
+    return shaken(Classifier(len(VOCAB), labels, size, Dropouts(), HeadConfig(9)), 5)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)

@@ -5,7 +5,7 @@ import torch
 
 from tests.oracles.awd_lstm import SMALL, WORDS, lively, text
 from ulmfit.config import Dropouts
-from ulmfit.models.classifier import Classifier
+from ulmfit.models.classifier import Classifier, HeadConfig
 from ulmfit.prediction import folded
 from ulmfit.prediction.folded import FoldedClassifier
 
@@ -14,7 +14,7 @@ SAME = 1e-5
 
 @pytest.fixture
 def model() -> Classifier:
-    model = lively(Classifier(WORDS, 3, SMALL, Dropouts(), hidden=7, seed=2)).train()  # dropouts at work, but not here
+    model = lively(Classifier(WORDS, 3, SMALL, Dropouts(), HeadConfig(7), seed=2)).train()  # dropouts at work, but not here
     generator = torch.Generator().manual_seed(4)
     with torch.no_grad():
         for norm in (model.head.norm1, model.head.norm2):

@@ -13,7 +13,7 @@ from torch import nn
 from tests.oracles.awd_lstm import NO_DROPOUT
 from ulmfit.config import ClassifierConfig, Dropouts, LMConfig, ModelConfig
 from ulmfit.labels.label_set import LabelSet
-from ulmfit.models.classifier import Classifier
+from ulmfit.models.classifier import Classifier, HeadConfig
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.shards.documents import Documents
 from ulmfit.text.rules import SPECIALS
@@ -58,7 +58,7 @@ def task_of(kind, config=None):
     """A task as it may stand in the middle of other work: some layers frozen, some modules in evaluation, a state, a gradient."""
     text = TrainingText(letters(), letters(), VOCAB, "forward")
     if kind == "classifier":
-        config, model = config or CLASSIFY, Classifier(len(VOCAB), 2, MODEL, SOME, 6)
+        config, model = config or CLASSIFY, Classifier(len(VOCAB), 2, MODEL, SOME, HeadConfig(6))
         labels = LabelSet.of(["a", "b"], config)
         task = Classifying(model, text, Objective(config, labels, text.train.labels), Placement())
         model.head.norm1.running_mean.fill_(0.3)

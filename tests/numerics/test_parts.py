@@ -10,7 +10,7 @@ from torch import Tensor
 from tests.oracles.awd_lstm import SMALL, WORDS, lively
 from ulmfit.config import ClassifierConfig, Dropouts, LMConfig
 from ulmfit.labels.label_set import LabelSet
-from ulmfit.models.classifier import Classifier
+from ulmfit.models.classifier import Classifier, HeadConfig
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.shards.documents import Documents
 from ulmfit.text.rules import SPECIALS
@@ -44,7 +44,7 @@ def modelling() -> LanguageModelling:
 
 def classifying(lengths: list[int] = LENGTHS, **options) -> Classifying:
     config, text = CLASSIFY.model_copy(update=options), text_of(lengths)
-    model = lively(Classifier(WORDS, 3, SMALL, SOME, config.hidden, (0.3, 0.2), seed=1)).train()
+    model = lively(Classifier(WORDS, 3, SMALL, SOME, HeadConfig(config.hidden, (0.3, 0.2)), seed=1)).train()
     objective = Objective(config, LabelSet.of(["a", "b", "c"], config), text.train.labels)
     return Classifying(model, text, objective, Placement())
 

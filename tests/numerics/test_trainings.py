@@ -12,7 +12,7 @@ from torch import Tensor
 from tests.oracles.awd_lstm import NO_DROPOUT, SMALL, WORDS, encode, lively, lstm_loop, pool, triangle
 from ulmfit.config import ClassifierConfig, Dropouts, LMConfig, ModelConfig
 from ulmfit.labels.label_set import LabelSet
-from ulmfit.models.classifier import Classifier, gradient_start
+from ulmfit.models.classifier import Classifier, HeadConfig, gradient_start
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.shards.batches import Windows, lm_batches, pad, training_batches
 from ulmfit.shards.documents import Documents
@@ -166,7 +166,7 @@ def plain_classifier_losses(model: Classifier, train: Documents, config: Classif
 
 def test_a_classifier_trains_as_the_loop_that_is_written_out(losses):
     train = labelled([22, 30, 17, 25, 19, 40, 28, 21, 33, 24, 18, 27, 35, 20, 26, 23, 29, 31, 16, 38, 36])
-    mine, plain = (lively(Classifier(WORDS, 3, SMALL, NO_DROPOUT, 9, (0, 0), seed=1)) for _ in range(2))
+    mine, plain = (lively(Classifier(WORDS, 3, SMALL, NO_DROPOUT, HeadConfig(9, (0, 0)), seed=1)) for _ in range(2))
     train_classifier(mine, train, CLASSIFY)
     expected = plain_classifier_losses(plain, train, CLASSIFY)
     assert len(losses) >= 15
@@ -206,7 +206,7 @@ ORDERS = {  # of five groups, those that learn in each epoch
 def test_a_classifiers_groups_change_in_their_epochs_alone(how):
     """Bit for bit: a frozen group has neither a gradient, nor decay, nor what is left of its momentum."""
     config = CLASSIFY.model_copy(update={"epochs": 7, "unfreeze": how, "weight_decay": 0.01, "dropouts": SOME})
-    model, train = Classifier(WORDS, 3, SMALL, SOME, 9, seed=1), labelled([20, 30, 25, 22] * 3)
+    model, train = Classifier(WORDS, 3, SMALL, SOME, HeadConfig(9), seed=1), labelled([20, 30, 25, 22] * 3)
     changes = snapshots(model, lambda place: train_classifier(model, train, config, labelled([9, 8]), place))
     assert [{group for group, change in enumerate(epoch) if change} for epoch in changes] == ORDERS[how]
     assert all(parameter.requires_grad for parameter in model.parameters())
@@ -225,7 +225,7 @@ def test_a_language_models_groups_change_in_their_epochs_alone(how, expected):
 def test_every_group_moves_at_its_own_rate():
     """Adam's first step is as long as the rate, whatever the gradient: the rates can be read off the weights."""
     config = CLASSIFY.model_copy(update={"epochs": 1, "batch_size": 12, "schedule": "constant", "lr": 0.01, "decay": 2.6, "clip": 1e3})
-    model, train = lively(Classifier(WORDS, 3, SMALL, NO_DROPOUT, 9, (0, 0), seed=1)), labelled([20, 24, 25, 22] * 3)
+    model, train = lively(Classifier(WORDS, 3, SMALL, NO_DROPOUT, HeadConfig(9, (0, 0)), seed=1)), labelled([20, 24, 25, 22] * 3)
     (changes,) = snapshots(model, lambda place: train_classifier(model, train, config, labelled([9, 8]), place))
     assert changes == pytest.approx([0.01 / 2.6 ** (4 - group) for group in range(5)], rel=1e-3)
 

@@ -7,8 +7,8 @@ import torch
 
 from ulmfit.config import Dropouts, ModelConfig
 from ulmfit.errors import UserError
-from ulmfit.models.classifier import Classifier
-from ulmfit.models.saving import save_model
+from ulmfit.models.classifier import Classifier, HeadConfig
+from ulmfit.models.saving import Calibration, ModelFacts, save_model
 from ulmfit.prediction import predictor as module
 from ulmfit.prediction.bundle import FILES, write_bundle
 from ulmfit.prediction.predictor import Predictor
@@ -22,15 +22,16 @@ WORDS = ["the", "film", "was", "good", "bad", "long", "short", "and", "a", "stor
 VOCAB = Vocab([*SPECIALS, *WORDS])
 
 
-def save_classifier(folder, direction, seed, labels=LABELS, vocab=VOCAB, **facts):
+def save_classifier(folder, direction, seed, labels=LABELS, vocab=VOCAB, calibration=None):
     """A classifier with weights of chance, large enough to tell documents apart."""
     folder.mkdir(parents=True)
     dropouts = Dropouts(output=0.4, hidden=0.4, input=0.4, embedding=0.4, weight=0.4)
-    model = Classifier(len(vocab), len(labels), ModelConfig(embedding=8, hidden=12, layers=2), dropouts, hidden=6, seed=seed)
+    model = Classifier(len(vocab), len(labels), ModelConfig(embedding=8, hidden=12, layers=2), dropouts, HeadConfig(6), seed=seed)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(3)
-    save_model(folder, model, direction=direction, labels=list(labels), bptt=7, max_tokens=None, **facts)
+    facts = ModelFacts(direction=direction, labels=tuple(labels), bptt=7, calibration=calibration)
+    save_model(folder, model, facts)
     return folder
 
 
@@ -132,11 +133,11 @@ def test_saved_and_loaded_it_says_the_same(bundle, tmp_path):
 
 
 def bundled(folder, labels=LABELS, **directions):
-    """A bundle whose directions' ``config.json`` say what ``directions`` do."""
+    """A bundle whose directions are calibrated as ``directions`` say."""
     (folder / "parts").mkdir(parents=True)
     VOCAB.save(folder / "parts" / "vocab.json")
     forward, backward = (
-        save_classifier(folder / "parts" / name, name, seed, labels, **directions.get(name, {}))
+        save_classifier(folder / "parts" / name, name, seed, labels, calibration=directions.get(name))
         for seed, name in enumerate(("forward", "backward"), 1)
     )
     write_bundle(folder / "model", forward, backward, folder / "parts" / "vocab.json", Tokenizer().definition, labels)
@@ -145,7 +146,7 @@ def bundled(folder, labels=LABELS, **directions):
 
 def test_each_direction_has_its_temperature(bundle, tmp_path):
     texts, plain = texts_of(5, 30, 12), Predictor.load(bundle)
-    warm = bundled(tmp_path, forward={"task": "multi-class", "temperature": 2.0}, backward={"temperature": 0.5})
+    warm = bundled(tmp_path, forward=Calibration(temperature=2.0), backward=Calibration(temperature=0.5))
     logits = plain.logits_of(plain.encode(texts))
     found = warm.directions(texts)
     for direction, temperature in (("forward", 2.0), ("backward", 0.5)):
@@ -159,7 +160,7 @@ def test_each_direction_has_its_temperature(bundle, tmp_path):
 
 
 def several(thresholds, **further):
-    return {"task": "multi-label", "label_separator": ";", "temperature": 1.5, "thresholds": thresholds, **further}
+    return Calibration(task="multi-label", label_separator=";", temperature=1.5, thresholds=thresholds, **further)
 
 
 def test_several_labels_are_decided_by_the_mean_of_the_thresholds(tmp_path):
@@ -182,7 +183,7 @@ def test_several_labels_are_decided_by_the_mean_of_the_thresholds(tmp_path):
 
 
 def test_one_label_alone_may_be_predicted(tmp_path):
-    predictor = bundled(tmp_path, ["spam"], forward={"task": "multi-label"}, backward={"task": "multi-label"})
+    predictor = bundled(tmp_path, ["spam"], forward=Calibration(task="multi-label"), backward=Calibration(task="multi-label"))
     probabilities = predictor.probabilities(texts_of(5, 30))
     assert probabilities.shape == (2, 1) and predictor.thresholds.tolist() == [0.5]
     assert predictor.decide(probabilities) == [["spam"] if p >= 0.5 else [] for (p,) in probabilities]
@@ -206,7 +207,7 @@ def test_the_command_line_and_the_registry_tell_several_labels(tmp_path):
 
 def test_directions_of_different_tasks_or_thresholds_do_not_belong_together(tmp_path):
     with pytest.raises(UserError, match="its task is multi-class, the model's multi-label"):
-        bundled(tmp_path / "a", forward=several([0.5] * 3), backward={})
+        bundled(tmp_path / "a", forward=several([0.5] * 3), backward=None)
     with pytest.raises(UserError, match="its number of thresholds is 2, the model's 3"):
         bundled(tmp_path / "b", forward=several([0.5] * 3), backward=several([0.5] * 2))
 

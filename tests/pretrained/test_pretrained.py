@@ -16,7 +16,7 @@ from ulmfit.config import Dropouts, ModelConfig, TextConfig
 from ulmfit.directions import DIRECTIONS
 from ulmfit.errors import UserError
 from ulmfit.models.language_model import LanguageModel
-from ulmfit.models.saving import load_language_model, read_config, save_model
+from ulmfit.models.saving import ModelFacts, load_language_model, read_saved_model, save_model
 from ulmfit.pretrained.catalog import CATALOG, SHIPPED
 from ulmfit.pretrained.manifest import FILES, MANIFEST, PretrainedManifest
 from ulmfit.pretrained.transport import export, pretrained
@@ -31,7 +31,7 @@ FACTS = PretrainedManifest(text=TextConfig())
 def trained(folder: Path, direction: str, model: ModelConfig = MODEL) -> Path:
     """A language model as training leaves it."""
     folder.mkdir(parents=True)
-    save_model(folder, LanguageModel(len(VOCAB), model, Dropouts(), seed=len(direction)), direction=direction)
+    save_model(folder, LanguageModel(len(VOCAB), model, Dropouts(), seed=len(direction)), ModelFacts(direction=direction))
     VOCAB.save(folder / "vocab.json")
     return folder
 
@@ -49,7 +49,7 @@ def test_what_is_exported_is_found_and_reads_as_it_did(exported: Path, tmp_path:
     ids = torch.randint(0, len(VOCAB), (7, 3))
     for direction, folder in found.folders.items():
         assert found.digests(direction) == {name: sha256(folder / name) for name in FILES}
-        assert read_config(folder)["direction"] == direction and Vocab.load(folder / "vocab.json") == VOCAB
+        assert read_saved_model(folder).direction == direction and Vocab.load(folder / "vocab.json") == VOCAB
         before, after = (load_language_model(place).eval() for place in (tmp_path / "made" / direction, folder))
         with torch.no_grad():
             torch.testing.assert_close(after(ids)[0], before(ids)[0], rtol=0, atol=0.02)
@@ -158,5 +158,5 @@ def test_the_catalog_vouches_for_the_shipped_language_model() -> None:
     for direction, folder in found.folders.items():
         assert found.facts(direction).trained_tokens == 64_000_000
         assert sum(file.stat().st_size for file in folder.iterdir()) <= 12_000_000, "12 MB a direction"
-        assert read_config(folder)["direction"] == direction
+        assert read_saved_model(folder).direction == direction
         assert load_language_model(folder).encoder.vocab_size == len(Vocab.load(folder / "vocab.json"))

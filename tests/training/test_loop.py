@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from ulmfit.config import ClassifierConfig, Dropouts, LMConfig, ModelConfig
 from ulmfit.errors import UserError
 from ulmfit.labels.label_set import LabelSet
-from ulmfit.models.classifier import Classifier
+from ulmfit.models.classifier import Classifier, HeadConfig
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.models.saving import load_classifier, load_language_model
 from ulmfit.shards.batches import Windows
@@ -157,7 +157,7 @@ def test_the_state_goes_from_window_to_window_and_starts_anew_with_an_epoch(monk
 def test_masks_begin_with_the_seed_whatever_was_drawn_before(kind):
     weights = []
     for drawn in (0, 5):
-        model = Classifier(WORDS, 2, MODEL, SOME, hidden=8) if kind == "classifier" else LanguageModel(WORDS, MODEL, SOME)
+        model = Classifier(WORDS, 2, MODEL, SOME, HeadConfig(8)) if kind == "classifier" else LanguageModel(WORDS, MODEL, SOME)
         torch.rand(drawn, generator=model.encoder.generator)
         if isinstance(model, Classifier):
             train_classifier(model, topics(20, seed=0), CLASSIFY.model_copy(update={"epochs": 1}))
@@ -232,7 +232,7 @@ def test_predictions_come_in_the_order_of_the_documents():
 
 @pytest.mark.parametrize(("epochs", "learnt"), [(1, [False, False, False, True]), (2, [False, False, True, True]), (4, [True] * 4)])
 def test_frozen_layers_of_a_classifier_stay_bit_for_bit(epochs, learnt):
-    model = Classifier(WORDS, 2, MODEL, SOME, hidden=8)
+    model = Classifier(WORDS, 2, MODEL, SOME, HeadConfig(8))
     before = copy(model)
     train_classifier(model, topics(40, seed=0), CLASSIFY.model_copy(update={"epochs": epochs, "weight_decay": 0.01}), topics(8, seed=1))
     assert changed(model, model.groups(), before) == learnt
@@ -248,7 +248,7 @@ def test_frozen_layers_of_a_language_model_stay_bit_for_bit(epochs, learnt):
 
 
 def test_one_document_a_batch_trains():
-    model = Classifier(WORDS, 2, MODEL, SOME, hidden=8)
+    model = Classifier(WORDS, 2, MODEL, SOME, HeadConfig(8))
     before = copy(model)
     record = train_classifier(model, noise([30, 40, 50]), CLASSIFY.model_copy(update={"batch_size": 1, "unfreeze": "full"}), noise([9, 9]))
     assert record.steps == 6 and math.isfinite(record.valid_loss)
@@ -256,7 +256,7 @@ def test_one_document_a_batch_trains():
 
 
 def test_documents_of_wildly_different_lengths_train():
-    model = Classifier(WORDS, 2, MODEL, SOME, hidden=8)
+    model = Classifier(WORDS, 2, MODEL, SOME, HeadConfig(8))
     lengths = [1, 5000, 1, 2, 0, 70, 700, 71, 1500, 69, 20]
     record = train_classifier(
         model, noise(lengths), CLASSIFY.model_copy(update={"batch_size": 4, "unfreeze": "full", "epochs": 1}), noise([1, 300])

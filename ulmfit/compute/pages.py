@@ -1,7 +1,7 @@
-"""Memory that is kept from step to step, in large pages.
+"""Memory kept from step to step, in large pages.
 
-A training step asks for and frees hundreds of megabytes in large pieces. By default the C library takes each piece from the
-system and gives it back, and the system hands out zeroed pages of 4 kB: that costs a good part of a step's time.
+A training step allocates and frees hundreds of megabytes in large pieces. By default the C library gets each piece from the
+system and returns it, and the system hands out zeroed pages of 4 kB, which takes a good part of a step's time.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _RESERVED = 4  # pieces of that size for which addresses are reserved
 
 @cache
 def keep_pages() -> bool:
-    """Have the C library keep the memory that a step frees for the next one, in large pages; whether it could be asked to.
+    """Have the C library keep the memory that a step frees for the next one, in large pages; returns whether that worked.
 
-    Best called in a process's first thread: there is one arena from then on, as others cannot hold large pieces. The resident
-    memory then stays at its peak. ``ULMFIT_KEEP_PAGES=0`` leaves the C library as it is; another one than glibc is left too.
+    Best called in a process's first thread: from then on there is one arena, as others cannot hold large pieces. Resident memory
+    then stays at its peak. ``ULMFIT_KEEP_PAGES=0`` turns this off; only glibc supports it.
     """
     if os.environ.get("ULMFIT_KEEP_PAGES") == "0":
         return False
@@ -39,7 +39,7 @@ def keep_pages() -> bool:
 
 
 def _reserve(libc: ctypes.CDLL) -> None:
-    """Let the heap grow once, untouched and so at no cost, and ask for large pages where it has grown."""
+    """Grow the heap once, which costs nothing while it is untouched, and ask for large pages there."""
     libc.sbrk.restype = libc.malloc.restype = ctypes.c_void_p
     libc.free.argtypes, libc.madvise.argtypes = [ctypes.c_void_p], [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     before = libc.sbrk(0)

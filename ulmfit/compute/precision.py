@@ -1,11 +1,10 @@
-"""What the machine at hand is good at: the type of matrix products that pays."""
+"""bf16 or fp32: which dtype the matrix products have, by the settings, the device and the size of the model."""
 
 from __future__ import annotations
 
 import torch
 
-# From this hidden size on bf16 pays on a CPU with a unit for it: in training; and in prediction, where a small model is quick
-# enough in fp32, and exact.
+# Hidden sizes from which bf16 pays on a CPU with a unit for it. In prediction a small model is fast enough in fp32, and exact.
 TRAINING_SIZE, INFERENCE_SIZE = 256, 512
 
 
@@ -17,8 +16,8 @@ def has_bf16_unit(device: str) -> bool:
 
 
 def products(precision: str, device: str, size: int) -> torch.dtype:
-    """The type of matrix products for ``precision``: "fp32", "bf16", or "auto": bf16 where there is a unit for it and the hidden
-    states have ``size`` numbers or more. On a CPU without the unit bf16 is slower than fp32, and allowed."""
+    """The dtype of matrix products in training. ``precision``: "fp32", "bf16", or "auto": bf16 where the device has a unit for it and,
+    on a CPU, the hidden states have ``TRAINING_SIZE`` numbers or more. On a CPU without the unit bf16 is slower than fp32, but allowed."""
     if precision != "auto":
         return {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
     wide = device.startswith("cuda") or size >= TRAINING_SIZE

@@ -1,4 +1,4 @@
-"""How sure a classifier is, and how sure it ought to be (Guo et al. 2017, "On Calibration of Modern Neural Networks")."""
+"""Calibration: temperature, thresholds and calibration errors (Guo et al. 2017, "On Calibration of Modern Neural Networks")."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from ulmfit.config import ClassifierConfig
 from ulmfit.evaluation.results import ReliabilityBin
-from ulmfit.labels.label_set import THRESHOLD, Task
-from ulmfit.training.objective import Objective
+from ulmfit.labels.label_set import THRESHOLD, Task, probabilities
+from ulmfit.models.saving import Calibration
 
 BINS = 15
 BOUNDS = (0.05, 20.0)  # of a temperature
@@ -21,32 +22,29 @@ BOUNDS = (0.05, 20.0)  # of a temperature
 Floats = NDArray[np.floating]
 
 
-def calibrate(logits: Tensor, targets: Tensor, objective: Objective) -> dict[str, Any]:
-    """How a classifier's logits are to be read, for its ``config.json``; found on validation documents.
+def calibrate(logits: Tensor, targets: Tensor, config: ClassifierConfig) -> Calibration:
+    """The temperature (1.0 where ``config.calibrate`` is off) and the thresholds of a classifier, from validation documents.
 
-    ``logits`` [N, L], ``targets`` as ``LabelSet.targets_of`` has them. Returns ``task``, ``label_separator``, ``temperature`` (1.0
-    where ``classifier.calibrate`` is off), ``thresholds`` (a probability for each label; None for classes), and the expected
-    calibration errors ``ece_before`` and ``ece_after`` on these same documents (None where there are none).
+    ``logits`` [N, L], ``targets`` as ``LabelSet.targets_of`` has them. The calibration errors are those on these same documents.
     """
-    task = objective.labels.task
-    temperature = fit_temperature(logits, targets, task) if objective.config.calibrate else 1.0
+    temperature = fit_temperature(logits, targets, config.task) if config.calibrate else 1.0
     truth = targets.cpu().numpy()
-    before, after = (objective.probabilities(logits, scale).cpu().numpy() for scale in (1.0, temperature))
-    return {
-        "task": task,
-        "label_separator": objective.config.label_separator,
-        "temperature": temperature,
-        "thresholds": fit_thresholds(after, truth).tolist() if task == "multi-label" else None,
-        "ece_before": expected_calibration_error(before, truth) if len(truth) else None,
-        "ece_after": expected_calibration_error(after, truth) if len(truth) else None,
-    }
+    before, after = (probabilities(logits, config.task, scale).cpu().numpy() for scale in (1.0, temperature))
+    return Calibration(
+        task=config.task,
+        label_separator=config.label_separator,
+        temperature=temperature,
+        thresholds=tuple(fit_thresholds(after, truth).tolist()) if config.task == "multi-label" else None,
+        ece_before=expected_calibration_error(before, truth) if len(truth) else None,
+        ece_after=expected_calibration_error(after, truth) if len(truth) else None,
+    )
 
 
 def fit_temperature(logits: Tensor, targets: Tensor, task: Task) -> float:
     """The one number by which to divide logits [N, L] for the least negative log-likelihood (Guo et al. 2017, sec. 4.2).
 
-    A further document whose label nobody knows is counted in, as Platt (1999) does: few documents that are all
-    right would else ask for endless sureness. 1.0 where there are no documents. The likelihood has one peak in 1/T.
+    One more document with an unknown label is counted in, as in Platt (1999); otherwise a few documents that are all right would
+    ask for infinite confidence. 1.0 where there are no documents. The likelihood has one peak in 1/T.
     """
     if not len(logits):
         return 1.0
@@ -65,10 +63,10 @@ def fit_temperature(logits: Tensor, targets: Tensor, task: Task) -> float:
 
 
 def expected_calibration_error(probabilities: Floats, targets: NDArray[Any], bins: int = BINS) -> float:
-    """Mean distance of sureness and accuracy over ``bins`` of equal width, by their share of predictions (Guo et al. 2017, sec. 2).
+    """Mean distance of confidence and accuracy over ``bins`` of equal width, by their share of predictions (Guo et al. 2017, sec. 2).
 
     ``probabilities`` float [N, L], N > 0. ``targets`` int [N]: each document's likeliest class is a prediction; or 0 and 1
-    [N, L]: each label of each document is one, as sure as the likelier of having and not having it.
+    [N, L]: each label of each document is one, with the confidence of the likelier of having and not having it.
     """
     table = reliability(probabilities, targets, bins)
     distances = [row.predictions * abs(row.accuracy - row.confidence) for row in table]
@@ -94,7 +92,7 @@ def reliability(probabilities: Floats, targets: NDArray[Any], bins: int = BINS) 
 
 
 def _predictions(probabilities: NDArray[np.float64], targets: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Sureness and rightness of each prediction, [P] both."""
+    """Confidence of each prediction and whether it is right, [P] both."""
     if targets.ndim == 1:
         return probabilities.max(1), probabilities.argmax(1) == targets
     return np.maximum(probabilities, 1 - probabilities).ravel(), ((probabilities >= THRESHOLD) == (targets > 0)).ravel()
@@ -115,7 +113,7 @@ def _threshold(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
         return THRESHOLD
     order = np.argsort(-scores, kind="stable")
     ordered = np.append(scores[order], 0.0)
-    cuts = np.flatnonzero(ordered[:-1] > ordered[1:])  # all documents down to here are predicted: equal ones stay together
+    cuts = np.flatnonzero(ordered[:-1] > ordered[1:])  # all documents up to here are predicted; equal scores stay together
     f1 = 2 * np.cumsum(truth[order])[cuts] / (cuts + 1 + truth.sum())
     if not len(cuts) or not f1.max():  # whatever is predicted, it is no label that is there
         return THRESHOLD

@@ -17,7 +17,7 @@ from ulmfit.interop.fastai import ENCODER, LM, fastai_words, from_fastai, kind_o
 from ulmfit.interop.safe_reading import read_weights, read_words
 from ulmfit.models.classifier import Classifier
 from ulmfit.models.language_model import LanguageModel
-from ulmfit.models.saving import load_classifier, load_language_model, read_config, save_model
+from ulmfit.models.saving import ModelFacts, load_classifier, load_language_model, read_saved_model, save_model
 from ulmfit.store.filesystem import output_folder, write_bytes
 from ulmfit.text.tokenizer import Definition, Tokenizer
 from ulmfit.text.vocab import Vocab
@@ -60,13 +60,13 @@ def import_fastai(weights: Path, vocab: Path, out: Path, direction: str, labels:
         tokens = vocabulary_of(words)
     except UserError as error:
         raise UserError(f"{vocab}: {error}") from error
-    facts: dict[str, Any] = {"direction": direction}
+    facts = ModelFacts(direction=direction, bptt=ClassifierConfig().bptt)
     if isinstance(model, Classifier):
-        facts |= {"labels": _labels(labels, model), "bptt": ClassifierConfig().bptt, "max_tokens": None}
+        facts = facts.model_copy(update={"labels": tuple(_labels(labels, model))})
     elif labels is not None:
         raise UserError(f"--labels: {weights} holds a language model, which has none; leave the option out")
     _write(out, model, tokens, tokenizer.definition, facts)
-    return _converted(model, direction, facts.get("labels"), folder=str(out), encoder_only=kind == ENCODER)
+    return _converted(model, facts, folder=str(out), encoder_only=kind == ENCODER)
 
 
 def export_fastai(folder: Path, out: Path, vocab: Path | None) -> Converted:
@@ -82,8 +82,8 @@ def export_fastai(folder: Path, out: Path, vocab: Path | None) -> Converted:
     direction = next((part for part in DIRECTIONS if (folder / part).is_dir()), None)
     if direction:
         raise UserError(f"{folder}: holds one model per direction; name one of them, {folder / direction}")
-    config = read_config(folder)
-    model: LanguageModel | Classifier = load_language_model(folder) if config["kind"] == LM else load_classifier(folder)
+    saved = read_saved_model(folder)
+    model: LanguageModel | Classifier = load_language_model(folder) if saved.kind == LM else load_classifier(folder)
     words = fastai_words(_vocabulary(folder, model)) if vocab else None
     state = to_fastai(model)
     if out.suffix == SAFETENSORS:  # it stores no matrix under two names
@@ -94,7 +94,7 @@ def export_fastai(folder: Path, out: Path, vocab: Path | None) -> Converted:
         write_bytes(out, buffer.getvalue())
     if vocab:
         write_bytes(vocab, json.dumps(words, ensure_ascii=False, indent=0).encode())
-    return _converted(model, config.get("direction"), config.get("labels"), weights=str(out), vocab=str(vocab) if vocab else None)
+    return _converted(model, saved, weights=str(out), vocab=str(vocab) if vocab else None)
 
 
 def _check_free(out: Path) -> None:
@@ -114,17 +114,17 @@ def _labels(given: str | None, model: Classifier) -> list[str]:
     return labels
 
 
-def _write(out: Path, model: LanguageModel | Classifier, vocab: Vocab, tokenizer: Definition, facts: dict[str, Any]) -> None:
-    """All of the folder or nothing: it is filled beside ``out`` and moved in place."""
-    with output_folder(out) as beside:
-        save_model(beside, model, **facts)
-        vocab.save(beside / "vocab.json")
-        write_bytes(beside / "tokenizer.json", json.dumps(tokenizer, indent=1).encode())
+def _write(out: Path, model: LanguageModel | Classifier, vocab: Vocab, tokenizer: Definition, facts: ModelFacts) -> None:
+    with output_folder(out) as folder:
+        save_model(folder, model, facts)
+        vocab.save(folder / "vocab.json")
+        write_bytes(folder / "tokenizer.json", json.dumps(tokenizer, indent=1).encode())
 
 
-def _converted(model: LanguageModel | Classifier, direction: str | None, labels: list[str] | None, **files: Any) -> Converted:
+def _converted(model: LanguageModel | Classifier, facts: ModelFacts, **files: Any) -> Converted:
     kind, encoder = "classifier" if isinstance(model, Classifier) else LM, model.encoder
-    return Converted(**encoder.config.model_dump(), kind=kind, direction=direction, words=encoder.vocab_size, labels=labels, **files)
+    said = {"direction": facts.direction, "labels": list(facts.labels) or None}
+    return Converted(**encoder.config.model_dump(), kind=kind, words=encoder.vocab_size, **said, **files)
 
 
 def _vocabulary(folder: Path, model: LanguageModel | Classifier) -> Vocab:

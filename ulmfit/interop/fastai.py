@@ -35,7 +35,7 @@ from torch import Tensor
 
 from ulmfit.config import Dropouts, ModelConfig
 from ulmfit.errors import UserError
-from ulmfit.models.classifier import Classifier
+from ulmfit.models.classifier import Classifier, HeadConfig
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
@@ -77,7 +77,7 @@ def from_fastai(state_dict: Mapping[str, Any], vocab: Iterable[str], dropouts: D
     if kind == CLASSIFIER:
         tensors |= _head(parts, config.embedding)
         labels, hidden = tensors["head.linear2.weight"].shape
-        model = Classifier(len(words), labels, config, dropouts or CLASSIFIER_DROPOUTS, hidden)
+        model = Classifier(len(words), labels, config, dropouts or CLASSIFIER_DROPOUTS, HeadConfig(hidden))
     else:
         tensors["bias"] = _decoder(parts, tensors["encoder.embedding.weight"])
         model = LanguageModel(len(words), config, dropouts or LM_DROPOUTS)

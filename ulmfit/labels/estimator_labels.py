@@ -50,6 +50,15 @@ class GivenLabels:
             return _of_sets([_taken_apart(label, row, separator) for row, label in enumerate(labels)], separator)
         return _of_classes(labels)
 
+    def held_out(self, share: float, seed: int) -> NDArray[np.int64]:
+        """Rows for validation, sorted: a seeded ``share`` of each group, never all of it."""
+        rng = np.random.default_rng(seed)
+        chosen = [np.empty(0, dtype=np.int64)]
+        for group in np.unique(self.groups):
+            rows = rng.permutation(np.flatnonzero(self.groups == group))
+            chosen.append(rows[: min(round(len(rows) * share), len(rows) - 1)])
+        return np.sort(np.concatenate(chosen))
+
 
 def _of_classes(labels: list[Any]) -> GivenLabels:
     _check_types([(f"labels[{row}]", label) for row, label in enumerate(labels)])

@@ -1,9 +1,9 @@
 """The AWD-LSTM encoder and its five dropouts (Merity et al. 2017, sec. 4; Howard & Ruder 2018, sec. 3.1).
 
-Shapes: T time, B batch, E embedding, H hidden, V vocabulary. Time comes first, as the LSTM kernels want it.
+Shapes: T time, B batch, E embedding, H hidden, V vocabulary. Time is the first dimension, as in the LSTM kernels.
 
-The masks of a forward pass are drawn first and handed in (:class:`Masks`), so that a batch can be worked on in parts, by one
-process after the other or by several at once, and come to the same result.
+The masks of a forward pass are drawn first and passed in (:class:`Masks`), so that a batch gives the same result when it is
+processed in parts, one after the other or by several processes.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from torch import Tensor, nn
 
 from ulmfit.config import Dropouts, ModelConfig
 
-State = list[tuple[Tensor, Tensor]]  # (h, c) a layer, each fp32 [1, B, size]
+State = list[tuple[Tensor, Tensor]]  # (h, c) per layer, each fp32 [1, B, size]
 
 
 def mask(shape: tuple[int, ...], p: float, generator: torch.Generator, like: Tensor) -> Tensor:
     """A dropout mask in fp32: 0 with probability ``p`` (to a part in 65,536), else 1/(1-p), so that the expectation is 1."""
     count = math.prod(shape)
-    # Four masks' worth of random bits a number drawn: the generator of a CPU works on one core, and a step wants millions.
+    # Each 64-bit number serves four mask values: a CPU's generator uses one core, and a step needs millions of values.
     bits = torch.empty((count + 3) // 4, dtype=torch.int64, device=like.device).random_(-(2**63), None, generator=generator)
     kept = bits.view(torch.int16)[:count].view(shape) >= round(p * 2**16) - 2**15
     return kept.to(torch.float32).div_(1 - p)
@@ -35,7 +35,7 @@ class Masks:
     """The masks of one forward pass; None where nothing is dropped.
 
     ``embedding`` [V]: whole words. ``input`` [B, E], ``hidden`` (one [B, H] between two layers), ``output`` [B, E]: variational,
-    the same at every time step (Gal & Ghahramani 2016). ``weights``: one [4H, H] a layer, on the hidden-to-hidden matrix.
+    the same at every time step (Gal & Ghahramani 2016). ``weights``: one [4H, H] per layer, for the hidden-to-hidden matrix.
     """
 
     embedding: Tensor | None
@@ -51,7 +51,7 @@ class Masks:
 
 
 class LSTMLayer(nn.Module):
-    """One LSTM layer whose hidden-to-hidden matrix may be dropped (DropConnect): one mask a forward pass, the same at every time step."""
+    """An LSTM layer with dropout on its hidden-to-hidden matrix (DropConnect): one mask per forward pass, the same at every time step."""
 
     def __init__(self, input_size: int, hidden_size: int, generator: torch.Generator):
         super().__init__()
@@ -61,14 +61,14 @@ class LSTMLayer(nn.Module):
         self.bias_ih = nn.Parameter(torch.empty(4 * hidden_size))
         self.bias_hh = nn.Parameter(torch.empty(4 * hidden_size))
 
-        for parameter in self.parameters():  # uniform in +-1/sqrt(H), as LSTMs are by custom
+        for parameter in self.parameters():  # uniform in +-1/sqrt(H), the convention for LSTMs
             nn.init.uniform_(parameter, -1 / math.sqrt(hidden_size), 1 / math.sqrt(hidden_size), generator=generator)
 
     def forward(self, x_TBI: Tensor, state: tuple[Tensor, Tensor], dropped: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """States [T, B, H] in the type of ``x``, and the pair after the last step in fp32; ``dropped``: a mask [4H, H].
 
-        The library's kernel takes the dropped matrix as it is: no parameter is overwritten, none is copied back. It makes one
-        product of the input over all time steps, and one of each weight's gradient.
+        The library's kernel takes the dropped matrix directly, so no parameter is overwritten. It computes one product of the
+        input over all time steps, and one for each weight's gradient.
         """
         weight_hh: Tensor = self.weight_hh if dropped is None else self.weight_hh * dropped
         weights = [self.weight_ih, weight_hh, self.bias_ih, self.bias_hh]
@@ -80,7 +80,7 @@ class LSTMLayer(nn.Module):
 
 
 def library_lstm(x_TBI: Tensor, pair: tuple[Tensor, ...], weights: list[Tensor], learning: bool) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """PyTorch's LSTM layer, all of one type: states [T, B, H] and the last pair; kept from sizes that its kernel does badly with."""
+    """PyTorch's LSTM layer, all tensors of one dtype: states [T, B, H] and the last pair. Sizes that are slow or wrong in bf16 are padded."""
     batch, size, units, rows = x_TBI.shape[1], weights[1].shape[1], 0, 0
     if x_TBI.dtype == torch.bfloat16 and not x_TBI.is_cuda:
         units = SPARE if learning and wrong_backward(x_TBI.dtype, size) else 0
@@ -93,12 +93,12 @@ def library_lstm(x_TBI: Tensor, pair: tuple[Tensor, ...], weights: list[Tensor],
     return out_TBH[:, :batch, :size], (h[:, :batch, :size], c[:, :batch, :size])
 
 
-ROWS = 16  # of a matrix unit: a batch that does not divide into such pieces is multiplied a few rows at a time, five times as slowly
-SPARE = 16  # units that are added where the kernel must not have the width it is given
+ROWS = 16  # of a matrix unit: a batch that is not a multiple of it runs five times as slowly
+SPARE = 16  # units added where the kernel is wrong for the layer's width
 
 
 def wrong_backward(dtype: torch.dtype, size: int) -> bool:
-    """Whether oneDNN's backward pass gives wrong gradients: in bf16 on a matrix unit, from 1024 units on if they are a multiple of 32.
+    """Whether oneDNN's backward pass gives wrong gradients: in bf16 on a matrix unit, for multiples of 32 from 1024 units on.
 
     Seen with torch 2.13 (oneDNN 3) for 1024, 1056, ..., 1536; the forward pass is right. Other widths are right in both.
     """
@@ -106,14 +106,14 @@ def wrong_backward(dtype: torch.dtype, size: int) -> bool:
 
 
 def _widened(weights: list[Tensor], size: int) -> list[Tensor]:
-    """The same layer with ``SPARE`` units more, whose weights and so whose states are 0: the gradients of the others are theirs."""
+    """The same layer with ``SPARE`` more units, whose weights and states are 0. The other units keep their gradients."""
     weight_ih, weight_hh, *biases = (weight.view(4, size, *weight.shape[1:]) for weight in weights)
     wider = [F.pad(weight_ih, (0, 0, 0, SPARE)), F.pad(weight_hh, (0, SPARE, 0, SPARE)), *(F.pad(bias, (0, SPARE)) for bias in biases)]
     return [weight.flatten(0, 1) for weight in wider]
 
 
 def one_block(tensors: list[Tensor], dtype: torch.dtype) -> list[Tensor]:
-    """The tensors one behind the other in a single block, as views: anything else cuDNN takes with a copy and a warning."""
+    """The tensors as consecutive views of a single block; cuDNN copies, and warns about, any other layout."""
     block = torch.cat([tensor.flatten() for tensor in tensors]).to(dtype)
     return [view.view_as(tensor) for view, tensor in zip(block.split([tensor.numel() for tensor in tensors]), tensors, strict=True)]
 
@@ -121,7 +121,7 @@ def one_block(tensors: list[Tensor], dtype: torch.dtype) -> list[Tensor]:
 class AWDLSTM(nn.Module):
     """Token ids to hidden states. The last layer is as wide as the embedding, so that a decoder can share its matrix.
 
-    ``products``: the type of the matrix products, fp32 or bf16; weights, cell states and masks are fp32 in either case.
+    ``products``: the dtype of the matrix products, fp32 or bf16. Weights, cell states and masks are always fp32.
     """
 
     products = torch.float32
@@ -132,17 +132,17 @@ class AWDLSTM(nn.Module):
         self.sizes = [config.embedding, *[config.hidden] * (config.layers - 1), config.embedding]
         self.embedding = nn.Embedding(vocab_size, config.embedding)
         self.seed(seed)
-        # Rows are as long as those of the paper, +-0.1 in 400 dimensions: shorter ones leave a narrow LSTM deaf to its input.
+        # Rows are as long as the paper's, +-0.1 in 400 dimensions; shorter rows give a narrow LSTM too little input.
         reach = 2 / math.sqrt(config.embedding)
         nn.init.uniform_(self.embedding.weight, -reach, reach, generator=self.generator)
         self.layers = nn.ModuleList(LSTMLayer(inner, outer, self.generator) for inner, outer in pairwise(self.sizes))
 
     def seed(self, seed: int) -> None:
-        """Start the random numbers of the masks anew. They are the model's own, so trainings in several threads do not mix."""
+        """Seed the generator of the masks. Each model has its own, so trainings in several threads do not interfere."""
         self.generator = torch.Generator(self.embedding.weight.device).manual_seed(seed)
 
     def initial_state(self, batch: int) -> State:
-        """Zeros, a pair a layer."""
+        """Zeros, a pair per layer."""
         weight = self.embedding.weight
         return [(weight.new_zeros(1, batch, size), weight.new_zeros(1, batch, size)) for size in self.sizes[1:]]
 
@@ -173,12 +173,12 @@ class AWDLSTM(nn.Module):
         return x, after
 
     def _embed(self, ids_TB: Tensor, words_V: Tensor | None) -> Tensor:
-        """Embedding with whole words dropped: one draw a word of the vocabulary, so a word is gone wherever it stands."""
+        """Embedding with whole words dropped: one draw per word of the vocabulary, so a dropped word is missing everywhere."""
         x = F.embedding(ids_TB, self.embedding.weight)
         return x if words_V is None else x * words_V[ids_TB].unsqueeze(-1)
 
     def groups(self) -> list[list[nn.Parameter]]:
-        """Layer groups from the first to the last, for discriminative rates and gradual unfreezing: embedding, LSTMs."""
+        """Layer groups, first to last, for discriminative rates and gradual unfreezing: embedding, LSTMs."""
         return [list(self.embedding.parameters()), *(list(layer.parameters()) for layer in self.layers)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -12,12 +13,20 @@ from ulmfit.config import Dropouts, ModelConfig
 from ulmfit.models.awd_lstm import AWDLSTM, Masks, mask
 
 
+@dataclass(frozen=True)
+class HeadConfig:
+    """Units of the head's hidden layer, and the dropouts of its two blocks."""
+
+    hidden: int = 50
+    dropouts: tuple[float, float] = (0.4, 0.1)
+
+
 class Head(nn.Module):
     """Pooled states [B, 3E] to logits [B, L]: two blocks of batch normalisation, dropout and a linear layer, ReLU between."""
 
-    def __init__(self, inputs: int, hidden: int, labels: int, dropouts: tuple[float, float], generator: torch.Generator):
+    def __init__(self, inputs: int, labels: int, config: HeadConfig, generator: torch.Generator):
         super().__init__()
-        self.dropouts = dropouts
+        self.dropouts, hidden = config.dropouts, config.hidden
         self.norm1, self.norm2 = nn.BatchNorm1d(inputs), nn.BatchNorm1d(hidden)
         self.linear1, self.linear2 = nn.Linear(inputs, hidden, bias=False), nn.Linear(hidden, labels)
         nn.init.uniform_(self.linear1.weight, -1 / math.sqrt(inputs), 1 / math.sqrt(inputs), generator=generator)
@@ -25,6 +34,7 @@ class Head(nn.Module):
         nn.init.zeros_(self.linear2.bias)
 
     def forward(self, pooled: Tensor, generator: torch.Generator) -> Tensor:
+        """Logits fp32 [B, L]; ``generator`` draws the masks."""
         x = self.linear1(self._drop(_normalised(self.norm1, pooled), self.dropouts[0], generator)).relu()
         return self.linear2(self._drop(_normalised(self.norm2, x), self.dropouts[1], generator))
 
@@ -33,15 +43,15 @@ class Head(nn.Module):
 
 
 def _normalised(norm: nn.BatchNorm1d, x_BF: Tensor) -> Tensor:
-    """Batch normalisation. A document alone has no spread: in training, too, it goes by the running statistics.
+    """Batch normalisation. A single document has no variance, so it uses the running statistics even in training.
 
-    These are the plain mean of the first ten batches and decay from then on: a training of a few steps would otherwise be
-    judged by the variance of 1 that they start at, hundreds of times that of pooled states.
+    These are the plain mean of the first ten batches, and decay from then on. Otherwise a short training would keep most of their
+    initial variance of 1, which is hundreds of times that of pooled states.
     """
     assert norm.running_mean is not None and norm.running_var is not None and norm.num_batches_tracked is not None
     if not norm.training or len(x_BF) == 1:
         return F.batch_norm(x_BF, norm.running_mean, norm.running_var, norm.weight, norm.bias, training=False, eps=norm.eps)
-    with torch.no_grad():  # by hand, as the library wants the share as a number, and a GPU would have to be asked for it
+    with torch.no_grad():  # by hand: the library needs the share as a number, and reading that from a GPU would wait for it
         norm.num_batches_tracked += 1
         share = norm.num_batches_tracked.float().reciprocal().clamp_min(0.1)
         variance, mean = torch.var_mean(x_BF, 0)
@@ -51,7 +61,7 @@ def _normalised(norm: nn.BatchNorm1d, x_BF: Tensor) -> Tensor:
 
 
 class Classifier(nn.Module):
-    """A document's ids to logits. Documents stand in columns, padded at the end."""
+    """Ids of documents to logits. Each column is a document, padded at the end."""
 
     def __init__(
         self,
@@ -59,25 +69,24 @@ class Classifier(nn.Module):
         labels: int,
         config: ModelConfig,
         dropouts: Dropouts,
-        hidden: int = 50,
-        head_dropouts: tuple[float, float] = (0.4, 0.1),
+        head: HeadConfig = HeadConfig(),
         seed: int = 0,
     ):
         super().__init__()
         self.encoder = AWDLSTM(vocab_size, config, dropouts, seed)
-        self.head = Head(3 * config.embedding, hidden, labels, head_dropouts, self.encoder.generator)
+        self.head = Head(3 * config.embedding, labels, head, self.encoder.generator)
 
     def forward(self, ids_TB: Tensor, lengths_B: Tensor, bptt: int = 70, max_gradient_tokens: int = 1400) -> Tensor:
-        """Logits fp32 [B, L]. ``lengths_B`` int64: real tokens a document, each 1 or more."""
+        """Logits fp32 [B, L]. ``lengths_B`` int64: real tokens per document, each 1 or more."""
         free = gradient_start(int(lengths_B.min()), bptt, max_gradient_tokens)
         return self.score(self.pool(ids_TB, lengths_B, self.encoder.draw(len(lengths_B)), bptt, free))
 
     def pool(self, ids_TB: Tensor, lengths_B: Tensor, masks: Masks, bptt: int, free: int = 0) -> Tensor:
         """[h_T, maxpool(H), meanpool(H)] fp32 [B, 3E] over the real positions alone.
 
-        BPT3C: gradients flow from position ``free`` on (see :func:`gradient_start`). What stands before it is read without
-        them in chunks of ``bptt``, the state carried over, so that memory is bounded whatever a document's length. The masks
-        hold for the whole document.
+        BPT3C: gradients flow from position ``free`` on (see :func:`gradient_start`). Earlier positions are read without gradients,
+        in chunks of ``bptt`` with the state carried over, so memory is bounded for documents of any length. The masks are the same
+        for the whole document.
         """
         state, pooling = self.encoder.initial_state(ids_TB.shape[1]), Pooling(lengths_B)
         learning = torch.is_grad_enabled() and any(parameter.requires_grad for parameter in self.encoder.parameters())
@@ -86,12 +95,12 @@ class Classifier(nn.Module):
             for start in range(0, read, bptt):
                 hidden, state = self.encoder(ids_TB[start : min(start + bptt, read)], state, masks)
                 pooling.add(hidden, start)
-        if learning:  # in one go: between two chunks that keep their gradients there is nothing to cut
+        if learning:  # in one pass, as gradients flow through all of it
             pooling.add(self.encoder(ids_TB[free:], state, masks)[0], free)
         return pooling.result()
 
     def score(self, pooled_BF: Tensor) -> Tensor:
-        """Logits fp32 [B, L] of pooled states: of a whole batch at once, for the head normalises over it."""
+        """Logits fp32 [B, L] of the pooled states of a whole batch, over which the head normalises."""
         return self.head(pooled_BF, self.encoder.generator)
 
     def groups(self) -> list[list[nn.Parameter]]:
@@ -100,8 +109,8 @@ class Classifier(nn.Module):
 
 
 def gradient_start(shortest: int, bptt: int, max_gradient_tokens: int) -> int:
-    """The first position, a multiple of ``bptt``, from which on gradients are kept: in the chunks that reach the last
-    ``max_gradient_tokens`` of a batch's ``shortest`` document, so that every document learns from its end."""
+    """The first position with gradients, a multiple of ``bptt``: that of the chunk in which the last ``max_gradient_tokens`` of a
+    batch's ``shortest`` document begin, so that every document learns from its end."""
     return max(0, shortest - max_gradient_tokens) // bptt * bptt
 
 
@@ -113,7 +122,7 @@ class Pooling:
         self.last: Tensor | None = None
 
     def add(self, hidden_TBE: Tensor, start: int) -> None:
-        """Take in the states of positions ``start``, ``start`` + 1, ..."""
+        """Add the states of positions ``start``, ``start`` + 1, ..."""
         steps = torch.arange(start, start + len(hidden_TBE), device=hidden_TBE.device)
         real_TB1 = (steps[:, None] < self.lengths).unsqueeze(-1)
         total = hidden_TBE.where(real_TB1, 0.0).sum(0, dtype=torch.float32)  # half precision would lose a long document's tail
@@ -128,7 +137,7 @@ class Pooling:
         self.last = torch.where(here_B[:, None], at, self.last)
 
     def cut(self, columns: int) -> Tensor:
-        """Go on with the first ``columns`` documents alone; the pooled states of the others, which have ended."""
+        """Keep only the first ``columns`` documents; returns the pooled states of the others, which have ended."""
         assert self.last is not None, "a batch has at least one position"
         ended = self.result()[columns:]
         self.lengths, self.last = self.lengths[:columns], self.last[:columns]

@@ -1,7 +1,7 @@
-"""Weights as whole numbers of 8 bits, for shipping: a quarter of the size, with one scale a row.
+"""Weights as 8-bit integers, for shipping: a quarter of the size, with one scale per row.
 
 A row ``w`` becomes ``round(w / s)`` with ``s = max|w| / 127``, so no weight is off by more than ``s / 2``. What has one dimension (biases)
-stays fp32. Training and prediction know nothing of this: a model that is read is in fp32 again.
+stays fp32. A model that is read is in fp32 again, so training and prediction need not know of it.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Cross-entropy over a sample of the vocabulary: a step of pretraining without the product by every word.
 
-Sampled softmax (Jean et al. 2015, sec. 3): of the words drawn and the target, which is the target? Each is drawn for itself with a
-probability ``q_w``, so the chance that it is word ``t`` is as ``p(t)/q_t``, and logits ``l_w - log q_w`` learn the same ``p`` as those
-of the whole vocabulary, however few are drawn. Words are drawn by rank, as Zipf's law has them. Validation, and whoever reads the
-model's logits, use the whole vocabulary: the model is the same.
+Sampled softmax (Jean et al. 2015, sec. 3): of the drawn words and the target, which is the target? Each word is drawn independently
+with a probability ``q_w``, so the odds of word ``t`` are ``p(t)/q_t``, and logits ``l_w - log q_w`` learn the same ``p`` as those of
+the whole vocabulary, however few are drawn. The probabilities follow the words' ranks, as in Zipf's law. Validation and prediction
+use the whole vocabulary: the model is the same.
 
-(To weigh the drawn words alone by ``1/q_w``, and not the target, is right for the sum under the softmax but not for its logarithm: a
+(Weighing only the drawn words by ``1/q_w``, and not the target, gives the right sum under the softmax but not its logarithm: a
 rare word with a large logit costs something only when it is drawn.)
 """
 
@@ -51,13 +51,14 @@ class Sample:
 
 
 class Sampler:
-    """Draws some ``count`` words, each for itself with the probability that :func:`inclusion` gives it (Poisson sampling)."""
+    """Draws about ``count`` words, each independently with the probability that :func:`inclusion` gives it (Poisson sampling)."""
 
     def __init__(self, vocab_size: int, count: int, device: str | torch.device = "cpu"):
         self.rates = inclusion(vocab_size, count).float().to(device)
         self.log_rates = self.rates.log()
 
     def draw(self, generator: torch.Generator) -> Sample:
+        """The words of one step."""
         dice = torch.rand(len(self.rates), device=self.rates.device, generator=generator)
         return Sample((dice < self.rates).nonzero().flatten(), self.log_rates)
 
@@ -67,21 +68,20 @@ def sampled_cross_entropy(rows_NE: Tensor, weight_VE: Tensor, bias_V: Tensor, ta
 
     ``rows`` fp32 or bf16: the type of the products, as in :func:`~ulmfit.models.softmax.linear_cross_entropy`.
     """
-    return _SampledCrossEntropy.apply(rows_NE, weight_VE, bias_V, targets_N, sample.words, sample.log_rates)
+    return _SampledCrossEntropy.apply(rows_NE, weight_VE, bias_V, targets_N, sample)
 
 
 class _SampledCrossEntropy(torch.autograd.Function):
     """Gradients are computed on the way, in chunks of rows."""
 
     @staticmethod
-    def forward(
-        ctx: Any, rows_NE: Tensor, weight_VE: Tensor, bias_V: Tensor, targets_N: Tensor, words_K: Tensor, log_rates_V: Tensor
-    ) -> Tensor:
-        count, kind = len(words_K), rows_NE.dtype
+    def forward(ctx: Any, rows_NE: Tensor, weight_VE: Tensor, bias_V: Tensor, targets_N: Tensor, sample: Sample) -> Tensor:
+        words_K, kind = sample.words, rows_NE.dtype
+        count = len(words_K)
         own = count  # the column of each row's own target
         spare = TILE - count % TILE
         drawn = F.pad(weight_VE.detach()[words_K], (0, 0, 0, spare))
-        biases_V = bias_V.detach() - log_rates_V
+        biases_V = bias_V.detach() - sample.log_rates
         shift = F.pad(biases_V[words_K], (0, spare), value=NEVER)
         place = torch.full((len(weight_VE),), own, dtype=torch.int64, device=words_K.device)
         place[words_K] = torch.arange(count, device=words_K.device)
@@ -115,4 +115,4 @@ class _SampledCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        return *scaled(ctx, grads[0]), None, None, None
+        return *scaled(ctx, grads[0]), None, None

@@ -1,7 +1,7 @@
-"""The language model's head: a linear layer over the vocabulary and its cross-entropy, in one, in chunks of rows.
+"""The language model's head: a linear layer over the vocabulary fused with its cross-entropy, in chunks of rows.
 
-The logits of a step, N x V, are the largest thing in a language model's memory. Here a chunk of them lives in the cache,
-becomes its own gradient in place, and is forgotten.
+The logits of a step, N x V, would need the most memory of all tensors. Here a chunk of them stays in the cache, is turned into
+its gradient in place, and is then overwritten.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ def linear_cross_entropy(rows_NE: Tensor, weight_VE: Tensor, bias_V: Tensor, tar
 
 
 class LinearCrossEntropy(torch.autograd.Function):
-    """Gradients are computed on the way. ``learning`` says whether they are wanted: autograd cannot tell a function that it
-    runs under ``no_grad``."""
+    """Gradients are computed in the forward pass, where ``learning``; autograd gives a function no sign that it runs under ``no_grad``."""
 
     @staticmethod
     def forward(ctx: Any, rows_NE: Tensor, weight_VE: Tensor, bias_V: Tensor, targets_N: Tensor, learning: bool) -> Tensor:
@@ -56,19 +55,19 @@ class LinearCrossEntropy(torch.autograd.Function):
 
 
 def scaled(ctx: Any, grad: Tensor) -> list[Tensor | None]:
-    """The gradients that were computed on the way, of a sum over ``ctx.count`` rows, as those of the mean; in place, for they are ours alone."""
+    """The saved gradients of a sum over ``ctx.count`` rows, turned in place into those of the mean."""
     scale = grad / ctx.count
     return [None if saved is None else saved.mul_(scale.to(saved.dtype)) for saved in ctx.saved_tensors]
 
 
 class ChunkLinear:
-    """The layer for chunk after chunk: its weight cast, and on a CPU in bf16 also packed, once."""
+    """The layer for one chunk after another. Its weight is cast once, and for bf16 on a CPU also packed once."""
 
     def __init__(self, weight_VE: Tensor, bias_V: Tensor, dtype: torch.dtype, rows: int):
         self.weight, self.bias = weight_VE.detach().to(dtype), bias_V.detach().to(dtype)
         packs = dtype == torch.bfloat16 and not weight_VE.is_cuda and torch.backends.mkldnn.is_available()
         self.packed = torch.ops.mkldnn._reorder_linear_weight(self.weight, rows) if packs else None
-        # One buffer serves all chunks: memory fresh from the system costs more than the arithmetic on it.
+        # One buffer serves all chunks: fresh memory costs more than the arithmetic on it.
         self.buffer = None if packs else self.weight.new_empty(rows, len(weight_VE))
 
     def __call__(self, rows_NE: Tensor) -> Tensor:
@@ -79,7 +78,7 @@ class ChunkLinear:
 
 
 def softmax_and_loss(logits_NV: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:
-    """The probabilities, in the place of the logits, and the rows' summed cross-entropy in fp32."""
+    """The probabilities, which overwrite the logits, and the rows' summed cross-entropy in fp32."""
     if logits_NV.dtype == torch.float32:
         expected = logits_NV.gather(1, targets_N[:, None])
         highest = logits_NV.amax(1, keepdim=True)
@@ -98,6 +97,7 @@ def _subtract_one(errors_NV: Tensor, targets_N: Tensor) -> None:
 
 
 def accumulate(grad_weight: Tensor, grad_bias: Tensor, errors_NV: Tensor, rows_NE: Tensor) -> None:
+    """Add a chunk's gradients of weight and bias."""
     if errors_NV.dtype == torch.float32:
         grad_weight.addmm_(errors_NV.t(), rows_NE)
     else:

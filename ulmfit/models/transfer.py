@@ -1,4 +1,4 @@
-"""Carrying weights over: from one vocabulary to another, and from a language model into a classifier."""
+"""Weights carried over: from one vocabulary to another (Howard & Ruder 2018, sec. 3.2), and from a language model into a classifier."""
 
 from __future__ import annotations
 

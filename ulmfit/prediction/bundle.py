@@ -1,25 +1,35 @@
-"""The folder of a trained model."""
+"""The folder of a trained model: ``forward/`` and ``backward/`` and what both need, written and read.
+
+Each direction has ``model.safetensors`` and ``config.json``; beside them are ``vocab.json``, ``tokenizer.json``, ``labels.json`` and,
+where the model came out of a workflow, ``lineage.json``.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from ulmfit.directions import DIRECTIONS
-from ulmfit.models.saving import CONFIG, WEIGHTS, read_config
+from ulmfit.directions import DIRECTIONS, Direction
+from ulmfit.errors import UserError
+from ulmfit.models.saving import CONFIG, WEIGHTS, Calibration, SavedModel, read_saved_model
 from ulmfit.store.filesystem import write_bytes
+from ulmfit.store.json import JsonObject
+from ulmfit.text.tokenizer import Definition
+from ulmfit.text.vocab import Vocab
 
 FILES = ("labels.json", "tokenizer.json", "vocab.json", *(f"{direction}/{name}" for direction in DIRECTIONS for name in (CONFIG, WEIGHTS)))
 LINEAGE = "lineage.json"
+AGAIN = "take the model from where it was made again"
 
 
 def write_bundle(folder: Path, forward: Path, backward: Path, vocab: Path, tokenizer: Mapping[str, Any], labels: Sequence[str]) -> None:
-    """Put two classifiers and what they need into one folder. ValueError where a part reads in the wrong direction."""
+    """Put two classifiers and what they need into one folder. ValueError where a classifier reads in the wrong direction."""
     for direction, part in zip(DIRECTIONS, (forward, backward), strict=True):
-        found = read_config(part, "classifier")["direction"]
+        found = read_saved_model(part, "classifier").direction
         if found != direction:
             raise ValueError(f"{part} reads {found}, and was given as the {direction} classifier")
         (folder / direction).mkdir(parents=True, exist_ok=True)
@@ -33,3 +43,86 @@ def write_bundle(folder: Path, forward: Path, backward: Path, vocab: Path, token
 def missing(folder: Path) -> list[str]:
     """The files that ``folder`` lacks to be a bundle; none where it is one."""
     return [name for name in FILES if not (folder / name).is_file()]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """All of a bundle but its weights. ``labels`` [L]; ``tokenizer``: see ``Tokenizer.definition``; ``parts``: the model per direction."""
+
+    labels: list[str]
+    tokenizer: Definition
+    vocab: Vocab
+    lineage: JsonObject | None
+    parts: Mapping[Direction, SavedModel]
+
+    @classmethod
+    def read(cls, folder: Path) -> Bundle:
+        """The bundle in ``folder``. UserError where there is none, it is not whole, or its parts do not belong together."""
+        _check_whole(folder)
+        parts = {direction: read_saved_model(folder / direction, "classifier") for direction in DIRECTIONS}
+        lineage = _read_json(folder / LINEAGE) if (folder / LINEAGE).exists() else None
+        bundle = cls(_labels(folder, parts), _definition(folder), Vocab.load(folder / "vocab.json"), lineage, parts)
+        for direction in DIRECTIONS:
+            bundle._check_part(folder / direction, direction)
+        return bundle
+
+    def calibration(self, direction: Direction) -> Calibration:
+        """How the logits of ``direction`` are read."""
+        return self.parts[direction].calibration or Calibration()
+
+    def save(self, folder: Path) -> None:
+        """Write the files that both directions share into ``folder``."""
+        self.vocab.save(folder / "vocab.json")
+        named = {"tokenizer.json": self.tokenizer, "labels.json": self.labels} | ({LINEAGE: self.lineage} if self.lineage else {})
+        for name, value in named.items():
+            write_bytes(folder / name, json.dumps(value, indent=1, ensure_ascii=False).encode())
+
+    def _check_part(self, folder: Path, direction: Direction) -> None:
+        saved, calibration = self.parts[direction], self.calibration(direction)
+        facts = {
+            "direction": (saved.direction, direction),
+            "task": (calibration.task, self.calibration(DIRECTIONS[0]).task),
+            "labels": (list(saved.labels), self.labels),
+            "number of thresholds": (len(calibration.thresholds or self.labels), len(self.labels)),
+            "vocabulary size": (saved.vocab_size, len(self.vocab)),
+        }
+        for fact, (has, due) in facts.items():
+            if has != due:
+                raise UserError(f"{folder}: its {fact} is {_short(has)}, the model's {_short(due)}; take all files from one training")
+
+
+def _check_whole(folder: Path) -> None:
+    remedy = "give a folder that ulmfit wrote"
+    if not folder.is_dir():
+        raise UserError(f"{folder}: {'not a folder' if folder.exists() else 'there is no such folder'}; {remedy}")
+    lacking = missing(folder)
+    if lacking:
+        others = f" (and {len(lacking) - 1} other file{'s' if len(lacking) > 2 else ''})" if len(lacking) > 1 else ""
+        raise UserError(f"{folder}: not a model, {lacking[0]} is missing{others}; {remedy}")
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def _labels(folder: Path, parts: Mapping[Direction, SavedModel]) -> list[str]:
+    labels, calibration = _read_json(folder / "labels.json"), parts[DIRECTIONS[0]].calibration or Calibration()
+    least, number = (2, "two") if calibration.task == "multi-class" else (1, "one")
+    if not isinstance(labels, list) or len(labels) < least or not all(isinstance(label, str) for label in labels):
+        raise UserError(f"{folder / 'labels.json'}: not a list of {number} or more labels; {AGAIN}")
+    return labels
+
+
+def _definition(folder: Path) -> Definition:
+    definition = _read_json(folder / "tokenizer.json")
+    if not isinstance(definition, dict) or not {"lang", "rules", "rules_version"} <= definition.keys():
+        raise UserError(f"{folder / 'tokenizer.json'}: not a tokenizer's definition; {AGAIN}")
+    return cast(Definition, definition)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: damaged ({error}); {AGAIN}") from error

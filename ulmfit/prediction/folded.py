@@ -1,4 +1,4 @@
-"""A classifier made ready for prediction: no dropout, no gradients, and all that can be worked out beforehand worked out."""
+"""A classifier prepared for fast prediction: no dropout, no gradients, and constants computed in advance."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from ulmfit.models.awd_lstm import LSTMLayer, library_lstm, one_block
 from ulmfit.models.classifier import Classifier, Pooling
 
-POSITIONS = 16_384  # that are read at a time: states of so many are held
+POSITIONS = 16_384  # read at a time, which bounds the states in memory
 SHORTEST = 32  # steps of a chunk at least
 
 
 class FoldedClassifier:
-    """The same logits as the :class:`Classifier` in evaluation, from weights that are cast once, with biases added up and batch
-    normalisation multiplied into the linear layers. It is a copy: later training does not reach it.
+    """The same logits as the :class:`Classifier` in evaluation. Weights are cast once, biases are added up, and batch normalisation is
+    multiplied into the linear layers. It is a copy, which later training does not change.
 
     ``products``: the type of the encoder's products, fp32 or bf16; the head is fp32.
     """
@@ -35,13 +35,14 @@ class FoldedClassifier:
 
     @property
     def device(self) -> torch.device:
+        """Where the weights are."""
         return self.embedding.device
 
     @torch.no_grad()
     def logits(self, ids_TB: Tensor, lengths_B: Tensor) -> Tensor:
         """fp32 [B, L]. ``ids`` int64, padded at the end; ``lengths`` int64, each 1 or more.
 
-        Documents are read in chunks, and one that has ended is not read on: what a batch costs is its real positions.
+        Documents are read in chunks, and those that have ended are left out, so the cost is that of the real positions.
         """
         order = lengths_B.argsort(descending=True, stable=True)
         pooled = self._pooled(ids_TB[:, order], lengths_B[order], sorted(lengths_B.tolist(), reverse=True))
@@ -49,7 +50,7 @@ class FoldedClassifier:
         return logits[order.argsort()]
 
     def _pooled(self, ids_TB: Tensor, lengths_B: Tensor, lengths: list[int]) -> Tensor:
-        """Pooled states [B, 3E] of documents that stand longest first."""
+        """Pooled states [B, 3E] of documents in order of falling length."""
         zeros = [self.embedding.new_zeros(1, len(lengths), size) for size in self.sizes]
         state, pooling, ended = list(zip(zeros, zeros, strict=True)), Pooling(lengths_B), list[Tensor]()
         start, reading = 0, len(lengths)

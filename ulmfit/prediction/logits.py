@@ -1,4 +1,4 @@
-"""Logits of documents, in batches of like length."""
+"""Logits of documents, in batches of similar length."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ulmfit.progress import Bar
 from ulmfit.shards.batches import inference_batches, pad
 from ulmfit.shards.documents import Documents
 
-INFERENCE_DOCUMENTS = 256  # a batch: enough to keep the kernels busy
-INFERENCE_POSITIONS = 1 << 22  # padded ones a batch: 32 MB of ids
+INFERENCE_DOCUMENTS = 256  # per batch: enough to keep the kernels busy
+INFERENCE_POSITIONS = 1 << 22  # padded, per batch: 32 MB of ids
 
 
 def predict_logits(

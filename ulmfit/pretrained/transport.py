@@ -19,7 +19,7 @@ from pathlib import Path
 from ulmfit.config import ModelConfig
 from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.errors import UserError
-from ulmfit.models.saving import load_language_model, read_config, save_model
+from ulmfit.models.saving import load_language_model, read_saved_model, save_model
 from ulmfit.pretrained.catalog import CATALOG, Known
 from ulmfit.pretrained.manifest import FILES, MANIFEST, DirectionFacts, PretrainedManifest, check_files, file_digests, parse_manifest
 from ulmfit.store import filesystem
@@ -88,7 +88,7 @@ def _checked_manifest(folder: Path, known: Known | None) -> PretrainedManifest |
 
 
 def _sizes(folders: Mapping[Direction, Path]) -> ModelConfig:
-    first, *others = [ModelConfig(**read_config(path, "language_model")["model"]) for path in folders.values()]
+    first, *others = [read_saved_model(path, "language_model").model for path in folders.values()]
     if any(other != first for other in others):
         raise UserError(f"{next(iter(folders.values())).parent}: forward and backward differ in size; take both from one pretraining")
     return first
@@ -138,10 +138,8 @@ def export(target: str, folders: Mapping[Direction, Path], facts: PretrainedMani
     with tempfile.TemporaryDirectory(prefix="ulmfit-export-") as name:
         work = Path(name)
         for direction, source in folders.items():
-            config = read_config(source, "language_model")
-            own = {fact: value for fact, value in config.items() if fact not in ("kind", "model", "dropouts", "vocab_size")}
             (work / direction).mkdir()
-            save_model(work / direction, load_language_model(source), small=True, **own)
+            save_model(work / direction, load_language_model(source), read_saved_model(source, "language_model"), small=True)
             shutil.copyfile(source / "vocab.json", work / direction / "vocab.json")
         names = [f"{direction}/{file}" for direction in folders for file in FILES]
         digests = {file: filesystem.sha256(work / file) for file in names}

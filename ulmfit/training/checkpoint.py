@@ -1,7 +1,7 @@
-"""Checkpoints of a training, which is killed at any moment and goes on from the last one that is whole.
+"""Checkpoints of a training: it can be killed at any moment, and continues from the last checkpoint that is whole.
 
 A checkpoint is a folder, ``step-000000123`` or ``best``: tensors in ``state.safetensors``, all else in ``state.json`` with
-the digests of both. It is written under another name and renamed when it is whole, so that a reader sees it so or not at all.
+the digests of both. It is written under another name and renamed when it is whole, so a reader sees all of it or nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import time
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -24,6 +23,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ulmfit.store import filesystem
+from ulmfit.store.json import JsonObject
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ TENSORS, FACTS = "state.safetensors", "state.json"
 BEST = "best"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
-# Names of folders that are no checkpoints: not finished yet, replaced by a newer one of the same name, on the way out.
+# Prefixes of folders that are not checkpoints: unfinished, replaced by a newer one of the same name, being removed.
 NEW, OLD, GONE = ".new-", ".old-", ".gone-"
 
 DTYPES = {
@@ -51,18 +51,18 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state after ``step``: ``tensors`` on the CPU, and ``facts``, plain JSON."""
+    """The state after ``step``: ``tensors`` on the CPU, and ``facts``, which the loop writes and reads."""
 
     step: int
     tensors: dict[str, Tensor]
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: JsonObject = field(default_factory=dict)
 
 
 class Checkpoints:
     """The newest ``keep`` checkpoints of one training and its best one, in ``folder``.
 
-    One process at a time opens a folder: what a killed one left unfinished is cleared away then. ``every``: seconds
-    between two checkpoints (see :meth:`due`).
+    One process at a time opens a folder, and clears away what a killed one left unfinished. ``every``: seconds between two
+    checkpoints (see :meth:`due`).
     """
 
     def __init__(self, folder: Path, keep: int = 2, every: float = 60.0):
@@ -70,20 +70,19 @@ class Checkpoints:
             raise ValueError(f"keep is the number of checkpoints to keep, 1 or more, not {keep}")
         self.folder, self.keep, self.every = Path(folder), keep, every
         self._last = time.monotonic()
-        self._damaged: set[str] = set()  # said already
-        self._full = False  # said already
+        self._damaged: set[str] = set()  # reported already
+        self._full = False  # reported already
         self._tidy()
 
     def due(self) -> bool:
         """Whether ``every`` seconds have passed since the last save, or since the folder was opened."""
         return time.monotonic() - self._last >= self.every
 
-    def save(self, step: int, tensors: dict[str, Tensor], facts: dict[str, Any]) -> bool:
-        """Write a checkpoint and drop older ones than ``keep``, and those of later steps, which another run left.
+    def save(self, step: int, tensors: dict[str, Tensor], facts: JsonObject) -> bool:
+        """Write a checkpoint. Remove all but the newest ``keep``, and those of later steps, which another attempt left.
 
-        ``tensors`` may lie on any device, share memory or be strided. ``facts``: plain JSON. Where the disk is full or the
-        quota used up, that is logged once and the checkpoints there are stay: the training can go on, and False is returned.
-        Other OSErrors are raised.
+        ``tensors`` may lie on any device, share memory or be strided. ``facts``: plain JSON. Returns False where the disk is
+        full or the quota used up: that is logged once, and the existing checkpoints stay. Other OSErrors are raised.
         """
         try:
             self._write(f"step-{step:09d}", step, tensors, facts)
@@ -99,7 +98,7 @@ class Checkpoints:
         self._last = time.monotonic()
         return not self._full
 
-    def save_best(self, step: int, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    def save_best(self, step: int, tensors: dict[str, Tensor], facts: JsonObject) -> None:
         """Replace the best checkpoint; OSError where it cannot be written (the one before it stays), for the result depends on it."""
         self._write(BEST, step, tensors, facts)
 
@@ -130,16 +129,16 @@ class Checkpoints:
             elif name.startswith((NEW, OLD, GONE)):
                 filesystem.remove(self.folder / name)
 
-    def _write(self, name: str, step: int, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        beside, place = self.folder / f"{NEW}{name}", self.folder / name
+    def _write(self, name: str, step: int, tensors: dict[str, Tensor], facts: JsonObject) -> None:
+        beside, final = self.folder / f"{NEW}{name}", self.folder / name
         try:
             beside.mkdir(parents=True)
             body = {"format": FORMAT, "step": step, "facts": facts, "tensors": _write_tensors(beside / TENSORS, tensors)}
             filesystem.write_bytes(beside / FACTS, _sealed(body))
             _fsync(beside)
-            if place.exists():
-                os.replace(place, self.folder / f"{OLD}{name}")
-            os.replace(beside, place)
+            if final.exists():
+                os.replace(final, self.folder / f"{OLD}{name}")
+            os.replace(beside, final)
             _fsync(self.folder)
         finally:
             self._tidy()
@@ -167,11 +166,11 @@ class Checkpoints:
             return None
 
 
-def read(place: Path) -> Checkpoint:
+def read(folder: Path) -> Checkpoint:
     """The checkpoint in a folder; ValueError, saying why, where it is not whole or of another format; OSError where it cannot be read."""
-    body = _opened(filesystem.read_bytes(place / FACTS))
-    file, said = place / TENSORS, body["tensors"]
-    if filesystem.size(file) != said["bytes"] or filesystem.sha256(file) != said["sha256"]:
+    body = _opened(filesystem.read_bytes(folder / FACTS))
+    file, written = folder / TENSORS, body["tensors"]
+    if filesystem.size(file) != written["bytes"] or filesystem.sha256(file) != written["sha256"]:
         raise ValueError(f"{TENSORS} is damaged (its size or digest differs)")
     try:
         return Checkpoint(body["step"], load_file(file), body["facts"])
@@ -179,13 +178,13 @@ def read(place: Path) -> Checkpoint:
         raise ValueError(f"{TENSORS} cannot be read: {error}") from error
 
 
-def _sealed(body: dict[str, Any]) -> bytes:
+def _sealed(body: JsonObject) -> bytes:
     """``body`` as JSON with its own digest in it."""
     body = json.loads(json.dumps(body))  # as it will be read: names of facts are strings then
     return json.dumps({**body, "sha256": _digest(body)}, indent=1).encode()
 
 
-def _opened(data: bytes) -> dict[str, Any]:
+def _opened(data: bytes) -> JsonObject:
     """The body in what :func:`_sealed` gave; ValueError where it is another."""
     try:
         body = json.loads(data)
@@ -200,11 +199,11 @@ def _opened(data: bytes) -> dict[str, Any]:
     return body
 
 
-def _digest(body: dict[str, Any]) -> str:
+def _digest(body: JsonObject) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> dict[str, Any]:
+def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> dict[str, str | int]:
     """Write a safetensors file, one tensor after the other; its digest and size.
 
     Its own writer, since the library's loses the errno of a full disk, or holds all of the file in memory.

@@ -33,7 +33,7 @@ def train_classifier_model(
 ) -> TrainingRecord:
     """Train in place; the record has tokens, speed, and loss, accuracy and macro-F1 on the validation documents.
 
-    One slanted triangle spans the training. With ``config.patience`` it stops early, and the best epoch's weights are kept.
+    One slanted triangle spans the training. With ``patience`` it stops early, and the weights of the best epoch are kept.
     UserError where the loss explodes.
     """
     config = objective.config
@@ -43,12 +43,12 @@ def train_classifier_model(
 
 @dataclass(frozen=True)
 class DocumentsBatch:
-    """A padded batch: ``ids`` int64 [T, B], ``lengths`` int64 [B], ``targets`` as ``LabelSet`` has them; ``free``: where gradients begin."""
+    """A padded batch: ``ids`` int64 [T, B], ``lengths`` int64 [B], ``targets``: see ``LabelSet``; ``free``: the first position with gradients."""
 
     ids: Tensor
     lengths: Tensor
     targets: Tensor
-    longest: np.ndarray  # the lengths once more, where no device has to be asked for them
+    longest: np.ndarray  # the lengths on the CPU: reading them from a GPU would wait for it
     free: int
 
     @property
@@ -56,15 +56,15 @@ class DocumentsBatch:
         return len(self.longest)
 
     def part(self, columns: slice) -> tuple[Tensor, Tensor]:
-        """The ids and lengths of some columns, as long as the longest of them, and a little more: see ``round_length``."""
+        """The ids and lengths of some columns, cut to the longest of them and padded a little (see ``round_length``)."""
         return self.ids[: round_length(int(self.longest[columns].max())), columns], self.lengths[columns]
 
 
 def round_length(positions: int) -> int:
     """``positions``, padded by an eighth at most, so that there are eight lengths from each power of two to the next.
 
-    The matrix library keeps what it makes for each new shape, half a megabyte a step; lying between the pages that a step frees,
-    that let a process grow by gigabytes where every batch had a length of its own.
+    The matrix library caches half a megabyte for each new shape. These pieces lie between the pages that a step frees, so a process
+    grew by gigabytes where every batch had a length of its own.
     """
     grain = 1 << max(0, positions.bit_length() - 4)
     return -(-positions // grain) * grain
@@ -73,8 +73,8 @@ def round_length(positions: int) -> int:
 class Classifying:
     """Steps over batches of documents of like length.
 
-    Where a batch is worked on in parts, or by several processes, documents are pooled part by part, and the head sees them all
-    together, for it normalises over the batch; then each part is read again for the gradients that came back from the head.
+    Where a batch is processed in parts, or by several processes, documents are pooled part by part. The head then sees all of them,
+    as it normalises over the batch, and each part is read again for the gradients that come back from the head.
     """
 
     figures = ("valid_loss", "valid_accuracy", "valid_macro_f1")

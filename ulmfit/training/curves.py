@@ -1,4 +1,4 @@
-"""What is seen of a training while it runs: the smoothed loss, its curves, its speed; and when it is past saving."""
+"""What is measured while a training runs: the smoothed loss, the curves, the speed; and the check that stops a diverging training."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,20 +22,31 @@ SMOOTHING = 0.9
 EXPLODED = 3.0  # the smoothed loss, in times the first step's
 
 
+@dataclass(frozen=True)
+class Point:
+    """A point of one curve."""
+
+    step: int
+    name: str
+    value: float
+
+
 class Curves:
     """Points of a training's curves: kept for ``history.json``, and passed on to the observer."""
 
     def __init__(self, observe: Observer | None = None):
-        self.points: list[dict[str, Any]] = []
+        self.points: list[Point] = []
         self._observe = observe
 
     def add(self, step: int, **values: float) -> None:
-        self.points += [{"step": step, "name": name, "value": value} for name, value in values.items()]
+        """Add a point at ``step`` to each of the named curves."""
+        self.points += [Point(step, name, value) for name, value in values.items()]
         if self._observe:
             self._observe(step, values)
 
     def save(self, folder: Path) -> None:
-        write_bytes(folder / "history.json", json.dumps(self.points).encode())
+        """Write ``history.json``: a list of points."""
+        write_bytes(folder / "history.json", json.dumps([asdict(point) for point in self.points]).encode())
 
 
 class Watch:
@@ -47,14 +58,15 @@ class Watch:
     def __init__(self) -> None:
         self._mean: Tensor | None = None
         self._norm: Tensor | None = None
-        self._weight = 0.0
+        self.weight = 0.0  # of the steps in the smoothed mean, below 1
         self._first: Tensor | None = None
 
     def add(self, loss: Tensor, norm: Tensor) -> None:
+        """Take in a step's loss and the norm of its gradients, both 0-dim."""
         value = loss.detach().float()
         self._first = value if self._first is None else self._first
         self._mean = value * (1 - SMOOTHING) if self._mean is None else self._mean * SMOOTHING + value * (1 - SMOOTHING)
-        self._weight = self._weight * SMOOTHING + 1 - SMOOTHING
+        self.weight = self.weight * SMOOTHING + 1 - SMOOTHING
         self._norm = norm if self._norm is None else torch.maximum(self._norm, norm)  # not a number, once it has been one
 
     @property
@@ -63,12 +75,12 @@ class Watch:
         return self._norm is not None
 
     def look(self, name: str, step: int, lr: float, kept: str) -> float:
-        """The smoothed loss. UserError where it, or a gradient, has left the numbers, or it has grown past all measure.
+        """The smoothed loss. UserError where it or a gradient is not finite, or the loss has grown past ``EXPLODED``.
 
-        ``kept`` says where the weights of before are.
+        ``kept`` says where earlier weights are.
         """
         assert self._mean is not None and self._first is not None and self._norm is not None, "a loss was added before it is looked at"
-        value, first, norm = float(self._mean) / self._weight, float(self._first), float(self._norm)
+        value, first, norm = float(self._mean) / self.weight, float(self._first), float(self._norm)
         self._norm = None
         if not (math.isfinite(value) and math.isfinite(norm)):
             what = f"the loss is {value:.4g}" if not math.isfinite(value) else f"a gradient is {norm}"
@@ -79,24 +91,23 @@ class Watch:
         raise ruined(name, what, step, lr, kept)
 
     def state(self) -> dict[str, Tensor]:
+        """The tensors of a checkpoint; ``weight`` goes with them."""
         return {} if self._mean is None or self._first is None else {"mean": self._mean, "first": self._first}
 
-    def facts(self) -> dict[str, Any]:
-        return {"weight": self._weight}
-
-    def restore(self, state: Mapping[str, Tensor], facts: Mapping[str, Any], device: str) -> None:
+    def restore(self, state: Mapping[str, Tensor], weight: float, device: str) -> None:
+        """Continue from :meth:`state`."""
         self._mean = state["mean"].to(device) if "mean" in state else None
         self._first = state["first"].to(device) if "first" in state else None
-        self._weight = facts["weight"]
+        self.weight = weight
 
 
 def ruined(name: str, what: str, step: int, lr: float, kept: str) -> UserError:
-    """What a training that is past saving ends with; ``kept`` says where the weights of before are."""
+    """The error that ends a diverging training; ``kept`` says where earlier weights are."""
     return UserError(f"{name}: {what} at step {step}, at a learning rate of {lr:.4g}; lower the rate (…lr), or clip harder; {kept}")
 
 
 class Pace:
-    """Tokens seen and their speed, over all the runs that a training took."""
+    """Tokens seen and their speed, over all the attempts that a training took."""
 
     def __init__(self, bar: Bar, tokens: int = 0, seconds: float = 0.0):
         self.tokens, self._bar, self._started = tokens, bar, time.perf_counter() - seconds
@@ -104,14 +115,17 @@ class Pace:
             bar.advance(tokens)
 
     def add(self, tokens: int, **figures: float) -> None:
+        """Count a step's ``tokens``."""
         self.tokens += tokens
         self._bar.advance(tokens, **figures)
 
     @property
     def seconds(self) -> float:
+        """Training time so far, over all attempts."""
         return time.perf_counter() - self._started
 
     def record(self) -> dict[str, float]:
+        """The figures of speed for the training's record."""
         seconds = self.seconds
         speed = self.tokens / max(seconds, 1e-9)
         return {"trained_tokens": self.tokens, "training_seconds": round(seconds, 2), "tokens_per_second": round(speed, 1)}

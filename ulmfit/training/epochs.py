@@ -1,7 +1,7 @@
-"""How much training a text of a given size can take: ``epochs: auto`` put into numbers.
+"""``epochs: auto``: the number of passes over a text, chosen by its size.
 
-The same number of passes cannot suit 500 documents and 50,000: where text is short, a pass is a handful of steps and several are
-needed to learn anything; where it is long, one pass is hours. So what is aimed at is a number of steps.
+The same number of passes cannot suit 500 documents and 50,000. A pass over a short text is a handful of steps, and several passes
+are needed to learn anything; a pass over a long text takes hours. So a number of steps is the target.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import math
 
 from ulmfit.config import ClassifierConfig, LMConfig
 
-LM_STEPS, LM_EPOCHS = 2_500, (2, 10)  # steps aimed at, and epochs: at least two, for the weights of the first still move fast
-EPOCH_STEPS, FEWEST_STREAMS = 40, 8  # of a pass, where the text is short; parallel streams below which a step wastes its time
-LEAST_TOKENS = 2_000  # a vocabulary's worth: less than that teaches a language model nothing
+LM_STEPS, LM_EPOCHS = 2_500, (2, 10)  # target of steps, and the bounds of epochs: two at least, as weights still move fast in the first
+EPOCH_STEPS, FEWEST_STREAMS = 40, 8  # per pass over a short text; fewer parallel streams than this waste a step's time
+LEAST_TOKENS = 2_000  # less text teaches a language model nothing
 CLASSIFIER_STEPS, CLASSIFIER_TOKENS, CLASSIFIER_EPOCHS = 1_000, 1_000_000, (5, 30)
 
 
@@ -29,10 +29,16 @@ def lm_amount(config: LMConfig, tokens: int) -> tuple[float, int]:
     return 0.0 if tokens < LEAST_TOKENS else float(min(most, max(least, math.ceil(LM_STEPS / steps)))), streams
 
 
+def fitting_streams(config: LMConfig, tokens: int) -> LMConfig:
+    """``config`` with fewer parallel streams where a text of ``tokens`` is too short to give each of them a few windows."""
+    streams = max(1, tokens // (2 * config.bptt))
+    return config if config.batch_size <= streams else config.model_copy(update={"batch_size": streams})
+
+
 def classifier_epochs(config: ClassifierConfig, documents: int, tokens: int) -> int:
     """Epochs for so many training documents of ``tokens`` in all; those of ``config`` where they are a number.
 
-    Both aims are to be met: a step over short documents, say questions of ten words, teaches little.
+    Both targets, of steps and of tokens, are to be met: a step over short documents, such as questions of ten words, teaches little.
     """
     if config.epochs != "auto":
         return config.epochs

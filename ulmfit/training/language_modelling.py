@@ -38,8 +38,8 @@ def train_language_model(
 ) -> TrainingRecord:
     """Train in place; the record has tokens, speed, validation loss (nats per token) and perplexity.
 
-    Where the number of epochs is left to it ("auto"), the weights of the epoch with the lowest validation loss are kept, which may be
-    those it began with. UserError where there is too little text for one window, or the loss explodes.
+    With ``epochs`` "auto" the weights of the epoch with the lowest validation loss are kept, which may be the initial ones.
+    UserError where there is too little text for one window, or the loss explodes.
     """
     best = Best("valid_loss", patience=None, from_start=True) if config.epochs == "auto" else None
     return fit(LanguageModelling(model, text, config, place, name), config, place, curves, name, best)
@@ -47,7 +47,7 @@ def train_language_model(
 
 @dataclass(frozen=True)
 class WindowBatch:
-    """A window's ``ids`` and ``targets``, int64 [T, columns]: those columns of it that this process works on."""
+    """A window's ``ids`` and ``targets``, int64 [T, columns]: the columns of this process."""
 
     ids: Tensor
     targets: Tensor

@@ -1,8 +1,8 @@
-"""The training loop: what training a language model and training a classifier have in common.
+"""The training loop, shared by language models and classifiers.
 
-A training is a plan of steps, made beforehand from its settings. All that a later step depends on is in a checkpoint: weights,
-optimiser, random numbers, hidden state and the place in the plan. So a training that was killed at any step goes on from its
-last checkpoint, and ends, on a CPU, with the same bits.
+A training is a plan of steps, made beforehand from its settings. A checkpoint holds all that a later step depends on: weights,
+optimiser, random numbers, hidden state and the position in the plan. So a training that was killed at any step continues from
+its last checkpoint and ends, on a CPU, with the same bits.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from ulmfit.compute.pages import keep_pages
@@ -23,12 +24,12 @@ from ulmfit.models.classifier import Classifier
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.progress import progress
 from ulmfit.training.checkpoint import Checkpoint, Checkpoints, read
-from ulmfit.training.curves import Curves, Pace, Watch, ruined
+from ulmfit.training.curves import Curves, Pace, Point, Watch, ruined
 from ulmfit.training.optimizers import Optimizer
 from ulmfit.training.placement import Placement
 from ulmfit.training.record import TrainingRecord
 from ulmfit.training.schedules import learning
-from ulmfit.training.stopping import Best
+from ulmfit.training.stopping import Best, BestFacts
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ EVERY = 10  # steps between two points of a curve, and so between two looks at t
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the plan: its batch, and where in the plan it stands. ``tokens``: real ones; ``scale``: on the learning rate."""
+    """One step of the plan: its batch and its position. ``tokens``: without padding; ``scale``: factor on the learning rate."""
 
     batch: Any
     epoch: int
@@ -70,7 +71,7 @@ class Trainable(Protocol):
         """Add this process's share of a step's gradients, working on its columns in ``parts`` one after the other; its share of the loss."""
 
     def validate(self) -> dict[str, float]:
-        """Figures on the validation documents; none where there are none. The first is what an optimiser is told."""
+        """Figures on the validation documents, empty where there are none. The first is the one that the optimiser uses."""
 
     def state(self) -> dict[str, Tensor]:
         """What is carried from step to step besides weights."""
@@ -82,11 +83,27 @@ class Trainable(Protocol):
 def fit(task: Trainable, config: TrainingConfig, place: Placement, curves: Curves, name: str, best: Best | None = None) -> TrainingRecord:
     """Train ``task.model`` in place; the record: steps, tokens, speed and the last validation's figures.
 
-    ``best``: stop early, and keep the best weights. UserError where the loss leaves the numbers or explodes: the weights
-    in the last checkpoint are from before.
+    ``best``: stop early, and keep the best weights. UserError where the loss is no longer finite or explodes; the weights in
+    the last checkpoint are earlier ones.
     """
     keep_pages()
     return _Training(task, config, place, curves, name, best).train()
+
+
+class CheckpointFacts(BaseModel):
+    """What a checkpoint holds besides tensors. ``watch``: the weight of the smoothed loss; ``points``: of the curves so far."""
+
+    model_config = ConfigDict(frozen=True)
+
+    epoch: int
+    parts: int
+    stopped: bool
+    figures: dict[str, float]
+    watch: dict[Literal["weight"], float]
+    best: BestFacts | None
+    tokens: int
+    seconds: float
+    points: list[Point]
 
 
 class _Training:
@@ -136,7 +153,7 @@ class _Training:
             self.curves.add(number, train_loss=self._look(), lr=self.optimizer.lr)
 
     def _gradients(self, batch: Any) -> Tensor:
-        """The step's gradients. Where memory does not suffice, in twice as many parts, from the same random numbers."""
+        """The step's gradients. Where memory is too short, the batch is worked on in twice as many parts, with the same random numbers."""
         before, buffers = self.encoder.generator.get_state(), [buffer.clone() for buffer in self.model.buffers()]
         while True:
             try:
@@ -156,7 +173,7 @@ class _Training:
         return self.watch.look(self.name, *self._account())
 
     def _account(self) -> tuple[int, float, str]:
-        """Step, rate and what is kept, for the user whose training is ruined."""
+        """Step, rate and which weights are kept, for the error of a diverging training."""
         kept = "no weights are kept" if self.last_good is None else f"the weights of step {self.last_good} are in {self.place.checkpoints}"
         return self.optimizer.step_number, self.optimizer.lr, kept
 
@@ -180,14 +197,15 @@ class _Training:
         return bool(self.best and self.best.enough)
 
     def _save(self, ends_epoch: bool, stopped: bool) -> None:
-        """A checkpoint, where one is due; never of a training that is past saving."""
+        """A checkpoint, where one is due; never of a diverging training."""
         team = self.place.team
         due = self.checkpoints is not None and (ends_epoch or self.checkpoints.due())
         if team.size > 1:  # the hidden state is gathered from all, so all must know
             due = bool(team.agreed({"due": float(due)}, ["due"])["due"])
         if not due or self.place.checkpoints is None:
             return
-        self._look_before_saving()
+        if self.watch.unseen:
+            self._look()
         tensors = {
             **{f"model.{name}": tensor for name, tensor in self.model.state_dict().items()},
             **{f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()},
@@ -195,39 +213,35 @@ class _Training:
             **{f"task.{name}": tensor for name, tensor in self.task.state().items()},
             "generator": self.encoder.generator.get_state(),
         }
-        facts = {
-            "epoch": self.epoch,
-            "parts": self.parts,
-            "stopped": stopped,
-            "figures": self.figures,
-            "watch": self.watch.facts(),
-            "best": self.best.facts() if self.best else None,
-            "tokens": self.pace.tokens,
-            "seconds": self.pace.seconds,
-            "points": self.curves.points,
-        }
-        if self.checkpoints is None or self.checkpoints.save(self.optimizer.step_number, tensors, facts):
+        facts = CheckpointFacts(
+            epoch=self.epoch,
+            parts=self.parts,
+            stopped=stopped,
+            figures=self.figures,
+            watch={"weight": self.watch.weight},
+            best=self.best.facts() if self.best else None,
+            tokens=self.pace.tokens,
+            seconds=self.pace.seconds,
+            points=self.curves.points,
+        )
+        if self.checkpoints is None or self.checkpoints.save(self.optimizer.step_number, tensors, facts.model_dump()):
             self.last_good = self.optimizer.step_number
 
-    def _look_before_saving(self) -> None:
-        if self.watch.unseen:
-            self._look()
-
     def _resume(self, found: Checkpoint) -> tuple[int, float, bool]:
-        """Go on from a checkpoint; tokens seen and seconds taken so far, and whether the training had stopped."""
-        facts, tensors = found.facts, found.tensors
+        """Continue from a checkpoint; tokens seen and seconds taken so far, and whether the training had stopped."""
+        facts, tensors = CheckpointFacts.model_validate(found.facts), found.tensors
         self.model.load_state_dict(_below("model.", tensors))
         self.optimizer.restore(_below("optimizer.", tensors))
         self.task.restore({name: tensor.to(self.place.device) for name, tensor in _below("task.", tensors).items()})
         self.encoder.generator.set_state(tensors["generator"])
-        self.watch.restore(_below("watch.", tensors), facts["watch"], self.place.device)
-        self.epoch, self.parts, self.figures, self.last_good = facts["epoch"], facts["parts"], facts["figures"], found.step
-        self.curves.points = facts["points"]
-        if self.best:
-            self.best.restore(facts["best"], self.checkpoints)
+        self.watch.restore(_below("watch.", tensors), facts.watch["weight"], self.place.device)
+        self.epoch, self.parts, self.figures, self.last_good = facts.epoch, facts.parts, facts.figures, found.step
+        self.curves.points = facts.points
+        if self.best and facts.best:
+            self.best.restore(facts.best, self.checkpoints)
         self._freeze()
         log.info("%s: going on from step %d of %d", self.name, found.step, self.task.steps)
-        return facts["tokens"], facts["seconds"], facts["stopped"]
+        return facts.tokens, facts.seconds, facts.stopped
 
     def _finish(self) -> TrainingRecord:
         self.optimizer.finish()
@@ -247,7 +261,7 @@ class _Training:
 
 
 def _latest(place: Placement, checkpoints: Checkpoints | None) -> Checkpoint | None:
-    """The checkpoint to go on from; in a team the followers read what their leader has found whole."""
+    """The checkpoint to continue from; in a team the followers read the one that their leader has found whole."""
     if place.checkpoints is None:
         return None
     found = checkpoints.latest() if checkpoints else None

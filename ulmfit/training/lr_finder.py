@@ -1,8 +1,8 @@
-"""The learning-rate range test (Smith 2017, sec. 3.3): the rate is raised from step to step, and the loss tells which rates are good.
+"""The learning-rate range test (Smith 2017, sec. 3.3): the rate rises from step to step, and the loss shows which rates are good.
 
-Its best known form (Howard & Gugger, "fastai: A Layered API for Deep Learning", 2020, and their courses) is taken: rates rise in
-geometric progression, losses are smoothed, the test ends where the loss blows up, and the rate where the loss falls most steeply
-is suggested. All of it happens on a copy of the model.
+This is its best known form (Howard & Gugger, "fastai: A Layered API for Deep Learning", 2020, and their courses): rates rise in
+geometric progression, losses are smoothed, the test ends where the loss blows up, and the rate at which the loss falls most
+steeply is suggested. The test trains a copy of the model.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from ulmfit.training.schedules import learning
 log = logging.getLogger(__name__)
 
 FILE = "lr_finder.json"
-RANGES = {"adam": (1e-6, 1.0), "nt-asgd": (1e-3, 1e3)}  # clipped gradients bear high rates: Merity et al. train at 30
+RANGES = {"adam": (1e-6, 1.0), "nt-asgd": (1e-3, 1e3)}  # clipped gradients allow high rates: Merity et al. train at 30
 BLOWN_UP = 4.0  # times the best smoothed loss
 SMOOTHING = 0.9  # of the loss by which the test ends
 
@@ -55,9 +55,9 @@ def find_lr(
 ) -> LRCurve:
     """Raise the rate from ``lowest`` to ``highest`` (of ``RANGES``, where not given) over the task's first ``steps`` steps.
 
-    A plan that is shorter begins again. The optimiser is the task's own, with its discriminative rates in proportion, and the
-    layer groups learn that learn in the first epoch. The test ends early where the loss is not finite, or over four times its
-    best. ``task`` and its model are as before: a copy is trained. Nothing is written. For one process.
+    A shorter plan starts again. The optimiser is the training's, with its discriminative rates in proportion, and the layer groups
+    of the first epoch learn. The test ends early where the loss is not finite, or over four times its best. ``task`` and its model
+    stay unchanged, as a copy is trained. Nothing is written. For one process.
     """
     if not task.steps:
         return LRCurve([], [], None)
@@ -69,7 +69,7 @@ def find_lr(
 
 
 def _losses(task: Trainable, config: TrainingConfig, place: Placement, rates: NDArray[np.float64]) -> Iterator[float]:
-    """The loss before each step, none above what ends the test: single ones would drown the curve."""
+    """The loss before each step, capped where the test would end: single outliers would hide the curve."""
     keep_pages()
     trial: Any = copy.copy(task)
     model = trial.model = copy.deepcopy(task.model).to(place.device)
@@ -103,8 +103,8 @@ def _round(task: Trainable) -> Iterator[Step]:
 
 
 def smoothed(values: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
-    """Means over neighbours less than ``reach`` + 1 places off, the nearer the heavier. Unlike a running mean it does not lag behind,
-    which would shift the descent to higher rates."""
+    """Weighted means over neighbours at most ``reach`` steps away, the nearer the heavier. Unlike a running mean it does not lag, which
+    would shift the descent to higher rates."""
     kernel = reach + 1.0 - np.abs(np.arange(-reach, reach + 1))
     over = lambda row: np.convolve(row, kernel)[reach : reach + len(row)]
     return over(values) / over(np.ones_like(values)) if len(values) else values
@@ -113,8 +113,8 @@ def smoothed(values: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
 def _steepest(rates: NDArray[np.float64], seen: NDArray[np.float64], losses: NDArray[np.float64], reach: int) -> float | None:
     """The rate at which the smoothed loss falls fastest, by the logarithm of the rate, on its way from the start to the bottom.
 
-    The first ``reach`` losses are the start. None where the loss falls by less than single losses scatter about it: that is chance.
-    The slopes are smoothed too, as batches differ, and a descent that counts takes more than a few steps.
+    The first ``reach`` losses are the start. None where the loss falls by less than single losses scatter, for that is chance. The
+    slopes are smoothed too, as batches differ, and a real descent takes more than a few steps.
     """
     bottom = int(losses.argmin()) if len(losses) else 0
     if bottom <= reach or not seen[:reach].mean() - losses[bottom] > (seen - losses)[: bottom + 1].std():
@@ -126,13 +126,13 @@ def _steepest(rates: NDArray[np.float64], seen: NDArray[np.float64], losses: NDA
 def range_test(make: Callable[[], Trainable], config: TrainingConfig, place: Placement, folder: Path, name: str) -> float | None:
     """Test the rates before a training, where the settings ask for it; the suggested rate, None where there is none.
 
-    The curve is written to ``lr_finder.json`` in ``folder``, with the rate in use. A training that goes on from a checkpoint keeps
-    the curve it has. One on several processes has none, nor one whose batches the device holds in parts only: that is logged.
+    The curve is written to ``lr_finder.json`` in ``folder``, with the rate in use. A training that continues from a checkpoint keeps
+    its curve. Trainings on several processes, or with batches that do not fit into memory, get none; that is logged.
     """
     if not config.find_lr or not place.team.leads:
         return None
     if place.team.size > 1:
-        log.warning("%s: learning rates are tried by one process only; run it on one device to try them", name)
+        log.warning("%s: learning rates are tried by one process only; train on one device to try them", name)
         return None
     if place.checkpoints and any(found.startswith("step-") for found in filesystem.folders(place.checkpoints)):
         return _known(folder)

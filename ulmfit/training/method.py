@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ulmfit.config import ClassifierConfig, LMConfig, ModelConfig
 from ulmfit.directions import Direction
 from ulmfit.errors import UserError
 from ulmfit.evaluation.calibration import calibrate
 from ulmfit.labels.label_set import LabelSet
-from ulmfit.models.classifier import Classifier
+from ulmfit.models.classifier import Classifier, HeadConfig
 from ulmfit.models.language_model import LanguageModel
-from ulmfit.models.saving import load_language_model, read_config, save_model
+from ulmfit.models.saving import Calibration, ModelFacts, load_language_model, read_saved_model, save_model
 from ulmfit.models.transfer import take_encoder, transfer_vocabulary
 from ulmfit.prediction.logits import predict_logits
-from ulmfit.shards.documents import Documents
 from ulmfit.text.vocab import Vocab
 from ulmfit.training.checkpoint import Checkpoints
 from ulmfit.training.classifying import Classifying, train_classifier_model
@@ -70,8 +68,8 @@ def _open(folder: Path, direction: Direction) -> tuple[LanguageModel, Vocab]:
     lm, vocab = load_language_model(folder), Vocab.load(folder / "vocab.json")
     if lm.encoder.vocab_size != len(vocab):
         raise UserError(f"{folder}: the model has {lm.encoder.vocab_size} rows, vocab.json {len(vocab)} tokens; take both from one run")
-    found = read_config(folder).get("direction", direction)
-    if found != direction:
+    found = read_saved_model(folder).direction
+    if found not in (None, direction):
         raise UserError(f"{folder}: the language model reads {found}; give one that reads {direction}")
     return lm, vocab
 
@@ -81,7 +79,7 @@ def _train_lm(lm: LanguageModel, text: TrainingText, config: LMConfig, folder: P
     suggested = range_test(lambda: LanguageModelling(lm, text, config, place, name), config, place, folder, name)
     record = train_language_model(lm, text, config, place, curves, name)
     if place.team.leads:
-        save_model(folder, lm, direction=text.direction)
+        save_model(folder, lm, ModelFacts(direction=text.direction))
         _complete(folder, text.vocab, curves)
     return record.model_copy(update={"lr_suggested": suggested})
 
@@ -107,7 +105,9 @@ def train_classifier(
     place, curves = _begin(folder, place)
     labels = LabelSet.of(text.labels, config)
     objective = Objective(config, labels, text.train.labels)
-    classifier = Classifier(len(text.vocab), len(labels), model, config.dropouts, config.hidden, config.head_dropouts, config.seed)
+    classifier = Classifier(
+        len(text.vocab), len(labels), model, config.dropouts, HeadConfig(config.hidden, config.head_dropouts), config.seed
+    )
     if lm:
         pretrained, words = _open(lm, text.direction)
         if words != text.vocab:
@@ -119,19 +119,16 @@ def train_classifier(
     record = record.model_copy(update={"lr_suggested": suggested})
     if not place.team.leads:
         return record
-    sureness = _sureness(classifier, text.valid, objective, text.direction)
-    facts: dict[str, Any] = {"direction": text.direction, "labels": labels.names, "bptt": config.bptt, "max_tokens": config.max_tokens}
-    save_model(folder, classifier, **facts, **sureness)
+    found = _calibrated(classifier, text, objective)
+    facts = ModelFacts(
+        direction=text.direction, labels=tuple(labels.names), bptt=config.bptt, max_tokens=config.max_tokens, calibration=found
+    )
+    save_model(folder, classifier, facts)
     _complete(folder, text.vocab, curves)
-    return record.model_copy(update={figure: sureness[figure] for figure in ("temperature", "ece_before", "ece_after")})
+    return record.model_copy(update=found.model_dump(include={"temperature", "ece_before", "ece_after"}))
 
 
-def _sureness(classifier: Classifier, valid: Documents, objective: Objective, direction: Direction) -> dict[str, Any]:
+def _calibrated(classifier: Classifier, text: TrainingText, objective: Objective) -> Calibration:
     """Temperature and thresholds, found on the validation documents."""
-    logits = predict_logits(classifier, valid, direction, objective.config.max_tokens)
-    return calibrate(logits, objective.labels.targets_of(valid.labels), objective)
-
-
-def model_config(folder: Path) -> ModelConfig:
-    """The sizes of the saved model in ``folder``. UserError where it holds none."""
-    return ModelConfig(**read_config(folder)["model"])
+    logits = predict_logits(classifier, text.valid, text.direction, objective.config.max_tokens)
+    return calibrate(logits, objective.labels.targets_of(text.valid.labels), objective.config)

@@ -1,4 +1,4 @@
-"""What a classifier is trained towards: its loss, its probabilities, and how good it is on validation documents."""
+"""A classifier's loss, and its figures on validation documents."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Objective:
     sec. 7). Balanced, a document of class c weighs ``N / (L * N_c)``, which is 1 on average over the N training documents.
 
     multi-label: binary cross-entropy, the mean over the labels; smoothed, the targets are ``s / 2`` and ``1 - s / 2``. Balanced,
-    the documents that have a label weigh as much together as those that have it not: each ``negatives / positives``.
+    the documents with a label weigh as much together as those without it: each ``negatives / positives``.
     """
 
     def __init__(self, config: ClassifierConfig, labels: LabelSet, train_codes: NDArray[np.integer]):
@@ -32,7 +32,7 @@ class Objective:
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Mean over the documents, a scalar in fp32. ``logits`` [B, L]; ``targets`` as ``LabelSet.targets_of`` has them.
 
-        It is divided by B whatever the documents weigh, so that the gradient of a batch is the mean of those of its halves.
+        The sum is divided by B whatever the documents' weights, so the gradient of a batch is the mean of those of its halves.
         """
         weights, smoothing = self._on(logits), self.config.label_smoothing
         if self.labels.task == "multi-label":
@@ -41,22 +41,18 @@ class Objective:
         losses = F.cross_entropy(logits.float(), targets, label_smoothing=smoothing, reduction="none")
         return (losses if weights is None else losses * weights[targets]).mean()
 
-    def probabilities(self, logits: Tensor, temperature: float = 1.0) -> Tensor:
-        """float32 [B, L]: softmax over the classes, or a sigmoid for each label."""
-        return probabilities(logits, self.labels.task, temperature)
-
     def metrics(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
         """``valid_loss``, ``valid_accuracy`` and ``valid_macro_f1`` of documents [N]; nothing where there are none.
 
-        The loss is without weights and smoothing, so that trainings that differ in these can be compared. Of several labels the
-        accuracy counts the documents that are right in all, and a label is predicted from probability 0.5 on.
+        The loss has no weights and no smoothing, so that trainings that differ in these can be compared. With several labels, a
+        document is right if all its labels are, and a label is predicted from probability 0.5 on.
         """
         if not len(logits):
             return {}
         logits = logits.float()
         if self.labels.task == "multi-label":
             value = F.binary_cross_entropy_with_logits(logits, targets)
-            decided, truth = self.probabilities(logits) >= THRESHOLD, targets > 0
+            decided, truth = probabilities(logits, self.labels.task) >= THRESHOLD, targets > 0
         else:
             value = F.cross_entropy(logits, targets)
             decided, truth = (F.one_hot(classes, len(self.labels)).bool() for classes in (logits.argmax(1), targets))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +68,7 @@ class Optimizer:
         self.config, self.steps, self.step_number = config, steps, 0
         self.rates = discriminative(config.lr, len(groups), config.decay)
         self.parameters = [parameter for group in groups for parameter in group]
-        sets: list[dict[str, Any]] = [{"params": group, "lr": lr} for group, lr in zip(groups, self.rates, strict=True)]
+        sets = [{"params": group, "lr": lr} for group, lr in zip(groups, self.rates, strict=True)]
         self.rule: torch.optim.Optimizer
         self.averages: Averages | None = None
         if config.optimizer == "adam":
@@ -102,7 +101,7 @@ class Optimizer:
         return norm
 
     def validated(self, loss: float) -> None:
-        """To be told of each validation's loss: NT-ASGD decides by it when to begin to average."""
+        """Take in a validation's loss, by which NT-ASGD decides when to begin averaging."""
         if self.averages:
             self.averages.validated(loss, self.step_number)
 
@@ -120,7 +119,7 @@ class Optimizer:
             _copy(before, self.parameters)
 
     def finish(self) -> None:
-        """Training is over: the averages, where there are any, take the weights' place for good."""
+        """At the end of training: the averages, where there are any, replace the weights."""
         if self.averages and self.averages.means is not None:
             _copy(self.averages.means, self.parameters)
             self.averages.means = None
@@ -139,7 +138,7 @@ class Optimizer:
         return state
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on from :meth:`state`, bit for bit; the tensors are copied. ValueError where it is of other parameters or another optimiser."""
+        """Continue from :meth:`state`, bit for bit; the tensors are copied. ValueError where parameters or optimiser differ."""
         averages, moments = _below("asgd.", state), _below("adam.", state)
         kind = "nt-asgd" if averages else "adam"
         if kind != self.config.optimizer:
@@ -150,7 +149,7 @@ class Optimizer:
             if int(number) >= len(self.parameters):
                 raise ValueError(f"the state has a parameter {number}, and there are {len(self.parameters)}")
             parameter = self.parameters[int(number)]
-            # The counter is 0-dim and lies, as fused Adam wants it, beside the parameter.
+            # Fused Adam needs its 0-dim counter on the parameter's device.
             self.rule.state[parameter][what] = value.to(parameter.device, copy=True) if what == "step" else _like(parameter, value)
         if self.averages:
             self.averages.restore(averages)

@@ -1,4 +1,4 @@
-"""Learning rates: the slanted triangle, the discriminative rates, the order of unfreezing. Pure functions."""
+"""The learning rate of each layer at each step: slanted triangle, discriminative rates, gradual unfreezing. Pure functions."""
 
 from __future__ import annotations
 

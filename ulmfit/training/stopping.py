@@ -1,13 +1,23 @@
-"""Early stopping on a validation figure, with the best weights kept."""
+"""Early stopping on a validation figure; the best weights are kept."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from ulmfit.training.checkpoint import Checkpoints
+
+
+class BestFacts(BaseModel):
+    """The best epoch in a checkpoint: its figures and step, and how many epochs have passed ``since``."""
+
+    model_config = ConfigDict(frozen=True)
+
+    figures: dict[str, float]
+    step: int
+    since: int
 
 
 class Best:
@@ -25,10 +35,11 @@ class Best:
 
     @property
     def enough(self) -> bool:
+        """Whether to stop."""
         return self.patience is not None and self._since >= self.patience
 
     def see(self, figures: Mapping[str, float], model: nn.Module, step: int, checkpoints: Checkpoints | None) -> None:
-        """Be told of an epoch's figures; the weights are copied where it is the best, and kept on disk too."""
+        """Take in an epoch's figures. Where it is the best so far, its weights are copied, and written to disk too."""
         if self.metric not in figures:  # nothing to validate on
             return
         if self.figures and not self._better(figures[self.metric], self.figures[self.metric]):
@@ -49,12 +60,13 @@ class Best:
         model.load_state_dict(self.weights)
         return self.figures
 
-    def facts(self) -> dict[str, Any]:
-        return {"figures": self.figures, "step": self.step, "since": self._since}
+    def facts(self) -> BestFacts:
+        """What a checkpoint records."""
+        return BestFacts(figures=self.figures, step=self.step, since=self._since)
 
-    def restore(self, facts: Mapping[str, Any], checkpoints: Checkpoints | None) -> None:
-        """Go on from :meth:`facts`, with the weights that ``checkpoints`` has kept."""
-        self.figures, self.step, self._since = dict(facts["figures"]), facts["step"], facts["since"]
+    def restore(self, facts: BestFacts, checkpoints: Checkpoints | None) -> None:
+        """Continue from :meth:`facts`, with the weights that ``checkpoints`` has kept."""
+        self.figures, self.step, self._since = dict(facts.figures), facts.step, facts.since
         kept = checkpoints.best() if checkpoints and self.figures else None
         if kept and kept.step == self.step:
             self.weights = kept.tensors

@@ -1,8 +1,7 @@
 """A training on several processes of one machine, started by torchrun.
 
-``run_on`` starts this module as a program, the launcher, and that has torchrun start the ranks (``rank.py``). Launcher and
-ranks tell what happens in messages, a line of JSON each, on one pipe: its end says that all of them have ended. None outlives
-its parent, however that ends.
+``run_on`` starts this module as a program, the launcher, which has torchrun start the ranks (``rank.py``). Launcher and ranks send
+messages, a line of JSON each, on one pipe; the pipe closes when all of them have ended. None outlives its parent.
 """
 
 from __future__ import annotations
@@ -24,14 +23,25 @@ from ulmfit.training.checkpoint import Checkpoints
 from ulmfit.training.curves import Observer
 from ulmfit.training.method import CHECKPOINTS
 from ulmfit.training.placement import Placement
-from ulmfit.training.processes.messages import PARENT, ExitCodes, Failure, Job, LogLine, Message, Pipe, Point, die_with_parent, read_message
+from ulmfit.training.processes.messages import (
+    PARENT,
+    ExitCodes,
+    Failure,
+    Job,
+    LogLine,
+    Message,
+    Observation,
+    Pipe,
+    die_with_parent,
+    read_message,
+)
 from ulmfit.training.record import TrainingRecord
 from ulmfit.training.specs import TrainingSpec
 
 log = logging.getLogger(__name__)
 
 NAMES = {"pretrain": "pretrain", "finetune": "fine-tune", "classify": "classify"}
-# What ends a process from outside, or through a fault of its own; of the others some are how processes end that lost a partner.
+# Signals that end a process from outside or through its own fault; other signals may only mean that its partners are gone.
 FATAL = (signal.SIGKILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
 
 
@@ -65,7 +75,7 @@ def run_on(spec: TrainingSpec, folder: Path, place: Placement) -> TrainingRecord
 
 @dataclass
 class _Heard:
-    """What went wrong, in the order in which it was told: failures of ranks, and exit codes (rank -> code) from the launcher."""
+    """What went wrong, in order of arrival: failures of ranks, and exit codes (rank -> code) from the launcher."""
 
     failures: list[Failure] = field(default_factory=list)
     codes: dict[int, int] = field(default_factory=dict)
@@ -79,7 +89,7 @@ def _run(job: Path, threads: int, errors: IO[str], observe: Observer | None) -> 
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=errors,
-        start_new_session=True,  # Ctrl-C is for this process alone, which ends the others
+        start_new_session=True,  # only this process gets Ctrl-C, and it ends the others
     )
     heard = _Heard()
     assert process.stdout is not None
@@ -95,7 +105,7 @@ def _run(job: Path, threads: int, errors: IO[str], observe: Observer | None) -> 
 
 
 def _environment(threads: int) -> dict[str, str]:
-    """This process's, with the same package to import, and nothing from the folder it happens to be in."""
+    """This process's environment, with the same package to import, and nothing from the current folder."""
     home = str(Path(ulmfit.__file__).parents[1])
     path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
     own = {PARENT: str(os.getpid()), "OMP_NUM_THREADS": str(threads), "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
@@ -105,7 +115,7 @@ def _environment(threads: int) -> dict[str, str]:
 
 def _take(message: Message, heard: _Heard, observe: Observer | None) -> None:
     match message:
-        case Point():
+        case Observation():
             if observe:
                 observe(message.step, message.values)
         case LogLine():
@@ -124,13 +134,13 @@ def _failure(job: Job, code: int, heard: _Heard) -> Exception:
         if failure.cause == "system":
             return OSError(failure.errno, failure.text, failure.file)
     found = Checkpoints(job.folder / CHECKPOINTS).latest()
-    remedy = f"it goes on from step {found.step}" if found else "it begins anew, as there is no checkpoint yet"
+    remedy = f"it goes on from step {found.step}" if found else "it starts from the beginning, as there is no checkpoint yet"
     name = f"{NAMES[job.spec.training]} {job.spec.direction}"
     return RunFailed(f"{name}: {_cause(job.processes, code, heard)}; run the same command again, {remedy}")
 
 
 def _cause(processes: int, code: int, heard: _Heard) -> str:
-    """A rank that was killed tells nothing itself, and those that miss it fail too; otherwise the first that told is the cause."""
+    """A killed rank sends no message, and its partners fail too; otherwise the first failure is the cause."""
     ends = sorted(heard.codes.items(), key=lambda end: -end[1] not in FATAL)
     if heard.failures and not (ends and -ends[0][1] in FATAL):
         first = heard.failures[0]
@@ -141,7 +151,7 @@ def _cause(processes: int, code: int, heard: _Heard) -> str:
 
 
 def main(path: str) -> int:
-    """The launcher: torchrun for the job in the file at ``path``; it tells how the processes ended where that was not well."""
+    """The launcher: torchrun for the job in the file at ``path``; it sends the exit codes of processes that failed."""
     die_with_parent()
     pipe = Pipe()
     from torch.distributed import run as torchrun

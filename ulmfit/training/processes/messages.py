@@ -1,4 +1,4 @@
-"""What the processes of a training are given, and what they tell the process that started them: a line of JSON for each message."""
+"""The job that the processes of a training get, and the messages that they send back, a line of JSON each."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Job(_Frozen):
     record: Path
 
 
-class Point(_Frozen):
-    """A point of the curves."""
+class Observation(_Frozen):
+    """The values of some curves at one step."""
 
     message: Literal["point"] = "point"
     step: int
@@ -68,7 +68,7 @@ class ExitCodes(_Frozen):
     codes: dict[int, int]
 
 
-Message = Annotated[Point | LogLine | Failure | ExitCodes, Field(discriminator="message")]
+Message = Annotated[Observation | LogLine | Failure | ExitCodes, Field(discriminator="message")]
 _READER: TypeAdapter[Message] = TypeAdapter(Message)
 
 
@@ -85,7 +85,7 @@ class Pipe:
 
     @classmethod
     def alone(cls) -> Pipe:
-        """All else that is printed from now on goes to standard error."""
+        """A pipe of its own; everything printed from now on goes to standard error."""
         handle = os.dup(1)
         os.dup2(2, 1)
         return cls(handle)
@@ -96,7 +96,7 @@ class Pipe:
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill this process when the one that started it ends (on Linux; elsewhere torchrun's own means must do)."""
+    """Have the kernel kill this process when the one that started it ends (on Linux; elsewhere this is left to torchrun)."""
     if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

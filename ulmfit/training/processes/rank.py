@@ -1,4 +1,4 @@
-"""One process of a training, started by torchrun: what it reads, trains, and tells the process that started the training."""
+"""One process of a training, started by torchrun: it reads the job, trains, and reports to the process that started the training."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ulmfit.errors import UserError
 from ulmfit.store.filesystem import write_bytes
 from ulmfit.training.method import carry_out
 from ulmfit.training.placement import Placement
-from ulmfit.training.processes.messages import Failure, Job, LogLine, Pipe, Point, die_with_parent
+from ulmfit.training.processes.messages import Failure, Job, LogLine, Observation, Pipe, die_with_parent
 from ulmfit.training.processes.team import Team
 
-PATIENCE = timedelta(days=2)  # with the leader, which alone validates; a process that is dead is noticed by torchrun
-LONGEST = 900  # letters of an error's message: a line on a pipe is whole up to 4 kB
+PATIENCE = timedelta(days=2)  # while the leader validates; torchrun notices dead processes
+LONGEST = 900  # characters of an error's text: up to 4 kB a line on a pipe stays whole
 
 
 class _Relay(logging.Handler):
@@ -35,7 +35,7 @@ class _Relay(logging.Handler):
 
 
 def main(path: str) -> int:
-    """A rank: train as the file at ``path`` says; 0, or 1 where it failed and has told so."""
+    """A rank: train the job in the file at ``path``; 0, or 1 where it failed and has sent the failure."""
     die_with_parent()
     pipe, rank = Pipe.alone(), int(os.environ["RANK"])
     try:
@@ -64,7 +64,7 @@ def _train(job: Job, pipe: Pipe) -> None:
     team = Team.of_group()
     if team.leads:
         _speak(pipe, job.level)
-    observe = (lambda step, values: pipe.send(Point(step=step, values=dict(values)))) if team.leads else None
+    observe = (lambda step, values: pipe.send(Observation(step=step, values=dict(values)))) if team.leads else None
     record = carry_out(job.spec, job.folder, Placement(device, observe=observe, team=team))
     if team.leads:
         write_bytes(job.record, record.model_dump_json().encode())
@@ -72,7 +72,7 @@ def _train(job: Job, pipe: Pipe) -> None:
 
 
 def _speak(pipe: Pipe, level: int) -> None:
-    """What the leader logs is for the user to see."""
+    """Send the leader's log lines to the user."""
     logger = logging.getLogger("ulmfit")
     logger.setLevel(level)
     logger.addHandler(_Relay(pipe))
@@ -86,4 +86,4 @@ def _line(error: Exception) -> str:
 if __name__ == "__main__":
     code = main(sys.argv[1])
     sys.stderr.flush()
-    os._exit(code)  # at once: what is left of a broken group may wait for its partners
+    os._exit(code)  # at once, as the rest of a broken group may wait for its partners

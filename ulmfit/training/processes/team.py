@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Team:
-    """The processes of a training, of which this one is number ``rank`` of ``size``; by itself where there is no group."""
+    """The processes of a training. This one is number ``rank`` of ``size``; alone where there is no group."""
 
     rank: int = 0
     size: int = 1
@@ -67,7 +67,7 @@ class Team:
             parameter.grad = grad.view_as(parameter)
 
     def agreed(self, figures: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
-        """The leader's ``figures``, told to all: the ``names`` that it has; the others give an empty mapping."""
+        """The leader's ``figures``, shared with all processes: those of ``names`` that it has. The others pass an empty mapping."""
         if self.size == 1:
             return dict(figures)
         table = torch.zeros(len(names), 2, dtype=torch.float64)
