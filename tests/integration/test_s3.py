@@ -30,6 +30,7 @@ from ulmfit.store import filesystem
 from ulmfit.store.artifacts import MANIFEST, Built, KnownPart, Store, damaged
 from ulmfit.store.digests import StoredFile
 from ulmfit.store.recipe import Recipe
+from ulmfit.store.s3 import delete
 from ulmfit.text.vocab import Vocab
 
 pytestmark = pytest.mark.server
@@ -59,6 +60,7 @@ ACTS = {
     "write": lambda place: filesystem.write_bytes(f"{place}/a", b"x"),
     "list": lambda place: filesystem.files(f"{place}/folder"),
     "remove": lambda place: filesystem.remove(f"{place}/a"),
+    "delete": lambda place: delete([f"{place}/a"]),
     "input": lambda place: list(read_rows(f"{place}/a.csv")),
     "store": lambda place: Workspace.open(os.environ["TEST_WORKSPACE"], place),
 }
@@ -80,7 +82,7 @@ def test_refused_keys(s3, act, monkeypatch, workspace_folder):  # noqa: F811
     fails(r"access is refused; .*\(they are not set\)", ACTS[act], s3)
 
 
-@pytest.mark.parametrize("act", ["write", "remove", "input", "store"])
+@pytest.mark.parametrize("act", ["write", "remove", "delete", "input", "store"])
 def test_a_missing_bucket(s3, act, workspace_folder):  # noqa: F811
     fails("s3://no-such-bucket/x.*: there is no bucket 'no-such-bucket'", ACTS[act], "s3://no-such-bucket/x")
 

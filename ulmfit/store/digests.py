@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from ulmfit.errors import UserError
 from ulmfit.store import filesystem
@@ -16,6 +16,7 @@ from ulmfit.store import filesystem
 log = logging.getLogger(__name__)
 
 REQUESTS = 8  # at once
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def _fetch(source: str, folder: Path, name: str, sha256: str) -> None:
             raise Damaged(source)
 
 
-def in_parallel(function: Callable[[str], Any], names: Iterable[str]) -> list[Any]:
+def in_parallel(function: Callable[[str], Result], names: Iterable[str]) -> list[Result]:
     """``function`` of every name, in order, several at once, because S3 answers slowly. The first error ends it."""
     with ThreadPoolExecutor(REQUESTS) as pool:
         futures = [pool.submit(function, name) for name in names]

@@ -141,8 +141,8 @@ def delete(locations: Sequence[str]) -> None:
 
 
 def _delete(location: str) -> None:
-    """By botocore: deletion by pyarrow leaves an empty object in the name of the folder (apache/arrow#36275), which a
-    server that keeps objects as files takes for a file."""
+    """By botocore: pyarrow's deletion leaves an empty object in the name of the folder (apache/arrow#36275), and a server that
+    keeps objects as files takes it for a file."""
     from botocore import exceptions
 
     bucket, key = parts(location)
@@ -155,10 +155,10 @@ def _delete(location: str) -> None:
         if code != "NoSuchKey":
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")
             raise explained(location, OSError(f"AWS Error {code} (HTTP status {status}) during deletion: {error}")) from error
-    except exceptions.HTTPClientError as error:
-        raise explained(location, OSError(f"AWS Error NETWORK_CONNECTION during deletion: Details: {error}")) from error
     except exceptions.BotoCoreError as error:
-        raise explained(location, OSError(f"AWS Error {type(error).__name__} during deletion: {error}")) from error
+        network = isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError)
+        code = "NETWORK_CONNECTION" if network else type(error).__name__
+        raise explained(location, OSError(f"AWS Error {code} during deletion: Details: {error}")) from error
 
 
 @lru_cache(maxsize=4)

@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ulmfit.store import filesystem
+from ulmfit.store.digests import is_intact
 from ulmfit.store.json import JsonObject
 
 log = logging.getLogger(__name__)
@@ -170,7 +171,7 @@ def read(folder: Path) -> Checkpoint:
     """The checkpoint in a folder; ValueError, saying why, where it is not whole or of another format; OSError where it cannot be read."""
     body = _opened(filesystem.read_bytes(folder / FACTS))
     file, written = folder / TENSORS, body["tensors"]
-    if filesystem.size(file) != written["bytes"] or filesystem.sha256(file) != written["sha256"]:
+    if not is_intact(file, written["sha256"], written["bytes"]):
         raise ValueError(f"{TENSORS} is damaged (its size or digest differs)")
     try:
         return Checkpoint(body["step"], load_file(file), body["facts"])
