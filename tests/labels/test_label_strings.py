@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.corpora.corpus import ingest
-from tests.corpora.test_ingest import SUBJECT, facts_of, no_languages  # noqa: F401 - a fixture
+from tests.corpora.test_decide import SUBJECT, facts_of
+from tests.corpora.test_prepare import no_languages  # noqa: F401 - a fixture
 from tests.corpora.test_rows import write
 from ulmfit.config import CorpusConfig
 from ulmfit.corpora.ingest.decide import decide

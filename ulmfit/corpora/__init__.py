@@ -1,1 +1,1 @@
-"""Where text comes from: named corpora, the user's files, and the checks both pass."""
+"""Corpora: where text comes from, how it is read, checked, split and written, and how good it is."""

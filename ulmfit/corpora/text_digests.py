@@ -1,4 +1,4 @@
-"""Digests of texts: exact, and folded for case and white space."""
+"""Digests of texts, 16 bytes each: exact, and folded for case and white space. Duplicates are found by them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ import numpy as np
 import pyarrow as pa
 
 DIGEST = 16  # bytes
-BLOCK = 1 << 20  # characters of a very long text that are looked at together
+BLOCK = 1 << 20  # characters of a very long text that are hashed together
 
 BLANK, UPPER = 0x20, range(0x41, 0x5B)
 LEADING = 0xC0  # the least byte that opens a UTF-8 sequence of more than one
 # ASCII folded for case, and its white space as blanks; the bytes above are as they are.
 ASCII_FOLD = bytes(BLANK if byte < 128 and chr(byte).isspace() else byte + 0x20 * (byte in UPPER) for byte in range(256))
 ASCII = bytes(range(128))
-
-
-# ------------------------------------------------------------------------------------------------------------- digests
 
 
 def blocks(text: str) -> Iterator[str]:
@@ -88,7 +85,7 @@ def _folded(flat: memoryview) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _without_surplus(folded: np.ndarray, offsets: np.ndarray) -> tuple[memoryview, np.ndarray, np.ndarray]:
-    """One blank for each run of blanks, and where each text begins and ends then, without outer blanks."""
+    """One blank for each run of blanks, and where each text then begins and ends, without outer blanks."""
     blank = folded == BLANK
     surplus = np.empty_like(blank)  # a blank after a blank, or one that opens a text
     surplus[1:] = blank[1:] & blank[:-1]

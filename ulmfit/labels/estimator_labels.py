@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from ulmfit.errors import UserError
 from ulmfit.labels.label_strings import join_labels, split_labels, strata
 
-Kind = Literal["class", "sets", "matrix"]  # what ``fit`` was given and ``predict`` returns: one label a text, lists of them, 0 and 1 [N, L]
+Kind = Literal[
+    "class", "sets", "matrix"
+]  # of labels given to ``fit``, and returned by ``predict``: one per text, lists of them, 0 and 1 [N, L]
 
 
 @dataclass(frozen=True, eq=False)
 class GivenLabels:
     """Labels of N texts. ``classes`` [L], in their own type, sorted (a matrix's: in the order of its columns).
 
-    ``strings``: the distinct label strings; ``codes`` int64 [N]: the text's among them; ``groups`` int64 [N]: its stratum for sampling.
+    ``strings``: the distinct label strings; ``codes`` int64 [N]: each text's index in them; ``groups`` int64 [N]: its stratum for sampling.
     """
 
     kind: Kind
@@ -30,7 +32,7 @@ class GivenLabels:
 
     @classmethod
     def of(cls, given: Any, texts: int, separator: str, multi_label: bool) -> GivenLabels:
-        """Read what is ``given`` for ``texts`` texts. UserError for labels that do not suit the texts or make no task.
+        """Read the labels ``given`` for ``texts`` texts. UserError for labels that do not fit the texts, or make no task.
 
         A table of two dimensions holds 0 and 1; lists, tuples or sets hold labels, as does each string where ``multi_label``, joined by
         ``separator``.
@@ -71,7 +73,7 @@ def _of_classes(labels: list[Any]) -> GivenLabels:
 def _of_sets(labels: list[Any], separator: str) -> GivenLabels:
     for row, held in enumerate(labels):
         if not _is_set(held):
-            raise UserError(f"labels[{row}] is {held!r}, where others are lists: give a list of labels for each text, empty for none")
+            raise UserError(f"labels[{row}] is {held!r}, but others are lists: give a list of labels for each text, empty for none")
     rows = [list(held) for held in labels]
     flat = [(f"labels[{row}]", label) for row, held in enumerate(rows) for label in held]
     _check_types(flat)

@@ -1,8 +1,8 @@
-"""Characters as their writer meant them: HTML entities, what is left of broken ones, misread controls, invisible marks.
+"""Repair characters: HTML entities, entities that lost their ``&``, misread control characters, invisible marks.
 
-AG News and the like lost every ``&``, to a blank: ``world #39;s``, ``AT amp;T``, ``called  quot;fair quot; by``. But a lamp; is a lamp,
-an amp; may be an amplifier's, and ticket #39; a ticket. So what looks like an entity gets its ``&`` back where it is one without
-doubt (``quot;``, ``#36;5``), and elsewhere (``the ban #39; was``) only in a text that has one of those.
+In AG News and similar corpora every ``&`` became a blank: ``world #39;s``, ``AT amp;T``, ``called  quot;fair quot; by``. But ``lamp;`` is a
+lamp, ``amp;`` may be an amplifier, and ``ticket #39;`` a ticket. So the ``&`` is restored where an entity is certain (``quot;``,
+``#36;5``), and elsewhere (``the ban #39; was``) only in a text that has a certain one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ AMPLIFIER = re.compile(
     r"(?<![^\W_])(?:an?|the|this|that|my|your|his|her|its|our|their|each|every|one|no|guitar|bass|tube) $", re.IGNORECASE
 )
 
-# Windows-1252 read as Latin-1, as HTML reads "&#150;"; the five places that Windows leaves empty are dropped.
+# Windows-1252 read as Latin-1, as HTML reads "&#150;"; the five codes that Windows does not use are dropped.
 WINDOWS = {code: bytes([code]).decode("cp1252", "ignore") for code in range(0x80, 0xA0)}
 # The soft hyphen, marks of direction, the word joiner, the choice of an emoji's look, the byte order mark.
 INVISIBLE = "\u00ad\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufe0e\ufe0f\ufeff"
@@ -64,7 +64,7 @@ def mend_entities(text: str) -> str:
 
 
 def _bare_entities(text: str) -> Iterator[re.Match[str]]:
-    """Found from their semicolons, which are few."""
+    """Candidates, found from their semicolons, which are few."""
     end = text.find(";") + 1
     while end:
         if match := BARE_AT_END.search(text, max(0, end - LONGEST_BARE), end):
@@ -73,21 +73,21 @@ def _bare_entities(text: str) -> Iterator[re.Match[str]]:
 
 
 def _can_be_entity(match: re.Match[str]) -> bool:
-    """Whether its character is one that is written so, and it is no amplifier."""
+    """Whether the character is one that is often escaped, and ``amp;`` is no amplifier."""
     if match[0] == "amp;" and not match.string[match.end() : match.end() + 1].isalnum():
         return not AMPLIFIER.search(match.string[max(0, match.start() - 8) : match.start()])
     return match[0][0] != "#" or _code(match) in OFTEN_BARE
 
 
 def _code(match: re.Match[str]) -> int | str:
-    """39 for ``#39;``; a name for itself."""
+    """39 for ``#39;``; a name as it is."""
     if match[0][0] != "#":
         return match[0]
     return int(match[0][2:-1], 16) if match[0][1] == "x" else int(match[0][1:-1])
 
 
 def _is_entity(match: re.Match[str]) -> bool:
-    """Names are; numbers are where a word begins with them, where they stand twice, and after the blank of an ``&`` beside another."""
+    """Names are entities. Numbers are where a word begins with them, where they occur twice in a row, and after two blanks."""
     after = match.string[match.end() : match.end() + LONGEST_BARE + 1]
     before = match.string[max(0, match.start() - LONGEST_BARE - 1) : match.start()]
     if match[0][0] != "#" or before.endswith("  "):
@@ -104,7 +104,7 @@ def _is_possessive(match: re.Match[str]) -> bool:
 
 
 def _is_within_word(match: re.Match[str]) -> bool:
-    """Whether exactly one blank before it, and what is after it, make it a part of the word before: ``AT amp;T``, ``didn #39;t``."""
+    """Whether it is part of the word before, after exactly one blank: ``AT amp;T``, ``didn #39;t``."""
     before, after = match.string[max(0, match.start() - 3) : match.start()], match.string[match.end() : match.end() + 3]
     if before[-1:] != " " or not before[-2:-1].isalnum() or not after[:1].isalnum():
         return False
@@ -114,7 +114,7 @@ def _is_within_word(match: re.Match[str]) -> bool:
 
 
 def mend_characters(text: str) -> str:
-    """Without what cannot be seen; dashes and quotation marks for the controls that they were misread as."""
+    """Remove invisible characters, and replace misread control characters by the dashes and quotation marks they stand for."""
     return text if text.isascii() or not MISREAD.search(text) else MISREAD.sub(_seen, text)
 
 

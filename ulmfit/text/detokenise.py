@@ -1,7 +1,7 @@
-"""From tokens back to text that reads, for reports.
+"""Detokenise: from tokens back to readable text, for reports.
 
-Words come back with their capitals, elongations and repetitions. What the tokens do not tell is guessed: blanks, which the rules
-throw away, after what is usual in English; and ``iPhone``, which has no mark to say it, stays ``iphone``.
+Capitals, elongations and repetitions are restored. Blanks, which the rules drop, are guessed by the habits of English. ``iPhone``
+has no mark for its capital and stays ``iphone``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ OPENING = frozenset("([{“‘„¿¡")
 BEFORE_DIGITS = frozenset("$£€¥₤#")
 TYING = frozenset("-–—/")  # a compound more often than a dash
 QUOTES = ('"', "''")
-# What spaCy takes off the word before, and the halves of words that it splits.
+# Endings that spaCy splits off, and the halves of words that it splits.
 ENDING = re.compile(r"(?:['’](?:s|m|d|t|ll|re|ve)|n['’]?t|-[^\W\d_]+)\Z", re.IGNORECASE)
 ELIDED = re.compile(r"(?:(?:^|-)(?!ol)\w{1,2}|qu)['’]\Z", re.IGNORECASE)  # l', d', y', qu'; an ol' man
 HALVES = frozenset({("can", "not"), ("gon", "na"), ("wan", "na"), ("got", "ta")})
@@ -28,7 +28,7 @@ UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf9
 
 
 def detokenise(tokens: Iterable[str], lang: str = "en") -> str:
-    """Text from tokens of either rule set; special tokens out of place, as a language model may write them, do no harm."""
+    """Text from tokens of either rule set. Misplaced special tokens, which a language model may write, are tolerated."""
     words = list(_words(iter([token for token in tokens if token not in (BOS, PAD, EOS)]), lang))
     text: list[str] = []
     open_quotes: set[str] = set()
@@ -45,7 +45,7 @@ def detokenise(tokens: Iterable[str], lang: str = "en") -> str:
 
 
 def _words(items: Iterator[str], lang: str) -> Iterator[tuple[str, bool]]:
-    """Words in their case, and whether each belongs to the one before: ``s xxrep 3 o`` is ``s`` and ``ooo``."""
+    """Words in their case, and whether each continues the one before: ``s xxrep 3 o`` is ``s`` and ``ooo``."""
     case: str | None = None  # of the word that comes
     last = None  # case of the word that is there
     elongated = False
@@ -89,7 +89,7 @@ def _in_case(word: str, case: str | None) -> str:
 
 
 def _ties(word: str, before: str, after: str, open_quotes: set[str]) -> tuple[bool, bool]:
-    """Whether a word stands without a blank beside the word before, and beside the one after. Keeps account of quotation marks."""
+    """Whether there is no blank between a word and the one before, and the one after. ``open_quotes`` is updated."""
     if not word.strip():
         return True, True
     if word in QUOTES:
@@ -113,7 +113,7 @@ def _ties(word: str, before: str, after: str, open_quotes: set[str]) -> tuple[bo
 
 
 def _turn(open_quotes: set[str], mark: str) -> tuple[bool, bool]:
-    """An opening mark is tied to what comes, a closing one to what was."""
+    """An opening mark is tied to the next word, a closing one to the word before."""
     closes = mark in open_quotes
     open_quotes.symmetric_difference_update({mark})
     return closes, not closes

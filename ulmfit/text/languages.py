@@ -1,8 +1,8 @@
-"""spaCy's tokenizer of a language, at a price that large text can pay. The only place that imports spaCy.
+"""spaCy's tokenizer of a language, made fast enough for large text. No other module imports spaCy.
 
-spaCy takes some 40 microseconds for a chunk (what stands between white space) that it has not seen. Three things make most of that
-unnecessary: many chunks go to it at once; a text is only handed over whole where its tokenizer looks over white space; and where it
-is known to judge by the kinds of characters and not by the letters, chunks of one *shape* are split alike (see ``Shapes``).
+spaCy takes some 40 microseconds for a chunk (the text between white space) that it has not seen. Three things avoid most of that:
+many chunks are given to it at once; a text is given whole only where its tokenizer looks across white space; and in a language
+whose tokenizer depends on the kinds of characters, not on the letters, chunks of one *shape* are split alike (see ``Shapes``).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Language:
     def __init__(self, lang: str):
         self._lang = lang
         self._spacy = _blank(lang)
-        self.by_chunks = isinstance(self._spacy, SpacyTokenizer)  # as those of Chinese, Japanese, Thai and a few more are not
+        self.by_chunks = isinstance(self._spacy, SpacyTokenizer)  # false for Chinese, Japanese, Thai and a few more
         self._shapes = Shapes(self._spacy) if lang in JUDGED_BY_SHAPE else None
 
     @cached_property
@@ -55,7 +55,7 @@ class Language:
         return _gap_between(self._seams)
 
     def forget(self) -> None:
-        """Give memory back: spaCy keeps every word it has seen, and ``split_all`` every shape."""
+        """Free memory: spaCy keeps every word it has seen, and ``split_all`` every shape."""
         self._spacy = _blank(self._lang)
         if self._shapes:
             self._shapes = Shapes(self._spacy)
@@ -65,7 +65,7 @@ class Language:
         return [token.text for token in self._spacy(text)]
 
     def split_all(self, chunks: Sequence[str]) -> list[list[str]]:
-        """spaCy's tokens of each of some chunks without white space; for many at once, ``split`` takes several times as long."""
+        """spaCy's tokens of each chunk; chunks have no white space. Several times as fast as ``split`` for many chunks."""
         if self._shapes is None:
             return self._ask(chunks)
         shapes = list(map(self._shapes.of, chunks))
@@ -95,10 +95,10 @@ class Language:
         return found
 
     def cut(self, text: str) -> list[str]:
-        """Parts of a text without white space at its ends, such that their tokens, one after the other, are those of the whole.
+        """Parts of a text (without white space at its ends) whose tokens, one after the other, are those of the whole.
 
-        spaCy splits what stands between white space by itself, takes one blank as the end of the word before and other
-        white space as a token; only its special cases may reach over a gap (see ``_seams``), and there the text stays whole.
+        spaCy splits at white space, takes one blank as the end of the word before and other white space as a token. Only its special
+        cases may reach across a gap (see ``_seams``); the text is not cut there.
         """
         if not self.by_chunks:
             return cut_text(text, LONGEST_WHOLE)
@@ -115,24 +115,24 @@ class Language:
         return any(text.endswith(left, 0, gap.start()) and text.startswith(right, gap.end()) for left, right in pairs)
 
 
-# Languages whose expressions name letters one by one only in whole runs of letters: in units, endings such as 's, addresses. English
-# was held against spaCy on every distinct chunk of IMDB and Wikipedia; a language is added here when that was done for it.
+# Languages whose expressions name letters only in whole runs of letters: units, endings such as 's, addresses. English was compared
+# with spaCy on every distinct chunk of IMDB and Wikipedia; a language is added here after the same comparison.
 JUDGED_BY_SHAPE = frozenset({"en"})
 
 
 class Shapes:
     """Where chunks are cut, by their shape.
 
-    A chunk's shape is the chunk with every run of letters or digits made into ``q``, ``Q`` and ``7``, save the runs that stand in a
-    special case or an expression of spaCy's. All else that the tokenizer looks at (kind and number of characters, punctuation, what
-    is not ASCII) stays, so chunks of one shape are cut at the same places.
+    A chunk's shape replaces its letters and digits by ``q``, ``Q`` and ``7``, except in runs that occur in a special case or an
+    expression of spaCy's. All else that the tokenizer looks at (kind and number of characters, punctuation, non-ASCII characters)
+    stays, so chunks of one shape are cut at the same positions.
     """
 
     RUN = re.compile("[A-Za-z]+|[0-9]+")
     LETTERS = str.maketrans(
         {**dict.fromkeys(map(chr, range(97, 123)), "q"), **dict.fromkeys(map(chr, range(65, 91)), "Q"), **dict.fromkeys("0123456789", "7")}
     )
-    ADDRESS_DOTS = 3  # an IP address: which numbers it may hold stands in the expression for addresses
+    ADDRESS_DOTS = 3  # an IP address: the expression for addresses says which numbers it may hold
 
     def __init__(self, tokenizer: SpacyTokenizer):
         searches = (tokenizer.prefix_search, tokenizer.suffix_search, tokenizer.infix_finditer, tokenizer.url_match)
@@ -144,7 +144,7 @@ class Shapes:
         self.cuts: dict[str, tuple[tuple[int, int], ...]] = {WORD: ((0, 0),)}  # (start, end) of each token, by shape
 
     def of(self, chunk: str) -> str:
-        """The shape, as long as the chunk; of a run of letters by itself that means nothing to spaCy, ``WORD``."""
+        """The shape, as long as the chunk; ``WORD`` for a run of letters that means nothing to spaCy."""
         if chunk.isalpha() and chunk.isascii() and chunk.lower() not in self._named:
             return WORD
         if chunk.count(".") >= self.ADDRESS_DOTS:
@@ -168,12 +168,12 @@ def _blank(lang: str) -> Any:
             reason, remedy = "it needs packages that are not installed", REMEDIES.get(lang, reason[:160])
         raise UserError(f"the language {lang!r} cannot be tokenised: {reason}; {remedy}") from error
     if isinstance(tokenizer, SpacyTokenizer):
-        tokenizer.vocab.lex_attr_getters = {}  # what a word looks like, and whether it is a stop word: half the time, and nobody asks
+        tokenizer.vocab.lex_attr_getters = {}  # the looks of a word, and whether it is a stop word, take half the time and are not used
     return tokenizer
 
 
 def _cut_but(text: str, whole: set[int]) -> list[str]:
-    """``text`` cut at its gaps but for those that start at ``whole``."""
+    """``text`` cut at its gaps, except those that start at ``whole``."""
     parts: list[str] = []
     start = 0
     for gap in GAP.finditer(text):
@@ -187,10 +187,10 @@ def _cut_but(text: str, whole: set[int]) -> list[str]:
 
 
 def _seams(lang: str, tokenizer: SpacyTokenizer) -> dict[tuple[str, str], list[tuple[str, str]]]:
-    """Pairs of tokens that stand side by side in a special case of spaCy (``:)``, ``a.m.``), by the characters that meet.
+    """Pairs of tokens that are neighbours in a special case of spaCy (``:)``, ``a.m.``), by the characters that meet.
 
-    spaCy looks for its special cases among the tokens of the whole text, gaps or not. One that it finds over a gap is not
-    applied, but it keeps others that it overlaps from being applied: ``:p:x`` alone begins with ``:p``, in ``( :p:x`` it does not.
+    spaCy looks for special cases among the tokens of the whole text, across gaps too. One that is found across a gap is not
+    applied, but it prevents others that it overlaps: ``:p:x`` alone begins with ``:p``, in ``( :p:x`` it does not.
     """
     plain = _blank(lang)
     plain.rules = {}
@@ -203,7 +203,7 @@ def _seams(lang: str, tokenizer: SpacyTokenizer) -> dict[tuple[str, str], list[t
 
 
 def _gap_between(seams: dict[tuple[str, str], list[tuple[str, str]]]) -> re.Pattern[str]:
-    """White space where a seam may be, by the characters beside it; letters apart from the others, which keeps hits few."""
+    """White space where a seam may be, by the characters beside it; letters are kept apart from others, so that hits are few."""
     gaps = []
     for letters in (True, False):
         meetings = [(last, first) for last, first in sorted(seams) if last.isalnum() == letters]

@@ -1,9 +1,8 @@
 """The special tokens and the two rule sets, as lists of pure functions.
 
-A rule set works in four steps. Its *document* rules change the whole text, each ``str -> str``. Its ``cut`` takes the
-text apart into chunks, which are mostly what stands between white space. Its ``chunk`` turns one chunk into tokens with
-the help of ``split``, the tokenizer of the language, and looks at nothing outside the chunk, so that its results can be
-remembered. Its ``finish`` sees all tokens once more.
+A rule set works in four steps. Its *document* rules change the whole text, each ``str -> str``. Its ``cut`` divides the
+text into chunks, mostly at white space. Its ``chunk`` turns one chunk into tokens with ``split``, the tokenizer of the
+language; it looks at nothing outside the chunk, so that its results can be remembered. Its ``finish`` gets all tokens of a text.
 
 ``default`` marks what Howard & Ruder (2018, sec. 3.2) name: upper case, elongation and repetition. It works on the
 tokens that ``split`` gives, so that a mark is found inside quotes and brackets, and a special token can come from a rule alone:
@@ -57,9 +56,9 @@ Split = Callable[[str], list[str]]
 class RuleSet:
     """A named set of rules; ``version`` is raised when its tokens change.
 
-    ``cut`` is None where the language's tokenizer is meant to see the whole text: the tokenizer then cuts the text itself,
-    at places where that makes no difference. Where ``plain(chunk)``, ``chunk(chunk, split)`` is ``word`` of each token of
-    ``split(chunk)``, and nothing more. ``finish`` changes nothing where no token stands three times in a row, marks of case aside.
+    ``cut`` is None where the language's tokenizer needs the whole text; the text is then cut where that makes no difference.
+    Where ``plain(chunk)``, ``chunk(chunk, split)`` is ``word`` of each token of ``split(chunk)``, and nothing more. ``finish`` changes
+    nothing unless a token occurs three times in a row, marks of case aside.
     """
 
     name: str
@@ -75,7 +74,7 @@ class RuleSet:
 # ---------------------------------------------------------------------------------------------- default: the document
 
 LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
-# Looking back from within, for an expression that begins with plain characters is found ten times as fast.
+# These look back from within, as an expression that begins with plain characters is found ten times as fast.
 WIKITEXT = re.compile(r" @(?<=[^\s@] @)([-,.])@ (?=[^\s@])")
 LONE_WIKITEXT = re.compile(r"@(?<!\S@)([-,.])@(?!\S)")
 BLANK_LINE = re.compile(r"\n\s*\n")
@@ -94,7 +93,7 @@ def join_wikitext(text: str) -> str:
 
 
 def cut_at_white_space(text: str) -> list[str]:
-    """What stands between white space, and ``PARAGRAPH`` where one ends and another begins."""
+    """The chunks between white space, with ``PARAGRAPH`` between paragraphs."""
     paragraphs = [chunks for chunks in map(str.split, BLANK_LINE.split(text)) if chunks]
     chunks = paragraphs[0] if paragraphs else []
     for paragraph in paragraphs[1:]:
@@ -119,7 +118,7 @@ ALPHABETIC = re.compile("[0-9A-Za-zÀ-ÖØ-öø-ɏͰ-ӿ]")
 
 
 def default_chunk(chunk: str, split: Split) -> list[str]:
-    """The tokens of what stands between white space."""
+    """The tokens of a chunk."""
     if chunk == PARAGRAPH:
         return [PARAGRAPH]
     if len(chunk) > LONGEST_RUN:
@@ -156,7 +155,7 @@ def _words(part: str, split: Split) -> list[str]:
 
 
 def _split(part: str, split: Split) -> list[str]:
-    """``split``, but ``DON'T`` comes apart as ``don't`` does, which is what spaCy knows."""
+    """``split``, but ``DON'T`` is split as ``don't`` is, which spaCy knows."""
     lower = part.lower()
     if ("'" in part or "’" in part) and part.isupper() and len(lower) == len(part) and not DOTTED.search(part):
         ends = list(accumulate(map(len, split(lower)), initial=0))
@@ -167,7 +166,7 @@ def _split(part: str, split: Split) -> list[str]:
 
 
 def _unspelt(text: str, words: list[str], split: Split) -> list[str]:
-    """``words`` of ``text``, those of alphabets whole: for Chinese, spaCy takes every character for a word, of ``NASA`` and ``xxrep`` too."""
+    """``words`` of ``text``, with alphabetic words whole: for Chinese, spaCy splits ``NASA`` and ``xxrep`` into characters too."""
     pairs = (before + after for before, after in pairwise(words) if len(before) == len(after) == 1)
     if not any(map(str.isalnum, pairs)) or split("ab") != ["a", "b"]:
         return words
@@ -196,7 +195,7 @@ def default_word(word: str) -> list[str]:
 
 
 def case_mark(word: str) -> tuple[str, ...]:
-    """``xxup``, ``xxmaj`` or nothing: what the lower-case form of ``word`` does not say."""
+    """``xxup``, ``xxmaj`` or nothing: what is lost in the lower-case form of ``word``."""
     if word.isascii() and word.islower():  # most words
         return ()
     capitals = sum(map(str.isupper, word))
@@ -209,7 +208,7 @@ def case_mark(word: str) -> tuple[str, ...]:
 
 
 def elongation(word: str) -> list[str]:
-    """``word`` in lower case, with ``xxrep n c`` for a letter that stands three times or more."""
+    """``word`` in lower case, with ``xxrep n c`` for a letter that is repeated three times or more."""
     low = word.lower()
     tokens: list[str] = []
     end = 0
@@ -221,7 +220,7 @@ def elongation(word: str) -> list[str]:
 
 
 def _is_spelling(word: str, run: re.Match[str]) -> bool:
-    """Whether a word is written so: www, KKK, VIII, xiii, 0xFFFF, 一〇〇〇, Schifffahrt."""
+    """Whether that is the word's usual spelling: www, KKK, VIII, xiii, 0xFFFF, 一〇〇〇, Schifffahrt."""
     before, length, after = run.start(), len(run[0]), len(run.string) - run.end()
     if length == 3 and before >= 2 and after >= 3 and run[1] in SPELT_THRICE:
         return True
@@ -233,7 +232,7 @@ def _is_spelling(word: str, run: re.Match[str]) -> bool:
 
 
 def break_special(low: str) -> list[str]:
-    """``xxmaj`` -> ``xx``, ``maj``, so that no special token comes from a text; nothing for nothing."""
+    """``xxmaj`` -> ``xx``, ``maj``, so that a text cannot write special tokens; no token for an empty string."""
     if low.startswith("xx") and low in SPECIALS:
         return ["xx", low[2:]]
     return [low] if low else []
@@ -265,7 +264,7 @@ def fold_repetition(tokens: list[str]) -> list[str]:
 
 
 def _can_repeat(word: str) -> bool:
-    """Whether it is made of letters, with the marks that some alphabets write over and under them."""
+    """Whether a word consists of letters, including the combining marks of some alphabets."""
     if word in SPECIALS or word.isnumeric() or not word[0].isalpha():
         return False
     return word.isalpha() or all(letter.isalpha() or unicodedata.category(letter)[0] == "M" for letter in word)
@@ -329,6 +328,7 @@ def fastai_case(text: str) -> str:
 
 
 def fastai_lowercase(text: str) -> str:
+    """Lower case, without white space at the ends."""
     return text.lower().strip()
 
 
@@ -343,6 +343,7 @@ def fastai_plain(chunk: str) -> bool:
 
 
 def fastai_word(word: str) -> list[str]:
+    """The word as it is."""
     return [word]
 
 

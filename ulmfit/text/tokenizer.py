@@ -1,8 +1,8 @@
-"""The tokenizer: from texts to tokens, in columns.
+"""The tokenizer: text is split into tokens here, many texts at a time.
 
-Much text has few distinct chunks between its white space. So a batch of texts becomes a list of distinct chunks and, for every place, a
-number into it (Arrow); rules and spaCy see each distinct chunk once and it is remembered; and the tokens of the texts are a gather.
-What looks further than a chunk (entities, repeated words) is done for the few texts that a cheap test selects.
+Much text has few distinct chunks (the text between white space). So a batch of texts becomes a list of distinct chunks and, for
+every position, a number into it (Arrow). Rules and spaCy see each distinct chunk once, and it is remembered. The tokens of the texts
+are a gather. Rules that look beyond a chunk (entities, repeated words) run on the few texts that a cheap test selects.
 The reference in ``tests/oracles`` does the same without memory or short cuts.
 """
 
@@ -29,18 +29,18 @@ __all__ = ["TOKENS", "Tokenizer", "detokenise", "without_lone_surrogates"]
 
 log = logging.getLogger(__name__)
 
-BATCH = 4_000_000  # characters that are worked on together; their columns stay in the processor's cache
-REMEMBERED = 150_000  # distinct chunks of a generation; two generations are kept, about 80 MB
-MOST_TOKENS = 300_000  # distinct tokens that are numbered before all is forgotten; about 60 MB
-LONGEST_REMEMBERED = 64  # characters; a longer chunk is hardly seen twice
-FEW = 5_000  # characters: for less, Arrow's columns do not pay
+BATCH = 4_000_000  # characters that are tokenised together; their columns stay in the processor's cache
+REMEMBERED = 150_000  # distinct chunks per generation; two generations are kept, about 80 MB
+MOST_TOKENS = 300_000  # distinct tokens that are numbered before all of them are forgotten; about 60 MB
+LONGEST_REMEMBERED = 64  # characters; a longer chunk rarely occurs twice
+FEW = 5_000  # characters; for less text, Arrow's columns are slower
 
 TOKENS = pa.list_(pa.dictionary(pa.int32(), pa.string()))
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 # White space to Python that Arrow's ascii_split_whitespace does not know; for RE2.
 OTHER_SPACE = "[\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
-BOS_MARK, PARAGRAPH_MARK = "\x02", "\x03"  # chunks that stand for a text's beginning and a paragraph's end
+BOS_MARK, PARAGRAPH_MARK = "\x02", "\x03"  # chunks that represent the beginning of a text and the end of a paragraph
 
 
 class Definition(TypedDict):
@@ -55,7 +55,7 @@ class Definition(TypedDict):
 class Tokenizer:
     """Texts to tokens: ``Tokenizer(lang="en", rules="default")(texts) -> list[list[str]]``; each starts with ``xxbos``.
 
-    Raises UserError for a language that spaCy does not have, rules that are none, or texts that are no strings.
+    Raises UserError for a language that spaCy does not have, unknown rules, or texts that are not strings.
     """
 
     def __init__(self, lang: str = "en", rules: str = "default"):
@@ -76,7 +76,7 @@ class Tokenizer:
         return found
 
     def columns(self, texts: Iterable[str]) -> pa.ListArray:
-        """The same tokens as an Arrow column, list<dictionary<int32, string>>, the dictionary in order of first occurrence."""
+        """The same tokens as an Arrow column, list<dictionary<int32, string>>; the dictionary is in order of first occurrence."""
         parts, lengths = [pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), pa.array([], pa.string()))], [np.zeros(1, np.int64)]
         for batch in _batches(texts):
             with _without_collection():
@@ -109,7 +109,7 @@ class Tokenizer:
             )
         if here["spacy"] != definition["spacy"]:
             log.warning(
-                "the model was trained with spaCy %s, this is %s: a few words may be split otherwise", definition["spacy"], here["spacy"]
+                "the model was trained with spaCy %s, this is %s: a few words may be split differently", definition["spacy"], here["spacy"]
             )
         return tokenizer
 
@@ -122,7 +122,7 @@ class Tokenizer:
         self._marks = self._numbers([UP, MAJ])
 
     def _age(self) -> None:
-        """Bound the memory: chunks that were not met for a generation go; where there are too many tokens, all goes."""
+        """Bound the memory: drop chunks that did not occur for a generation; drop all of them if there are too many tokens."""
         if len(self._ids) > MOST_TOKENS:
             self._language.forget()
             self._start()
@@ -133,7 +133,7 @@ class Tokenizer:
         return tuple(map(self._ids.__getitem__, tokens))
 
     def _encode(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers of the tokens of all texts, int32 [T], and where each text's begin and end, int64 [N + 1]."""
+        """Numbers of the tokens of all texts, int32 [T], and the offsets of each text's, int64 [N + 1]."""
         self._age()
         for rule in self._rules.document:
             texts = list(map(rule, texts))
@@ -165,9 +165,9 @@ class Tokenizer:
         return known
 
     def _learn(self, chunks: Sequence[str]) -> dict[str, tuple[int, ...]]:
-        """Rules and spaCy. A plain chunk is split together with the others, and its words' rules are remembered as well.
+        """Apply rules and spaCy. Plain chunks are split together, and the tokens of their words are remembered as well.
 
-        In a language that does not set its words apart, no chunk is plain.
+        In a language without spaces between words, no chunk is plain.
         """
         plain = list(filter(self._rules.plain, chunks)) if self._language.by_chunks else []
         words, splits = self._words, self._language.split_all(plain)
@@ -184,7 +184,7 @@ class Tokenizer:
         return found
 
     def _finish(self, ids: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The last rule, for those texts that hold a word three times in a row."""
+        """Apply the last rule to the texts that have a word three times in a row."""
         if self._rules.finish is None:
             return ids, offsets
         up, maj = self._marks
@@ -204,7 +204,7 @@ class Tokenizer:
 
 
 class _Numbers(dict[str, int]):
-    """Token -> its number, the next one where it is new; so the tokens in order are ``list(numbers)``."""
+    """Token -> its number; a new token gets the next one. The tokens in order are ``list(numbers)``."""
 
     def __missing__(self, token: str) -> int:
         number = self[token] = len(self)
@@ -213,7 +213,7 @@ class _Numbers(dict[str, int]):
 
 @contextmanager
 def _without_collection() -> Iterator[None]:
-    """Without the search for cycles, of which there are none: it looks through a million small objects again and again."""
+    """Without garbage collection of cycles: there are none, and it would look through a million small objects again and again."""
     was = gc.isenabled()
     gc.disable()
     try:
@@ -230,7 +230,7 @@ def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
     size = 0
     for number, text in enumerate(texts):
         if not isinstance(text, str):
-            raise UserError(f"text {number} is no string but {text!r}; leave it out or give a string")
+            raise UserError(f"text {number} is no string but {text!r}; leave it out, or give a string")
         batch.append(without_lone_surrogates(text))
         size += len(text)
         if size >= BATCH:

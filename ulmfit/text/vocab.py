@@ -27,7 +27,9 @@ class Vocab:
         self.tokens = tuple(tokens)
         self._id_of = {token: number for number, token in enumerate(self.tokens)}
         if self.tokens[: len(SPECIALS)] != SPECIALS:
-            raise ValueError(f"a vocabulary starts with {' '.join(SPECIALS)}; this one with {' '.join(self.tokens[: len(SPECIALS)])}")
+            raise ValueError(
+                f"a vocabulary starts with {' '.join(SPECIALS)}; this one starts with {' '.join(self.tokens[: len(SPECIALS)])}"
+            )
         if len(self._id_of) < len(self.tokens):
             twice = next(token for number, token in enumerate(self.tokens) if self._id_of[token] != number)
             raise ValueError(f"a vocabulary holds each token once; this one holds {twice!r} again")
@@ -79,7 +81,7 @@ class Vocab:
 
     @classmethod
     def from_json(cls, data: bytes, place: str) -> Vocab:
-        """The vocabulary in the bytes of a file at ``place``; UserError naming it where they are something else."""
+        """The vocabulary in the bytes of the file ``place`` (a location); UserError naming it where they are something else."""
         try:
             body = json.loads(data)
             if body["version"] != FORMAT:
@@ -94,7 +96,7 @@ class Vocab:
     def from_counts(cls, counts: Mapping[str, int], max_size: int, min_count: int) -> Vocab:
         """The special tokens, then the most frequent tokens seen ``min_count`` times or more, ``max_size`` in all.
 
-        Tokens seen equally often stand in the order of their code points, so the order of ``counts`` has no say.
+        Tokens of equal count are in the order of their code points, so that the order of ``counts`` does not matter.
         """
         frequent = [token for token, count in counts.items() if count >= min_count]
         return cls.from_frequent(sorted(frequent, key=lambda token: (-counts[token], token)), max_size)

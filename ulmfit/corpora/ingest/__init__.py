@@ -1,1 +1,1 @@
-"""From a source of text to a corpus: scan, decide, assemble."""
+"""Ingest, from a source of text to a corpus: scan (read and check), decide (duplicates, splits, samples), assemble (write)."""

@@ -1,1 +1,1 @@
-"""Rows out of files: formats, compression, archives."""
+"""Reading: rows out of files and folders. Formats, encodings, compression, archives."""

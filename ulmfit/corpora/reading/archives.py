@@ -1,7 +1,7 @@
-"""Members of archives, read as streams: nothing is written to disk, and no path inside is trusted.
+"""Archives (zip, wheel, tar), read as streams: nothing is written to disk, and no path inside is trusted.
 
-Zip (so also a wheel) and tar, plain or packed. An archive with a member whose name is absolute or climbs with ``..``
-is refused whole; a wanted member that is a link or a device, or larger than the limit, is refused when it is met.
+An archive is refused if the name of a member is absolute or contains ``..``. A wanted member that is a link or a device, or
+larger than the limit, is refused when it is reached.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DAMAGE = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lz
 
 
 class _Limited(io.RawIOBase):
-    """A stream that refuses to give more than ``limit`` bytes, and says in one line what damage it meets."""
+    """A stream that refuses to give more than ``limit`` bytes, and reports damage in one line."""
 
     def __init__(self, stream: IO[bytes] | gzip.GzipFile, where: str, limit: int):
         self._stream, self._where, self._limit, self._given = stream, where, limit, 0
@@ -52,14 +52,13 @@ def limited(stream: IO[bytes] | gzip.GzipFile, where: str, limit: int = MEMBER_L
 def members(path: Path, wanted: Callable[[str], bool], limit: int = MEMBER_LIMIT) -> Iterator[tuple[str, IO[bytes]]]:
     """(name, stream) of each file in the archive whose name is ``wanted``, in the archive's order.
 
-    A stream holds until the next is asked for. Raises UserError where the archive is damaged, or unsafe as the module
-    says.
+    A stream is valid until the next one is requested. Raises UserError where the archive is damaged or unsafe.
     """
     yield from _zip_members(path, wanted, limit) if zipfile.is_zipfile(path) else _tar_members(path, wanted, limit)
 
 
 def named(path: Path, names: Collection[str], limit: int = MEMBER_LIMIT) -> Iterator[tuple[str, IO[bytes]]]:
-    """``members`` of exactly these names; UserError at the end where one is not there."""
+    """``members`` of exactly these names; UserError at the end if one is missing."""
     missing = set(names)
     for name, stream in members(path, missing.__contains__, limit):
         yield name, stream

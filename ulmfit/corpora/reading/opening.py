@@ -1,4 +1,4 @@
-"""Opening files, local or on S3, to read them piecemeal: text, packed or not, and Parquet."""
+"""Open files, local or on S3, to read them piece by piece: text, compressed or not, and Parquet."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import zstandard
 from ulmfit.store import filesystem
 
 COMPRESSED = (".gz", ".zst")
-CHUNK = 1 << 20  # bytes a read
+CHUNK = 1 << 20  # bytes per read
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def _suffix(place: str | Path) -> str:
 
 
 class _Unzstd(io.RawIOBase):
-    """Unpacks Zstandard frames; unlike the library's own reader it does not take a frame that is cut short for a whole one."""
+    """Unpacks Zstandard frames; unlike the library's own reader it refuses a frame that is cut short."""
 
     def __init__(self, file: IO[bytes]):
         self._file, self._packed, self._ready = file, b"", io.BytesIO()
@@ -72,9 +72,9 @@ class _Unzstd(io.RawIOBase):
 
 @contextmanager
 def open_parquet(place: str | Path) -> Iterator[pq.ParquetFile]:
-    """A Parquet file to read piecemeal: no more of a row group is held than the batch at hand and a buffer a column.
+    """A Parquet file to read in batches: only the current batch of a row group is held, and a buffer per column.
 
-    One that is packed as a whole is unpacked into a temporary file, for it is read at any position.
+    A file that is compressed as a whole is unpacked into a temporary file, because Parquet is read at any position.
     """
     with _random_access(place) as raw, pq.ParquetFile(raw, pre_buffer=False, buffer_size=filesystem.REQUEST) as file:
         yield file
