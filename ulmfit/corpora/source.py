@@ -37,10 +37,10 @@ class CorpusSource:
     more: tuple[str, ...] = ()
     label_separator: str | None = None
 
-    def places(self) -> Iterator[tuple[str, str, str]]:
+    def locations(self) -> Iterator[tuple[str, str, str]]:
         """(role, location, prefix of the names of its rows); a role is ``main``, ``test`` or ``unlabelled``."""
         yield "main", self.source, ""
-        yield from (("main", place, f"more-{number}/") for number, place in enumerate(self.more, 1))
+        yield from (("main", location, f"more-{number}/") for number, location in enumerate(self.more, 1))
         if self.test is not None:
             yield "test", self.test, "test/"
         if self.unlabelled is not None:
@@ -71,10 +71,10 @@ class Reading:
 def peek(source: CorpusSource) -> None:
     """Read the first row of each file or folder. Raises UserError for a missing file, a wrong column, or an unknown encoding."""
     check_encoding(source.encoding)
-    for role, place, _ in source.places():
-        if place not in CATALOG:
+    for role, location, _ in source.locations():
+        if location not in CATALOG:
             label_column = None if role == "unlabelled" else source.label_column
-            next(read_rows(place, source.text_column, label_column, source.encoding), None)
+            next(read_rows(location, source.text_column, label_column, source.encoding), None)
 
 
 def fingerprint(source: CorpusSource, downloads: Path) -> str:
@@ -82,19 +82,19 @@ def fingerprint(source: CorpusSource, downloads: Path) -> str:
 
     A corpus of the catalog is fetched into ``downloads`` if neither that nor the local data folder has it.
     """
-    found = [(role, place, prefix, _files_of(place, downloads)) for role, place, prefix in source.places()]
+    found = [(role, location, prefix, _files_of(location, downloads)) for role, location, prefix in source.locations()]
     with ThreadPoolExecutor(READERS) as pool:
         digests = pool.map(filesystem.sha256, [file for *_, files in found for _, file in files])
         entries = [
-            [role, prefix, place if place in CATALOG else None, [[name, next(digests)] for name, _ in files]]
-            for role, place, prefix, files in found
+            [role, prefix, location if location in CATALOG else None, [[name, next(digests)] for name, _ in files]]
+            for role, location, prefix, files in found
         ]
     choices = {"text_column": source.text_column, "label_column": source.label_column, "encoding": source.encoding}
     return hashlib.sha256(canonical_json({"places": entries, "choices": choices})).hexdigest()
 
 
-def _files_of(place: str, downloads: Path) -> list[tuple[str, str]]:
+def _files_of(location: str, downloads: Path) -> list[tuple[str, str]]:
     """(name, path) of all files of a corpus, file or folder; the names do not depend on where it lies."""
-    if place in CATALOG:
-        return [(path.name, str(path)) for path in fetch(place, downloads).paths]
-    return [(name_in(place, file), file) for file in data_files(place)]
+    if location in CATALOG:
+        return [(path.name, str(path)) for path in fetch(location, downloads).paths]
+    return [(name_in(location, file), file) for file in data_files(location)]

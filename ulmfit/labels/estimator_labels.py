@@ -93,7 +93,7 @@ def _of_matrix(given: Any, separator: str) -> GivenLabels:
             f"labels[{strange[0]}] is {values[strange[0]].tolist()!r}: a table of labels holds 0 and 1, a column for each label"
         )
     names = [str(name) for name in classes.tolist()]
-    return _joined("matrix", classes, [[names[place] for place in np.flatnonzero(row)] for row in values], separator)
+    return _joined("matrix", classes, [[names[column] for column in np.flatnonzero(row)] for row in values], separator)
 
 
 def _joined(kind: Kind, classes: NDArray[Any], names: list[list[str]], separator: str) -> GivenLabels:

@@ -61,10 +61,10 @@ class LabelSet:
 
 def indicators(held: Sequence[Iterable[str]], names: Sequence[str]) -> NDArray[np.bool_]:
     """bool [N, L]: which of ``names`` each of N documents has. KeyError for a label that is none of them."""
-    places = {name: place for place, name in enumerate(names)}
+    columns = {name: column for column, name in enumerate(names)}
     table = np.zeros((len(held), len(names)), dtype=bool)
     for row, labels in enumerate(held):
-        table[row, [places[label] for label in labels]] = True
+        table[row, [columns[label] for label in labels]] = True
     return table
 
 

@@ -80,17 +80,17 @@ class Vocab:
             raise UserError(f"{path}: there is no such vocabulary file; name a model folder that was written whole") from error
 
     @classmethod
-    def from_json(cls, data: bytes, place: str) -> Vocab:
-        """The vocabulary in the bytes of the file ``place`` (a location); UserError naming it where they are something else."""
+    def from_json(cls, data: bytes, location: str) -> Vocab:
+        """The vocabulary in the bytes of the file at ``location``; UserError naming it where they are something else."""
         try:
             body = json.loads(data)
             if body["version"] != FORMAT:
                 raise ValueError(f"its version is {body['version']}, this library reads {FORMAT}")
             return cls(body["tokens"])
         except KeyError as error:
-            raise UserError(f"{place}: not a vocabulary file (it has no {error}); name a vocab.json that this library wrote") from error
+            raise UserError(f"{location}: not a vocabulary file (it has no {error}); name a vocab.json that this library wrote") from error
         except (ValueError, TypeError) as error:
-            raise UserError(f"{place}: not a vocabulary file ({error}); name a vocab.json that this library wrote") from error
+            raise UserError(f"{location}: not a vocabulary file ({error}); name a vocab.json that this library wrote") from error
 
     @classmethod
     def from_counts(cls, counts: Mapping[str, int], max_size: int, min_count: int) -> Vocab:

@@ -93,7 +93,7 @@ def _tally(source: CorpusSource, records: Iterable[ScanRecord], thresholds: Qual
     first = ""
     for record in records:
         if source.test is not None and record.role == "main" and record.first_test:
-            raise UserError(f"{record.place} has test rows of its own ({record.first_test}); leave out --test {source.test}")
+            raise UserError(f"{record.location} has test rows of its own ({record.first_test}); leave out --test {source.test}")
         findings.rows += record.rows
         findings.with_nul += record.with_nul
         quarantined.update(record.quarantined)

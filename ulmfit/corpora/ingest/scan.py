@@ -43,7 +43,7 @@ class ScanSpec:
     @property
     def label(self) -> str:
         """The slice in words."""
-        first, *others = self.part.files or (self.part.place,)
+        first, *others = self.part.files or (self.part.location,)
         groups = f", row groups {self.part.groups[0]} to {self.part.groups[1] - 1}" if self.part.groups else ""
         return first + groups + (f" and {len(others)} more files" if others else "")
 
@@ -54,7 +54,7 @@ class ScanRecord:
 
     name: str
     role: str
-    place: str
+    location: str
     rows: int
     with_nul: int
     quarantined: dict[str, int]
@@ -108,7 +108,7 @@ def _scan(spec: ScanSpec) -> ScanRecord:
     return ScanRecord(
         name=spec.name,
         role=spec.part.role,
-        place=spec.part.place,
+        location=spec.part.location,
         rows=rows,
         with_nul=with_nul,
         quarantined=dict(quarantine.counts),

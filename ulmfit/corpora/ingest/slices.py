@@ -33,13 +33,13 @@ BATCH_ROWS = 1000
 
 @dataclass(frozen=True)
 class Slice:
-    """Some of what ``place`` (a location) holds: ``files`` in it, row groups ``groups`` (first, end) of one file, or a known corpus.
+    """Some of what ``location`` holds: ``files`` in it, row groups ``groups`` (first, end) of one file, or a known corpus.
 
     ``split``: of all its rows; None where each row has its own. ``before``: rows of the file before the row groups.
     """
 
     role: str
-    place: str
+    location: str
     prefix: str
     columns: Columns
     encoding: str
@@ -54,20 +54,20 @@ def slices(reading: Reading) -> list[Slice]:
     """All slices of a source, in order; UserError where a location is missing, or a corpus of the catalog lacks the labels it needs."""
     source = reading.source
     found: list[Slice] = []
-    for role, place, prefix in source.places():
+    for role, location, prefix in source.locations():
         labelled = reading.labelled and role != "unlabelled"
         split = None if role == "main" else role
-        if place not in CATALOG:
+        if location not in CATALOG:
             columns = Columns(source.text_column, source.label_column if labelled else None)
-            found += _divided(Slice(role, place, prefix, columns, source.encoding, split), reading.parts)
+            found += _divided(Slice(role, location, prefix, columns, source.encoding, split), reading.parts)
             continue
-        if labelled and not CATALOG[place].labelled:
-            raise UserError(f"{place} is general text without labels; pretrain on it with --pretrain and give a labelled corpus")
+        if labelled and not CATALOG[location].labelled:
+            raise UserError(f"{location} is general text without labels; pretrain on it with --pretrain and give a labelled corpus")
         columns = Columns("text", "label" if labelled and source.label_column else None)
-        known = fetch(place, reading.downloads)
-        whole = Slice(role, place, prefix, columns, "utf-8", split, known=known)
+        known = fetch(location, reading.downloads)
+        whole = Slice(role, location, prefix, columns, "utf-8", split, known=known)
         if isinstance(known.read, TableFolder):  # tables in the local data folder are read as any folder is
-            found += _divided(replace(whole, place=str(known.read.root), known=None), reading.parts)
+            found += _divided(replace(whole, location=str(known.read.root), known=None), reading.parts)
         else:
             found.append(whole)
     return found
@@ -75,11 +75,11 @@ def slices(reading: Reading) -> list[Slice]:
 
 def _divided(whole: Slice, limits: PartsConfig) -> Iterator[Slice]:
     """The slices of a file or folder: small files of one folder together, large Parquet files in ranges."""
-    sizes = filesystem.files(whole.place)
+    sizes = filesystem.files(whole.location)
     together: list[str] = []
     held = 0
-    for file in data_files(whole.place):
-        size = FILE_BYTES + (sizes[name_in(whole.place, file)] if sizes else filesystem.size(file)) * (PACKING if _packed(file) else 1)
+    for file in data_files(whole.location):
+        size = FILE_BYTES + (sizes[name_in(whole.location, file)] if sizes else filesystem.size(file)) * (PACKING if _packed(file) else 1)
         if together and (held + size > limits.together_bytes or _folder(file) != _folder(together[0])):
             yield replace(whole, files=tuple(together))
             together, held = [], 0
@@ -102,7 +102,7 @@ def _folder(file: str) -> str:
 
 def _ranges(whole: Slice, file: str, slice_bytes: int) -> Iterator[Slice]:
     """A Parquet file in ranges of row groups, each of about ``slice_bytes`` of text."""
-    first_row = next(read_file(whole.place, file, whole.columns, whole.encoding), None)
+    first_row = next(read_file(whole.location, file, whole.columns, whole.encoding), None)
     found = replace(whole, files=(file,), split=whole.split or (first_row.split if first_row else None))
     first = held = before = rows = 0
     with reading_errors(file, whole.encoding), open_parquet(file) as opened:
@@ -140,13 +140,13 @@ def _rows(part: Slice) -> Iterator[Row]:
         yield from _group_rows(part, part.groups)
     else:
         for file in part.files:
-            yield from read_file(part.place, file, part.columns, part.encoding)
+            yield from read_file(part.location, file, part.columns, part.encoding)
 
 
 def _group_rows(part: Slice, groups: tuple[int, int]) -> Iterator[Row]:
     """Rows of some row groups of a Parquet file; only a batch of about ``BATCH_BYTES``, or of one document, is held."""
     (file,) = part.files
-    name = name_in(part.place, file)
+    name = name_in(part.location, file)
     label = None if part.split == "unlabelled" else part.columns.label
     columns = [part.columns.text] if label is None else [part.columns.text, label]
     number = part.before

@@ -23,9 +23,9 @@ SPLIT_NAMES = {
 }
 
 
-def data_files(place: str | Path) -> list[str]:
+def data_files(location: str | Path) -> list[str]:
     """The files that ``read_rows`` reads of a file or folder, in its order: the same on S3 as in a local folder."""
-    root = str(place)
+    root = str(location)
     if not filesystem.is_folder(root):
         if not filesystem.exists(root):
             raise _missing(root)
@@ -43,10 +43,10 @@ def name_in(root: str | Path, file: str) -> str:
     return file.removeprefix(filesystem.join(root, ""))
 
 
-def _missing(place: str) -> UserError:
-    if filesystem.is_remote(place) and not s3.has_bucket(place):
-        return UserError(f"{place}: there is no bucket {s3.parts(place)[0]!r}; correct the name, or check AWS_ENDPOINT_URL")
-    return UserError(f"{place}: there is no such file or folder; give a file, a folder or the name of a corpus")
+def _missing(location: str) -> UserError:
+    if filesystem.is_remote(location) and not s3.has_bucket(location):
+        return UserError(f"{location}: there is no bucket {s3.parts(location)[0]!r}; correct the name, or check AWS_ENDPOINT_URL")
+    return UserError(f"{location}: there is no such file or folder; give a file, a folder or the name of a corpus")
 
 
 def _hidden(name: str) -> bool:

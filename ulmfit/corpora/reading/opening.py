@@ -22,17 +22,17 @@ CHUNK = 1 << 20  # bytes per read
 
 
 @contextmanager
-def open_text(place: str | Path, encoding: str) -> Iterator[io.TextIOWrapper]:
+def open_text(location: str | Path, encoding: str) -> Iterator[io.TextIOWrapper]:
     """The decoded text of a file, unpacked if its name ends in .gz or .zst; a byte order mark is dropped."""
-    with open_bytes(place) as raw:
+    with open_bytes(location) as raw:
         yield io.TextIOWrapper(raw, encoding="utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding, newline="")
 
 
 @contextmanager
-def open_bytes(place: str | Path) -> Iterator[IO[bytes]]:
+def open_bytes(location: str | Path) -> Iterator[IO[bytes]]:
     """The bytes of a file from its start on, unpacked if its name ends in .gz or .zst."""
-    suffix = _suffix(place)
-    with filesystem.stream(place) as file:
+    suffix = _suffix(location)
+    with filesystem.stream(location) as file:
         if suffix == ".gz":
             yield gzip.GzipFile(fileobj=file)  # type: ignore[misc]
         elif suffix == ".zst":
@@ -41,8 +41,8 @@ def open_bytes(place: str | Path) -> Iterator[IO[bytes]]:
             yield file
 
 
-def _suffix(place: str | Path) -> str:
-    return PurePosixPath(place).suffix.lower()
+def _suffix(location: str | Path) -> str:
+    return PurePosixPath(location).suffix.lower()
 
 
 class _Unzstd(io.RawIOBase):
@@ -71,25 +71,25 @@ class _Unzstd(io.RawIOBase):
 
 
 @contextmanager
-def open_parquet(place: str | Path) -> Iterator[pq.ParquetFile]:
+def open_parquet(location: str | Path) -> Iterator[pq.ParquetFile]:
     """A Parquet file to read in batches: only the current batch of a row group is held, and a buffer per column.
 
     A file that is compressed as a whole is unpacked into a temporary file, because Parquet is read at any position.
     """
-    with _random_access(place) as raw, pq.ParquetFile(raw, pre_buffer=False, buffer_size=filesystem.REQUEST) as file:
+    with _random_access(location) as raw, pq.ParquetFile(raw, pre_buffer=False, buffer_size=filesystem.REQUEST) as file:
         yield file
 
 
 @contextmanager
-def _random_access(place: str | Path) -> Iterator[Any]:
-    if _suffix(place) in COMPRESSED:
-        with open_bytes(place) as packed, tempfile.TemporaryFile() as file:
+def _random_access(location: str | Path) -> Iterator[Any]:
+    if _suffix(location) in COMPRESSED:
+        with open_bytes(location) as packed, tempfile.TemporaryFile() as file:
             shutil.copyfileobj(packed, file, CHUNK)
             file.seek(0)
             yield file
-    elif filesystem.is_remote(place):
-        with filesystem.input_file(place) as file:
+    elif filesystem.is_remote(location):
+        with filesystem.input_file(location) as file:
             yield file
     else:
-        with open(place, "rb") as file:  # not mapped: the pages of a map count as memory of this process
+        with open(location, "rb") as file:  # not mapped: the pages of a map count as memory of this process
             yield file

@@ -13,7 +13,9 @@ from ulmfit.corpora.reading.opening import open_text
 from ulmfit.errors import UserError
 
 
-def read_rows(place: str | Path, text_column: str = "text", label_column: str | None = "label", encoding: str = "utf-8") -> Iterator[Row]:
+def read_rows(
+    location: str | Path, text_column: str = "text", label_column: str | None = "label", encoding: str = "utf-8"
+) -> Iterator[Row]:
     """Every record of a file or folder.
 
     A folder holds data files (``train*.csv``, ``test*.parquet``, ...; a file of another name is training data), or
@@ -24,8 +26,8 @@ def read_rows(place: str | Path, text_column: str = "text", label_column: str | 
     not in ``encoding``.
     """
     check_encoding(encoding)
-    for file in data_files(place):
-        yield from read_file(place, file, Columns(text_column, label_column), encoding)
+    for file in data_files(location):
+        yield from read_file(location, file, Columns(text_column, label_column), encoding)
 
 
 def read_file(root: str | Path, path: str, columns: Columns, encoding: str = "utf-8") -> Iterator[Row]:
