@@ -9,7 +9,7 @@ from ulmfit.config import ClassifierConfig, Dropouts, LMConfig, ModelConfig
 from ulmfit.errors import UserError
 from ulmfit.models.classifier import Classifier, HeadConfig
 from ulmfit.models.language_model import LanguageModel
-from ulmfit.models.saving import ModelFacts, load_classifier, load_language_model, read_saved_model, save_model
+from ulmfit.models.saving import Calibration, ModelFacts, load_classifier, load_language_model, read_saved_model, save_model
 from ulmfit.shards.documents import Documents
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
@@ -116,6 +116,25 @@ def test_settings_that_do_not_fit_the_weights_are_the_users_error(classifier, tm
     with pytest.raises(UserError) as error:
         load_classifier(tmp_path)
     assert one_line(error, tmp_path)
+
+
+def test_what_older_versions_wrote_is_read(classifier, tmp_path):
+    path = tmp_path / "config.json"
+    older = json.loads(path.read_text()) | {"a fact of another time": 1}
+    path.write_text(json.dumps({name: value for name, value in older.items() if name not in ("bptt", "max_tokens")}))
+    saved = read_saved_model(tmp_path)
+    assert (saved.bptt, saved.max_tokens, saved.calibration) == (70, None, None)
+    path.write_text(json.dumps(older | {"task": "multi-label", "temperature": 2.0, "thresholds": [0.1, 0.2, 0.3]}))
+    assert read_saved_model(tmp_path).calibration == Calibration(task="multi-label", temperature=2.0, thresholds=(0.1, 0.2, 0.3))
+
+
+def test_calibration_and_labels_come_back_as_they_were_saved(classifier, tmp_path):
+    found = Calibration(temperature=1.5, ece_before=0.2, ece_after=0.1)
+    facts = ModelFacts(direction="backward", labels=("a", "b", "c"), bptt=9, max_tokens=40, calibration=found)
+    save_model(tmp_path, classifier, facts)
+    saved = read_saved_model(tmp_path, "classifier")
+    assert ModelFacts(**{name: getattr(saved, name) for name in ModelFacts.model_fields}) == facts
+    assert json.loads((tmp_path / "config.json").read_text())["temperature"] == 1.5, "beside the other facts, as ever"
 
 
 @pytest.mark.parametrize("body", ["[]", "3", "{}", '{"kind": "classifier"}'])

@@ -121,8 +121,10 @@ def test_a_mask_is_drawn_sixteen_bits_a_number():
 
 def test_embedding_dropout_drops_words_wherever_they_stand():
     encoder, ids = encoder_with(embedding=0.5), text((40, 6))
-    states, plain = encoder._embed(ids, encoder.draw(6).embedding).detach(), encoder.embedding.weight.detach()
-    fates = set()
+    inputs, plain, fates = [], encoder.embedding.weight.detach(), set()
+    encoder.layers[0].register_forward_pre_hook(lambda layer, given: inputs.append(given[0].detach()))
+    encoder(ids, encoder.initial_state(6))
+    (states,) = inputs
     for word in ids.unique():
         rows = states[ids == word]
         gone = bool((rows == 0).all())

@@ -84,10 +84,6 @@ class Predictor:
         """float32 [N, L] per direction."""
         return self.directions_of(self.encode(texts))
 
-    def probabilities_of(self, documents: Documents) -> Probabilities:
-        """``probabilities`` of documents that are encoded through this model's vocabulary."""
-        return average(self.directions_of(documents))
-
     def directions_of(self, documents: Documents) -> dict[Direction, Probabilities]:
         """``directions`` of documents that are encoded through this model's vocabulary."""
         return self.read(self.logits_of(documents))

@@ -114,10 +114,10 @@ class Pace:
         if tokens:
             bar.advance(tokens)
 
-    def add(self, tokens: int, **figures: float) -> None:
+    def add(self, tokens: int) -> None:
         """Count a step's ``tokens``."""
         self.tokens += tokens
-        self._bar.advance(tokens, **figures)
+        self._bar.advance(tokens)
 
     @property
     def seconds(self) -> float:

@@ -67,7 +67,9 @@ def _open(folder: Path, direction: Direction) -> tuple[LanguageModel, Vocab]:
     """The language model in ``folder`` and its vocabulary. UserError where they do not belong together, or it reads the other way."""
     lm, vocab = load_language_model(folder), Vocab.load(folder / "vocab.json")
     if lm.encoder.vocab_size != len(vocab):
-        raise UserError(f"{folder}: the model has {lm.encoder.vocab_size} rows, vocab.json {len(vocab)} tokens; take both from one run")
+        raise UserError(
+            f"{folder}: the model has {lm.encoder.vocab_size} rows, vocab.json {len(vocab)} tokens; take both from one training"
+        )
     found = read_saved_model(folder).direction
     if found not in (None, direction):
         raise UserError(f"{folder}: the language model reads {found}; give one that reads {direction}")
