@@ -1,1 +1,1 @@
-"""The machine: the type of matrix products, memory pages, devices."""
+"""The machine: devices, bf16 or fp32, memory pages."""

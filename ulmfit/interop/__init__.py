@@ -1,1 +1,1 @@
-"""Models of fastai 2, in and out."""
+"""Models of fastai 2: import and export."""

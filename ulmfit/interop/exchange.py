@@ -86,7 +86,7 @@ def export_fastai(folder: Path, out: Path, vocab: Path | None) -> Converted:
     model: LanguageModel | Classifier = load_language_model(folder) if saved.kind == LM else load_classifier(folder)
     words = fastai_words(_vocabulary(folder, model)) if vocab else None
     state = to_fastai(model)
-    if out.suffix == SAFETENSORS:  # it stores no matrix under two names
+    if out.suffix == SAFETENSORS:  # it cannot store a matrix under two names
         write_bytes(out, save({name: tensor.clone() for name, tensor in state.items()}))
     else:
         buffer = io.BytesIO()

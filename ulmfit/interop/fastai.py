@@ -1,4 +1,4 @@
-"""Weights of fastai 2's AWD-LSTM as ours and back, with the same logits.
+"""Weights of fastai 2's AWD-LSTM converted to ours and back, with the same logits.
 
 ==========================================  ===============================  ================================================
 fastai's key, after its prefix              here                             notes
@@ -15,12 +15,12 @@ fastai's key, after its prefix              here                             not
 ==========================================  ===============================  ================================================
 
 The prefix is ``0.`` in a language model, ``0.module.`` in a classifier, and none in what ``save_encoder`` writes, which
-becomes a language model whose bias is 0. The sizes are inferred. Two things of a classifier leave no trace in its weights:
-``y_range``, and that fastai pools the last 1,440 positions of a longer document where we pool all.
+becomes a language model whose bias is 0. The sizes are inferred. Two things about a classifier cannot be seen in its weights:
+``y_range``, and that fastai pools only the last 1,440 positions of a longer document, while we pool all.
 
-fastai pads its vocabulary to a multiple of 8 with words ``xxfake``. Ours holds every word once, so they are numbered:
-``xxfake1``, ``xxfake2``, ... on the way in, and lose their numbers on the way out. No row is dropped, for each has its
-logit. Special tokens in another order than ours (fastai 1) are put into ours, their rows with them.
+fastai pads its vocabulary to a multiple of 8 with words ``xxfake``. Ours holds every word once, so an import numbers them:
+``xxfake1``, ``xxfake2``, ...; an export removes the numbers. No row is dropped, as each has its logit. Special tokens in
+another order than ours (fastai 1) are reordered together with their rows.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ LAYER = {  # in the order of fastai's keys
 NORM = ("weight", "bias", "running_mean", "running_var")
 FAKE = "xxfake"
 OURS = "give the weights of a fastai 2 AWD_LSTM language model, classifier or encoder"
-FOREIGN = {  # what a key says of a model that is none of ours
+FOREIGN = {  # keys by which an unsupported model is recognised
     r"_reverse(_raw)?$": "its LSTM layers are bidirectional",
     r"rnns\.\d+\.(module\.)?(layers|linear)\.": "its layers are QRNNs",
     r"^1\.layers\.\d+\.\w+$": "its head is not that of fastai 2",
@@ -66,7 +66,7 @@ def from_fastai(state_dict: Mapping[str, Any], vocab: Iterable[str], dropouts: D
 
     ``vocab``: V words in the order of fastai's rows. The model's rows follow ``vocabulary_of(vocab)``; where ``vocab``
     lacks one of our special tokens, they stay as they are. ``state_dict`` may also be the ``{"model", "opt"}`` that
-    ``learner.save`` writes. Weights do not tell the ``dropouts``: by default they are fastai's own.
+    ``learner.save`` writes. Weights do not show the ``dropouts``; the defaults are fastai's own.
     Raises UserError (a ValueError) naming the key where it is anything else.
     """
     words = words_of(vocab)
@@ -89,10 +89,10 @@ def from_fastai(state_dict: Mapping[str, Any], vocab: Iterable[str], dropouts: D
 
 
 def to_fastai(model: LanguageModel | Classifier) -> dict[str, Tensor]:
-    """What fastai 2's model of the same sizes takes by ``load_state_dict``, in the order of its own keys; float32 on the CPU.
+    """The state dict for ``load_state_dict`` of fastai 2's model of the same sizes, in the order of its keys; float32 on the CPU.
 
     Tied matrices are one tensor under several keys. fastai's last linear layer has no bias: ours goes into the batch
-    normalisation before it, with the same logits. UserError where it does not fit in there (more labels than hidden units).
+    normalisation before it, with the same logits. UserError where that is impossible (more labels than hidden units).
     """
     own = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
     prefix = PREFIXES[CLASSIFIER if isinstance(model, Classifier) else LM]
@@ -114,7 +114,7 @@ def to_fastai(model: LanguageModel | Classifier) -> dict[str, Tensor]:
 def vocabulary_of(vocab: Iterable[str]) -> Vocab:
     """fastai's V words as our vocabulary of V tokens: special tokens first, ``xxfake`` numbered.
 
-    UserError where a special token is missing or another word stands there twice.
+    UserError where a special token is missing or another word occurs twice.
     """
     words = words_of(vocab)
     missing = [token for token in SPECIALS if token not in words]
@@ -134,7 +134,7 @@ def fastai_words(vocab: Vocab) -> list[str]:
 
 
 def words_of(vocab: Iterable[str]) -> list[str]:
-    """``vocab`` as a list; UserError unless it is one of strings that can be written as UTF-8."""
+    """``vocab`` as a list; UserError unless it holds strings that can be written as UTF-8."""
     if isinstance(vocab, str | bytes | Mapping) or not isinstance(vocab, Iterable):
         raise UserError(f"the vocabulary is {type(vocab).__name__}, not a list of words; give fastai's `dls.vocab`")
     words = list(vocab)
@@ -170,18 +170,18 @@ def kind_of(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _plain(tensor: Tensor) -> bool:
-    """Whether ``tensor`` is one of numbers that are there: neither sparse, quantised nor on torch's meta device."""
+    """Whether ``tensor`` is dense and holds numbers: neither sparse, quantised nor on torch's meta device."""
     return tensor.layout == torch.strided and not tensor.is_meta and (tensor.is_floating_point() or tensor.dtype == torch.int64)
 
 
 class _Parts:
-    """A state dict that is taken apart by name; ``left`` is what nobody has taken."""
+    """A state dict whose tensors are taken by name; ``left`` holds the remaining ones."""
 
     def __init__(self, tensors: dict[str, Tensor]):
         self.left = tensors
 
     def take(self, name: str, *shape: int | None) -> Tensor:
-        """The tensor as float32 [*shape], None being any size; UserError where it is missing, another, or not finite."""
+        """Remove and return the tensor as float32 [*shape], None being any size; UserError where it is missing, of another shape or not finite."""
         if name not in self.left:
             raise UserError(f"{name} is missing; {OURS}")
         tensor = self.left.pop(name)
@@ -194,11 +194,12 @@ class _Parts:
         return tensor
 
     def same(self, name: str, matrix: Tensor) -> None:
-        """Take the tensor away if it is there; UserError unless it is the embedding ``matrix`` again."""
+        """Remove the tensor if it is there; UserError unless it equals the embedding ``matrix``."""
         if name in self.left and not torch.equal(self.take(name, *matrix.shape), matrix):
             raise UserError(f"{name} differs from the embedding; here they are one matrix: give a model with tied weights")
 
     def nothing_left(self) -> None:
+        """UserError where tensors remain."""
         if self.left:
             raise UserError(f"{next(iter(self.left))} is no part of an AWD-LSTM as fastai 2 makes it; {OURS}")
 
@@ -259,7 +260,7 @@ def _head(parts: _Parts, width: int) -> dict[str, Tensor]:
 
 
 def _folded(norm_bias_H: Tensor, weight_LH: Tensor, bias_L: Tensor) -> Tensor:
-    """The bias before a linear layer that does what its own does besides: the least change with weight @ change = bias."""
+    """The bias before a linear layer that also does the work of the layer's own: the smallest change with weight @ change = bias."""
     weight, bias = weight_LH.double(), bias_L.double()
     change = torch.linalg.lstsq(weight, bias[:, None], driver="gelsd").solution[:, 0]
     folded_H = (norm_bias_H.double() + change).float()

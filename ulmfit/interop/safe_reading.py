@@ -1,4 +1,4 @@
-"""Reading files that others wrote, without running anything that is in them.
+"""Files from others, read without running anything in them.
 
 Weights come through torch's loader for tensors alone, or from safetensors. A vocabulary comes from JSON, or from a pickle
 that may hold nothing but a list of strings: every opcode is looked at before the first is carried out.
@@ -27,13 +27,13 @@ VOCABULARY_KEYS = ("vocab", "itos", "tokens")
 TO_JSON = 'write the words as JSON: json.dump(list(words), open("vocab.json", "w"))'
 TO_TENSORS = "save the weights alone: learn.save(name, with_opt=False)"
 
-# What a pickled list of strings is made of. No opcode among them looks anything up, calls anything or makes another object.
+# The opcodes of a pickled list of strings. None of them looks anything up, calls anything or makes another object.
 LIST_OF_STRINGS = {
     *("PROTO", "FRAME", "STOP", "MARK", "EMPTY_LIST", "LIST", "APPEND", "APPENDS"),
     *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
     *("MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT", "GET", "BINGET", "LONG_BINGET"),
 }
-# Beside its tensors, fastai's optimizer state holds these. They are read as nothings.
+# fastai's optimizer state holds these beside its tensors. They are replaced by empty objects.
 OPTIMIZER_GLOBALS = ("fastcore.foundation.L", "numpy.dtype", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
 
 
@@ -81,7 +81,7 @@ def _check_is_file(path: Path) -> None:
 
 
 class _Nothing:
-    """Stands for an object that a file names and nobody needs. It looks at nothing it is given."""
+    """Replaces an object of a file that is not needed, and ignores all that it is given."""
 
     def __init__(self, *given: object):
         pass
@@ -92,7 +92,7 @@ class _Nothing:
 
 def _load_tensors(path: Path) -> Any:
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:  # torch writes its parts uncompressed, so they cannot unfold into more than there is
+        with zipfile.ZipFile(path) as archive:  # torch writes its parts uncompressed, so they cannot be larger than the file
             if sum(part.file_size for part in archive.infolist()) > path.stat().st_size:
                 raise ValueError("its parts are larger than the file")
     with torch.serialization.safe_globals([(_Nothing, name) for name in OPTIMIZER_GLOBALS]):
@@ -112,9 +112,10 @@ def _from_json(data: bytes) -> Any:
 
 
 class _StringsAlone(pickle.Unpickler):
-    """The second lock: should a pickle name something after all, it is not looked up."""
+    """The second safeguard: if a pickle names something after all, it is not looked up."""
 
     def find_class(self, module: str, name: str) -> Any:
+        """Refuse every name."""
         raise pickle.UnpicklingError(f"it names {module}.{name}")
 
 
@@ -123,7 +124,7 @@ def _from_pickle(data: bytes) -> Any:
         for opcode, argument, _ in pickletools.genops(data):
             if opcode.name not in LIST_OF_STRINGS:
                 raise UserError(f"a pickle of more than a list of strings ({opcode.name}), which is not read for safety; {TO_JSON}")
-            if "PUT" in opcode.name and not 0 <= int(argument or 0) <= len(data):  # the unpickler makes room for so many objects
+            if "PUT" in opcode.name and not 0 <= int(argument or 0) <= len(data):  # the unpickler allocates room for that many objects
                 raise UserError(f"a pickle that numbers its objects falsely, which is not read for safety; {TO_JSON}")
         body = _StringsAlone(io.BytesIO(data)).load()
     except UserError:

@@ -1,1 +1,1 @@
-"""The networks: AWD-LSTM encoder, language model, classifier, and what carries weights between them."""
+"""The networks: AWD-LSTM encoder, language model, classifier; weights carried between them, and model files."""

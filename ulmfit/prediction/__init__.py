@@ -1,1 +1,1 @@
-"""A trained classifier at work."""
+"""Prediction with a trained model: the bundle, one direction's logits, the ensemble of both."""

@@ -1,1 +1,1 @@
-"""Training: schedules, the loops, and the stages that the DAG and the estimator share."""
+"""Training: the method's three trainings (paper, section 3), the loop, learning rates, checkpoints, several processes."""
