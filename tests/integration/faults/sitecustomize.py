@@ -38,17 +38,17 @@ HARMS: dict[str, Callable[[], Any]] = {
 }
 
 
-def poison(function: Callable[[str], str]) -> Callable[[str], str]:
-    def poisoned(text: str) -> str:
+def harmful(function: Callable[[str], str]) -> Callable[[str], str]:
+    def harmed(text: str) -> str:
         for word, harm in HARMS.items():
             if word in text:
                 harm()
         return function(text)
 
-    return poisoned
+    return harmed
 
 
-class Poisoner(importlib.abc.MetaPathFinder):
+class Harmer(importlib.abc.MetaPathFinder):
     """Puts the harm into the tokenizer's module when that is imported."""
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
@@ -59,11 +59,11 @@ class Poisoner(importlib.abc.MetaPathFinder):
         assert spec is not None and spec.loader is not None
         execute = spec.loader.exec_module
 
-        def execute_and_poison(module: Any) -> None:
+        def execute_and_harm(module: Any) -> None:
             execute(module)
-            setattr(module, FUNCTION, poison(getattr(module, FUNCTION)))
+            setattr(module, FUNCTION, harmful(getattr(module, FUNCTION)))
 
-        spec.loader.exec_module = execute_and_poison  # type: ignore[method-assign]
+        spec.loader.exec_module = execute_and_harm  # type: ignore[method-assign]
         return spec
 
 
@@ -87,7 +87,7 @@ def install(folder: Path) -> None:
         fsync(file)
 
     os.replace, os.fsync = replace_or_hold, fsync_or_full
-    sys.meta_path.insert(0, Poisoner())
+    sys.meta_path.insert(0, Harmer())
     sys.modules["torch"] = None  # type: ignore[assignment]  # spaCy imports it where it can, which takes seconds and is of no use here
 
 
