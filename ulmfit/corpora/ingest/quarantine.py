@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -110,9 +110,7 @@ class Quarantine:
         if self._writer is None:
             file = self._opened.enter_context(hashed_file(self._folder, self._name, self._files))
             self._writer = self._opened.enter_context(parquet_writer(file, QUARANTINE))
-        columns = [[getattr(item, name) for item in self._held] for name in QUARANTINE.names]
-        arrays = [pa.array(*pair) for pair in zip(columns, QUARANTINE.types, strict=True)]
-        self._writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=QUARANTINE))
+        self._writer.write_batch(pa.RecordBatch.from_pylist([asdict(row) for row in self._held], QUARANTINE))
         self._held = []
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from ulmfit.config import PartsConfig
 from ulmfit.corpora.ingest.facts import FACTS
-from ulmfit.corpora.ingest.writing import HashedFile, hashed_file, parquet_writer
+from ulmfit.corpora.ingest.writing import hashed_file, parquet_writer
 from ulmfit.corpora.quality import measuring
 from ulmfit.corpora.quality.measuring import Measurements
 from ulmfit.corpora.text_digests import DIGEST, digests, exact, fold
@@ -85,8 +84,7 @@ class RawParts:
 
         def rows() -> Iterator[pa.RecordBatch]:
             for number, piece in enumerate(pieces(text)):
-                columns = [[name], [piece], [label], [number]]
-                yield pa.RecordBatch.from_arrays([pa.array(*pair) for pair in zip(columns, RAW.types, strict=True)], schema=RAW)
+                yield pa.RecordBatch.from_pydict({"id": [name], "text": [piece], "label": [label], "piece": [number]}, RAW)
 
         self._write_part(rows(), (exact(text), fold(text)), [label], [split], [text])
 
@@ -94,7 +92,7 @@ class RawParts:
         self, rows: Iterator[pa.RecordBatch], digest: tuple[bytes, bytes], labels: list[str | None], splits: list[int], texts: list[str]
     ) -> None:
         part = f"{self.name}-{len(self.done):05d}"
-        with self._output(f"{part}.parquet") as file, parquet_writer(file, RAW) as writer:
+        with hashed_file(self.folder, f"{part}.parquet", self.files) as file, parquet_writer(file, RAW) as writer:
             for batch in rows:
                 writer.write_batch(batch)
         facts = [
@@ -103,9 +101,6 @@ class RawParts:
             pa.array(splits, pa.int8()),
             pa.array(map(len, texts), pa.int64(), size=len(texts)),
         ]
-        with self._output(f"{part}.facts.arrow") as file, pa.ipc.new_file(file, FACTS) as writer:
+        with hashed_file(self.folder, f"{part}.facts.arrow", self.files) as file, pa.ipc.new_file(file, FACTS) as writer:
             writer.write_batch(pa.RecordBatch.from_arrays(facts, schema=FACTS))
         self.done.append(RawPart(part, len(texts), measuring.measure([text[:LONGEST_PIECE] for text in texts])))
-
-    def _output(self, name: str) -> AbstractContextManager[HashedFile]:
-        return hashed_file(self.folder, name, self.files)
