@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -10,6 +10,10 @@ from rich.text import Text
 from rich.tree import Tree
 
 from cli.options import AsJson, WorkspaceDir, print_json
+
+if TYPE_CHECKING:
+    from tasks.registry import VersionLineage
+    from ulmfit.store.lineage import Lineage
 
 SHOWN = ("name", "digest", "documents", "tokens", "valid_perplexity", "valid_accuracy", "seconds")
 
@@ -23,35 +27,36 @@ def lineage(
     from tasks.registry import version_lineage
     from tasks.workspace import Workspace
 
-    chain = version_lineage(Workspace.open(workspace).tracking_uri, uri)
+    version = version_lineage(Workspace.open(workspace).tracking_uri, uri)
     if as_json:
-        print_json(chain)
+        named = {"model": version.model, "version": version.version, "aliases": version.aliases, "tags": version.tags}
+        print_json({**named, **version.lineage.model_dump(mode="json", exclude_unset=True)})
     else:
-        Console().print(chain_tree(chain))
+        Console().print(lineage_tree(version))
 
 
-def chain_tree(chain: dict[str, Any]) -> Tree:
+def lineage_tree(version: VersionLineage) -> Tree:
     """A registered version, and under each artifact its inputs. Names and values are shown as they are, never read as markup."""
-    aliases = f" ({', '.join(chain['aliases'])})" if chain["aliases"] else ""
-    tree = Tree(Text(f"{chain['model']} version {chain['version']}{aliases}"))
-    _add(tree, "model", chain["key"], chain["artifacts"], set())
+    aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
+    tree = Tree(Text(f"{version.model} version {version.version}{aliases}"))
+    _add(tree, "model", version.lineage.key, version.lineage, set())
     return tree
 
 
-def _add(tree: Tree, role: str, key: str, artifacts: dict[str, Any], seen: set[str]) -> None:
-    entry = artifacts[key]
+def _add(tree: Tree, role: str, key: str, lineage: Lineage, seen: set[str]) -> None:
+    entry = lineage.artifacts[key]
     again = " (see above)" if key in seen else ""
-    branch = tree.add(Text(f"{role}: {entry['kind']} {key[:12]}{again}"))
+    branch = tree.add(Text(f"{role}: {entry.kind} {key[:12]}{again}"))
     if key in seen:
         return
     seen.add(key)
-    facts = {name: value for name, value in entry.get("record", {}).items() if name in SHOWN}
+    facts = {name: value for name, value in entry.record.items() if name in SHOWN}
     if facts:
         shown = (f"{name} {value:.6g}" if isinstance(value, float) else f"{name} {value}" for name, value in facts.items())
         branch.add(Text(", ".join(shown)))
-    settings = ", ".join(f"{name}={value}" for name, value in entry["config"].items())
+    settings = ", ".join(f"{name}={value}" for name, value in entry.config.items())
     branch.add(Text(f"settings {settings}"))
-    if entry.get("run_id"):
-        branch.add(Text(f"run {entry['run_id']}"))
-    for name, value in entry["inputs"].items():
-        _add(branch, name, value, artifacts, seen)
+    if entry.run_id:
+        branch.add(Text(f"run {entry.run_id}"))
+    for name, value in entry.inputs.items():
+        _add(branch, name, value, lineage, seen)

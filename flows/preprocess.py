@@ -3,40 +3,55 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from prefect import flow
+from pydantic import BaseModel
 
-from flows.requests import TextJob
-from flows.train import RUNNER, Stages, text_stages, tracked_run
-from tasks.cluster import open_cluster
+from flows.dag import RUNNER, Dag, run
+from flows.plan import Plan, resolve
+from flows.requests import PreprocessRequest
+from flows.text import text_stages
+from flows.tracked import BriefRun, tracked_job
+from tasks.report import stage_summary
+from ulmfit.report.corpus_quality import CorpusQuality
+from ulmfit.report.summary import StageSummary
+from ulmfit.shards.crashing import CrashingDocument
+
+
+class LocatedStage(StageSummary):
+    """A finished stage, and the location of its files."""
+
+    path: str
+
+
+class PreprocessSummary(BaseModel):
+    """What ``ulmfit preprocess --json`` prints. ``poisoned``: documents in quarantine, as they kill the worker that tokenises them."""
+
+    name: str
+    quality: CorpusQuality
+    poisoned: tuple[CrashingDocument, ...]
+    run: BriefRun
+    stages: list[LocatedStage]
 
 
 @flow(name="preprocess", task_runner=RUNNER, persist_result=False)
-def preprocess(job: TextJob) -> dict[str, Any]:
-    """Documents -> Corpus -> TokenShards -> Vocab -> IdShards; returns where each lies and what it holds."""
-    settings = job.settings()
+def preprocess(request: PreprocessRequest) -> PreprocessSummary:
+    """Documents -> Corpus -> TokenShards -> Vocab -> IdShards; returns where each is and what it holds."""
+    return preprocess_by(resolve(request))
+
+
+def preprocess_by(plan: Plan) -> PreprocessSummary:
+    """The flow, its request resolved."""
     started = time.time()
-    with tracked_run("preprocess", job, settings) as run, open_cluster(job.dask) as cluster:
-        stages = Stages()
-        text_stages(run, stages, cluster, job.source(), settings, "", job.quarantine_crashing)
-        finished = stages.results()
-    corpus, tokens, vocab, _ = finished
-    quality = corpus.artifact.record["quality"] | {"out_of_vocabulary": vocab.artifact.record["out_of_vocabulary"]["held_out"]}
-    return {
-        "name": job.name,
-        "quality": quality,
-        "poisoned": tokens.artifact.record["poisoned"],
-        "run": {"id": run.run_id, "tracking_uri": run.tracker.uri, "seconds": round(time.time() - started, 1)},
-        "stages": [
-            {
-                "name": stage.name,
-                "key": stage.artifact.key,
-                "path": stage.artifact.location,
-                "cached": stage.cached,
-                "seconds": stage.artifact.manifest.seconds,
-                "record": stage.artifact.record,
-            }
-            for stage in finished
-        ],
-    }
+    with tracked_job("preprocess", plan) as job:
+        dag = Dag()
+        text = text_stages(dag, plan, job.context, "domain")
+        finished = run(dag, job)
+    unknown = finished[text.vocab].record.out_of_vocabulary["held_out"]
+    return PreprocessSummary(
+        name=plan.request.name,
+        quality=CorpusQuality(**finished[text.corpus].quality.model_dump(), out_of_vocabulary=unknown),
+        poisoned=finished[text.tokens].record.poisoned,
+        run=BriefRun.of(job, started),
+        stages=[LocatedStage(**stage_summary(stage).model_dump(), path=stage.artifact.location) for stage in finished],
+    )

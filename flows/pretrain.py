@@ -1,63 +1,76 @@
-"""Pretraining by itself: general text in, a language model a direction out, to be shipped or kept on a store."""
+"""Pretraining by itself: general text in, a language model per direction out, to be shipped or kept on a store."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Mapping
 
 from prefect import flow
 
-from flows.requests import PretrainJob
-from flows.train import RUNNER, Futures, Stages, text_stages, tracked_run
-from tasks.cluster import open_cluster
-from tasks.stage import Job
-from tasks.training import bring, finetune
-from tasks.training import pretrain as pretrain_stage
-from ulmfit.compute.devices import resolve_device
-from ulmfit.config import Settings
+from flows.dag import RUNNER, Dag, run
+from flows.plan import Plan, resolve
+from flows.requests import PretrainRequest
+from flows.text import Text, text_stages
+from flows.tracked import BriefRun, tracked_job
 from ulmfit.directions import Direction
-from ulmfit.pretrained.manifest import PretrainedManifest
+from ulmfit.pretrained.manifest import CorpusFacts, DirectionFacts, PretrainedManifest
 from ulmfit.pretrained.transport import export
+from ulmfit.stages.outputs import Corpus, LanguageModel
+from ulmfit.stages.stage import StageName
+from ulmfit.stages.training import finetune, pretrained
+from ulmfit.stages.training import pretrain as pretrain_stage
 
-RECORDED = ("trained_tokens", "training_seconds", "valid_loss", "valid_perplexity", "products")
+
+class PretrainSummary(PretrainedManifest):
+    """What ``ulmfit pretrain --json`` prints: the facts of the manifest, and where the models are. ``export``: the folder they were written to."""
+
+    models: dict[Direction, str]
+    export: str | None
+    run: BriefRun
 
 
 @flow(name="pretrain", task_runner=RUNNER, persist_result=False)
-def pretrain(job: PretrainJob) -> dict[str, Any]:
+def pretrain(request: PretrainRequest) -> PretrainSummary:
     """Ingest, tokenise, count, encode, and train in each direction; returns the summary. What the workspace holds is found."""
-    settings, started = job.settings(), time.time()
-    place = {"device": resolve_device(job.device, job.devices), "devices": job.devices, "resume": job.resume}
-    with tracked_run("pretrain", job, settings, **place) as run, open_cluster(job.dask) as cluster:
-        stages = Stages()
-        text = text_stages(run, stages, cluster, job.source(), settings, "-general", job.quarantine_crashing)
-        for direction in job.directions:
-            _train_direction(run, stages, text, job, settings, direction)
-        finished = stages.results()
-    models = {stage.name.removeprefix("pretrain-"): stage.artifact for stage in finished if stage.name.startswith("pretrain-")}
-    corpus = finished[0].artifact.record
-    facts = {
-        "name": job.name,
-        "corpus": {field: corpus[field] for field in ("name", "digest", "splits")},
-        **settings.model_dump(mode="json", include={"text", "general_vocab", "model", "pretrain"}),
-        "directions": {direction: {field: model.record.get(field) for field in RECORDED} for direction, model in models.items()},
-    }
-    if started_from := job.language_model():
-        facts["started_from"] = started_from.manifest and started_from.manifest.model_dump(
-            mode="json"
-        )  # so that all of its training can be read there
-    parts = {direction: models[direction].path for direction in job.directions}
-    return facts | {
-        "models": {direction: str(path) for direction, path in parts.items()},
-        "export": export(job.export, parts, PretrainedManifest.model_validate(facts)) if job.export else None,
-        "run": {"id": run.run_id, "tracking_uri": run.tracker.uri, "seconds": round(time.time() - started, 1)},
-    }
+    return pretrain_by(resolve(request))
 
 
-def _train_direction(run: Job, stages: Stages, text: Futures, job: PretrainJob, settings: Settings, direction: Direction) -> None:
+def pretrain_by(plan: Plan) -> PretrainSummary:
+    """The flow, its request resolved."""
+    request, started = plan.request, time.time()
+    assert isinstance(request, PretrainRequest)
+    with tracked_job("pretrain", plan) as job:
+        dag = Dag()
+        text = text_stages(dag, plan, job.context, "general")
+        promised = {direction: _trained(dag, plan, text, direction) for direction in request.directions}
+        finished = run(dag, job)
+    models = {direction: finished[model] for direction, model in promised.items()}
+    facts = _facts(plan, finished[text.corpus], models)
+    folders = {direction: model.path for direction, model in models.items()}
+    exported = export(request.export, folders, facts) if request.export else None
+    written = {direction: str(folder) for direction, folder in folders.items()}
+    return PretrainSummary(**facts.model_dump(), models=written, export=exported, run=BriefRun.of(job, started))
+
+
+def _facts(plan: Plan, corpus: Corpus, models: Mapping[Direction, LanguageModel]) -> PretrainedManifest:
+    """What the manifest of the exported models tells, so that all of their training can be read there."""
+    settings, record = plan.settings, corpus.record
+    return PretrainedManifest(
+        name=plan.request.name,
+        corpus=CorpusFacts(name=record.name, digest=record.digest, splits=record.splits),
+        text=settings.text,
+        general_vocab=settings.general_vocab,
+        model=settings.model,
+        pretrain=settings.pretrain,
+        directions={direction: DirectionFacts.model_validate(model.record) for direction, model in models.items()},
+        started_from=plan.pretrained.manifest if plan.pretrained else None,
+    )
+
+
+def _trained(dag: Dag, plan: Plan, text: Text, direction: Direction) -> LanguageModel:
     """From the start, or going on from a language model that is there."""
-    name, start = f"pretrain-{direction}", job.language_model()
-    if start:
-        lm = stages.add(bring, run, f"pretrained-{direction}", start, direction)
-        stages.add(finetune, run, name, lm, text["ids"], text["vocab"], settings.pretrain, direction)
-    else:
-        stages.add(pretrain_stage, run, name, text["ids"], text["vocab"], settings.model, settings.pretrain, direction)
+    settings, name = plan.settings, StageName("pretrain", direction, "general")
+    if plan.pretrained is None:
+        return dag.add(name, pretrain_stage, text.ids, text.vocab, settings.model, settings.pretrain, direction)
+    lm = dag.add(StageName("pretrained", direction, "general"), pretrained, plan.pretrained, direction)
+    return dag.add(name, finetune, lm, text.ids, text.vocab, settings.pretrain, direction)

@@ -1,27 +1,26 @@
-"""What a flow is asked to do: the parameters that the command line takes and a deployment shows as a form."""
+"""Requests: what the command line and a deployment's form ask for. A request reads nothing; ``plan.resolve`` does."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.workspace import Workspace
-from ulmfit.config import ModelConfig, Settings
-from ulmfit.corpora.source import CorpusSource, peek
+from ulmfit.config import Settings
+from ulmfit.corpora.source import CorpusSource
 from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.errors import UserError
 from ulmfit.presets import override, preset, pretraining
 from ulmfit.pretrained.catalog import shipped_for
-from ulmfit.pretrained.transport import Pretrained, pretrained
+
+SEEDED = ("general", "corpus", "pretrain", "finetune", "classifier", "evaluate")
 
 
-class TextJob(BaseModel):
-    """A corpus, and where and how to work on it: preprocessing by itself."""
+class TextRequest(BaseModel):
+    """A corpus, and where and how to work on it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -45,26 +44,27 @@ class TextJob(BaseModel):
     quarantine_crashing: bool = Field(False, description="quarantine a document that crashes the worker which tokenises it")
 
     def settings(self) -> Settings:
-        """The preset with the options applied. Raises UserError for an option that is none."""
-        seeds = [f"{stage}.seed={self.seed}" for stage in ("general", "corpus", "pretrain", "finetune", "classifier", "evaluate")]
-        return override(self.recipe(), (seeds if self.seed is not None else []) + list(self.options))
+        """The preset with the options applied. Raises UserError for an option that does not exist."""
+        seeds = [f"{stage}.seed={self.seed}" for stage in SEEDED] if self.seed is not None else []
+        return override(self.recipe(), [*seeds, *self.options])
 
     def recipe(self) -> Settings:
         """The settings before the options."""
         return preset(self.preset)
 
     def source(self) -> CorpusSource:
-        """The corpus of the domain."""
-        source = CorpusSource(self.corpus, self.text_column, self.label_column, self.test, self.unlabelled, self.encoding)
+        """The corpus that is asked for."""
         classifier = self.settings().classifier
-        return replace(
-            source, more=tuple(self.more), label_separator=classifier.label_separator if classifier.task == "multi-label" else None
+        return CorpusSource(
+            self.corpus,
+            self.text_column,
+            self.label_column,
+            self.test,
+            self.unlabelled,
+            self.encoding,
+            tuple(self.more),
+            classifier.label_separator if classifier.task == "multi-label" else None,
         )
-
-    def check(self) -> None:
-        """Raise UserError now for what would be found at fault after minutes: options, files, columns."""
-        self.settings()
-        peek(self.source())
 
     @property
     def name(self) -> str:
@@ -73,7 +73,11 @@ class TextJob(BaseModel):
         return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "corpus"
 
 
-class TrainingJob(TextJob):
+class PreprocessRequest(TextRequest):
+    """A corpus into shards of token ids, by itself."""
+
+
+class TrainingRequest(TextRequest):
     """What pretraining and the main job have in common: the language model to start from, and where to train."""
 
     pretrained: str | None = Field(
@@ -89,55 +93,27 @@ class TrainingJob(TextJob):
     def recipe(self) -> Settings:
         return super().recipe() if self.pretraining == "ulmfit" else pretraining(super().recipe(), self.pretraining)
 
-    def settings(self) -> Settings:
-        """The preset with the options applied, and the sizes of the language model to start from."""
-        settings, start = super().settings(), self.language_model()
-        if start is None:
-            return settings
-        if any(option.strip().startswith("model.") for option in self.options) and start.model != settings.model:
-            raise UserError(f"--set model.*: the pretrained language model is {_shape(start.model)}; leave it out, or pretrain anew")
-        return settings.model_copy(update={"model": start.model})
-
-    def language_model(self) -> Pretrained | None:
-        """The language model to start from; None where one is to be pretrained. UserError where it does not fit."""
-        name = self.start()
-        if name is None:
-            return None
-        text, found = super().settings().text, pretrained(name, Workspace.open(self.workspace).downloads)
-        if lacking := [direction for direction in self.ways() if direction not in found.folders]:
-            raise UserError(f"--pretrained {name}: it has no {lacking[0]}/, which is to be trained; give one that has")
-        made = found.manifest.text if found.manifest else None
-        if made and (made.lang, made.rules) != (text.lang, text.rules):
-            asked, has = f"{text.lang}, {text.rules}", f"{made.lang}, {made.rules}"
-            raise UserError(
-                f"--pretrained {name}: it was trained on tokens of ({has}), and yours are ({asked}); set text.lang and text.rules to match"
-            )
-        return found
-
     def start(self) -> str | None:
-        """The name of the language model to start from."""
+        """The name of the language model to start from; None where one is to be pretrained."""
         return self.pretrained
 
-    def ways(self) -> Sequence[Direction]:
-        """The directions that are trained."""
+    def trained_directions(self) -> Sequence[Direction]:
         return DIRECTIONS
 
 
-class PretrainJob(TrainingJob):
+class PretrainRequest(TrainingRequest):
     """A language model of general text, in one direction or both; from the start, or going on from ``pretrained``."""
 
     corpus: str = Field("wikitext-103", description="general text: a known corpus, a file or a folder")
-    directions: tuple[Direction, ...] = Field(
-        ("forward", "backward"), description="directions to train: forward, backward or both", min_length=1
-    )
+    directions: tuple[Direction, ...] = Field(DIRECTIONS, description="directions to train: forward, backward or both", min_length=1)
     export: str | None = Field(None, description="folder or s3://BUCKET/FOLDER for the finished models")
 
-    def ways(self) -> Sequence[Direction]:
+    def trained_directions(self) -> Sequence[Direction]:
         return self.directions
 
 
-class TrainJob(TrainingJob):
-    """The main job: from text to a registered classifier. It starts from the language model that comes with the project, where it fits."""
+class TrainRequest(TrainingRequest):
+    """The main job: from text to a registered classifier. It starts from the language model that comes with the project, where that fits."""
 
     label_column: str = Field("label", description="column that holds the label")
     pretrain: str | None = Field(
@@ -145,17 +121,12 @@ class TrainJob(TrainingJob):
     )
     model_name: str | None = Field(None, description="name in the registry; ulmfit-<corpus> if left empty")
 
-    def check(self) -> None:
-        super().check()
-        if not self.language_model():
-            peek(self.general())
-
     def start(self) -> str | None:
         if self.pretrained and self.pretrain:
             raise UserError("--pretrained and --pretrain: a language model is taken, or trained; give one of them")
         if self.pretrained or self.pretrain or self.pretraining != "ulmfit":
             return self.pretrained
-        return shipped_for(self.preset, TextJob.settings(self).text, self.options)
+        return shipped_for(self.preset, self.settings().text, self.options)
 
     def general(self) -> CorpusSource:
         """The general corpus to pretrain on; its text column and encoding are those of the domain's."""
@@ -165,7 +136,3 @@ class TrainJob(TrainingJob):
     @property
     def registered_name(self) -> str:
         return self.model_name or f"ulmfit-{self.name}"
-
-
-def _shape(model: ModelConfig) -> str:
-    return f"{model.embedding}/{model.hidden}/{model.layers}"

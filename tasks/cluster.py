@@ -25,6 +25,7 @@ from distributed.scheduler import KilledWorker
 
 from ulmfit.errors import RunFailed, UserError
 from ulmfit.progress import progress
+from ulmfit.shards.mapping import PartKilled
 
 log = logging.getLogger(__name__)
 
@@ -42,15 +43,6 @@ FETCH = 5.0  # seconds for the record of a part that is done
 CONNECT = 10.0  # seconds in which a scheduler answers
 PATIENCE = 60.0  # seconds with a scheduler that is gone
 LOSSES = 5  # of the connection, one after the other, with no part done in between
-
-
-class PartKilled(RunFailed):
-    """No worker survives a part. ``index``: of its spec; ``part``: its name; ``memory``: a worker's limit in bytes, if it has one."""
-
-    def __init__(self, index: int, part: str, deaths: int, memory: int | None):
-        limit = f" of {memory / 1e9:.1f} GB" if memory else ""
-        super().__init__(f"part {part}: {deaths} workers died while working on it; is it too large for a worker's memory{limit}?")
-        self.index, self.part, self.memory = index, part, memory
 
 
 class Cluster:

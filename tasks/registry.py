@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelInput, LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model
+from mlflow.models import Model as SavedModel
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.states import Completed, State
 
 import ulmfit
-from tasks.stage import Job, Stage
+from tasks.promotion import aliases_of_new_version
+from tasks.run import Job
 from tasks.tracking import KEY_TAG
+from ulmfit.directions import ENSEMBLE
 from ulmfit.errors import UserError
+from ulmfit.stages.outputs import Evaluation, Model
+from ulmfit.store.lineage import Lineage
 
 log = logging.getLogger(__name__)
 
-CHAMPION, CHALLENGER = "champion", "challenger"
 REQUIREMENTS = ("torch", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml", "rich", "safetensors", "spacy", "scikit-learn")
 
 
@@ -45,19 +45,19 @@ class Version:
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def register(job: Job, name: str, model: Stage, evaluation: Stage) -> State:
+def register(job: Job, name: str, model: Model, evaluation: Evaluation) -> Version:
     """Register the bundle under ``name``, once: the version that has its artifact key is found again.
 
     A new version becomes the challenger; the first one also the champion.
     """
     client = job.tracker.client
-    key = model.artifact.key
+    key = model.key
     found = find_version(client, name, key)
     if found:
-        return Completed(data=found, name="Cached")
+        return found
     logged = client.create_logged_model(job.tracker.experiment_id, name, job.run_id, tags={KEY_TAG: key}, model_type="classifier")
     with tempfile.TemporaryDirectory(prefix="ulmfit-model-") as folder:
-        save_pyfunc(model.artifact.path, Path(folder) / "model")
+        save_pyfunc(model.path, Path(folder) / "model")
         client.log_model_artifacts(logged.model_id, str(Path(folder) / "model"))
     client.finalize_logged_model(logged.model_id, "READY")
     parts = [LoggedModelInput(part) for part in _part_models(client, model)]
@@ -65,22 +65,22 @@ def register(job: Job, name: str, model: Stage, evaluation: Stage) -> State:
     client.log_outputs(job.run_id, [LoggedModelOutput(logged.model_id, 0)])
     version = _create_version(client, job, name, key, logged, evaluation)
     log.info("registered %s", version.uri)
-    return Completed(data=version)
+    return version
 
 
-def _create_version(client: MlflowClient, job: Job, name: str, key: str, logged: LoggedModel, evaluation: Stage) -> Version:
+def _create_version(client: MlflowClient, job: Job, name: str, key: str, logged: LoggedModel, evaluation: Evaluation) -> Version:
     try:
         client.create_registered_model(name, tags={"ulmfit": "classifier"})
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    scores = evaluation.artifact.record["scores"]["forward+backward"]
-    tags = {KEY_TAG: key, "ulmfit.evaluation.results": evaluation.artifact.key} | {
+    scores = evaluation.record.scores[ENSEMBLE]
+    tags = {KEY_TAG: key, "ulmfit.evaluation.results": evaluation.key} | {
         metric: f"{value:.4f}" for metric, value in scores.items() if value is not None
     }
     made = client.create_model_version(name, logged.artifact_location, job.run_id, tags=tags, model_id=logged.model_id)
     aliases = client.get_registered_model(name).aliases
-    for alias in (CHALLENGER,) if CHAMPION in aliases else (CHALLENGER, CHAMPION):
+    for alias in aliases_of_new_version(aliases):
         client.set_registered_model_alias(name, alias, made.version)
     return Version(name, str(made.version), logged.model_id)
 
@@ -93,11 +93,10 @@ def find_version(client: MlflowClient, name: str, key: str) -> Version | None:
     return None
 
 
-def _part_models(client: MlflowClient, model: Stage) -> list[str]:
-    lineage = json.loads((model.artifact.path / "lineage.json").read_text())
-    ids = [
-        entry["record"].get("model_id") for entry in lineage["artifacts"].values() if entry["kind"] == "classifier" and "record" in entry
-    ]
+def _part_models(client: MlflowClient, model: Model) -> list[str]:
+    """The tracker's ids of the classifiers that the model averages."""
+    ancestors = Lineage.read(model.path).artifacts.values()
+    ids = [ancestor.record.get("model_id") for ancestor in ancestors if ancestor.kind == "classifier"]
     return [model_id for model_id in ids if model_id and _known(client, model_id)]
 
 
@@ -142,13 +141,23 @@ def fetch_bundle(tracking_uri: str, uri: str, folder: Path) -> Path:
     version = resolve(tracking_uri, uri)
     mlflow.set_tracking_uri(tracking_uri)
     path = mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}", dst_path=str(folder), tracking_uri=tracking_uri)
-    return Path(path) / Model.load(path).flavors["python_function"]["artifacts"]["bundle"]["path"]
+    return Path(path) / SavedModel.load(path).flavors["python_function"]["artifacts"]["bundle"]["path"]
 
 
-def version_lineage(tracking_uri: str, uri: str) -> dict[str, Any]:
-    """The chain of artifacts behind a registered version, read from the version itself."""
+@dataclass(frozen=True)
+class VersionLineage:
+    """A registered version, its aliases and tags, and everything behind it."""
+
+    model: str
+    version: str
+    aliases: list[str]
+    tags: dict[str, str]
+    lineage: Lineage
+
+
+def version_lineage(tracking_uri: str, uri: str) -> VersionLineage:
+    """The lineage of a registered version, read from the version itself."""
     version = resolve(tracking_uri, uri)
     with tempfile.TemporaryDirectory(prefix="ulmfit-lineage-") as folder:
-        bundle = fetch_bundle(tracking_uri, uri, Path(folder))
-        chain = json.loads((bundle / "lineage.json").read_text())
-    return {"model": version.name, "version": str(version.version), "aliases": list(version.aliases), "tags": dict(version.tags), **chain}
+        lineage = Lineage.read(fetch_bundle(tracking_uri, uri, Path(folder)))
+    return VersionLineage(version.name, str(version.version), list(version.aliases), dict(version.tags), lineage)

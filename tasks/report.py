@@ -1,129 +1,121 @@
-"""The report of a flow run: summary.json, report.html, and the lineage as a Prefect artifact."""
+"""The report of a flow run: the summary, the page beside the tracked run, and the lineage as a Prefect artifact."""
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
+from pydantic import TypeAdapter
 
+from tasks.promotion import CHALLENGER
 from tasks.registry import Version
-from tasks.stage import Job, Stage
+from tasks.run import Finished, Job
 from ulmfit.config import Settings
-from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.evaluation.results import read_results
+from ulmfit.report.corpus_quality import CorpusQuality
 from ulmfit.report.lineage_graph import mermaid
 from ulmfit.report.page import render
-from ulmfit.report.summary import CorpusSummary, ModelSummary, RunSummary, StageSummary, Summary
+from ulmfit.report.summary import CorpusSummary, CurvePoint, ModelSummary, RangeTest, RunSummary, StageSummary, Summary
+from ulmfit.stages.outputs import Corpus, Evaluation, Model, Vocabulary
 from ulmfit.store.provenance import library_versions
+
+Fact = TypeVar("Fact")
 
 
 @dataclass(frozen=True)
-class Finished:
-    """All that a report is made of. ``stages`` are in the order of the DAG."""
+class Trained:
+    """All that the report of a training is made of. ``stages`` are in the order of the DAG; ``general`` is None where nothing was pretrained.
+
+    ``started``: seconds since the epoch.
+    """
 
     name: str
     settings: Settings
-    stages: list[Stage] = field(default_factory=list)
-    version: Version | None = None
-    alias: str = "challenger"
-    started: float = 0.0
-
-    def stage(self, name: str) -> Stage:
-        return next(stage for stage in self.stages if stage.name == name)
-
-    def has(self, name: str) -> bool:
-        return any(stage.name == name for stage in self.stages)
+    stages: list[Finished[Any]]
+    domain: tuple[Corpus, Vocabulary]
+    general: tuple[Corpus, Vocabulary] | None
+    model: Model
+    evaluation: Evaluation
+    version: Version
+    started: float
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def report(job: Job, finished: Finished) -> dict[str, Any]:
-    """Write the report of this run into the workspace and beside its tracked run; returns the content of ``summary.json``."""
-    folder = job.workspace.reports / f"{finished.name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(finished.started))}-{job.run_id[:6]}"
-    summary = summarise(job, finished).model_copy(update={"report": str(folder / "report.html")})
+def report(job: Job, trained: Trained) -> Summary:
+    """Write the report of this run into the workspace and beside its tracked run; returns the summary."""
+    summary = summarise(job, trained)
+    folder = job.workspace.reports / f"{trained.name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(trained.started))}-{job.run_id[:6]}"
+    summary = summary.model_copy(update={"report": str(folder / "report.html")})
+    folder.mkdir(parents=True)
     render(summary, folder)
     job.tracker.client.log_artifacts(job.run_id, str(folder), "report")
     chart = f"```mermaid\n{mermaid(summary.stages)}\n```"
-    create_markdown_artifact(chart, key=f"lineage-{_slug(finished.name)}", description="lineage of the run")
-    return summary.to_dict()
+    create_markdown_artifact(chart, key=f"lineage-{_slug(trained.name)}", description="lineage of the run")
+    return summary
 
 
-def summarise(job: Job, finished: Finished) -> Summary:
+def summarise(job: Job, trained: Trained) -> Summary:
     """The summary of a run: results, data, curves, stages, settings, model."""
+    version = trained.version
     return Summary(
-        name=finished.name,
-        corpus=_corpus(finished, ""),
-        general=_corpus(finished, "-general") if finished.has("ingest-general") else None,
-        results=read_results(finished.stage("evaluate").artifact.path),
-        histories=_files(finished, "history.json"),
-        lr_finders=_files(finished, "lr_finder.json"),
-        stages=[_stage(stage) for stage in finished.stages],
-        settings=finished.settings,
-        model=_model(finished),
+        name=trained.name,
+        corpus=_corpus(*trained.domain),
+        general=_corpus(*trained.general) if trained.general else None,
+        results=read_results(trained.evaluation.path),
+        histories=_beside(trained.stages, "history.json", TypeAdapter(list[CurvePoint])),
+        lr_finders=_beside(trained.stages, "lr_finder.json", TypeAdapter(RangeTest)),
+        stages=[stage_summary(stage) for stage in trained.stages],
+        settings=trained.settings,
+        model=ModelSummary(name=version.name, version=version.version, uri=version.uri, alias=CHALLENGER, path=str(trained.model.path)),
         run=RunSummary(
             id=job.run_id,
             experiment=job.tracker.experiment_id,
             tracking_uri=job.tracker.uri,
-            started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(finished.started)),
-            seconds=round(time.time() - finished.started, 1),
-            device=job.device,
+            started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(trained.started)),
+            seconds=round(time.time() - trained.started, 1),
+            device=job.context.placement.device,
             workspace=str(job.workspace.root),
             versions=library_versions(),
         ),
     )
 
 
-def _files(finished: Finished, name: str) -> dict[str, Any]:
-    """The content of the JSON file ``name`` of each stage that has one, by stage."""
-    paths = {stage.name: stage.artifact.path / name for stage in finished.stages}
-    return {stage: json.loads(path.read_text()) for stage, path in paths.items() if path.exists()}
-
-
-def _corpus(finished: Finished, suffix: str) -> CorpusSummary:
-    """A corpus's record without its parts, with the share of its held-out text that the vocabulary lacks."""
-    artifact = finished.stage(f"ingest{suffix}").artifact
-    unknown = finished.stage(f"vocabulary{suffix}").artifact.record["out_of_vocabulary"]["held_out"]
-    record = {name: value for name, value in artifact.record.items() if name != "parts"}
-    return CorpusSummary(key=artifact.key, **record | {"quality": artifact.record["quality"] | {"out_of_vocabulary": unknown}})
-
-
-def _stage(stage: Stage) -> StageSummary:
-    artifact = stage.artifact
-    kind, direction, corpus = _kind(stage.name)
+def stage_summary(stage: Finished[Any]) -> StageSummary:
+    """A finished stage and its artifact, for summaries."""
+    artifact, name = stage.artifact, stage.name
     return StageSummary(
-        name=stage.name,
-        stage=kind,
-        direction=direction,
-        corpus=corpus,
+        name=str(name),
+        stage=name.kind,
+        direction=name.direction,
+        corpus=name.corpus,
         kind=artifact.kind,
         key=artifact.key,
         run_id=artifact.run_id,
         seconds=artifact.manifest.seconds,
         bytes=artifact.bytes,
         cached=stage.cached,
-        inputs=artifact.manifest.inputs,
+        inputs=dict(artifact.manifest.inputs),
         record=artifact.record,
     )
 
 
-def _kind(name: str) -> tuple[str, Direction | None, Literal["domain", "general"]]:
-    """Kind, direction and corpus of a stage, from the spelling of its name."""
-    if name.endswith("-general"):
-        return name.removesuffix("-general"), None, "general"
-    direction = next((direction for direction in DIRECTIONS if name.endswith(f"-{direction}")), None)
-    kind = name.removesuffix(f"-{direction}")
-    return kind, direction, "general" if kind.startswith("pretrain") else "domain"
+def _beside(stages: Iterable[Finished[Any]], name: str, facts: TypeAdapter[Fact]) -> dict[str, Fact]:
+    """What the JSON file ``name`` holds of each stage that has one, by stage."""
+    files = {str(stage.name): stage.output.path / name for stage in stages}
+    return {stage: facts.validate_json(file.read_bytes()) for stage, file in files.items() if file.exists()}
 
 
-def _model(finished: Finished) -> ModelSummary:
-    version, path = finished.version, str(finished.stage("average").artifact.path)
-    if not version:
-        return ModelSummary(path=path)
-    return ModelSummary(name=version.name, version=version.version, uri=version.uri, alias=finished.alias, path=path)
+def _corpus(corpus: Corpus, vocab: Vocabulary) -> CorpusSummary:
+    """A corpus's record, less what counts its parts one by one, with the share of its held-out text that the vocabulary lacks."""
+    unknown = vocab.record.out_of_vocabulary["held_out"]
+    quality = CorpusQuality(**corpus.quality.model_dump(), out_of_vocabulary=unknown)
+    facts = corpus.record.model_dump(mode="json", exclude={"parts", "quality"}, exclude_none=True)
+    return CorpusSummary(key=corpus.key, quality=quality, **facts)
 
 
 def _slug(name: str) -> str:

@@ -72,6 +72,10 @@ class Tracker:
         self.client.set_tag(run_id, PARENT_TAG, parent)
         return run_id
 
+    def note_stage(self, run_id: str, name: str, artifact: Artifact, cached: bool) -> None:
+        """Tag a flow's run with what came of a stage."""
+        self.client.set_tag(run_id, f"ulmfit.stage.{name}", f"{artifact.key} run={artifact.run_id} {'cached' if cached else 'made'}")
+
     def finish(self, run_id: str, status: str = "FINISHED") -> None:
         self.client.set_terminated(run_id, status)
 
@@ -109,8 +113,8 @@ class StageRun:
         tags = [RunTag("ulmfit.kind", recipe.kind), RunTag("ulmfit.inputs", json.dumps(dict(recipe.inputs)))]
         self._client.log_batch(self.run_id, params=params[:100], tags=tags)
 
-    def inputs(self, artifacts: Mapping[str, Artifact], models: Sequence[str]) -> None:
-        """Log what the stage reads: data as datasets with their digests, models by their ids."""
+    def inputs(self, artifacts: Mapping[str, Artifact]) -> None:
+        """Log what the stage reads: artifacts as datasets with their digests, and those that are models also by their ids."""
         datasets = [
             DatasetInput(
                 Dataset(f"{artifact.kind}", artifact.key[:32], "local", json.dumps({"uri": artifact.location, "key": artifact.key})),
@@ -118,6 +122,7 @@ class StageRun:
             )
             for role, artifact in artifacts.items()
         ]
+        models = [model for artifact in artifacts.values() if (model := model_id(artifact))]
         known = [LoggedModelInput(model) for model in self._known(models)]
         # Two stages that read the same data for the first time race to note the dataset, and the server lets one of them fail.
         for attempt in Retrying(
@@ -161,6 +166,11 @@ class StageRun:
             yield
         finally:
             monitor.finish()
+
+
+def model_id(artifact: Artifact) -> str | None:
+    """The id under which the tracker knows the model in ``artifact``; None where it is no model."""
+    return artifact.record.get("model_id")
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

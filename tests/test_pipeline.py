@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from ulmfit import pipeline
 from ulmfit.config import CorpusConfig, PartsConfig, TextConfig, VocabConfig
 from ulmfit.corpora.source import CorpusSource
 from ulmfit.errors import UserError
-from ulmfit.pipeline import make_shards
+from ulmfit.pipeline import Shards, make_shards
 from ulmfit.shards import tokenise
 from ulmfit.shards.arrow import read_ipc
 from ulmfit.shards.documents import Documents
+from ulmfit.stages import shards as stages
 from ulmfit.text.tokenizer import Tokenizer
 from ulmfit.text.vocab import Vocab
 
@@ -49,7 +49,7 @@ def test_text_to_shards(corpus, tmp_path):
     shards = make_shards(CorpusSource(str(corpus)), tmp_path / "out", parts=PARTS, vocab=SMALL)
     documents = Documents.open(shards.ids.path, ["train", "valid", "test"])
     vocab = Vocab.load(shards.vocab.path / "vocab.json")
-    assert len(shards.corpus.record["parts"]) > 4
+    assert len(shards.corpus.record.parts) > 4
     assert sorted(documents.ids) == sorted(f"{name}.csv:{row}" for name in "ab" for row in range(1, 31))
     texts = {f"{name[0]}.csv:{row}": text for name in ("anna", "ben") for row, text in enumerate(mail(name), 1)}
     made = Tokenizer()([texts[name] for name in documents.ids])
@@ -63,7 +63,7 @@ def test_text_to_shards(corpus, tmp_path):
 def test_a_second_call_finds_everything_and_a_changed_vocabulary_tokenises_nothing(corpus, tmp_path, tokenised):
     source = CorpusSource(str(corpus))
     first = make_shards(source, tmp_path / "out", parts=PARTS, vocab=SMALL)
-    assert len(tokenised) == len(first.corpus.record["parts"])
+    assert len(tokenised) == len(first.corpus.record.parts)
     tokenised.clear()
     assert make_shards(source, tmp_path / "out", parts=PARTS, vocab=SMALL) == first
     other = make_shards(source, tmp_path / "out", parts=PARTS, vocab=VocabConfig(max_size=20, min_count=1))
@@ -77,8 +77,8 @@ def test_a_grown_corpus_tokenises_its_new_parts_alone(corpus, tmp_path, tokenise
     tokenised.clear()
     write(corpus, "c.csv", mail("carl", 12))
     grown = make_shards(source, tmp_path / "out", parts=PARTS, vocab=SMALL)
-    old = {part["name"]: part["texts"] for part in first.corpus.record["parts"]}
-    new = {part["name"]: part["texts"] for part in grown.corpus.record["parts"]}
+    old = {part.name: part.texts for part in first.corpus.record.parts}
+    new = {part.name: part.texts for part in grown.corpus.record.parts}
     assert {name: new[name] for name in old} == old
     assert sorted(tokenised) == sorted(set(new) - set(old)) != []
     for name in old:
@@ -87,8 +87,8 @@ def test_a_grown_corpus_tokenises_its_new_parts_alone(corpus, tmp_path, tokenise
     assert (afresh.ids.key, shards_of(afresh)) == (grown.ids.key, shards_of(grown))
 
 
-def shards_of(made: pipeline.Shards) -> dict:
-    return {name: entry for name, entry in made.ids.manifest.files.items() if name.endswith(".arrow")}
+def shards_of(made: Shards) -> dict:
+    return {name: entry for name, entry in made.ids.artifact.manifest.files.items() if name.endswith(".arrow")}
 
 
 def test_another_seed_of_the_splits_tokenises_nothing(corpus, tmp_path, tokenised):
@@ -107,21 +107,23 @@ def test_a_damaged_shard_is_not_taken_over(corpus, tmp_path, tokenised):
     shard.write_bytes(shard.read_bytes()[::-1])
     again = make_shards(source, tmp_path / "out", parts=PARTS, vocab=SMALL)
     assert tokenised == ["part-00001"]
-    assert again.tokens.manifest.files["part-00001.tokens.arrow"] == first.tokens.manifest.files["part-00001.tokens.arrow"]
+    assert (
+        again.tokens.artifact.manifest.files["part-00001.tokens.arrow"] == first.tokens.artifact.manifest.files["part-00001.tokens.arrow"]
+    )
 
 
 @pytest.mark.parametrize("fan_in", [2, 3, 100])
 def test_the_tree_of_counts_has_no_say(corpus, tmp_path, monkeypatch, fan_in):
     whole = make_shards(CorpusSource(str(corpus)), tmp_path / "a", parts=PARTS, vocab=SMALL)
-    monkeypatch.setattr(pipeline, "FAN_IN", fan_in)
+    monkeypatch.setattr(stages, "FAN_IN", fan_in)
     levels = []
 
-    def run_map(name, function, specs, label):
+    def mapper(name, function, specs, label, mend=None):
         levels.append(name)
         return [function(spec) for spec in specs]
 
-    tree = make_shards(CorpusSource(str(corpus)), tmp_path / "b", parts=PARTS, vocab=SMALL, run_map=run_map)
-    assert tree.vocab.manifest.files == whole.vocab.manifest.files
+    tree = make_shards(CorpusSource(str(corpus)), tmp_path / "b", parts=PARTS, vocab=SMALL, mapper=mapper)
+    assert tree.vocab.artifact.manifest.files == whole.vocab.artifact.manifest.files
     assert any("level 2" in name for name in levels) == (fan_in < 100)
     assert [path.name for path in tree.vocab.path.iterdir() if path.is_dir()] == []
 

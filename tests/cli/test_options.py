@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from cli.app import app
 from cli.options import AsJson, options_of
-from flows.requests import PretrainJob, TextJob, TrainJob
+from flows.requests import PreprocessRequest, PretrainRequest, TrainRequest
 from ulmfit.errors import UserError
 
 # Fields that a command declares itself, or that only a deployment's form has.
@@ -23,7 +23,9 @@ BY_HAND = {
 }
 
 
-@pytest.mark.parametrize(("command", "request_type"), [("train", TrainJob), ("preprocess", TextJob), ("pretrain", PretrainJob)])
+@pytest.mark.parametrize(
+    ("command", "request_type"), [("train", TrainRequest), ("preprocess", PreprocessRequest), ("pretrain", PretrainRequest)]
+)
 def test_each_field_of_a_request_is_an_option(command: str, request_type: type[BaseModel]) -> None:
     group = typer.main.get_command(app)
     parameters = {parameter.name: parameter for parameter in group.commands[command].params}  # type: ignore[attr-defined]

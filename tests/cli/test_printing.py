@@ -8,8 +8,10 @@ from rich.console import Console, RenderableType
 
 from cli.convert import describe
 from cli.doctor import Finding, finding_table
-from cli.lineage_tree import chain_tree
+from cli.lineage_tree import lineage_tree
+from tasks.registry import VersionLineage
 from ulmfit.interop.exchange import Converted
+from ulmfit.store.lineage import Ancestor, Lineage
 
 
 def printed(shown: RenderableType) -> str:
@@ -24,16 +26,11 @@ def test_findings_with_brackets() -> None:
 
 
 def test_a_lineage_shows_each_artifact_once() -> None:
-    corpus = {"kind": "corpus", "config": {"seed": 0}, "inputs": {}, "record": {"name": "[/x].csv", "documents": 3, "other": 1}}
-    model = {
-        "kind": "model",
-        "config": {},
-        "inputs": {"corpus": "c" * 64, "text": "c" * 64},
-        "run_id": "r1",
-        "record": {"seconds": 1.23456789},
-    }
-    chain = {"model": "m[/]", "version": "1", "aliases": ["champion"], "key": "a" * 64, "artifacts": {"a" * 64: model, "c" * 64: corpus}}
-    text = printed(chain_tree(chain))
+    corpus = Ancestor(kind="corpus", version=1, config={"seed": 0}, inputs={}, record={"name": "[/x].csv", "documents": 3, "other": 1})
+    inputs = {"corpus": "c" * 64, "text": "c" * 64}
+    model = Ancestor(kind="model", version=1, config={}, inputs=inputs, record={"seconds": 1.23456789}, run_id="r1")
+    lineage = Lineage(key="a" * 64, artifacts={"a" * 64: model, "c" * 64: corpus})
+    text = printed(lineage_tree(VersionLineage("m[/]", "1", ["champion"], {}, lineage)))
     assert "m[/] version 1 (champion)" in text and "name [/x].csv, documents 3" in text and "seconds 1.23457" in text
     assert "run r1" in text and text.count("settings seed=0") == 1 and text.count("(see above)") == 1 and "other" not in text
 

@@ -14,8 +14,9 @@ import pytest
 from distributed import Client
 
 from tasks import cluster as module
-from tasks.cluster import Cluster, PartKilled, open_cluster
+from tasks.cluster import Cluster, open_cluster
 from ulmfit.errors import UserError
+from ulmfit.shards.mapping import PartKilled
 
 
 @pytest.fixture(scope="module")

@@ -41,10 +41,10 @@ def test_the_train_deployment_completes_on_a_worker(ulmfit: CommandLine, prefect
     for deployment in named.values():
         assert "ulmfit" in deployment["tags"]
         assert not any(schedule["active"] for schedule in deployment["schedules"]), "a schedule is off until somebody turns it on"
-    form = named["train"]["parameter_openapi_schema"]["definitions"]["TrainJob"]["properties"]
+    form = named["train"]["parameter_openapi_schema"]["definitions"]["TrainRequest"]["properties"]
     assert form["preset"]["enum"] == ["tiny", "small", "base"] and form["corpus"]["description"]
 
-    job = {
+    request = {
         "corpus": str(write_tickets(tmp_path / "tickets.csv", 300)),
         "text_column": "body",
         "label_column": "topic",
@@ -53,7 +53,7 @@ def test_the_train_deployment_completes_on_a_worker(ulmfit: CommandLine, prefect
         "workspace": str(tmp_path / "workspace"),
         "dask": "1",
     }
-    run = ask(f"{prefect_api}/deployments/{named['train']['id']}/create_flow_run", {"parameters": {"job": job}})
+    run = ask(f"{prefect_api}/deployments/{named['train']['id']}/create_flow_run", {"parameters": {"request": request}})
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "ulmfit", "--type", "process"]
     with open(tmp_path / "worker.log", "w") as output:
         worker = subprocess.Popen(command, cwd=ROOT, env=ulmfit.environment, stdout=output, stderr=output)

@@ -23,10 +23,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.cluster import Cluster, open_cluster
-from tasks.poison import tokenise_parts
 from ulmfit.errors import UserError
 from ulmfit.shards.arrow import read_ipc
 from ulmfit.shards.crashing import CrashingDocument
+from ulmfit.shards.quarantine import tokenise_parts
 from ulmfit.shards.tokenise import TokenizeSpec
 from ulmfit.store import filesystem
 
@@ -135,7 +135,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def expected(cluster: Cluster, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The shards of a run without a fault."""
     folder = tmp_path_factory.mktemp("expected")
-    records, aside = tokenise_parts(cluster, "undisturbed", specs(corpus, folder), quarantine=False)
+    records, aside = tokenise_parts(cluster.map, specs(corpus, folder), quarantine=False)
     assert [record.part for record in records] == NAMES
     assert [record.documents for record in records] == [4] * PARTS
     assert not aside
@@ -175,7 +175,7 @@ def test_two_drivers_at_once_on_one_folder(
 def test_parts_that_were_deleted_or_damaged_are_made_again_and_no_others(
     cluster: Cluster, corpus: Path, expected: dict[str, str], tmp_path: Path
 ) -> None:
-    tokenise_parts(cluster, "first", specs(corpus, tmp_path), quarantine=False)
+    tokenise_parts(cluster.map, specs(corpus, tmp_path), quarantine=False)
     before = made(tmp_path)
     (tmp_path / "part-00000.tokens.arrow").unlink()
     damaged = tmp_path / "part-00001.tokens.arrow"
@@ -185,7 +185,7 @@ def test_parts_that_were_deleted_or_damaged_are_made_again_and_no_others(
     os.truncate(tmp_path / "part-00002.tokens.arrow", 100)
     (tmp_path / "part-00003.json").unlink()
     (tmp_path / "part-00004.json").write_text("{")
-    tokenise_parts(cluster, "second", specs(corpus, tmp_path), quarantine=False)
+    tokenise_parts(cluster.map, specs(corpus, tmp_path), quarantine=False)
     after = made(tmp_path)
     assert shards(tmp_path) == expected
     assert [name for name in after if after[name] == before[name]] == ["part-00005.tokens.arrow"]
@@ -195,7 +195,7 @@ def test_a_damaged_part_of_the_corpus_is_named(cluster: Cluster, corpus: Path, t
     copy = shutil.copytree(corpus, tmp_path / "corpus")
     os.truncate(copy / "part-00004.parquet", 300)
     with pytest.raises(UserError, match=r"part-00004\.parquet"):
-        tokenise_parts(cluster, "damaged", specs(copy, tmp_path / "tokens"), quarantine=False)
+        tokenise_parts(cluster.map, specs(copy, tmp_path / "tokens"), quarantine=False)
 
 
 @contextmanager
@@ -214,12 +214,12 @@ def test_a_full_disk(cluster: Cluster, corpus: Path, expected: dict[str, str], t
     with small_disk(tmp_path / "disk") as disk:
         (disk / "ballast").write_bytes(b"x" * 50_000)
         with pytest.raises(OSError, match="No space left on device"):
-            tokenise_parts(cluster, "full", specs(corpus, disk), quarantine=False)
+            tokenise_parts(cluster.map, specs(corpus, disk), quarantine=False)
         wait_for(lambda: not list(disk.glob(".*.tmp")))  # the other worker may still be at it
         before = {name: mark for name, mark in made(disk).items() if (disk / name.replace(".tokens.arrow", ".json")).exists()}
         assert 0 < len(before) < PARTS
         (disk / "ballast").unlink()
-        assert len(tokenise_parts(cluster, "mended", specs(corpus, disk), quarantine=False)[0]) == PARTS
+        assert len(tokenise_parts(cluster.map, specs(corpus, disk), quarantine=False)[0]) == PARTS
         assert shards(disk) == expected
         assert {name: made(disk)[name] for name in before} == before
 
@@ -229,10 +229,10 @@ def test_a_disk_that_is_full_when_a_file_is_synced(
 ) -> None:
     with faults.full_disk():
         with pytest.raises(OSError, match="No space left on device"):
-            tokenise_parts(cluster, "full", specs(corpus, tmp_path), quarantine=False)
+            tokenise_parts(cluster.map, specs(corpus, tmp_path), quarantine=False)
         assert not shards(tmp_path)  # while it is full: a part that waited may yet be written when it no longer is
     wait_for(lambda: not list(tmp_path.glob(".*.tmp")))
-    assert len(tokenise_parts(cluster, "mended", specs(corpus, tmp_path), quarantine=False)[0]) == PARTS
+    assert len(tokenise_parts(cluster.map, specs(corpus, tmp_path), quarantine=False)[0]) == PARTS
     assert shards(tmp_path) == expected
 
 
@@ -255,11 +255,11 @@ def test_poison_is_named_and_set_aside(
         r"^document 'mail.csv:12' of part-00001 kills the worker that tokenises it \(signal 11\); set it aside with --quarantine-crashing"
     )
     with pytest.raises(UserError, match=told):
-        tokenise_parts(fragile, "poisoned", specs(corpus, folder), quarantine=False)
+        tokenise_parts(fragile.map, specs(corpus, folder), quarantine=False)
     before = made(folder)
     assert len(before) == PARTS - 1, "all other parts are done first"
 
-    records, aside = tokenise_parts(fragile, "quarantine", specs(corpus, folder), quarantine=True)
+    records, aside = tokenise_parts(fragile.map, specs(corpus, folder), quarantine=True)
     assert aside == [
         CrashingDocument("part-00001", 2, "mail.csv:12", "signal 11"),
         CrashingDocument("part-00001", 3, "mail.csv:13", "signal 9"),
@@ -276,7 +276,7 @@ def test_poison_is_named_and_set_aside(
     digest = filesystem.sha256(shard)
     shard.unlink()
     caplog.clear()
-    again = tokenise_parts(fragile, "again", specs(corpus, folder), quarantine=True)
+    again = tokenise_parts(fragile.map, specs(corpus, folder), quarantine=True)
     assert again[1] == aside, "what was set aside stays known, and kills nobody again"
     assert filesystem.sha256(shard) == digest
     assert not caplog.messages

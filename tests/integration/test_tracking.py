@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from cli.prefect_server import free_port
-from tasks.stage import Job
 from tasks.tracking import StageRun, Tracker
 from tasks.workspace import Workspace
 from ulmfit.store.recipe import Recipe
@@ -69,11 +68,10 @@ def test_a_retried_stage_reopens_its_run(tracker: Tracker) -> None:
     assert tracker.reopen("other", "l" * 64, parent) != first
 
 
-def test_a_recipe_shows_as_parameters(tracker: Tracker, tmp_path: Path) -> None:
+def test_a_recipe_shows_as_parameters(tracker: Tracker) -> None:
     run = StageRun(tracker, tracker.start("stage", {}))
     run.describe(Recipe("vocab", 1, {"max_size": 100, "inner": {"min_count": 2}}, {"tokens": "a" * 64}))
     run.result({"tokens": 99, "note": "text", "scores": {"forward+backward": {"accuracy": 0.5}}})
     found = tracker.client.get_run(run.run_id).data
     assert found.params == {"max_size": "100", "inner.min_count": "2"}
     assert found.metrics["result.tokens"] == 99 and found.metrics["result.scores.forward-backward.accuracy"] == 0.5
-    assert Job(Workspace(tmp_path), tracker, run.run_id).device == "cpu"

@@ -1,0 +1,71 @@
+"""From a request to a plan: everything that has to be looked up is looked up here, once. What can be the user's fault is found here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flows.requests import PretrainRequest, TextRequest, TrainingRequest, TrainRequest
+from tasks.workspace import Workspace
+from ulmfit.compute.devices import resolve_device
+from ulmfit.config import ModelConfig, Settings
+from ulmfit.corpora.source import CorpusSource, peek
+from ulmfit.errors import UserError
+from ulmfit.pretrained.transport import Pretrained, pretrained
+from ulmfit.training.placement import Placement
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A resolved request: the settings in full, the sources as found, the language model with its sizes, the device.
+
+    ``domain``, ``general``: the corpora to read, None where the job needs none. ``pretrained``: the language model to start from.
+    """
+
+    request: TextRequest
+    workspace: Workspace
+    settings: Settings
+    domain: CorpusSource | None = None
+    general: CorpusSource | None = None
+    pretrained: Pretrained | None = None
+    placement: Placement = Placement()
+
+
+def resolve(request: TextRequest) -> Plan:
+    """The plan of a request. Raises UserError for what would be found at fault after minutes: options, files, columns, language models, devices."""
+    settings, source = request.settings(), request.source()
+    workspace = Workspace.open(request.workspace, request.out)
+    peek(source)
+    if not isinstance(request, TrainingRequest):
+        return Plan(request, workspace, settings, domain=source)
+    found = _language_model(request, settings, workspace)
+    domain, general = (None, source) if isinstance(request, PretrainRequest) else (source, None)
+    if isinstance(request, TrainRequest) and not found:
+        general = request.general()
+        peek(general)
+    if found:
+        settings = settings.model_copy(update={"model": found.model})
+    placement = Placement(resolve_device(request.device, request.devices), request.devices, resume=request.resume)
+    return Plan(request, workspace, settings, domain, general, found, placement)
+
+
+def _language_model(request: TrainingRequest, settings: Settings, workspace: Workspace) -> Pretrained | None:
+    """The language model to start from. UserError where it does not fit what is asked for."""
+    name = request.start()
+    if name is None:
+        return None
+    found = pretrained(name, workspace.downloads)
+    if lacking := [direction for direction in request.trained_directions() if direction not in found.folders]:
+        raise UserError(f"--pretrained {name}: it has no {lacking[0]}/, which is to be trained; give one that has")
+    made = found.manifest.text if found.manifest else None
+    if made and (made.lang, made.rules) != (settings.text.lang, settings.text.rules):
+        asked, has = f"{settings.text.lang}, {settings.text.rules}", f"{made.lang}, {made.rules}"
+        raise UserError(
+            f"--pretrained {name}: it was trained on tokens of ({has}), and yours are ({asked}); set text.lang and text.rules to match"
+        )
+    if any(option.strip().startswith("model.") for option in request.options) and found.model != settings.model:
+        raise UserError(f"--set model.*: the pretrained language model is {_shape(found.model)}; leave it out, or pretrain a new one")
+    return found
+
+
+def _shape(model: ModelConfig) -> str:
+    return f"{model.embedding}/{model.hidden}/{model.layers}"

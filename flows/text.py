@@ -1,0 +1,37 @@
+"""The text half of every DAG: documents -> Corpus -> TokenShards -> Vocab -> IdShards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flows.dag import Dag
+from flows.plan import Plan
+from ulmfit.stages.corpus import ingest
+from ulmfit.stages.outputs import Corpus, IdShards, TokenShards, Vocabulary
+from ulmfit.stages.shards import encode, tokenise, vocabulary
+from ulmfit.stages.stage import Context, CorpusRole, StageName
+
+
+@dataclass(frozen=True)
+class Text:
+    """One corpus on its way to ids."""
+
+    corpus: Corpus
+    tokens: TokenShards
+    vocab: Vocabulary
+    ids: IdShards
+
+
+def text_stages(dag: Dag, plan: Plan, context: Context, role: CorpusRole) -> Text:
+    """Add the four stages of the domain's corpus, or of the general one."""
+    settings = plan.settings
+    source, sampling, words = (
+        (plan.general, settings.general, settings.general_vocab) if role == "general" else (plan.domain, settings.corpus, settings.vocab)
+    )
+    assert source is not None, f"a plan that needs {role} text names its source"
+    labelled = source.label_column is not None
+    corpus = dag.add(StageName("ingest", corpus=role), ingest, context, source, sampling, settings.quality, labelled)
+    tokens = dag.add(StageName("tokenise", corpus=role), tokenise, corpus, settings.text, plan.request.quarantine_crashing)
+    vocab = dag.add(StageName("vocabulary", corpus=role), vocabulary, corpus, tokens, words, settings.quality)
+    ids = dag.add(StageName("encode", corpus=role), encode, corpus, tokens, vocab)
+    return Text(corpus, tokens, vocab, ids)

@@ -1,0 +1,50 @@
+"""The surroundings of a flow run: its tracked run, parent of its stages' runs, and the cluster for work on parts."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pydantic import BaseModel
+
+from flows.plan import Plan
+from tasks.cluster import open_cluster
+from tasks.run import Job
+from tasks.tracking import Tracker, flatten
+from ulmfit.directions import DIRECTIONS
+from ulmfit.stages.stage import Context
+
+
+@contextmanager
+def tracked_job(flow_name: str, plan: Plan) -> Iterator[Job]:
+    """A job for the stages of a flow run. Its tracked run ends as the block does: finished, failed or killed."""
+    request, workspace = plan.request, plan.workspace
+    tracker = Tracker.open(workspace, f"ulmfit-{request.name}")
+    tags = {"ulmfit.flow": flow_name, "ulmfit.corpus": request.corpus, "ulmfit.preset": request.preset}
+    run_id = tracker.start(f"{flow_name} {request.name}", tags)
+    for name, value in flatten(plan.settings.model_dump(mode="json")).items():
+        tracker.client.log_param(run_id, name, value)
+    threads = max(1, (os.cpu_count() or 1) // len(DIRECTIONS))
+    try:
+        with open_cluster(request.dask) as cluster:
+            context = Context(workspace.store, workspace.downloads, cluster.map, plan.settings.parts, plan.placement)
+            yield Job(workspace, tracker, run_id, context, threads)
+    except BaseException as error:
+        tracker.finish(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+        raise
+    tracker.finish(run_id)
+
+
+class BriefRun(BaseModel):
+    """The tracked run of a flow, in its summary."""
+
+    id: str
+    tracking_uri: str
+    seconds: float
+
+    @classmethod
+    def of(cls, job: Job, started: float) -> BriefRun:
+        """``started``: seconds since the epoch."""
+        return cls(id=job.run_id, tracking_uri=job.tracker.uri, seconds=round(time.time() - started, 1))

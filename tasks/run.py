@@ -1,0 +1,113 @@
+"""The one Prefect task: it runs any stage, tracked, and says "Cached" where the store had its artifact."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.concurrency.sync import concurrency
+from prefect.states import Completed, State
+
+from tasks.tracking import StageRun, Tracker
+from tasks.workspace import Workspace
+from ulmfit.stages.outputs import Classifier, LanguageModel, Output
+from ulmfit.stages.stage import Context, Stage, StageName
+from ulmfit.store.artifacts import Artifact, Built
+from ulmfit.training.placement import Placement
+
+log = logging.getLogger(__name__)
+
+Made = TypeVar("Made", bound=Output[Any])
+
+GPU_SLOT = "ulmfit-gpu"
+CPU_SLOTS = threading.BoundedSemaphore(2)  # the two directions, each on its half of the cores
+ALL_CORES = threading.Lock()  # a training on several processes has them all: the directions then go one after the other
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a flow run hands to each of its stages. ``threads``: of one training on the CPU."""
+
+    workspace: Workspace
+    tracker: Tracker
+    run_id: str
+    context: Context
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Finished(Generic[Made]):
+    """A finished stage: its name in the DAG, its output, and whether that was found rather than made."""
+
+    name: StageName
+    output: Made
+    cached: bool
+
+    @property
+    def artifact(self) -> Artifact:
+        return self.output.artifact
+
+
+# The store is the one truth about what is done, so Prefect keeps no results of its own.
+@task(cache_policy=NO_CACHE, persist_result=False, log_prints=False)
+def run_stage(job: Job, name: StageName, make: Callable[..., Stage[Made]], arguments: Sequence[object]) -> State[Finished[Made]]:
+    """The output of ``make(*arguments)`` as the result of a finished Prefect task; built and tracked where it is not in the store."""
+    inputs = [argument.output if isinstance(argument, Finished) else argument for argument in arguments]
+    stage = make(*inputs)
+    with stage.held:
+        artifact, cached = job.context.store.make(stage.recipe, lambda work: _tracked(job, name, stage, work))
+    finished = Finished(name, stage.output(artifact), cached)
+    for warning in stage.warnings(finished.output):
+        log.warning("%s: %s", name, warning)
+    log.info("%s: %s (%s)", name, "found" if cached else "done", artifact.key[:12])
+    job.tracker.note_stage(job.run_id, str(name), artifact, cached)
+    return Completed(data=finished, name="Cached" if cached else "Completed")
+
+
+def _tracked(job: Job, name: StageName, stage: Stage[Any], work: Path) -> Built:
+    """Build as a tracked run: the one that failed on this artifact before, or a new one."""
+    run = StageRun(job.tracker, job.tracker.reopen(str(name), stage.recipe.key, job.run_id))
+    try:
+        run.describe(stage.recipe)
+        run.inputs({role: output.artifact for role, output in stage.inputs.items()})
+        built = _build(job, stage, work, run)
+        if stage.output in (LanguageModel, Classifier):
+            built = replace(built, record={**built.record, "model_id": run.output_model(str(name), stage.recipe, work)})
+        run.result(built.record)
+    except BaseException:
+        job.tracker.finish(run.run_id, "FAILED")
+        raise
+    job.tracker.finish(run.run_id)
+    return replace(built, run_id=run.run_id)
+
+
+def _build(job: Job, stage: Stage[Any], work: Path, run: StageRun) -> Built:
+    placement = replace(job.context.placement, observe=run.observe)
+    try:
+        with run.system_metrics():
+            if not stage.trains:
+                return stage.build(work, job.context)
+            with _slot(placement, job.threads):
+                return stage.build(work, replace(job.context, placement=placement))
+    finally:
+        run.flush()
+
+
+@contextmanager
+def _slot(placement: Placement, threads: int) -> Iterator[None]:
+    """The GPUs are taken by one training at a time; CPU cores are shared between the directions."""
+    if placement.device.startswith("cuda"):
+        with concurrency(GPU_SLOT, occupy=1):
+            yield
+    else:
+        with ALL_CORES if placement.processes > 1 else CPU_SLOTS:
+            torch.set_num_threads(threads)
+            yield

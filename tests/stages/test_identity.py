@@ -1,0 +1,78 @@
+"""Keys of artifacts, written out: a change that moves one makes every workspace rebuild that stage, so it must be meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from ulmfit.presets import preset
+from ulmfit.stages.ensemble import average
+from ulmfit.stages.evaluation import measure
+from ulmfit.stages.outputs import Classifier, Corpus, IdShards, LanguageModel, Model, Output, TokenShards, Vocabulary
+from ulmfit.stages.shards import encode, vocabulary
+from ulmfit.stages.training import classify, finetune, pretrain
+from ulmfit.store.artifacts import Artifact, Built, Manifest
+from ulmfit.store.recipe import Recipe
+
+Made = TypeVar("Made", bound=Output[Any])
+CORPUS_FACTS = {
+    "name": "mail", "digest": "", "labels": ["ham", "spam"], "splits": {}, "parts": [], "quarantined": {}, "duplicates": 0,
+    "overlap_removed": 0, "warnings": [],
+}  # fmt: skip
+
+KEYS = {
+    "tiny": {
+        "vocabulary": "ee33ac42c2e7502210112c010fc95eb24903534ce61befa7c3cb091b3095b56d",
+        "pretrain": "c645de0449419515997d299e34335acf9cdf7ea15258ee433f873daf3a19a487",
+        "finetune": "6aee2fdfbf1d79c5b01d6f990a1002c768c5412e9885bc18b2e8ea4e11f6a4fe",
+        "classify": "5d0739e4b63b147b2bccc5aa9a8465231f715a393505886798932d82c38cba6f",
+        "evaluate": "4df8a224c76689a36e3d2de599e68ff8f3d65279b9adfa15ac1e4b9888afb4d8",
+    },
+    "small": {
+        "vocabulary": "2e4dffeb36b7902fe345579e0034c6ec7ba1db5f21bd0b6a812bd6660e62e28d",
+        "pretrain": "dda81cf73081a2dd8d6b821a3ee4d4ef29214c12a09947679bf2626f4833d2c1",
+        "finetune": "45a4d8fa9e7858b5e222ff573474485307a32fc5b5feb180ee2549d7e4374225",
+        "classify": "3e5210cfb3657bc6041d6774ea2b06a085a466c29ecfffefc34866fd1ca6c1c0",
+        "evaluate": "3d79647335c65e7a4918915dff8e32f961d003eb0380a08e51e69153998d197f",
+    },
+    "base": {
+        "vocabulary": "813cf652a84efa3f2b86125187480849b9bcb5f4d44b5db407de1435bbf72881",
+        "pretrain": "2e5879708a7f4de6e3e69a74b1d45b6f8e39274cc29b3c0a6b63ea3f8b2cdf0b",
+        "finetune": "531c970f97457e2e2209596f3f2b56fb2538b31a7f589e6312c88c5bea97dee2",
+        "classify": "9ea957aa42fc180f537ec1f7df4ca16e03ecb9e4527f3d47fc9fe68571cd8bd2",
+        "evaluate": "3d79647335c65e7a4918915dff8e32f961d003eb0380a08e51e69153998d197f",
+    },
+}
+
+
+def made(output: type[Made], digit: str, record: dict[str, object] | None = None) -> Made:
+    """A finished artifact whose key is one digit, 64 times."""
+    manifest = Manifest.of(Recipe("kind", 1, {}), Built(record or {}), {}, 0.0).model_copy(update={"key": digit * 64})
+    return output(Artifact("nowhere", manifest, Path("nowhere")))
+
+
+CORPUS = made(Corpus, "0", CORPUS_FACTS)
+TOKENS, VOCAB, IDS = made(TokenShards, "1"), made(Vocabulary, "2"), made(IdShards, "3")
+LM, FORWARD, BACKWARD, MODEL = made(LanguageModel, "4"), made(Classifier, "5"), made(Classifier, "6"), made(Model, "7")
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_keys_of_the_presets(name: str) -> None:
+    settings = preset(name)
+    stages = {
+        "vocabulary": vocabulary(CORPUS, TOKENS, settings.vocab, settings.quality),
+        "pretrain": pretrain(IDS, VOCAB, settings.model, settings.pretrain, "forward"),
+        "finetune": finetune(LM, IDS, VOCAB, settings.finetune, "forward"),
+        "classify": classify(LM, CORPUS, IDS, VOCAB, settings.model, settings.classifier, "forward"),
+        "evaluate": measure(CORPUS, IDS, MODEL, None, settings.evaluate),
+    }
+    assert {kind: stage.recipe.key for kind, stage in stages.items()} == KEYS[name]
+
+
+def test_keys_that_depend_on_no_setting() -> None:
+    assert encode(CORPUS, TOKENS, VOCAB).recipe.key == "2be916558a69d76ce4987c3e86074bab9ccd89d3024b32aca698939e34f3ae14"
+    assert (
+        average(FORWARD, BACKWARD, CORPUS, TOKENS, VOCAB).recipe.key == "6268a1fc55dc43673f739927c43a83b527e6996ffb3aa4a9162833ccce7e4865"
+    )

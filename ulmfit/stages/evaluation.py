@@ -1,0 +1,113 @@
+"""Measure a model on the test rows of its corpus, beside the baseline trained on the same rows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+
+from ulmfit.config import ClassifierConfig, EvaluateConfig
+from ulmfit.directions import DIRECTIONS, ENSEMBLE
+from ulmfit.evaluation import baseline
+from ulmfit.evaluation.calibration import fit_thresholds
+from ulmfit.evaluation.evaluate import evaluate
+from ulmfit.evaluation.predictions import HeldOut, Predictions, write_predictions
+from ulmfit.evaluation.results import FILE
+from ulmfit.labels.label_set import LabelSet
+from ulmfit.prediction.ensemble import average
+from ulmfit.prediction.predictor import Predictor
+from ulmfit.shards.documents import Documents
+from ulmfit.stages.outputs import Corpus, Evaluation, IdShards, Model
+from ulmfit.stages.stage import Context, Stage, keys_of
+from ulmfit.store.artifacts import Built
+from ulmfit.store.filesystem import write_bytes
+from ulmfit.store.recipe import Recipe
+
+EVALUATE_VERSION = 2
+
+
+def measure(corpus: Corpus, ids: IdShards, model: Model, scratch: Model | None, config: EvaluateConfig) -> Stage[Evaluation]:
+    """Scores of each direction, of their average, and of TF-IDF + logistic regression trained on the same rows."""
+    inputs = {"corpus": corpus, "ids": ids, "model": model} | ({"scratch": scratch} if scratch else {})
+    recipe = Recipe("evaluation", EVALUATE_VERSION, config, keys_of(inputs))
+
+    def build(work: Path, context: Context) -> Built:
+        torch.set_num_threads(os.cpu_count() or 1)  # no other stage runs now
+        device, test, rows = context.placement.device, Documents.open(ids.path, ["test"]), _read(corpus, "test")
+        assert rows.ids == test.ids, "shards and corpus parts stand in one order"
+        predictor, strings = Predictor.load(model.path, device), corpus.record.labels
+        labels = LabelSet.of(strings, ClassifierConfig(task=predictor.task, label_separator=predictor.separator))
+        systems = _systems(predictor, test, "")
+        if scratch:
+            systems |= _systems(Predictor.load(scratch.path, device), test, " from scratch")
+        systems[baseline.NAME] = _baseline(corpus, rows.texts, labels, config.seed)
+        documents = HeldOut(test.ids, rows.texts, _truth(labels, test.labels), labels.names)
+        results = evaluate(systems, documents, config)
+        write_predictions(work, systems, documents)
+        write_bytes(work / FILE, results.to_json().encode())
+        return Built(results.record().model_dump())
+
+    return Stage(Evaluation, recipe, inputs, build)
+
+
+def _systems(predictor: Predictor, test: Documents, suffix: str) -> dict[str, Predictions]:
+    """What each direction predicts, and their average."""
+    logits = predictor.logits_of(test)
+    after, before = (predictor.read(logits, calibrated) for calibrated in (True, False))
+    found = {
+        f"{direction}{suffix}": Predictions(after[direction], before[direction], predictor.thresholds_of(direction))
+        for direction in DIRECTIONS
+    }
+    return found | {f"{ENSEMBLE}{suffix}": Predictions(average(after), average(before), predictor.thresholds)}
+
+
+def _baseline(corpus: Corpus, tests: list[str], labels: LabelSet, seed: int) -> Predictions:
+    """The baseline. Thresholds of several labels are fitted as the model's are, on the validation documents."""
+    strings, train = corpus.record.labels, _read(corpus, "train")
+    truth = _truth(labels, train.codes(strings))
+    if labels.task == "multi-class":
+        return Predictions(baseline.baseline_probabilities(train.texts, truth, tests, seed, len(labels)))
+    valid = _read(corpus, "valid")
+    found = baseline.baseline_probabilities(train.texts, truth, [*valid.texts, *tests], seed, len(labels))
+    first, rest = np.split(found, [len(valid.texts)])
+    return Predictions(rest, None, fit_thresholds(first, _truth(labels, valid.codes(strings))))
+
+
+def _truth(labels: LabelSet, codes: NDArray[np.int64]) -> NDArray[np.int64] | NDArray[np.bool_]:
+    """int64 [N]; or bool [N, L] where a document may have several labels."""
+    targets = labels.targets_of(codes).numpy()
+    return targets if labels.task == "multi-class" else targets > 0
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The documents of one split, in the order of the corpus's parts."""
+
+    ids: list[str]
+    texts: list[str]
+    labels: list[str | None]
+
+    def codes(self, strings: Sequence[str]) -> NDArray[np.int64]:
+        """int64 [N]: where each document's label stands among ``strings``."""
+        codes = {label: code for code, label in enumerate(strings)}
+        return np.array([codes[label] for label in self.labels if label is not None], dtype=np.int64)
+
+
+def _read(corpus: Corpus, split: str) -> _Rows:
+    rows = _Rows([], [], [])
+    for part in corpus.record.parts:
+        columns, chosen = ["id", "text", "label", "piece"], [("split", "=", split)]
+        for row in pq.read_table(corpus.path / f"{part.name}.parquet", columns=columns, filters=chosen).to_pylist():
+            if row["piece"]:  # a long document goes on
+                rows.texts[-1] += row["text"]
+            else:
+                rows.ids.append(row["id"])
+                rows.texts.append(row["text"])
+                rows.labels.append(row["label"])
+    return rows

@@ -1,0 +1,132 @@
+"""What stages make: an artifact each, with its facts as a type. A function that wants id shards cannot be given a vocabulary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Generic, TypeVar, cast
+
+from pydantic import BaseModel, ConfigDict
+
+from ulmfit.corpora.quality.summary import OutOfVocabulary, Quality
+from ulmfit.corpora.record import CorpusRecord
+from ulmfit.evaluation.results import EvaluationRecord
+from ulmfit.shards.crashing import CrashingDocument
+from ulmfit.store.artifacts import Artifact
+from ulmfit.training.record import TrainingRecord
+
+Record = TypeVar("Record", bound=BaseModel, covariant=True)
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class ShardsRecord(_Facts):
+    """Of token or id shards: sums over all parts. ``poisoned``: documents without tokens, as they kill the worker that tokenises them."""
+
+    parts: int
+    documents: int
+    tokens: int
+    seconds: float
+    poisoned: tuple[CrashingDocument, ...] = ()
+
+
+class VocabularyRecord(_Facts):
+    """``tokens``: its size. ``out_of_vocabulary``: of the text it was counted on (``train``), and of the ``held_out`` text."""
+
+    tokens: int
+    out_of_vocabulary: dict[str, OutOfVocabulary]
+
+
+class ModelRecord(_Facts):
+    """``labels``: names of the classes. ``artifacts``: how many stand behind the model."""
+
+    labels: tuple[str, ...]
+    artifacts: int
+
+
+@dataclass(frozen=True)
+class Output(Generic[Record]):
+    """A finished artifact of one kind."""
+
+    artifact: Artifact
+    facts: ClassVar[type[BaseModel]]
+
+    @cached_property
+    def record(self) -> Record:
+        """What the stage reports of its result."""
+        return cast(Record, self.facts.model_validate(self.artifact.record))
+
+    @property
+    def key(self) -> str:
+        return self.artifact.key
+
+    @property
+    def path(self) -> Path:
+        """The local folder with its files (see :attr:`Artifact.path`)."""
+        return self.artifact.path
+
+    @property
+    def location(self) -> str:
+        """Where its files are: a folder, or on S3."""
+        return self.artifact.location
+
+
+class Corpus(Output[CorpusRecord]):
+    """Documents made uniform, in Parquet parts."""
+
+    facts = CorpusRecord
+
+    @property
+    def quality(self) -> Quality:
+        """What ``quality.json`` holds."""
+        assert self.record.quality is not None, "the ingest stage records it"
+        return self.record.quality
+
+
+class TokenShards(Output[ShardsRecord]):
+    """Tokens of a corpus, a shard per part; they serve every vocabulary."""
+
+    facts = ShardsRecord
+
+
+class Vocabulary(Output[VocabularyRecord]):
+    """The tokens that have an id."""
+
+    facts = VocabularyRecord
+
+    @property
+    def file(self) -> Path:
+        return self.path / "vocab.json"
+
+
+class IdShards(Output[ShardsRecord]):
+    """Token shards through a vocabulary."""
+
+    facts = ShardsRecord
+
+
+class LanguageModel(Output[TrainingRecord]):
+    """A language model of one direction: weights, sizes, vocabulary, history."""
+
+    facts = TrainingRecord
+
+
+class Classifier(Output[TrainingRecord]):
+    """A classifier of one direction: weights, sizes, labels, calibration, history."""
+
+    facts = TrainingRecord
+
+
+class Model(Output[ModelRecord]):
+    """Both directions in one folder, with all that prediction needs, and the lineage."""
+
+    facts = ModelRecord
+
+
+class Evaluation(Output[EvaluationRecord]):
+    """Scores on the test rows, beside the baseline."""
+
+    facts = EvaluationRecord

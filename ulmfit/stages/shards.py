@@ -1,0 +1,138 @@
+"""Text to shards: a corpus becomes token shards, a vocabulary and id shards. The work on parts goes through the context's mapper."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeVar
+
+from ulmfit.config import QualityConfig, TextConfig, VocabConfig
+from ulmfit.corpora.quality.summary import out_of_vocabulary
+from ulmfit.corpora.quality.thresholds import check_language, check_vocabulary
+from ulmfit.shards.arrow import TOKENS_SUFFIX, read_ipc
+from ulmfit.shards.counts import VOCAB_VERSION, CountSpec, MergeSpec, build_vocab, count_parts, merge_counts
+from ulmfit.shards.crashing import CrashingDocument
+from ulmfit.shards.encode import ENCODE_VERSION, EncodeSpec, encode_part
+from ulmfit.shards.mapping import Mapper
+from ulmfit.shards.part_record import PartRecord
+from ulmfit.shards.quarantine import tokenise_parts
+from ulmfit.shards.tokenise import TOKENIZE_VERSION, TokenizeSpec
+from ulmfit.stages.outputs import Corpus, IdShards, TokenShards, Vocabulary
+from ulmfit.stages.stage import Context, Stage, keys_of
+from ulmfit.store import filesystem
+from ulmfit.store.artifacts import Built, KnownPart
+from ulmfit.store.recipe import Recipe
+from ulmfit.text.tokenizer import Tokenizer
+
+log = logging.getLogger(__name__)
+Item = TypeVar("Item")
+
+# A language model may see these splits of a corpus; the validation and test splits it may not.
+TRAINING_SPLITS = ("train", "unlabelled")
+COUNTED = {"train": TRAINING_SPLITS, "held_out": ("valid", "test")}
+FAN_IN = 16  # parts, or tables of counts, that one task adds up
+
+
+def tokenise(corpus: Corpus, config: TextConfig, quarantine_crashing: bool = False) -> Stage[TokenShards]:
+    """Corpus -> TokenShards. The key holds the rules' and spaCy's versions, so a change of either shows.
+
+    A part whose texts were tokenised before, for a corpus that has grown since, is taken over. ``quarantine_crashing``: a document that
+    kills the worker which tokenises it gets no tokens; without it such a document raises UserError.
+    """
+    for warning in check_language(corpus.quality, config.lang):
+        log.warning("%s", warning)
+    definition = Tokenizer(config.lang, config.rules).definition
+    set_aside = {"quarantine_poison": True} if quarantine_crashing else {}
+    recipe = Recipe("tokens", TOKENIZE_VERSION, definition | set_aside, {"corpus": corpus.key})
+    keys = {part.name: Recipe("token-part", TOKENIZE_VERSION, definition, {"texts": part.texts}).key for part in corpus.record.parts}
+
+    def build(work: Path, context: Context) -> Built:
+        store, folder = context.store, context.store.output_folder(recipe)
+        specs = [
+            TokenizeSpec(_text(corpus, part), folder, config.lang, config.rules, known=store.find_part(key)) for part, key in keys.items()
+        ]
+        records, crashing = tokenise_parts(context.mapper, specs, quarantine_crashing)
+        incomplete = {document.part for document in crashing}
+        final = filesystem.join(store.root, recipe.kind, recipe.key)
+        for record in records:
+            ((file, entry),) = record.files.items()
+            if record.part not in incomplete:
+                store.note_part(keys[record.part], KnownPart(filesystem.join(final, file), entry.sha256))
+        return _built(records, crashing)
+
+    return Stage(TokenShards, recipe, {"corpus": corpus}, build)
+
+
+def vocabulary(corpus: Corpus, tokens: TokenShards, config: VocabConfig, quality: QualityConfig) -> Stage[Vocabulary]:
+    """TokenShards -> Vocab, counted on the training splits alone. ``quality`` says how much of the text may lie outside it."""
+    inputs = {"tokens": tokens, "corpus": corpus}
+    recipe = Recipe("vocab", VOCAB_VERSION, config, keys_of(inputs))
+
+    def build(work: Path, context: Context) -> Built:
+        folder = filesystem.join(context.store.output_folder(recipe), "counting")
+        tables = {role: count(corpus, tokens, splits, folder, f"count-{role}", context.mapper) for role, splits in COUNTED.items()}
+        counted = {role: read_ipc(table) for role, table in tables.items()}
+        vocab = build_vocab(counted["train"], config)
+        vocab.save(work / "vocab.json")
+        filesystem.copy(tables["train"], work / "counts.arrow")
+        filesystem.remove(folder)
+        unknown = {role: out_of_vocabulary(counts, vocab).model_dump(mode="json") for role, counts in counted.items()}
+        return Built({"tokens": len(vocab), "out_of_vocabulary": unknown})
+
+    def warnings(made: Vocabulary) -> list[str]:
+        found = made.record.out_of_vocabulary
+        return [
+            warning
+            for role, splits in COUNTED.items()
+            for warning in check_vocabulary(found[role], quality, f"{' and '.join(splits)} text")
+        ]
+
+    return Stage(Vocabulary, recipe, inputs, build, warnings=warnings)
+
+
+def count(corpus: Corpus, tokens: TokenShards, splits: tuple[str, ...], folder: str, name: str, mapper: Mapper) -> str:
+    """Add up the tokens of ``splits`` in a tree of tasks; returns the location of the table of all of them."""
+    pairs = [(_shard(tokens, part.name), _text(corpus, part.name)) for part in corpus.record.parts]
+    leaves = [CountSpec(tuple(group), splits, folder, f"{name}-0-{number}") for number, group in enumerate(_groups(pairs))]
+    tables = mapper(name, count_parts, leaves, lambda spec: spec.part)
+    level = 1
+    while len(tables) > 1:
+        merges = [MergeSpec(tuple(group), folder, f"{name}-{level}-{number}") for number, group in enumerate(_groups(tables))]
+        tables = mapper(f"{name}, level {level}", merge_counts, merges, lambda spec: spec.part)
+        level += 1
+    return tables[0]
+
+
+def encode(corpus: Corpus, tokens: TokenShards, vocab: Vocabulary) -> Stage[IdShards]:
+    """TokenShards through a Vocab -> IdShards."""
+    labels = tuple(corpus.record.labels)
+    inputs = {"corpus": corpus, "tokens": tokens, "vocab": vocab}
+    recipe = Recipe("ids", ENCODE_VERSION, {"labels": labels}, keys_of(inputs))
+
+    def build(work: Path, context: Context) -> Built:
+        file, folder = filesystem.join(vocab.location, "vocab.json"), context.store.output_folder(recipe)
+        parts = [part.name for part in corpus.record.parts]
+        specs = [EncodeSpec(_shard(tokens, part), _text(corpus, part), file, labels, folder) for part in parts]
+        return _built(context.mapper("encode", encode_part, specs, lambda spec: Path(spec.tokens).name.removesuffix(TOKENS_SUFFIX)))
+
+    return Stage(IdShards, recipe, inputs, build)
+
+
+def _text(corpus: Corpus, part: str) -> str:
+    return filesystem.join(corpus.location, f"{part}.parquet")
+
+
+def _shard(tokens: TokenShards, part: str) -> str:
+    return filesystem.join(tokens.location, f"{part}{TOKENS_SUFFIX}")
+
+
+def _groups(items: Sequence[Item]) -> list[Sequence[Item]]:
+    return [items[start : start + FAN_IN] for start in range(0, len(items), FAN_IN)]
+
+
+def _built(records: Sequence[PartRecord], crashing: Sequence[CrashingDocument] | None = None) -> Built:
+    sums = {field: sum(getattr(record, field) for record in records) for field in ("documents", "tokens", "seconds")}
+    more = {} if crashing is None else {"poisoned": [asdict(document) for document in crashing]}
+    return Built({"parts": len(records), **sums, **more}, {name: entry for record in records for name, entry in record.files.items()})

@@ -1,0 +1,60 @@
+"""Lineage: everything that stands behind an artifact, in one value that can be written beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from ulmfit.store.artifacts import Store
+from ulmfit.store.recipe import Recipe
+
+FILE = "lineage.json"
+
+
+class Ancestor(BaseModel):
+    """What ``artifact.json`` says of an artifact. The one whose lineage it is has no record yet."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", from_attributes=True)
+
+    kind: str
+    version: int
+    config: dict[str, Any]
+    inputs: dict[str, str]
+    record: dict[str, Any] = {}
+    run_id: str | None = None
+    finished: str | None = None
+    libraries: dict[str, str] = {}
+
+
+class Lineage(BaseModel):
+    """The artifact ``key`` and everything behind it, by key."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    artifacts: dict[str, Ancestor]
+
+    @classmethod
+    def of(cls, recipe: Recipe, store: Store) -> Lineage:
+        """The lineage of what ``recipe`` makes. Its inputs are finished artifacts of ``store``."""
+        chain = {recipe.key: Ancestor(kind=recipe.kind, version=recipe.version, config=dict(recipe.config), inputs=dict(recipe.inputs))}
+        waiting = list(recipe.inputs.values())
+        while waiting:
+            key = waiting.pop()
+            if key not in chain:
+                artifact = store.get(key)
+                assert artifact is not None, f"an input of a finished artifact is missing: {key}"
+                chain[key] = Ancestor.model_validate(artifact.manifest)
+                waiting += chain[key].inputs.values()
+        return cls(key=recipe.key, artifacts=chain)
+
+    @classmethod
+    def read(cls, folder: Path) -> Lineage:
+        """The lineage in a model's folder; FileNotFoundError where there is none."""
+        return cls.model_validate_json((folder / FILE).read_bytes())
+
+    def to_json(self) -> bytes:
+        """The content of ``lineage.json``."""
+        return self.model_dump_json(indent=1, exclude_unset=True).encode()
