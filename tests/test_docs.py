@@ -1,0 +1,30 @@
+"""The documents name only what exists: linked files, files and modules of the tree, and functions as `path.py: name`."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
+LINK = re.compile(r"\]\(([^)#:]+)\)")
+FILE = re.compile(r"(?<![\w./])((?:ulmfit|tasks|flows|cli|tests|benchmarks|docs)/[\w/.-]*\w/?)")
+FUNCTION = re.compile(r"`([\w/]+\.py): (\w+)`")
+MODULE = re.compile(r"\b(?:from|import) ((?:ulmfit|tasks|flows|cli)[\w.]*)(?: import ([\w, ]+))?")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_names_exists(page: Path) -> None:
+    text = page.read_text()
+    assert [link for link in LINK.findall(text) if not (page.parent / link).exists()] == []
+    assert [file for file in FILE.findall(text) if not (ROOT / file).exists()] == []
+    assert [
+        (file, name) for file, name in FUNCTION.findall(text) if not re.search(rf"(?:def|class) {name}\b", (ROOT / file).read_text())
+    ] == []
+    for module, names in MODULE.findall(text):
+        assert find_spec(module), module
+        assert all(hasattr(import_module(module), name.strip()) for name in names.split(",") if name), (module, names)
