@@ -238,7 +238,7 @@ def test_it_is_a_scikit_learn_estimator(fitted):
         ((["a", "b"], ["x", None]), r"labels\[1\] is None"),
         ((["a", "b"], [1.0, float("nan")]), r"labels\[1\] is nan"),
         ((["a", "b"], ["x", 1]), r"labels\[1\] is 1, labels\[0\] is 'x'"),
-        ((["a", "b"], [["x"], "y"]), r"labels\[1\] is 'y', where others are lists"),
+        ((["a", "b"], [["x"], "y"]), r"labels\[1\] is 'y', but others are lists"),
         ((["a", "b"], [["x"], ["y", 1]]), r"labels\[1\] is 1, labels\[0\] is 'x'"),
         ((["a", "b"], [["x"], ["x"]]), r"all 2 texts have the same labels, \['x'\]"),
         ((["a", "b"], [[], []]), "none of the 2 texts has a label"),
