@@ -7,7 +7,7 @@ import pytest
 from tests.oracles.awd_lstm import NO_DROPOUT, SMALL, WORDS, triangle
 from ulmfit.config import LMConfig
 from ulmfit.models.language_model import LanguageModel
-from ulmfit.training.schedules import discriminative, learning, rate, stlr
+from ulmfit.training.schedules import discriminative, layer_rates, learning, rate, stlr
 
 
 @pytest.mark.parametrize(("steps", "cut_frac", "ratio"), [(1000, 0.1, 32.0), (200, 0.25, 8.0), (50, 0.5, 100.0), (10, 0.1, 32.0)])
@@ -38,6 +38,13 @@ def test_each_layer_learns_slower_than_the_next():
     assert rates[-1] == 0.01
     assert [later / earlier for earlier, later in pairwise(rates)] == pytest.approx([2.6] * 4)
     assert discriminative(0.01, 3, 1.0) == [0.01] * 3
+
+
+def test_a_layers_rate_at_a_step_is_its_highest_rate_by_the_schedule_and_the_steps_scale():
+    config = LMConfig(lr=0.01, decay=2.0, cut_frac=0.1, ratio=32.0)
+    highest = discriminative(config.lr, 3, config.decay)
+    assert layer_rates(10, 100, highest, config) == pytest.approx([0.0025, 0.005, 0.01])  # the triangle's peak
+    assert layer_rates(0, 100, highest, config, scale=0.5) == pytest.approx([lr / 64 for lr in highest])
 
 
 @pytest.mark.parametrize(

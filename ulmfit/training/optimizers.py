@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ulmfit.config import TrainingConfig
-from ulmfit.training.schedules import discriminative, rate
+from ulmfit.training.schedules import discriminative, layer_rates
 
 
 class Averages:
@@ -80,7 +80,7 @@ class Optimizer:
     @property
     def lr(self) -> float:
         """The last group's rate now."""
-        return self.rates[-1] * rate(self.step_number, self.steps, self.config)
+        return layer_rates(self.step_number, self.steps, self.rates, self.config)[-1]
 
     @property
     def averaging(self) -> bool:
@@ -89,9 +89,9 @@ class Optimizer:
 
     def step(self, scale: float = 1.0) -> Tensor:
         """One update at ``scale`` times the scheduled rates; gradients are cleared. Returns their norm before the cut, 0-dim."""
-        factor = scale * rate(self.step_number, self.steps, self.config)
-        for group, highest in zip(self.rule.param_groups, self.rates, strict=True):
-            group["lr"] = highest * factor
+        rates = layer_rates(self.step_number, self.steps, self.rates, self.config, scale)
+        for group, lr in zip(self.rule.param_groups, rates, strict=True):
+            group["lr"] = lr
         norm = nn.utils.clip_grad_norm_([p for p in self.parameters if p.grad is not None], self.config.clip, foreach=True)
         self.rule.step()
         self.rule.zero_grad(set_to_none=True)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from ulmfit.config import TrainingConfig
 
 
-def stlr(step: int, steps: int, cut_frac: float = 0.1, ratio: float = 32.0) -> float:
-    """The factor on the maximal rate at ``step`` of ``steps`` (Howard & Ruder 2018, eq. 3): up in a cut_frac, then slowly down.
+def layer_rates(step: int, steps: int, highest: Sequence[float], config: TrainingConfig, scale: float = 1.0) -> list[float]:
+    """The rate of each layer group at ``step`` (from 0) of ``steps``. ``highest``: see :func:`discriminative`; ``scale``: of this step."""
+    factor = scale * rate(step, steps, config)
+    return [lr * factor for lr in highest]
 
-    It runs from 1/ratio over 1 back to 1/ratio.
+
+def stlr(step: int, steps: int, cut_frac: float = 0.1, ratio: float = 32.0) -> float:
+    """The factor on the maximal rate at ``step`` of ``steps`` (Howard & Ruder 2018, eq. 3).
+
+    It rises from 1/ratio to 1 during the first cut_frac of the steps, then falls slowly back to 1/ratio.
     """
     cut = max(1, math.floor(steps * cut_frac))
     p = step / cut if step < cut else 1 - (step - cut) / (cut * (1 / cut_frac - 1))
@@ -23,7 +30,7 @@ def rate(step: int, steps: int, config: TrainingConfig) -> float:
 
 
 def discriminative(lr: float, groups: int, decay: float) -> list[float]:
-    """A rate a layer group, first to last: layer l-1 learns at 1/``decay`` of layer l's (sec. 3.2)."""
+    """The highest rate of each layer group, first to last: layer l-1 learns at 1/``decay`` of layer l's rate (sec. 3.2)."""
     return [lr / decay ** (groups - 1 - group) for group in range(groups)]
 
 
