@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, ParamSpec, TypeVar, cast
 
-from prefect.futures import PrefectFuture, wait
+from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from tasks.run import Finished, Job, run_stage
@@ -76,5 +76,4 @@ def run(dag: Dag, job: Job) -> Results:
         waits = [futures[other] for other in node.after]
         task: Any = run_stage.with_options(task_run_name=str(node.name))
         futures[node] = task.submit(job, node.name, node.stage, arguments, wait_for=waits)
-    wait(list(futures.values()))
     return Results({node: future.result() for node, future in futures.items()})
