@@ -6,7 +6,7 @@ returns stands for the stage's output until that is made: it can be handed on to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, ParamSpec, TypeVar, cast
 
@@ -25,11 +25,12 @@ RUNNER: Any = ThreadPoolTaskRunner(max_workers=8)
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """A stage that is still to be made: what makes it of which arguments, among them other nodes."""
+    """A stage that is still to be made: what makes it of which arguments, among them other nodes. ``after``: what it waits for besides."""
 
     name: StageName
     stage: Callable[..., Stage[Any]]
     arguments: tuple[object, ...]
+    keywords: Mapping[str, object] = field(default_factory=dict)
     after: tuple[Node, ...] = ()
 
     def __getattr__(self, attribute: str) -> NoReturn:
@@ -45,7 +46,7 @@ class Dag:
 
     def add(self, name: StageName, stage: Callable[P, Stage[Made]], *arguments: P.args, **keywords: P.kwargs) -> Made:
         """A further stage; it starts when the nodes among its arguments have ended."""
-        node = Node(name, stage, arguments, self.waits)
+        node = Node(name, stage, arguments, keywords, self.waits)
         self.nodes.append(node)
         return cast(Made, node)
 
@@ -72,8 +73,9 @@ def run(dag: Dag, job: Job) -> Results:
     """Run all stages as Prefect tasks of the current flow run. In DAG order the first that failed is the cause; its exception is raised."""
     futures: dict[Node, PrefectFuture[Finished[Any]]] = {}
     for node in dag.nodes:
-        arguments = [futures[argument] if isinstance(argument, Node) else argument for argument in node.arguments]
-        waits = [futures[other] for other in node.after]
+        promised = lambda argument: futures[argument] if isinstance(argument, Node) else argument
+        arguments = [promised(argument) for argument in node.arguments]
+        keywords = {name: promised(argument) for name, argument in node.keywords.items()}
         task: Any = run_stage.with_options(task_run_name=str(node.name))
-        futures[node] = task.submit(job, node.name, node.stage, arguments, wait_for=waits)
+        futures[node] = task.submit(job, node.name, node.stage, arguments, keywords, wait_for=[futures[other] for other in node.after])
     return Results({node: future.result() for node, future in futures.items()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,10 +58,12 @@ class Finished(Generic[Made]):
 
 # The store is the one truth about what is done, so Prefect keeps no results of its own.
 @task(cache_policy=NO_CACHE, persist_result=False, log_prints=False)
-def run_stage(job: Job, name: StageName, make: Callable[..., Stage[Made]], arguments: Sequence[object]) -> State[Finished[Made]]:
+def run_stage(
+    job: Job, name: StageName, make: Callable[..., Stage[Made]], arguments: Sequence[object], keywords: Mapping[str, object]
+) -> State[Finished[Made]]:
     """The output of ``make(*arguments)`` as the result of a finished Prefect task; built and tracked where it is not in the store."""
-    inputs = [argument.output if isinstance(argument, Finished) else argument for argument in arguments]
-    stage = make(*inputs)
+    output = lambda argument: argument.output if isinstance(argument, Finished) else argument
+    stage = make(*map(output, arguments), **{name: output(argument) for name, argument in keywords.items()})
     with stage.held:
         artifact, cached = job.context.store.make(stage.recipe, lambda work: _tracked(job, name, stage, work))
     finished = Finished(name, stage.output(artifact), cached)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -14,8 +15,11 @@ from flows.requests import TrainRequest
 from flows.train import train_dag
 from tasks.workspace import Workspace
 from tests.conftest import ROOT
+from ulmfit.config import TextConfig
 from ulmfit.corpora.source import CorpusSource
-from ulmfit.stages.stage import Context
+from ulmfit.stages.outputs import Corpus
+from ulmfit.stages.shards import tokenise
+from ulmfit.stages.stage import Context, Stage, StageName
 
 
 def plan(tmp_path: Path, **request: object) -> Plan:
@@ -47,6 +51,17 @@ def test_each_node_comes_behind_those_it_needs(tmp_path: Path) -> None:
         needed = [argument for argument in (*node.arguments, *node.after) if isinstance(argument, Node)]
         assert all(any(other is known for known in before) for other in needed), node.name
         before.append(node)
+
+
+def test_a_stage_may_be_wired_by_keywords() -> None:
+    dag = Dag()
+    corpus = dag.add(StageName("ingest"), made_of)
+    tokens = dag.add(StageName("tokenise"), tokenise, corpus, TextConfig(), quarantine_crashing=True)
+    assert dag.nodes[1] is cast(Any, tokens) and dag.nodes[1].keywords == {"quarantine_crashing": True}
+
+
+def made_of() -> Stage[Corpus]:
+    pytest.fail("a DAG is built without making a stage")
 
 
 def test_what_is_not_made_yet_says_so(tmp_path: Path) -> None:
