@@ -35,18 +35,7 @@ WORK = ("ingest", "tokenise", "vocabulary", "encode")
 def run(files: list[Path], workers: int) -> dict[str, Any]:
     """One ``ulmfit preprocess`` in a fresh workspace, with the memory of its processes watched."""
     folder = Path(tempfile.mkdtemp(prefix="ulmfit-scale-"))
-    command = [
-        sys.executable,
-        "-m",
-        "ulmfit",
-        "preprocess",
-        *map(str, files),
-        "--dask",
-        str(workers),
-        "--workspace",
-        str(folder),
-        "--json",
-    ]
+    command = [sys.executable, "-m", "ulmfit", "preprocess", *map(str, files), "--dask", str(workers), "--workspace", str(folder), "--json"]
     started = time.perf_counter()
     try:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

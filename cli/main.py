@@ -1,7 +1,5 @@
 """The command line as a process. Exit code 0: done; 2: the user's input or setting is at fault, in one line; 1: anything else."""
 
-from __future__ import annotations
-
 import errno
 import logging
 import os

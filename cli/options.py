@@ -3,8 +3,6 @@
 A field is described once: a deployment's form and the command line show the same name, type, default and description.
 """
 
-from __future__ import annotations
-
 import inspect
 import json
 import sys

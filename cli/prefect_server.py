@@ -3,8 +3,6 @@
 Without a server, Prefect loses task runs when it exits, and Dask workers start servers of their own.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import signal
@@ -21,11 +19,7 @@ from pathlib import Path
 from tasks.workspace import Workspace
 
 START_SECONDS = 90.0
-QUIET = {
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
-    "DO_NOT_TRACK": "1",
-}
+QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_SERVER_LOGGING_LEVEL": "WARNING", "DO_NOT_TRACK": "1"}
 
 
 @contextmanager

@@ -4,8 +4,6 @@
 returns stands for the stage's output until that is made: it can be handed on to another ``add``, and looked up in the results.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, ParamSpec, TypeVar, cast
@@ -31,7 +29,7 @@ class Node:
     stage: Callable[..., Stage[Any]]
     arguments: tuple[object, ...]
     keywords: Mapping[str, object] = field(default_factory=dict)
-    after: tuple[Node, ...] = ()
+    after: tuple["Node", ...] = ()
 
     def __getattr__(self, attribute: str) -> NoReturn:
         raise AttributeError(f"{self.name} is not made yet: hand it on to another stage, or look it up in the results of the DAG")
@@ -50,7 +48,7 @@ class Dag:
         self.nodes.append(node)
         return cast(Made, node)
 
-    def after(self, *outputs: Output[Any]) -> Dag:
+    def after(self, *outputs: Output[Any]) -> "Dag":
         """The same DAG; what is added to it this way starts when ``outputs`` have ended too."""
         return Dag(self.nodes, tuple(cast(Node, output) for output in outputs))
 

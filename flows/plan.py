@@ -1,7 +1,5 @@
 """From a request to a plan: everything that has to be looked up is looked up here, once. What can be the user's fault is found here."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from flows.requests import PretrainRequest, TextRequest, TrainingRequest, TrainRequest

@@ -1,7 +1,5 @@
 """Preprocessing by itself: a corpus in, shards of ids out."""
 
-from __future__ import annotations
-
 import time
 
 from prefect import flow

@@ -1,7 +1,5 @@
 """Pretraining by itself: general text in, a language model per direction out, to be shipped or kept on a store."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 

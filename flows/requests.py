@@ -1,7 +1,5 @@
 """Requests: what the command line and a deployment's form ask for. A request reads nothing; ``plan.resolve`` does."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Run a plan as a flow run: what the command line does, where a deployment's flow resolves its request itself."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import TypeVar
 

@@ -1,7 +1,5 @@
 """The text half of every DAG: documents -> Corpus -> TokenShards -> Vocab -> IdShards."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from flows.dag import Dag

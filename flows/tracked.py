@@ -1,11 +1,10 @@
 """The surroundings of a flow run: its tracked run, parent of its stages' runs, and the cluster for work on parts."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 from pydantic import BaseModel
 
@@ -45,6 +44,6 @@ class BriefRun(BaseModel):
     seconds: float
 
     @classmethod
-    def of(cls, job: Job, started: float) -> BriefRun:
+    def of(cls, job: Job, started: float) -> Self:
         """``started``: seconds since the epoch."""
         return cls(id=job.run_id, tracking_uri=job.tracker.uri, seconds=round(time.time() - started, 1))

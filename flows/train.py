@@ -1,7 +1,5 @@
 """The main job as a DAG: from labelled text and a general language model to a registered forward+backward classifier."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass
 

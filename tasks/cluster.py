@@ -4,8 +4,6 @@ Workers die, parts kill workers, schedulers are restarted: a map survives the fi
 It holds the records and a bounded number of parts under way, never a task for each of a hundred thousand parts.
 """
 
-from __future__ import annotations
-
 import errno
 import logging
 import os

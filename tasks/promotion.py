@@ -1,7 +1,5 @@
 """Which version of a model is champion. The rule stands here alone."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 CHAMPION, CHALLENGER = "champion", "challenger"

@@ -1,7 +1,5 @@
 """The registered model as MLflow loads it: code and safetensors, no pickle ("models from code")."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The model registry: versions with everything that is needed to load them and to defend them."""
 
-from __future__ import annotations
-
 import logging
 import tempfile
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The report of a flow run: the summary, the page beside the tracked run, and the lineage as a Prefect artifact."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass

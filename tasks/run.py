@@ -1,7 +1,5 @@
 """The one Prefect task: it runs any stage, tracked, and says "Cached" where the store had its artifact."""
 
-from __future__ import annotations
-
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -3,8 +3,6 @@
 The active run of MLflow's fluent interface belongs to a thread; stages run in several.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import re
@@ -14,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, LoggedModelOutput, Metric, Param, RunTag
@@ -42,7 +40,7 @@ class Tracker:
     experiment_id: str
 
     @classmethod
-    def open(cls, workspace: Workspace, experiment: str) -> Tracker:
+    def open(cls, workspace: Workspace, experiment: str) -> Self:
         """The named experiment, made if it is not there."""
         uri = workspace.tracking_uri
         client = MlflowClient(uri)

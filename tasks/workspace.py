@@ -1,10 +1,9 @@
 """The workspace: one folder that holds artifacts, tracking, reports, downloads and Prefect's home."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from ulmfit.errors import UserError
 from ulmfit.store.artifacts import Store
@@ -21,7 +20,7 @@ class Workspace:
     artifacts: str | None = None  # where the artifacts are, if not in the folder: another, or a place on S3
 
     @classmethod
-    def open(cls, root: str | Path | None = None, artifacts: str | None = None) -> Workspace:
+    def open(cls, root: str | Path | None = None, artifacts: str | None = None) -> Self:
         """The workspace at ``root``, else ``ULMFIT_HOME``, else ``.ulmfit``; made if it is not there.
 
         Its artifacts are at ``artifacts``, else ``ULMFIT_ARTIFACTS``: a folder or ``s3://BUCKET/FOLDER``; else in its

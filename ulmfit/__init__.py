@@ -3,8 +3,6 @@
 ``from ulmfit import Tokenizer, TextClassifier`` is all that a notebook needs.
 """
 
-from __future__ import annotations
-
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 

@@ -1,7 +1,5 @@
 """The command ``ulmfit`` and ``python -m ulmfit``: the command line of a checkout."""
 
-from __future__ import annotations
-
 import sys
 from importlib import import_module
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``TextClassifier``: the method as a scikit-learn estimator, on the same code as the DAG and without a server."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import tempfile
@@ -10,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +73,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         self.seed = seed
         self.options = options
 
-    def fit(self, texts: Iterable[str], labels: Any, unlabelled: Iterable[str] | None = None) -> TextClassifier:
+    def fit(self, texts: Iterable[str], labels: Any, unlabelled: Iterable[str] | None = None) -> Self:
         """Train a language model on all texts, then a classifier on the labelled ones; both directions.
 
         ``labels``: a string or number per text; or, where a text has any number of labels, a list (tuple, set) of them per text,
@@ -140,7 +138,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
                 shutil.rmtree(target)
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "auto") -> TextClassifier:
+    def load(cls, path: str | Path, device: str = "auto") -> Self:
         """The classifier in the folder ``path``, written by ``save`` or by a training run.
 
         UserError where the folder holds none, naming what is missing. Classes of a training run's model are strings.

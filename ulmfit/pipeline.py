@@ -1,7 +1,5 @@
 """Text to shards in one call, for notebooks: the stages that the workflow runs, run in a row."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

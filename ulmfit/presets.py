@@ -1,7 +1,5 @@
 """The presets tiny, small and base, and how single settings of them are changed."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import yaml

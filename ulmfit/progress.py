@@ -3,8 +3,6 @@
 Rich draws the bars. It has no log lines for work without a terminal, and work in several threads must share one display: both are here.
 """
 
-from __future__ import annotations
-
 import logging
 import sys
 import threading

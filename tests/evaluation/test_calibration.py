@@ -130,10 +130,7 @@ def test_every_prediction_is_in_one_bin(probabilities, seed):
 # ----------------------------------------------------------------------------------------------------------- thresholds
 
 
-@given(
-    arrays(np.float32, st.integers(1, 25), elements=st.integers(0, 20).map(lambda i: np.float32(i / 20))),
-    st.integers(0, 2**25 - 1),
-)
+@given(arrays(np.float32, st.integers(1, 25), elements=st.integers(0, 20).map(lambda i: np.float32(i / 20))), st.integers(0, 2**25 - 1))
 @example(np.array([0.0, 0.05], dtype=np.float32), 1)
 @settings(max_examples=200, deadline=None)
 def test_no_threshold_is_better(scores, bits):

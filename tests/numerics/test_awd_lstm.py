@@ -144,8 +144,7 @@ def test_variational_masks_are_shared_over_time_and_differ_between_columns():
 
 
 @pytest.mark.parametrize(
-    ("name", "shapes"),
-    [("embedding", [(WORDS,)]), ("input", [(3, 6)]), ("hidden", [(3, 10)] * 2), ("output", [(3, 6)])],
+    ("name", "shapes"), [("embedding", [(WORDS,)]), ("input", [(3, 6)]), ("hidden", [(3, 10)] * 2), ("output", [(3, 6)])]
 )
 def test_each_dropout_stands_in_its_place(masks, name, shapes):
     model = LanguageModel(WORDS, SMALL, NO_DROPOUT.model_copy(update={name: 0.5}))

@@ -119,11 +119,7 @@ def stage(name, cached, **inputs):
 
 
 def corpus(name, labels, text):
-    held = {
-        "documents": 100,
-        "characters": 12_345,
-        "labels": {label: 100 // len(labels) for label in labels},
-    }
+    held = {"documents": 100, "characters": 12_345, "labels": {label: 100 // len(labels) for label in labels}}
     empty = {"documents": 0, "characters": 0, "labels": {}}
     return {
         "key": f"key-of-{name}",

@@ -39,14 +39,8 @@ FRENCH = [
     ("J'AI vu l'iPhone de Mme. Dupont… Génial&nbsp;!", "xxmaj j' xxup ai vu l' iphone de xxmaj mme. xxmaj dupont … xxmaj génial !"),
 ]
 RUSSIAN = [
-    (
-        "Оооочень хорошо!!! «Нет, нет», СКАЗАЛ он.",
-        "xxmaj xxrep 4 о чень хорошо xxrep 3 ! « xxmaj нет , нет » , xxup сказал он .",
-    ),
-    (
-        "Да да ДА, это в Санкт-Петербурге, т.е. на Неве.",
-        "xxwrep 3 xxmaj да , это в xxmaj санкт - xxmaj петербурге , т.е. на xxmaj неве .",
-    ),
+    ("Оооочень хорошо!!! «Нет, нет», СКАЗАЛ он.", "xxmaj xxrep 4 о чень хорошо xxrep 3 ! « xxmaj нет , нет » , xxup сказал он ."),
+    ("Да да ДА, это в Санкт-Петербурге, т.е. на Неве.", "xxwrep 3 xxmaj да , это в xxmaj санкт - xxmaj петербурге , т.е. на xxmaj неве ."),
     ("Ёлка стоила 1000000 руб., а iPhone — 5.", "xxmaj ёлка стоила 1000000 руб. , а iphone — 5 ."),
 ]
 # Every character is a word, but for words and numbers of alphabets.

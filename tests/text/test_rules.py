@@ -15,18 +15,7 @@ from tests.oracles.tokenizer import tokenize_reference
 from tests.text.edge_cases import DEFAULT, FASTAI
 from ulmfit.text.characters import decode_entities, mend_characters, mend_entities
 from ulmfit.text.cutting import cut_long_chunk, cut_long_runs
-from ulmfit.text.rules import (
-    MAJ,
-    REP,
-    RULES,
-    SPECIALS,
-    UP,
-    WREP,
-    case_mark,
-    cut_at_white_space,
-    elongation,
-    fold_repetition,
-)
+from ulmfit.text.rules import MAJ, REP, RULES, SPECIALS, UP, WREP, case_mark, cut_at_white_space, elongation, fold_repetition
 from ulmfit.text.tokenizer import Tokenizer
 
 TOKENIZERS = {name: Tokenizer(rules=name) for name in RULES}

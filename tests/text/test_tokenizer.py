@@ -101,11 +101,7 @@ AFFIXES = "km 's can not U.S. am pm 10 1999 www http :// .com e.g. Mr. - -- ' \"
 CHUNKS = st.one_of(
     st.text(st.characters(exclude_categories=["Cs", "Z", "Cc"]), min_size=1, max_size=20),
     st.text("abkmsXYZ'’.,-/:@()\"0179_&$%é", min_size=1, max_size=16),
-    st.lists(
-        st.sampled_from(AFFIXES.split()),
-        min_size=1,
-        max_size=6,
-    ).map("".join),
+    st.lists(st.sampled_from(AFFIXES.split()), min_size=1, max_size=6).map("".join),
 )
 
 
@@ -122,18 +118,7 @@ def test_a_chunk_split_by_its_shape_is_split_as_spacy_splits_it(chunk):
 
 def test_many_chunks_at_once_do_not_see_each_other(monkeypatch):
     monkeypatch.setattr(languages, "JUDGED_BY_SHAPE", frozenset())
-    chunks = [case for case in SPACY.rules if case.split() == [case]] + [
-        ":",
-        ")",
-        "can",
-        "not",
-        "a.m",
-        ".",
-        "'",
-        "''",
-        "(",
-        ":p:x",
-    ]
+    chunks = [case for case in SPACY.rules if case.split() == [case]] + [":", ")", "can", "not", "a.m", ".", "'", "''", "(", ":p:x"]
     for lang in ("en", "de", "fr", "ru"):
         language = Language(lang)
         assert language.split_all(chunks) == [language.split(chunk) for chunk in chunks]

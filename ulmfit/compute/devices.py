@@ -1,7 +1,5 @@
 """Which device a training or prediction runs on: ``auto``, ``cpu`` and ``cuda`` resolved against this machine."""
 
-from __future__ import annotations
-
 import torch
 
 from ulmfit.errors import UserError

@@ -4,8 +4,6 @@ A training step allocates and frees hundreds of megabytes in large pieces. By de
 system and returns it, and the system hands out zeroed pages of 4 kB, which takes a good part of a step's time.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 from functools import cache

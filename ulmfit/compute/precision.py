@@ -1,7 +1,5 @@
 """bf16 or fp32: which dtype the matrix products have, by the settings, the device and the size of the model."""
 
-from __future__ import annotations
-
 import torch
 
 # Hidden sizes from which bf16 pays on a CPU with a unit for it. In prediction a small model is fast enough in fp32, and exact.

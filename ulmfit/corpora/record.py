@@ -1,7 +1,5 @@
 """What is known of a finished corpus: the content of ``corpus.json`` and of the corpus artifact's record."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from ulmfit.config import CorpusConfig

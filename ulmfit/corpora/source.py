@@ -1,7 +1,5 @@
 """What the user names as text: a corpus of the catalog, a file or a folder, and how to read it."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

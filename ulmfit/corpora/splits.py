@@ -1,7 +1,5 @@
 """The splits of a corpus, their numbers, and which of them judges the others."""
 
-from __future__ import annotations
-
 SPLITS = ("train", "valid", "test", "unlabelled")
 TRAIN, VALID, TEST, UNLABELLED = range(len(SPLITS))
 DROPPED = -1  # in place of a split: the document is left out

@@ -1,7 +1,5 @@
 """Digests of texts, 16 bytes each: exact, and folded for case and white space. Duplicates are found by them."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 

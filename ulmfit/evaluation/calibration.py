@@ -1,7 +1,5 @@
 """Calibration: temperature, thresholds and calibration errors (Guo et al. 2017, "On Calibration of Modern Neural Networks")."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

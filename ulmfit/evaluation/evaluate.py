@@ -1,7 +1,5 @@
 """Evaluate trained systems on held-out documents: scores, differences from the baseline, calibration errors, mistakes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

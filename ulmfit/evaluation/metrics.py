@@ -98,22 +98,14 @@ def per_label(labels: Labels, probabilities: Floats, thresholds: Floats | None =
     part = lambda hits, of: float(hits / of) if of else None
     return [
         LabelScores(
-            documents=int(have),
-            predicted=int(said),
-            precision=part(hits, said),
-            recall=part(hits, have),
-            f1=part(2 * hits, have + said),
+            documents=int(have), predicted=int(said), precision=part(hits, said), recall=part(hits, have), f1=part(2 * hits, have + said)
         )
         for have, said, hits in zip(truth.sum(0), decided.sum(0), (truth & decided).sum(0), strict=True)
     ]
 
 
 def accuracy_difference(
-    labels: Labels,
-    first: Floats,
-    second: Floats,
-    config: EvaluateConfig,
-    thresholds: tuple[Floats | None, Floats | None] = (None, None),
+    labels: Labels, first: Floats, second: Floats, config: EvaluateConfig, thresholds: tuple[Floats | None, Floats | None] = (None, None)
 ) -> Estimate:
     """Accuracy of ``first`` minus that of ``second`` on the same documents, with a paired bootstrap interval.
 

@@ -1,7 +1,5 @@
 """What trained systems predict for held-out documents: the arrays, and ``predictions.parquet``."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

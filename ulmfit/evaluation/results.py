@@ -1,9 +1,8 @@
 """The results of an evaluation as typed facts, kept as ``results.json``; ``evaluate.py`` computes them."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -104,7 +103,7 @@ class Results(Facts):
     mistakes: list[Mistake]
 
     @classmethod
-    def from_json(cls, data: str | bytes) -> Results:
+    def from_json(cls, data: str | bytes) -> Self:
         """Read ``results.json``."""
         return cls.model_validate_json(data)
 

@@ -1,7 +1,5 @@
 """Model folders from fastai 2's files, and fastai 2's files from model folders."""
 
-from __future__ import annotations
-
 import io
 import json
 from pathlib import Path

@@ -23,8 +23,6 @@ fastai pads its vocabulary to a multiple of 8 with words ``xxfake``. Ours holds 
 another order than ours (fastai 1) are reordered together with their rows.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from itertools import count

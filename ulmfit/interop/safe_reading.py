@@ -4,8 +4,6 @@ Weights come through torch's loader for tensors alone, or from safetensors. A vo
 that may hold nothing but a list of strings: every opcode is looked at before the first is carried out.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import pickle

@@ -1,7 +1,5 @@
 """The labels given to ``TextClassifier.fit`` in Python, turned into the label strings and codes that training uses."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -31,7 +29,7 @@ class GivenLabels:
     groups: NDArray[np.int64]
 
     @classmethod
-    def of(cls, given: Any, texts: int, separator: str, multi_label: bool) -> GivenLabels:
+    def of(cls, given: Any, texts: int, separator: str, multi_label: bool) -> "GivenLabels":
         """Read the labels ``given`` for ``texts`` texts. UserError for labels that do not fit the texts, or make no task.
 
         A table of two dimensions holds 0 and 1; lists, tuples or sets hold labels, as does each string where ``multi_label``, joined by

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ class LabelSet:
     table: NDArray[np.bool_] | None = None
 
     @classmethod
-    def of(cls, strings: Sequence[str], config: ClassifierConfig) -> LabelSet:
+    def of(cls, strings: Sequence[str], config: ClassifierConfig) -> Self:
         """The labels of a corpus whose label strings are ``strings``, in the order of their codes.
 
         Multi-label names are sorted. Raises UserError where they do not make a task: fewer than two classes, one string

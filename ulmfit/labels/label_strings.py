@@ -4,11 +4,10 @@ Several labels are joined by ``classifier.label_separator`` (``sport|politics``)
 (``|``), for a row without any string cannot be used.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +64,7 @@ class LabelStrings:
     first_alike: np.ndarray
 
     @classmethod
-    def of(cls, strings: Sequence[str], separator: str) -> LabelStrings:
+    def of(cls, strings: Sequence[str], separator: str) -> Self:
         """UserError for a string with an empty label beside a separator."""
         held = [split_labels(string, separator) for string in strings]
         first: dict[tuple[str, ...], int] = {}

@@ -1,7 +1,5 @@
 """The classifier: concat pooling and back-propagation through time for text classification (Howard & Ruder 2018, sec. 3.3)."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -64,13 +62,7 @@ class Classifier(nn.Module):
     """Ids of documents to logits. Each column is a document, padded at the end."""
 
     def __init__(
-        self,
-        vocab_size: int,
-        labels: int,
-        config: ModelConfig,
-        dropouts: Dropouts,
-        head: HeadConfig = HeadConfig(),
-        seed: int = 0,
+        self, vocab_size: int, labels: int, config: ModelConfig, dropouts: Dropouts, head: HeadConfig = HeadConfig(), seed: int = 0
     ):
         super().__init__()
         self.encoder = AWDLSTM(vocab_size, config, dropouts, seed)

@@ -1,7 +1,5 @@
 """The language model: the encoder, and a decoder that shares the embedding's matrix."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -4,8 +4,6 @@ A row ``w`` becomes ``round(w / s)`` with ``s = max|w| / 127``, so no weight is 
 stays fp32. A model that is read is in fp32 again, so training and prediction need not know of it.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -9,8 +9,6 @@ use the whole vocabulary: the model is the same.
 rare word with a large logit costs something only when it is drawn.)
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

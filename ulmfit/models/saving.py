@@ -1,12 +1,10 @@
 """Models on disk: ``model.safetensors`` and ``config.json``. A tied weight is stored once; nothing is pickled."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from safetensors import SafetensorError
@@ -66,7 +64,7 @@ class SavedModel(ModelFacts):
     head_dropouts: tuple[float, float] | None = None
 
     @model_validator(mode="after")
-    def _whole(self) -> SavedModel:
+    def _whole(self) -> Self:
         missing = [name for name in ("labels", "hidden", "head_dropouts") if self.kind == "classifier" and not getattr(self, name)]
         if missing:
             raise ValueError(f"{missing[0]} is missing")

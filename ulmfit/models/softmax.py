@@ -4,8 +4,6 @@ The logits of a step, N x V, would need the most memory of all tensors. Here a c
 its gradient in place, and is then overwritten.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """Weights carried over: from one vocabulary to another (Howard & Ruder 2018, sec. 3.2), and from a language model into a classifier."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

@@ -4,14 +4,12 @@ Each direction has ``model.safetensors`` and ``config.json``; beside them are ``
 where the model came out of a workflow, ``lineage.json``.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.errors import UserError
@@ -56,7 +54,7 @@ class Bundle:
     parts: Mapping[Direction, SavedModel]
 
     @classmethod
-    def read(cls, folder: Path) -> Bundle:
+    def read(cls, folder: Path) -> Self:
         """The bundle in ``folder``. UserError where there is none, it is not whole, or its parts do not belong together."""
         _check_whole(folder)
         parts = {direction: read_saved_model(folder / direction, "classifier") for direction in DIRECTIONS}

@@ -1,7 +1,5 @@
 """The ensemble: the forward and the backward classifier joined into one (Howard & Ruder 2018, sec. 3.3)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A classifier prepared for fast prediction: no dropout, no gradients, and constants computed in advance."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

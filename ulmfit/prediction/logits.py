@@ -1,7 +1,5 @@
 """Logits of documents, in batches of similar length."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

@@ -1,12 +1,11 @@
 """A trained model at work: texts in, probabilities and labels out."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +38,7 @@ class _Part:
     folded: FoldedClassifier
 
     @classmethod
-    def load(cls, folder: Path, device: str, precision: str) -> _Part:
+    def load(cls, folder: Path, device: str, precision: str) -> Self:
         model = load_classifier(folder).to(device)
         return cls(model, FoldedClassifier(model, inference_products(precision, device, model.encoder.config.hidden)))
 
@@ -62,7 +61,7 @@ class Predictor:
         self._parts = {direction: _Part.load(folder / direction, device, precision) for direction in DIRECTIONS}
 
     @classmethod
-    def load(cls, folder: str | Path, device: str = "cpu", precision: str = "auto") -> Predictor:
+    def load(cls, folder: str | Path, device: str = "cpu", precision: str = "auto") -> Self:
         """The model in ``folder``. UserError where the folder holds none, is not whole or its parts do not belong together.
 
         ``precision``: of the matrix products: "fp32", "bf16", or "auto" (see ``compute/precision.py``).

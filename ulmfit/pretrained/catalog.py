@@ -1,7 +1,5 @@
 """The language models that are known by name."""
 
-from __future__ import annotations
-
 import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +34,7 @@ CATALOG = {
         "en",
         "default",
         "English Wikipedia, 57M words; 256/512/2, 24,000 words; 9 MB per direction",
-    ),
+    )
 }
 
 

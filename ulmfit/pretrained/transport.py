@@ -4,8 +4,6 @@ A location holds ``manifest.json`` and per direction ``forward/`` or ``backward/
 ``vocab.json``. The manifest names these files with their SHA-256; no other name in it is followed. A local folder needs no manifest.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

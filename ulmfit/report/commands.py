@@ -1,7 +1,5 @@
 """What a reader of the report can type: commands for the model, and settings as ``--set`` takes them."""
 
-from __future__ import annotations
-
 import json
 import shlex
 from collections.abc import Iterator, Mapping

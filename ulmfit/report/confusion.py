@@ -1,7 +1,5 @@
 """The confusion matrix as the report shows it; ``evaluation/metrics.py`` computes it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Self
 
 from ulmfit.corpora.quality.summary import OutOfVocabulary, Quality, Share
 from ulmfit.corpora.splits import judge_of
@@ -77,7 +78,7 @@ class Lengths:
     bins: Mapping[int, int]
 
     @classmethod
-    def of(cls, quality: Quality) -> Lengths:
+    def of(cls, quality: Quality) -> Self:
         """From the shortest to the longest documents of the corpus."""
         totals = [sum(counts) for counts in zip_longest(*(split.lengths for split in quality.splits.values()), fillvalue=0)]
         filled = [k for k, documents in enumerate(totals) if documents]

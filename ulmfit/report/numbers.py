@@ -1,7 +1,5 @@
 """Numbers as people read them; None is a dash."""
 
-from __future__ import annotations
-
 from ulmfit.evaluation.results import Estimate
 
 MISSING = "–"

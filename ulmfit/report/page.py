@@ -1,7 +1,5 @@
 """The report of a run: writes ``summary.json`` for programs and ``report.html`` for people."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined

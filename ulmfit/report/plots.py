@@ -4,8 +4,6 @@ Matplotlib draws them, since the report is one file that loads nothing from else
 have to be part of every page.
 """
 
-from __future__ import annotations
-
 import html
 import io
 import re

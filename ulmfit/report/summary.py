@@ -1,10 +1,8 @@
 """The summary of a run as typed facts: what ``summary.json`` holds and the report shows."""
 
-from __future__ import annotations
-
 import json
 import math
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import JsonValue, SerializerFunctionWrapHandler, model_serializer
 
@@ -123,7 +121,7 @@ class Summary(Facts):
     report: str | None = None
 
     @classmethod
-    def from_json(cls, data: str | bytes) -> Summary:
+    def from_json(cls, data: str | bytes) -> Self:
         """Read ``summary.json``."""
         return cls.model_validate_json(data)
 

@@ -1,11 +1,9 @@
 """The table of systems: titles of the scores that ``evaluation/metrics.py`` computes, the axis of accuracies, and the verdict."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from ulmfit.evaluation.results import Estimate, Results
 from ulmfit.report.numbers import points, signed
@@ -29,7 +27,7 @@ class Axis:
     step: float
 
     @classmethod
-    def of(cls, estimates: Iterable[Estimate]) -> Axis:
+    def of(cls, estimates: Iterable[Estimate]) -> Self:
         """The axis of round numbers that holds the estimates."""
         known = [value for found in estimates for value in (found.low, found.value, found.high) if value is not None]
         low, high = min(known, default=0.0), max(known, default=1.0)

@@ -1,7 +1,5 @@
 """Tables for the terminal: the systems and their scores, and the quality of a corpus."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from rich import box

@@ -1,7 +1,5 @@
 """The trainings of a run: for each kind of training the curves of both directions, and the figures that were recorded."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

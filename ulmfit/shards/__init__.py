@@ -3,8 +3,6 @@
 ``from ulmfit.shards import Documents`` is what a notebook needs.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:

@@ -1,7 +1,5 @@
 """Arrow IPC files, written atomically and read memory-mapped."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pyarrow as pa

@@ -3,10 +3,9 @@
 Backward is the id sequence reversed when it is read. All choices come from a seed, so an epoch can be repeated.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -48,7 +47,7 @@ class Windows:
         return self.batch * sum(map(sum, self.epochs))
 
     @classmethod
-    def plan(cls, tokens: int, batch: int, bptt: int, epochs: float, max_tokens: int | None, seed: int) -> Windows:
+    def plan(cls, tokens: int, batch: int, bptt: int, epochs: float, max_tokens: int | None, seed: int) -> Self:
         """Windows over ``epochs`` passes (the last may be a part) of ``tokens`` tokens, ``max_tokens`` in all at most."""
         rng = np.random.default_rng(seed)
         stream = (tokens - 1) // batch  # the last token of a stream is a target only

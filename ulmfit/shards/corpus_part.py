@@ -1,7 +1,5 @@
 """Read a part of a corpus, some columns and a thousand rows at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pyarrow as pa

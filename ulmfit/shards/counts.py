@@ -1,7 +1,5 @@
 """Count the tokens of parts, add the tables up, and choose the vocabulary."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ A worker that dies cannot report the document. So a child process (``python -m u
 of the part again, one at a time. It reports each document before it starts on it, and after it that it is still alive.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import select

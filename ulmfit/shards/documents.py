@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +30,7 @@ class Documents:
         self.labels = labels
 
     @classmethod
-    def open(cls, folder: Path, splits: Sequence[str]) -> Documents:
+    def open(cls, folder: Path, splits: Sequence[str]) -> Self:
         """The documents of ``splits``, in that order; within a split in the order of the parts. A split may be empty."""
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder}: there is no such folder of id shards")
@@ -39,7 +40,7 @@ class Documents:
     @classmethod
     def of(
         cls, documents: Sequence[np.ndarray], labels: Sequence[int] | np.ndarray | None = None, ids: Sequence[str] | None = None
-    ) -> Documents:
+    ) -> Self:
         """Documents held in memory, each an array [T] of ids, uint16 or uint32; without ``ids`` named by number."""
         lengths = np.array([len(document) for document in documents], dtype=np.int64)
         flat = np.concatenate(documents) if len(documents) else np.empty(0, np.uint16)
@@ -51,7 +52,7 @@ class Documents:
         return cls([flat], np.zeros(len(documents), np.int64), np.cumsum(lengths) - lengths, lengths, codes, names)
 
     @classmethod
-    def _of_tables(cls, tables: list[pa.Table], splits: Sequence[str]) -> Documents:
+    def _of_tables(cls, tables: list[pa.Table], splits: Sequence[str]) -> Self:
         none = np.empty(0, np.int64)
         shards, starts, lengths, labels, names, rows = [], [none], [none], [none], [], []
         for table in tables:
@@ -98,10 +99,10 @@ class Documents:
         start = self._start[i]
         return self._shards[self._shard[i]][start : start + self.lengths[i]]
 
-    def take(self, order: np.ndarray) -> Documents:
+    def take(self, order: np.ndarray) -> Self:
         """The documents at ``order`` (integers), as views."""
         index = np.asarray(order, dtype=np.int64)
-        return Documents(
+        return type(self)(
             self._shards, self._shard[index], self._start[index], self.lengths[index], self.labels[index], self._names.take(pa.array(index))
         )
 

@@ -1,7 +1,5 @@
 """Map a function over the parts of a corpus: the protocol that clusters implement, and a loop in this process."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 

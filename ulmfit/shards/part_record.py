@@ -1,7 +1,5 @@
 """The record that declares a part of a corpus done: ``{part}.json`` beside its shard, written last."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Tokenise the parts of a corpus on workers that a document may kill: find that document, and set it aside or name it."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os

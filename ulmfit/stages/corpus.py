@@ -1,7 +1,5 @@
 """Ingest: a source of text becomes a corpus. Its key comes from the documents' bytes, never from a path."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress

@@ -1,7 +1,5 @@
 """The two directions' classifiers as one model, with all that prediction needs (Howard & Ruder 2018, sec. 3.3)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from ulmfit.models.saving import read_saved_model

@@ -1,7 +1,5 @@
 """Measure a model on the test rows of its corpus, beside the baseline trained on the same rows."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What stages make: an artifact each, with its facts as a type. A function that wants id shards cannot be given a vocabulary."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Text to shards: a corpus becomes token shards, a vocabulary and id shards. The work on parts goes through the context's mapper."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -4,8 +4,6 @@ A stage is a value, made by a function of typed inputs (``finetune(lm, ids, voca
 how to build the artifact in a folder; it does not know who runs it. :func:`make` runs it here; a task of an orchestrator does the same.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field

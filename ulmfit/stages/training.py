@@ -1,7 +1,5 @@
 """The training stages: language models, general and of the domain, and classifiers; each in one direction."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from ulmfit.config import ClassifierConfig, LMConfig, ModelConfig

@@ -7,8 +7,6 @@ In a local store the whole folder is moved into the store when it is finished. S
 their final location, and ``artifact.json`` alone declares the artifact done.
 """
 
-from __future__ import annotations
-
 import fcntl
 import json
 import logging
@@ -20,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -63,7 +61,7 @@ class Manifest(BaseModel):
     libraries: dict[str, str]
 
     @classmethod
-    def of(cls, recipe: Recipe, built: Built, files: Files, seconds: float) -> Manifest:
+    def of(cls, recipe: Recipe, built: Built, files: Files, seconds: float) -> Self:
         """The manifest of an artifact that has just been built."""
         return cls(
             kind=recipe.kind,
@@ -92,7 +90,7 @@ class KnownPart:
     sha256: str
 
     @classmethod
-    def from_json(cls, data: bytes) -> KnownPart:
+    def from_json(cls, data: bytes) -> Self:
         """ValueError where ``data`` is damaged."""
         try:
             body = json.loads(data)

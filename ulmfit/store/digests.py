@@ -1,7 +1,5 @@
 """Digests of an artifact's files: computed, checked, and checked again when a file is fetched from S3."""
 
-from __future__ import annotations
-
 import errno
 import logging
 from collections.abc import Callable, Iterable, Mapping

@@ -4,8 +4,6 @@ A download is written to ``NAME.part`` beside its target and moved there once it
 what the server tells of the file (``ETag``, ``Last-Modified``, size), so that only a part of that same file is resumed.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import http.client

@@ -4,8 +4,6 @@ A file appears whole or not at all: it is written beside its location (for S3, i
 it is finished. S3 errors: see :mod:`ulmfit.store.s3`.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import mmap

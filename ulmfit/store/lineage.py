@@ -1,9 +1,7 @@
 """Lineage: everything that stands behind an artifact, in one value that can be written beside it."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -37,7 +35,7 @@ class Lineage(BaseModel):
     artifacts: dict[str, Ancestor]
 
     @classmethod
-    def of(cls, recipe: Recipe, store: Store) -> Lineage:
+    def of(cls, recipe: Recipe, store: Store) -> Self:
         """The lineage of what ``recipe`` makes. Its inputs are finished artifacts of ``store``."""
         chain = {recipe.key: Ancestor(kind=recipe.kind, version=recipe.version, config=dict(recipe.config), inputs=dict(recipe.inputs))}
         waiting = list(recipe.inputs.values())
@@ -51,7 +49,7 @@ class Lineage(BaseModel):
         return cls(key=recipe.key, artifacts=chain)
 
     @classmethod
-    def read(cls, folder: Path) -> Lineage:
+    def read(cls, folder: Path) -> Self:
         """The lineage in a model's folder; FileNotFoundError where there is none."""
         return cls.model_validate_json((folder / FILE).read_bytes())
 

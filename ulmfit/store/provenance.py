@@ -1,7 +1,5 @@
 """Which libraries an artifact was made with."""
 
-from __future__ import annotations
-
 from importlib import metadata
 
 LIBRARIES = ("ulmfit", "torch", "pyarrow", "spacy", "numpy", "scikit-learn")

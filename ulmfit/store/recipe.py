@@ -1,7 +1,5 @@
 """Identity: what an artifact is made of, and the SHA-256 that names it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

@@ -5,8 +5,6 @@ Credentials and endpoint come from the usual variables: ``AWS_ACCESS_KEY_ID``, `
 keys there, from the profile or role of the machine. Not safe in a forked child of a process that has used it.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import re

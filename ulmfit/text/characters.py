@@ -5,8 +5,6 @@ lamp, ``amp;`` may be an amplifier, and ``ticket #39;`` a ticket. So the ``&`` i
 ``#36;5``), and elsewhere (``the ban #39; was``) only in a text that has a certain one.
 """
 
-from __future__ import annotations
-
 import html
 import re
 from collections.abc import Iterator

@@ -6,8 +6,6 @@ a cut had to be made within a word (in a text without a gap between plain words 
 Runs are cut because spaCy's time grows with the square of their length, and some of its tokenizers refuse them.
 """
 
-from __future__ import annotations
-
 import re
 from collections import deque
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ Capitals, elongations and repetitions are restored. Blanks, which the rules drop
 has no mark for its capital and stays ``iphone``.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 

@@ -5,8 +5,6 @@ many chunks are given to it at once; a text is given whole only where its tokeni
 whose tokenizer depends on the kinds of characters, not on the letters, chunks of one *shape* are split alike (see ``Shapes``).
 """
 
-from __future__ import annotations
-
 import re
 import string
 from collections import defaultdict

@@ -32,8 +32,6 @@ empty line            ``\\n``                      a paragraph's end; a single l
 long runs without white space (``cutting.py``), which fastai does not.
 """
 
-from __future__ import annotations
-
 import html
 import re
 import unicodedata

@@ -6,15 +6,13 @@ are a gather. Rules that look beyond a chunk (entities, repeated words) run on t
 The reference in ``tests/oracles`` does the same without memory or short cuts.
 """
 
-from __future__ import annotations
-
 import gc
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
-from typing import Any, TypedDict
+from typing import Any, Self, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -89,8 +87,8 @@ class Tokenizer:
         flat = pa.chunked_array(parts).combine_chunks()
         return pa.ListArray.from_arrays(pa.array(np.cumsum(np.concatenate(lengths)), pa.int32()), flat)
 
-    def __reduce__(self) -> tuple[type[Tokenizer], tuple[str, str]]:
-        return Tokenizer, (self.lang, self.rules)
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+        return type(self), (self.lang, self.rules)
 
     @property
     def definition(self) -> Definition:
@@ -98,7 +96,7 @@ class Tokenizer:
         return {"lang": self.lang, "rules": self.rules, "rules_version": self._rules.version, "spacy": SPACY_VERSION}
 
     @classmethod
-    def from_definition(cls, definition: Definition) -> Tokenizer:
+    def from_definition(cls, definition: Definition) -> Self:
         """The tokenizer of a definition. UserError where this library's rules are of another version."""
         tokenizer = cls(definition["lang"], definition["rules"])
         here = tokenizer.definition

@@ -1,10 +1,9 @@
 """The vocabulary: which tokens have a row of the embedding, and at which id."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -72,7 +71,7 @@ class Vocab:
         write_bytes(Path(path), json.dumps(body, ensure_ascii=False, indent=0).encode())
 
     @classmethod
-    def load(cls, path: str | Path) -> Vocab:
+    def load(cls, path: str | Path) -> Self:
         """Read what ``save`` wrote; UserError naming the file where it is something else."""
         try:
             return cls.from_json(Path(path).read_bytes(), str(path))
@@ -80,7 +79,7 @@ class Vocab:
             raise UserError(f"{path}: there is no such vocabulary file; name a model folder that was written whole") from error
 
     @classmethod
-    def from_json(cls, data: bytes, location: str) -> Vocab:
+    def from_json(cls, data: bytes, location: str) -> Self:
         """The vocabulary in the bytes of the file at ``location``; UserError naming it where they are something else."""
         try:
             body = json.loads(data)
@@ -93,7 +92,7 @@ class Vocab:
             raise UserError(f"{location}: not a vocabulary file ({error}); name a vocab.json that this library wrote") from error
 
     @classmethod
-    def from_counts(cls, counts: Mapping[str, int], max_size: int, min_count: int) -> Vocab:
+    def from_counts(cls, counts: Mapping[str, int], max_size: int, min_count: int) -> Self:
         """The special tokens, then the most frequent tokens seen ``min_count`` times or more, ``max_size`` in all.
 
         Tokens of equal count are in the order of their code points, so that the order of ``counts`` does not matter.
@@ -102,6 +101,6 @@ class Vocab:
         return cls.from_frequent(sorted(frequent, key=lambda token: (-counts[token], token)), max_size)
 
     @classmethod
-    def from_frequent(cls, tokens: Iterable[str], max_size: int) -> Vocab:
+    def from_frequent(cls, tokens: Iterable[str], max_size: int) -> Self:
         """The special tokens, then ``tokens`` (the most frequent first) that are none of them, ``max_size`` in all."""
         return cls([*SPECIALS, *(token for token in tokens if token not in SPECIALS)][: max(max_size, len(SPECIALS))])

@@ -4,8 +4,6 @@ A checkpoint is a folder, ``step-000000123`` or ``best``: tensors in ``state.saf
 the digests of both. It is written under another name and renamed when it is whole, so a reader sees all of it or nothing.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json

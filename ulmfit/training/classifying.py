@@ -1,7 +1,5 @@
 """Training of a classifier on labelled documents."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What is measured while a training runs: the smoothed loss, the curves, the speed; and the check that stops a diverging training."""
 
-from __future__ import annotations
-
 import json
 import math
 import time

@@ -4,8 +4,6 @@ The same number of passes cannot suit 500 documents and 50,000. A pass over a sh
 are needed to learn anything; a pass over a long text takes hours. So a number of steps is the target.
 """
 
-from __future__ import annotations
-
 import math
 
 from ulmfit.config import ClassifierConfig, LMConfig

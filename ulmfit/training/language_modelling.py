@@ -1,7 +1,5 @@
 """Training of a language model on text."""
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Iterator

@@ -5,8 +5,6 @@ optimiser, random numbers, hidden state and the position in the plan. So a train
 its last checkpoint and ends, on a CPU, with the same bits.
 """
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Iterator

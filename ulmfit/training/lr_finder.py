@@ -5,8 +5,6 @@ geometric progression, losses are smoothed, the test ends where the loss blows u
 steeply is suggested. The test trains a copy of the model.
 """
 
-from __future__ import annotations
-
 import copy
 import json
 import logging

@@ -4,8 +4,6 @@ Each writes ``model.safetensors``, ``config.json``, ``vocab.json`` and ``history
 learning rates are tried first.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

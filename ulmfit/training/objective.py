@@ -1,7 +1,5 @@
 """A classifier's loss, and its figures on validation documents."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 import torch.nn.functional as F

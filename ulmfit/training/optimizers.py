@@ -1,7 +1,5 @@
 """The two optimisers: Adam, and SGD that is averaged once validation stops improving (NT-ASGD). Rates by layer group."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """Where and how a training runs: device, processes, checkpoints, observer."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 

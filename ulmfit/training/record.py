@@ -1,7 +1,5 @@
 """What a training reports about its result."""
 
-from __future__ import annotations
-
 from pydantic import BaseModel, ConfigDict
 
 

@@ -1,7 +1,5 @@
 """The learning rate of each layer at each step: slanted triangle, discriminative rates, gradual unfreezing. Pure functions."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

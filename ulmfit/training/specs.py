@@ -1,7 +1,5 @@
 """A training as data: which text, which settings. A spec can be written as JSON and carried out by another process."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal

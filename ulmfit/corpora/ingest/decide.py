@@ -4,8 +4,6 @@ The order is fixed: duplicates are dropped, test and validation rows held out wh
 then are the ``max_*`` samples drawn.
 """
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass, replace
 

@@ -6,8 +6,6 @@
   one that stands in valid, from train and unlabelled; one that stands in train, from unlabelled.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ulmfit.corpora.ingest.facts import Facts

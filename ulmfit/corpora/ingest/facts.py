@@ -1,7 +1,5 @@
 """What is known of each document without its text: digests, label, split, length. Decisions are made from these facts alone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

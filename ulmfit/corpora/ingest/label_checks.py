@@ -1,7 +1,5 @@
 """Checks that the labels of a corpus make a classification."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

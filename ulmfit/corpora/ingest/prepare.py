@@ -11,8 +11,6 @@ A corpus is a folder:
 - ``quality.json``: a :class:`Quality`. ``corpus.json``: a :class:`CorpusRecord`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections import Counter

@@ -4,14 +4,12 @@ A row cannot be used without text, with white space alone, with a lone surrogate
 NUL characters are removed from the text of the others.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -38,7 +36,7 @@ class Rejected:
     excerpt: str
 
     @classmethod
-    def of(cls, row: Row, reason: str) -> Rejected:
+    def of(cls, row: Row, reason: str) -> Self:
         """The row with the beginning of its text, which can be written whatever it is."""
         value = row.text if isinstance(row.text, str) else "" if row.text is None else str(row.text)
         return cls(row.source, row.row, reason, value[:EXCERPT].encode(errors="replace").decode())

@@ -1,7 +1,5 @@
 """Raw parts: files of the documents that can be used, and of their facts, written by a scan."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 

@@ -3,8 +3,6 @@
 The order of a file does not matter, and a smaller sample is a part of a larger one.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 from dataclasses import replace

@@ -9,8 +9,6 @@ Of slice 00003 a scan folder holds these files. The record is written last; a sl
     00003.json                  the ScanRecord
 """
 
-from __future__ import annotations
-
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass

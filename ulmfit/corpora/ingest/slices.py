@@ -4,8 +4,6 @@ The slices of a source, one after the other, give its rows in order. They depend
 so that files added behind those of a folder leave the slices before them as they were.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 

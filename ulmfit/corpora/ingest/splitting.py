@@ -1,7 +1,5 @@
 """Splitting: hold out test and validation rows where the source has none, by label and in a seeded order."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ulmfit.config import CorpusConfig

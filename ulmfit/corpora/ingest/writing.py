@@ -1,7 +1,5 @@
 """Files of a corpus, written with their digests taken on the way: Parquet and Arrow, local or on S3."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 from collections.abc import Iterator

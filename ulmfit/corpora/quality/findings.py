@@ -1,7 +1,5 @@
 """What ingest counts of a corpus's documents: rows set aside, duplicates, overlap of splits, and the documents of each split."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field

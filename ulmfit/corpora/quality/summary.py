@@ -1,8 +1,7 @@
 """``quality.json``: its content as typed facts, and how they follow from measurements and findings."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
+from typing import Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,7 +30,7 @@ class Share(Fact):
     share: float
 
     @classmethod
-    def out_of(cls, documents: int, of: int) -> Share:
+    def out_of(cls, documents: int, of: int) -> Self:
         """The share, rounded to six places."""
         return cls(documents=documents, of=of, share=round(documents / of, 6) if of else 0.0)
 

@@ -1,7 +1,5 @@
 """The thresholds of ``QualityConfig``: which quality warns, and which stops a run."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

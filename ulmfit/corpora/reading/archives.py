@@ -4,8 +4,6 @@ An archive is refused if the name of a member is absolute or contains ``..``. A 
 larger than the limit, is refused when it is reached.
 """
 
-from __future__ import annotations
-
 import gzip
 import io
 import lzma

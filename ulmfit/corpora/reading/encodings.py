@@ -1,7 +1,5 @@
 """Errors of reading: a file that is damaged, cannot be accessed, or is not in the encoding that it should be."""
 
-from __future__ import annotations
-
 import codecs
 import csv
 import gzip

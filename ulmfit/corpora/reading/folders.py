@@ -1,7 +1,5 @@
 """Folders of data files: which files are read, and the splits and labels that their paths tell."""
 
-from __future__ import annotations
-
 from pathlib import Path, PurePosixPath
 
 from ulmfit.corpora.reading.formats import FORMATS, format_of

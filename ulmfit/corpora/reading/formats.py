@@ -4,8 +4,6 @@ A reader yields a :class:`Row` for every record it meets, also for one it cannot
 whole file unusable raises UserError.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import sys

@@ -1,7 +1,5 @@
 """Open files, local or on S3, to read them piece by piece: text, compressed or not, and Parquet."""
 
-from __future__ import annotations
-
 import codecs
 import gzip
 import io

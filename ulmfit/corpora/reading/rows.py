@@ -1,7 +1,5 @@
 """Rows of text out of files and folders, local or ``s3://``, packed or not."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path

@@ -4,8 +4,6 @@
 messages, a line of JSON each, on one pipe; the pipe closes when all of them have ended. None outlives its parent.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import signal

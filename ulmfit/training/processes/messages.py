@@ -1,13 +1,11 @@
 """The job that the processes of a training get, and the messages that they send back, a line of JSON each."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -84,7 +82,7 @@ class Pipe:
         self._handle = handle
 
     @classmethod
-    def alone(cls) -> Pipe:
+    def alone(cls) -> Self:
         """A pipe of its own; everything printed from now on goes to standard error."""
         handle = os.dup(1)
         os.dup2(2, 1)

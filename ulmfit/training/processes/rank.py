@@ -1,7 +1,5 @@
 """One process of a training, started by torchrun: it reads the job, trains, and reports to the process that started the training."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

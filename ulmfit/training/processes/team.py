@@ -4,10 +4,9 @@ The masks of a step are drawn for the whole batch in each process, from the same
 training that one would do with the same batch, up to the order in which sums are taken.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 import torch.distributed as dist
@@ -22,7 +21,7 @@ class Team:
     size: int = 1
 
     @classmethod
-    def of_group(cls) -> Team:
+    def of_group(cls) -> Self:
         """The initialised process group's, as of ``torchrun``."""
         return cls(dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else cls()
 
