@@ -14,7 +14,7 @@ from ulmfit.errors import UserError
 from ulmfit.presets import override, preset, pretraining
 from ulmfit.pretrained.catalog import shipped_for
 
-SEEDED = ("general", "corpus", "pretrain", "finetune", "classifier", "evaluate")
+SEEDED = ("general", "corpus", "pretrain", "finetune", "labels", "classifier", "evaluate")
 
 
 class TextRequest(BaseModel):

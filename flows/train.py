@@ -12,7 +12,6 @@ from flows.text import Text, text_stages
 from flows.tracked import tracked_job
 from tasks.registry import register
 from tasks.report import Trained, report
-from ulmfit.config import ClassifierConfig
 from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.report.summary import Summary
 from ulmfit.stages.ensemble import average
@@ -68,7 +67,7 @@ def train_dag(dag: Dag, plan: Plan, context: Context) -> Promised:
     classifiers = {direction: _classifier(dag, plan, tuned[direction], domain, direction) for direction in DIRECTIONS}
     model = _averaged(dag, StageName("average"), classifiers, domain)
     scratch = _scratch(dag, plan, domain, classifiers) if plan.settings.scratch else None
-    evaluation = dag.add(StageName("evaluate"), measure, domain.corpus, domain.ids, model, scratch, plan.settings.evaluate)
+    evaluation = dag.add(StageName("evaluate"), measure, domain.corpus, domain.ids, model, scratch, plan.settings)
     return Promised(domain, general, model, evaluation)
 
 
@@ -85,8 +84,7 @@ def _tuned(dag: Dag, plan: Plan, domain: Text, general: Text | None, direction: 
 
 
 def _classifier(dag: Dag, plan: Plan, lm: LanguageModel, domain: Text, direction: Direction) -> Classifier:
-    settings, name = plan.settings, StageName("classify", direction)
-    return dag.add(name, classify, lm, domain.corpus, domain.ids, domain.vocab, settings.model, settings.classifier, direction)
+    return dag.add(StageName("classify", direction), classify, lm, domain.corpus, domain.ids, domain.vocab, plan.settings, direction)
 
 
 def _averaged(dag: Dag, name: StageName, parts: dict[Direction, Classifier], domain: Text) -> Model:
@@ -96,11 +94,10 @@ def _averaged(dag: Dag, name: StageName, parts: dict[Direction, Classifier], dom
 def _scratch(dag: Dag, plan: Plan, domain: Text, classifiers: dict[Direction, Classifier]) -> Model:
     """The same classifiers without a language model behind them: what the method is worth. They wait until the cores are free."""
     later, settings = dag.after(*classifiers.values()), plan.settings
-    config: ClassifierConfig = settings.classifier.model_copy(update={"init": "scratch", "unfreeze": "full", "decay": 1.0})
+    config = settings.classifier.model_copy(update={"init": "scratch", "unfreeze": "full", "decay": 1.0})
+    settings = settings.model_copy(update={"classifier": config})
     parts = {
-        direction: later.add(
-            StageName("scratch", direction), classify, None, domain.corpus, domain.ids, domain.vocab, settings.model, config, direction
-        )
+        direction: later.add(StageName("scratch", direction), classify, None, domain.corpus, domain.ids, domain.vocab, settings, direction)
         for direction in DIRECTIONS
     }
     return _averaged(dag, StageName("average-scratch"), parts, domain)

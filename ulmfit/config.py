@@ -172,6 +172,15 @@ class ClassifierConfig(TrainingConfig):
     dropouts: Dropouts = Dropouts()
 
 
+class LabelsConfig(Stage):
+    """Labelled training documents that the classifier and the baseline learn from. Language models read all training text."""
+
+    number: Positive | None = Field(
+        None, description="how many, by label in proportion; a smaller draw is a part of a larger one; null: all"
+    )
+    seed: int = 0
+
+
 class EvaluateConfig(Stage):
     """The report: bootstrap intervals, and the baseline trained on the same rows."""
 
@@ -194,6 +203,8 @@ class Settings(Stage):
     model: ModelConfig = ModelConfig()
     pretrain: LMConfig = LMConfig()
     finetune: LMConfig = LMConfig()
+    labels: LabelsConfig = LabelsConfig()
     classifier: ClassifierConfig = ClassifierConfig()
     scratch: Annotated[bool, Field(description="also train the classifier from scratch, for comparison")] = False
+    judge: Annotated[Literal["test", "valid"], Field(description="split that evaluation judges by; valid: to choose settings by")] = "test"
     evaluate: EvaluateConfig = EvaluateConfig()

@@ -30,7 +30,7 @@ def test_the_registered_name_comes_from_the_corpus(corpus: str, name: str) -> No
 def test_a_seed_reaches_every_stage_and_options_have_the_last_word() -> None:
     settings = TextRequest(seed=7, options=["classifier.seed=1"]).settings()
     assert (settings.corpus.seed, settings.general.seed, settings.pretrain.seed, settings.finetune.seed, settings.evaluate.seed) == (7,) * 5
-    assert settings.classifier.seed == 1
+    assert settings.classifier.seed == 1 and settings.labels.seed == 7
 
 
 def test_labels_are_taken_apart_where_the_task_says_so() -> None:

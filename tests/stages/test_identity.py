@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from ulmfit.presets import preset
+from ulmfit.presets import override, preset
 from ulmfit.stages.ensemble import average
 from ulmfit.stages.evaluation import measure
 from ulmfit.stages.outputs import Classifier, Corpus, IdShards, LanguageModel, Model, Output, TokenShards, Vocabulary
@@ -65,10 +65,30 @@ def test_keys_of_the_presets(name: str) -> None:
         "vocabulary": vocabulary(CORPUS, TOKENS, settings.vocab, settings.quality),
         "pretrain": pretrain(IDS, VOCAB, settings.model, settings.pretrain, "forward"),
         "finetune": finetune(LM, IDS, VOCAB, settings.finetune, "forward"),
-        "classify": classify(LM, CORPUS, IDS, VOCAB, settings.model, settings.classifier, "forward"),
-        "evaluate": measure(CORPUS, IDS, MODEL, None, settings.evaluate),
+        "classify": classify(LM, CORPUS, IDS, VOCAB, settings, "forward"),
+        "evaluate": measure(CORPUS, IDS, MODEL, None, settings),
     }
     assert {kind: stage.recipe.key for kind, stage in stages.items()} == KEYS[name]
+
+
+def classifier_and_evaluation(*options: str) -> tuple[str, str]:
+    settings = override(preset("tiny"), list(options))
+    classifier = classify(LM, CORPUS, IDS, VOCAB, settings, "forward")
+    return classifier.recipe.key, measure(CORPUS, IDS, MODEL, None, settings).recipe.key
+
+
+def test_a_draw_of_labels_enters_keys_only_where_it_is_asked_for() -> None:
+    all_labels = KEYS["tiny"]["classify"], KEYS["tiny"]["evaluate"]
+    assert classifier_and_evaluation("labels.seed=5") == all_labels
+    draws = [classifier_and_evaluation(f"labels.number={number}", f"labels.seed={seed}") for number in (50, 60) for seed in (0, 1)]
+    for keys in zip(all_labels, *draws, strict=True):
+        assert len(set(keys)) == 5
+
+
+def test_the_split_that_judges_concerns_the_evaluation_alone() -> None:
+    classifier, evaluation = classifier_and_evaluation("judge=valid")
+    assert classifier == KEYS["tiny"]["classify"] and evaluation != KEYS["tiny"]["evaluate"]
+    assert classifier_and_evaluation("judge=valid", "labels.number=50")[1] not in (evaluation, KEYS["tiny"]["evaluate"])
 
 
 def test_keys_that_depend_on_no_setting() -> None:

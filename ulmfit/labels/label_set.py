@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ulmfit.config import ClassifierConfig
 from ulmfit.errors import UserError
-from ulmfit.labels.label_strings import split_labels
+from ulmfit.labels.label_strings import split_labels, strata
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,6 +48,13 @@ class LabelSet:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def strata_of(self, codes: NDArray[np.integer]) -> NDArray[np.integer]:
+        """The strata of documents whose label strings have ``codes`` int [N]: the codes, or with several labels that of the rarest."""
+        if self.table is None:
+            return codes
+        held = [[self.names[label] for label in np.flatnonzero(row)] for row in self.table]
+        return strata(held, np.bincount(codes, minlength=len(held)))[codes]
 
     def targets_of(self, codes: NDArray[np.integer]) -> Tensor:
         """Targets of documents whose label strings have ``codes`` int [B], none of them -1: int64 [B], or float32 [B, L] of 0 and 1."""

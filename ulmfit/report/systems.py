@@ -68,4 +68,4 @@ def verdict(difference: Estimate | None) -> Verdict:
         found = f"The baseline is more accurate than the model, by {points(-value)} points ({points(-high)} to {points(-low)})"
         return Verdict("worse", f"{found}: use the baseline, or give the model more text.")
     found = f"{signed(value)} points ({signed(low)} to {signed(high)})"
-    return Verdict("unsure", f"These test documents show no clear difference between the model and the baseline: {found}.")
+    return Verdict("unsure", f"The documents judged show no clear difference between the model and the baseline: {found}.")

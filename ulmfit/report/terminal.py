@@ -17,7 +17,7 @@ Row = tuple[str, int, float]  # what is counted, how often, and its share
 
 def result_table(results: Results) -> Table:
     """The systems and their scores."""
-    table = _table(f"{count(results.documents)} test documents, {percent(results.confidence, 0)} intervals")
+    table = _table(f"{count(results.documents)} documents judged, {percent(results.confidence, 0)} intervals")
     shown = dict(list(metric_titles(results).items())[:3])  # as many as 80 columns hold
     titles = [title if title == "ROC AUC" else title[0].lower() + title[1:] for title in shown.values()]
     for heading in ("system", *titles, "over baseline"):

@@ -1,22 +1,24 @@
-"""Measure a model on the test rows of its corpus, beside the baseline trained on the same rows."""
+"""Measure a model on the test rows of its corpus, or its validation rows, beside the baseline trained on the same rows."""
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from ulmfit.config import ClassifierConfig, EvaluateConfig
+from ulmfit.config import ClassifierConfig, Settings
 from ulmfit.directions import DIRECTIONS, ENSEMBLE
 from ulmfit.evaluation import baseline
 from ulmfit.evaluation.calibration import fit_thresholds
 from ulmfit.evaluation.evaluate import evaluate
 from ulmfit.evaluation.predictions import HeldOut, Predictions, write_predictions
 from ulmfit.evaluation.results import FILE
+from ulmfit.labels.drawing import draw
 from ulmfit.labels.label_set import LabelSet
 from ulmfit.prediction.ensemble import average
 from ulmfit.prediction.predictor import Predictor
@@ -30,21 +32,27 @@ from ulmfit.store.recipe import Recipe
 EVALUATE_VERSION = 2
 
 
-def measure(corpus: Corpus, ids: IdShards, model: Model, scratch: Model | None, config: EvaluateConfig) -> Stage[Evaluation]:
-    """Scores of each direction, of their average, and of TF-IDF + logistic regression trained on the same rows."""
+def measure(corpus: Corpus, ids: IdShards, model: Model, scratch: Model | None, settings: Settings) -> Stage[Evaluation]:
+    """Scores of each direction, of their average, and of TF-IDF + logistic regression trained on the same rows.
+
+    Of ``settings``: ``evaluate``, ``labels`` and ``judge``.
+    """
+    config = settings.evaluate
     inputs = {"corpus": corpus, "ids": ids, "model": model} | ({"scratch": scratch} if scratch else {})
-    recipe = Recipe("evaluation", EVALUATE_VERSION, config, keys_of(inputs))
+    drawn = {"labels": settings.labels} if settings.labels.number else {}
+    judged = {"judge": settings.judge} if settings.judge != "test" else {}
+    recipe = Recipe("evaluation", EVALUATE_VERSION, {**config.model_dump(mode="json"), **drawn, **judged}, keys_of(inputs))
 
     def build(work: Path, context: Context) -> Built:
         torch.set_num_threads(os.cpu_count() or 1)  # no other stage runs now
-        device, test, rows = context.placement.device, Documents.open(ids.path, ["test"]), _read(corpus, "test")
+        device, test, rows = context.placement.device, Documents.open(ids.path, [settings.judge]), _read(corpus, settings.judge)
         assert rows.ids == test.ids, "shards and corpus parts stand in one order"
         predictor, strings = Predictor.load(model.path, device), corpus.record.labels
         labels = LabelSet.of(strings, ClassifierConfig(task=predictor.task, label_separator=predictor.separator))
         systems = _systems(predictor, test, "")
         if scratch:
             systems |= _systems(Predictor.load(scratch.path, device), test, " from scratch")
-        systems[baseline.NAME] = _baseline(corpus, rows.texts, labels, config.seed)
+        systems[baseline.NAME] = _baseline(corpus, rows.texts, labels, settings)
         documents = HeldOut(test.ids, rows.texts, _truth(labels, test.labels), labels.names)
         results = evaluate(systems, documents, config)
         write_predictions(work, systems, documents)
@@ -65,9 +73,11 @@ def _systems(predictor: Predictor, test: Documents, suffix: str) -> dict[str, Pr
     return found | {f"{ENSEMBLE}{suffix}": Predictions(average(after), average(before), predictor.thresholds)}
 
 
-def _baseline(corpus: Corpus, tests: list[str], labels: LabelSet, seed: int) -> Predictions:
+def _baseline(corpus: Corpus, tests: list[str], labels: LabelSet, settings: Settings) -> Predictions:
     """The baseline. Thresholds of several labels are fitted as the model's are, on the validation documents."""
-    strings, train = corpus.record.labels, _read(corpus, "train")
+    strings, train, seed = corpus.record.labels, _read(corpus, "train"), settings.evaluate.seed
+    if settings.labels.number:
+        train = train.take(draw(labels.strata_of(train.codes(strings)), settings.labels).tolist())
     truth = _truth(labels, train.codes(strings))
     if labels.task == "multi-class":
         return Predictions(baseline.baseline_probabilities(train.texts, truth, tests, seed, len(labels)))
@@ -95,6 +105,10 @@ class _Rows:
         """int64 [N]: where each document's label stands among ``strings``."""
         codes = {label: code for code, label in enumerate(strings)}
         return np.array([codes[label] for label in self.labels if label is not None], dtype=np.int64)
+
+    def take(self, rows: Sequence[int]) -> Self:
+        """The documents ``rows``."""
+        return type(self)([self.ids[row] for row in rows], [self.texts[row] for row in rows], [self.labels[row] for row in rows])
 
 
 def _read(corpus: Corpus, split: str) -> _Rows:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ulmfit.config import ClassifierConfig, LMConfig, ModelConfig
+from ulmfit.config import LMConfig, ModelConfig, Settings
 from ulmfit.directions import Direction
 from ulmfit.pretrained.transport import Pretrained
 from ulmfit.stages.outputs import Classifier, Corpus, IdShards, LanguageModel, Vocabulary
@@ -61,17 +61,15 @@ def finetune(lm: LanguageModel, ids: IdShards, vocab: Vocabulary, config: LMConf
 
 
 def classify(
-    lm: LanguageModel | None,
-    corpus: Corpus,
-    ids: IdShards,
-    vocab: Vocabulary,
-    model: ModelConfig,
-    config: ClassifierConfig,
-    direction: Direction,
+    lm: LanguageModel | None, corpus: Corpus, ids: IdShards, vocab: Vocabulary, settings: Settings, direction: Direction
 ) -> Stage[Classifier]:
-    """A classifier on the encoder of ``lm`` (sec. 3.3), or from scratch without one."""
+    """A classifier on the encoder of ``lm`` (sec. 3.3), or from scratch without one. Of ``settings``: ``model``, ``classifier``, ``labels``."""
+    model, config, labels = settings.model, settings.classifier, settings.labels
     inputs = {"corpus": corpus, "ids": ids, "vocab": vocab} | ({"language_model": lm} if lm else {})
-    recipe = Recipe("classifier", CLASSIFIER_VERSION, {"model": model, "training": config, "direction": direction}, keys_of(inputs))
+    drawn = {"labels": labels} if labels.number else {}
+    recipe = Recipe(
+        "classifier", CLASSIFIER_VERSION, {"model": model, "training": config, "direction": direction, **drawn}, keys_of(inputs)
+    )
 
     def build(work: Path, context: Context) -> Built:
         spec = ClassifySpec(
@@ -84,6 +82,7 @@ def classify(
             labels=tuple(corpus.record.labels),
             model=model,
             config=config,
+            drawn=labels,
         )
         return _trained(spec, work, context)
 

@@ -1,13 +1,15 @@
 """A training as data: which text, which settings. A spec can be written as JSON and carried out by another process."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ulmfit.config import ClassifierConfig, LMConfig, ModelConfig
+from ulmfit.config import ClassifierConfig, LabelsConfig, LMConfig, ModelConfig
 from ulmfit.directions import Direction
+from ulmfit.labels.drawing import draw
+from ulmfit.labels.label_set import LabelSet
 from ulmfit.shards.documents import Documents
 from ulmfit.text.vocab import Vocab
 
@@ -61,12 +63,24 @@ class FinetuneSpec(TextSpec):
 
 
 class ClassifySpec(TextSpec):
-    """A classifier on the encoder of the language model in ``lm``, or from random weights where that is None (sec. 3.3)."""
+    """A classifier on the encoder of the language model in ``lm``, or from random weights where that is None (sec. 3.3).
+
+    ``drawn``: which of the labelled documents it learns from.
+    """
 
     training: Literal["classify"] = "classify"
     lm: Path | None
     model: ModelConfig
     config: ClassifierConfig
+    drawn: LabelsConfig = LabelsConfig()
+
+    def text(self) -> TrainingText:
+        """As of any training, but only the documents drawn to train on."""
+        found = super().text()
+        if self.drawn.number is None:
+            return found
+        strata = LabelSet.of(self.labels, self.config).strata_of(found.train.labels)
+        return replace(found, train=found.train.take(draw(strata, self.drawn)))
 
 
 TrainingSpec = Annotated[PretrainSpec | FinetuneSpec | ClassifySpec, Field(discriminator="training")]

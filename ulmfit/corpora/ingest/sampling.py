@@ -13,7 +13,7 @@ from ulmfit.config import CorpusConfig
 from ulmfit.corpora.ingest.facts import UNKNOWN, Facts
 from ulmfit.corpora.splits import DROPPED, TEST, TRAIN, UNLABELLED, VALID
 from ulmfit.corpora.text_digests import DIGEST
-from ulmfit.errors import UserError
+from ulmfit.labels.drawing import by_label, in_proportion
 
 CHUNK = 1 << 16  # documents hashed at a time
 
@@ -31,27 +31,17 @@ def rank(folds: np.ndarray, purpose: str, seed: int) -> np.ndarray:
 
 def ranked_by_label(facts: Facts, members: np.ndarray, purpose: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """``members`` label by label, ordered by rank within each; their labels; and the position of each within its label, from 0."""
-    label = facts.label[members]
-    order = np.lexsort((rank(facts.fold[members], purpose, seed), label))
-    label = label[order]
-    first = np.flatnonzero(np.diff(label, prepend=UNKNOWN - 1))
-    position = np.arange(len(order)) - np.repeat(first, np.diff(first, append=len(order)))
-    return members[order], label, position
+    order, position = by_label(facts.label[members], rank(facts.fold[members], purpose, seed))
+    return members[order], facts.label[members[order]], position
 
 
 def sample(facts: Facts, members: np.ndarray, total: int, purpose: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """``total`` of the documents ``members``, of each label one and the rest in proportion; and those that are left.
 
-    All are put in one order, whatever ``total`` is: the first of each label by rank, then the others by their position within the
-    label. Raises UserError where there are more labels than ``total``.
+    Raises UserError where there are more labels than ``total``.
     """
-    ranked, label, position = ranked_by_label(facts, members, purpose, seed)
-    sizes = np.bincount(label + 1)
-    classes = int((sizes[1:] > 0).sum())
-    if total < classes:
-        raise UserError(f"a sample of {total} documents is fewer than the {classes} classes; take {classes} or more")
-    order = np.lexsort((label, (position + 0.5) / sizes[label + 1], position > 0))
-    return ranked[order[:total]], ranked[order[total:]]
+    drawn = members[in_proportion(facts.label[members], rank(facts.fold[members], purpose, seed), total)]
+    return drawn[:total], drawn[total:]
 
 
 def draw_samples(facts: Facts, split: np.ndarray, label: np.ndarray, config: CorpusConfig, labelled: bool) -> None:

@@ -1,0 +1,166 @@
+"""A study is a list of requests over one store: each differs from the first in its options, and what they share is built once."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from flows.dag import Dag, Node
+from flows.plan import resolve
+from flows.requests import TrainRequest
+from flows.train import train_dag
+from tests.conftest import write_general, write_tickets
+from ulmfit.directions import DIRECTIONS
+from ulmfit.evaluation.results import Results, read_results
+from ulmfit.stages import evaluation, training
+from ulmfit.stages.outputs import Corpus, LanguageModel
+from ulmfit.stages.stage import Context, Stage, make
+from ulmfit.store.artifacts import Built
+from ulmfit.training.specs import ClassifySpec, TrainingSpec
+
+BOTH = [f"{{}}-{direction}" for direction in DIRECTIONS]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A request that was run: the outputs by stage, those built rather than found, and the scores."""
+
+    outputs: dict[str, Any]
+    built: set[str]
+
+    @property
+    def results(self) -> Results:
+        return read_results(self.outputs["evaluate"].path)
+
+
+def run(request: TrainRequest) -> Ran:
+    """The stages of the request's DAG in this process, in order."""
+    plan = resolve(request)
+    context = Context(plan.workspace.store, plan.workspace.downloads, placement=plan.placement)
+    dag, outputs, built = Dag(), dict[Node, Any](), set[str]()
+    train_dag(dag, plan, context)
+    for node in dag.nodes:
+        outputs[node] = make(noted(node, outputs, built), context)
+    return Ran({str(node.name): output for node, output in outputs.items()}, built)
+
+
+def noted(node: Node, outputs: dict[Node, Any], built: set[str]) -> Stage[Any]:
+    stage = node.stage(*(outputs[argument] if isinstance(argument, Node) else argument for argument in node.arguments))
+
+    def build(work: Path, context: Context) -> Built:
+        built.add(str(node.name))
+        torch.set_num_threads(1)  # evaluation takes all cores, and leaves it so; other tests run beside this one
+        return stage.build(work, context)
+
+    return replace(stage, build=build)
+
+
+def of(*kinds: str) -> set[str]:
+    return {name.format(kind) for kind in kinds for name in BOTH}
+
+
+class Study:
+    """Requests over one workspace, each named; a request is run when its name is first asked for."""
+
+    def __init__(self, folder: Path):
+        corpus, general = str(write_tickets(folder / "tickets.csv", 400)), str(write_general(folder / "general.txt", 100))
+        few, alone = ["labels.number=40"], {"pretrain": corpus}
+        self.corpus, self.folder, self.ran = corpus, folder, dict[str, Ran]()
+        self.variants: dict[str, tuple[list[str], dict[str, str]]] = {
+            "all labels": ([], {}),
+            "few labels": (few, {}),
+            "another draw": ([*few, "labels.seed=1"], {}),
+            "more labels": (["labels.number=80"], {}),
+            "judged by validation rows": ([*few, "judge=valid"], {}),
+            "from scratch beside": ([*few, "scratch=true"], {}),
+            "without fine-tuning": ([*few, "finetune.epochs=0"], {}),
+            "without pretraining": ([*few, "finetune.epochs=0", "general.test_share=0"], alone),
+        }
+        self.given = {"corpus": corpus, "text_column": "body", "label_column": "topic", "preset": "tiny", "device": "cpu"}
+        self.given |= {"pretrain": general, "workspace": str(folder / "workspace")}
+        for name in self.variants:
+            self.ran[name] = run(self.request(name))
+
+    def request(self, name: str) -> TrainRequest:
+        options, changed = self.variants[name]
+        return TrainRequest.model_validate({**self.given, **changed, "options": options})
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
+    yield Study(tmp_path_factory.mktemp("study"))
+
+
+def test_each_request_builds_what_none_before_it_has(study: Study) -> None:
+    judged = {"average", "evaluate"}
+    text = {"ingest", "tokenise", "vocabulary", "encode"}
+    general = {f"{name}-general" for name in text}
+    assert {name: ran.built for name, ran in study.ran.items()} == {
+        "all labels": text | general | of("pretrain", "finetune", "classify") | judged,
+        "few labels": of("classify") | judged,
+        "another draw": of("classify") | judged,
+        "more labels": of("classify") | judged,
+        "judged by validation rows": {"evaluate"},
+        "from scratch beside": of("scratch") | {"average-scratch", "evaluate"},
+        "without fine-tuning": of("finetune", "classify") | judged,
+        "without pretraining": general | of("pretrain", "finetune", "classify") | judged,
+    }
+
+
+def test_a_list_of_requests_tunes_each_distinct_language_model_once(study: Study) -> None:
+    built = Counter(stage for ran in study.ran.values() for stage in ran.built)
+    tuned = {ran.outputs["finetune-forward"].key for ran in study.ran.values()}
+    assert len(tuned) == 3 == built["finetune-forward"] == built["finetune-backward"]
+    assert built["pretrain-forward"] == 2 and built["ingest"] == 1
+    assert not any(run(study.request(name)).built for name in study.variants), "the same list again finds all"
+
+
+def test_what_is_only_carried_over_has_its_perplexity_on_the_new_text(study: Study) -> None:
+    for name in ("without fine-tuning", "without pretraining"):
+        lm: LanguageModel = study.ran[name].outputs["finetune-forward"]
+        assert (lm.record.steps, lm.record.trained_tokens) == (0, 0)
+        assert lm.record.valid_perplexity and lm.record.valid_perplexity > 1
+
+
+def test_without_pretraining_the_language_model_reads_the_corpus_alone(study: Study) -> None:
+    general: Corpus = study.ran["without pretraining"].outputs["ingest-general"]
+    assert general.record.name == "tickets.csv" and not general.record.labels
+
+
+def test_what_judges(study: Study) -> None:
+    splits = study.ran["few labels"].outputs["ingest"].record.splits
+    assert study.ran["few labels"].results.documents == splits["test"].documents
+    by_validation = study.ran["judged by validation rows"].results
+    assert by_validation.documents == splits["valid"].documents != splits["test"].documents
+    assert set(by_validation.systems) == set(study.ran["few labels"].results.systems)
+    assert {"forward+backward", "forward+backward from scratch"} <= set(study.ran["from scratch beside"].results.systems)
+
+
+def test_the_baseline_learns_from_the_classifiers_documents(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a draw that was not made before: ids that the classifiers' specs open, and those of the texts that the baseline is given."""
+    learnt: list[list[str]] = []
+    read: list[list[str]] = []
+    train, baseline = training.train, evaluation.baseline.baseline_probabilities
+
+    def trained(spec: TrainingSpec, *rest: Any) -> Any:
+        assert isinstance(spec, ClassifySpec)
+        learnt.append(spec.text().train.ids)
+        return train(spec, *rest)
+
+    def judged(texts: list[str], *rest: Any) -> Any:
+        read.append(texts)
+        return baseline(texts, *rest)
+
+    monkeypatch.setattr(training, "train", trained)
+    monkeypatch.setattr(evaluation.baseline, "baseline_probabilities", judged)
+    study.variants["fresh"] = (["labels.number=50", "labels.seed=9", "classifier.epochs=1"], {})
+    ran = run(study.request("fresh"))
+    rows = pq.read_table(ran.outputs["ingest"].path / "part-00000.parquet", columns=["id", "text"]).to_pylist()
+    names = {row["text"]: row["id"] for row in rows}
+    forward, backward = learnt
+    assert forward == backward == [names[text] for text in read[0]] and len(set(forward)) == 50

@@ -1,0 +1,39 @@
+"""Seeded, stratified draws of labelled documents; a smaller draw is a part of a larger one."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ulmfit.config import LabelsConfig
+from ulmfit.errors import UserError
+
+
+def draw(codes: NDArray[np.integer], config: LabelsConfig) -> NDArray[np.int64]:
+    """Sorted rows of the documents drawn from N, whose labels (or strata) are ``codes`` int64 [N]; all rows where there are no more.
+
+    UserError where fewer are asked for than there are labels.
+    """
+    if config.number is None or config.number >= len(codes):
+        return np.arange(len(codes))
+    ranks = np.random.default_rng(config.seed).permutation(len(codes))
+    return np.sort(in_proportion(codes, ranks, config.number)[: config.number])
+
+
+def in_proportion(codes: NDArray[np.integer], ranks: NDArray[np.generic], total: int) -> NDArray[np.int64]:
+    """All N documents in the order in which they are drawn: one of each label, then the rest in proportion; ``ranks`` decide within a label.
+
+    The order does not depend on ``total``, the number to be drawn; UserError where that is smaller than the number of labels. Code -1: no label.
+    """
+    order, position = by_label(codes, ranks)
+    label = codes[order]
+    sizes = np.bincount(label + 1)
+    classes = int((sizes[1:] > 0).sum())
+    if total < classes:
+        raise UserError(f"a sample of {total} documents is fewer than the {classes} classes; take {classes} or more")
+    return order[np.lexsort((label, (position + 0.5) / sizes[label + 1], position > 0))]
+
+
+def by_label(codes: NDArray[np.integer], ranks: NDArray[np.generic]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The documents label by label, ordered by rank within each; and the position of each within its label, from 0."""
+    order = np.lexsort((ranks, codes))
+    first = np.flatnonzero(np.diff(codes[order], prepend=-2))
+    return order, np.arange(len(order)) - np.repeat(first, np.diff(first, append=len(order)))
