@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from cli.options import AsJson, options_of, print_json
-from flows.requests import PreprocessRequest, PretrainRequest, TextRequest, TrainRequest
+from flows.request import PreprocessRequest, PretrainRequest, TextRequest, TrainRequest
 from ulmfit.directions import DIRECTIONS
 
 if TYPE_CHECKING:

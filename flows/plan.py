@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from flows.requests import PretrainRequest, TextRequest, TrainingRequest, TrainRequest
+from flows.request import PretrainRequest, TextRequest, TrainingRequest, TrainRequest
 from tasks.workspace import Workspace
 from ulmfit.compute.devices import resolve_device
 from ulmfit.config import ModelConfig, Settings

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from flows.dag import RUNNER, Dag, run
 from flows.plan import Plan, resolve
-from flows.requests import PreprocessRequest
+from flows.request import PreprocessRequest
 from flows.text import text_stages
 from flows.tracked import BriefRun, tracked_job
 from tasks.report import stage_summary

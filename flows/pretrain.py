@@ -7,7 +7,7 @@ from prefect import flow
 
 from flows.dag import RUNNER, Dag, run
 from flows.plan import Plan, resolve
-from flows.requests import PretrainRequest
+from flows.request import PretrainRequest
 from flows.text import Text, text_stages
 from flows.tracked import BriefRun, tracked_job
 from ulmfit.directions import Direction

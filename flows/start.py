@@ -7,7 +7,7 @@ from prefect import flow
 
 from flows.dag import RUNNER
 from flows.plan import Plan
-from flows.requests import TextRequest
+from flows.request import TextRequest
 
 Result = TypeVar("Result")
 

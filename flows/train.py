@@ -7,7 +7,7 @@ from prefect import flow
 
 from flows.dag import RUNNER, Dag, Results, run
 from flows.plan import Plan, resolve
-from flows.requests import TrainRequest
+from flows.request import TrainRequest
 from flows.text import Text, text_stages
 from flows.tracked import tracked_job
 from tasks.registry import register

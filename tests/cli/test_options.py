@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from cli.app import app
 from cli.options import AsJson, options_of
-from flows.requests import PreprocessRequest, PretrainRequest, TrainRequest
+from flows.request import PreprocessRequest, PretrainRequest, TrainRequest
 from ulmfit.errors import UserError
 
 # Fields that a command declares itself, or that only a deployment's form has.

@@ -12,7 +12,7 @@ import torch
 
 from flows.dag import Dag, Node
 from flows.plan import resolve
-from flows.requests import TrainRequest
+from flows.request import TrainRequest
 from flows.train import train_dag
 from tests.conftest import write_general, write_tickets
 from ulmfit.directions import DIRECTIONS

@@ -11,7 +11,7 @@ import pytest
 
 from flows.dag import Dag, Node
 from flows.plan import Plan
-from flows.requests import TrainRequest
+from flows.request import TrainRequest
 from flows.train import train_dag
 from tasks.workspace import Workspace
 from tests.conftest import ROOT

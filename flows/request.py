@@ -1,4 +1,7 @@
-"""Requests: what the command line and a deployment's form ask for. A request reads nothing; ``plan.resolve`` does."""
+"""Requests: what the command line and a deployment's form ask for. A request reads nothing; ``plan.resolve`` does.
+
+This file is not called requests.py: Prefect puts the folder of a flow on the path, where it would hide the library of that name.
+"""
 
 import re
 from collections.abc import Sequence

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from flows.plan import resolve
-from flows.requests import TextRequest, TrainRequest
+from flows.request import TextRequest, TrainRequest
 from ulmfit.errors import UserError
 from ulmfit.pretrained.catalog import SHIPPED
 
