@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from ulmfit.corpora.catalog.fetching import fetch
+from ulmfit.corpora.catalog.entries import fetch
 from ulmfit.models.saving import load_language_model, read_saved_model
 from ulmfit.pretrained.catalog import SHIPPED
 from ulmfit.pretrained.transport import pretrained

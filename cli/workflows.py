@@ -78,7 +78,7 @@ def run_flow(request: TextRequest, module: str) -> Any:
 
     plan = resolve(request)
     with prefect_server(plan.workspace):
-        from flows.start import start
+        from flows.tracked import start
 
         return start(module, getattr(import_module(f"flows.{module}"), f"{module}_by"), plan)
 

@@ -1,19 +1,34 @@
-"""The surroundings of a flow run: its tracked run, parent of its stages' runs, and the cluster for work on parts."""
+"""The surroundings of a flow run: its start, its tracked run, parent of its stages' runs, and the cluster for work on parts."""
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Self
+from typing import Self, TypeVar
 
+from prefect import flow
 from pydantic import BaseModel
 
+from flows.dag import RUNNER
 from flows.plan import Plan
+from flows.request import TextRequest
 from tasks.cluster import open_cluster
 from tasks.run import Job
 from tasks.tracking import Tracker, flatten
 from ulmfit.directions import DIRECTIONS
 from ulmfit.stages.stage import Context
+
+Result = TypeVar("Result")
+
+
+def start(name: str, work: Callable[[Plan], Result], plan: Plan) -> Result:
+    """``work(plan)`` as a flow run of that name. The request stands as its parameter; it is not resolved a second time."""
+
+    @flow(name=name, task_runner=RUNNER, persist_result=False)
+    def resolved(request: TextRequest) -> Result:
+        return work(plan)
+
+    return resolved(plan.request)
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from ulmfit.config import CorpusConfig, PartsConfig, QualityConfig
+from ulmfit.corpora.corpus_record import CorpusRecord
 from ulmfit.corpora.ingest.prepare import prepare, write_corpus
-from ulmfit.corpora.record import CorpusRecord
 from ulmfit.corpora.source import CorpusSource, Reading
 from ulmfit.corpora.splits import SPLITS
 from ulmfit.shards.mapping import serial

@@ -16,8 +16,7 @@ import pytest
 
 from tests.corpora.corpus import ingest
 from ulmfit.corpora.catalog import sources as catalog_sources
-from ulmfit.corpora.catalog.entries import CATALOG
-from ulmfit.corpora.catalog.fetching import fetch
+from ulmfit.corpora.catalog.entries import CATALOG, fetch
 from ulmfit.corpora.catalog.readers import articles
 from ulmfit.corpora.catalog.sources import Download, NamedCorpus, Source, Wheel
 from ulmfit.corpora.reading.formats import Row

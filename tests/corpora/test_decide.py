@@ -9,26 +9,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ulmfit.config import CorpusConfig
-from ulmfit.corpora.ingest import sampling
-from ulmfit.corpora.ingest.decide import decide
-from ulmfit.corpora.ingest.facts import Facts
-from ulmfit.corpora.ingest.label_checks import Subject
-from ulmfit.corpora.ingest.sampling import sample as sample_of
+from ulmfit.corpora.ingest import splitting
+from ulmfit.corpora.ingest.decide import Subject, decide
+from ulmfit.corpora.ingest.facts import DocumentFacts
 from ulmfit.corpora.ingest.splitting import held_out, hold_out
-from ulmfit.corpora.quality.findings import Findings
+from ulmfit.corpora.ingest.splitting import sample as sample_of
+from ulmfit.corpora.quality.quality_record import Findings
 from ulmfit.corpora.splits import SPLITS
 from ulmfit.corpora.text_digests import exact, fold
 from ulmfit.errors import UserError
 
 
 def facts_of(documents):
-    """Facts of (text, label, split) triples."""
+    """DocumentFacts of (text, label, split) triples."""
     labels = sorted({label for _, label, _ in documents if label is not None})
     words = [(exact(text), fold(text)) for text, _, _ in documents]
     exacts, folds = (np.array([np.frombuffer(pair[i], np.uint64) for pair in words], np.uint64).reshape(-1, 2) for i in (0, 1))
     codes = np.array([-1 if label is None else labels.index(label) for _, label, _ in documents], np.int32)
     splits = np.array([SPLITS.index(split) for _, _, split in documents], np.int8)
-    return Facts(exacts, folds, codes, splits, np.array([len(text) for text, _, _ in documents], np.int64), labels)
+    return DocumentFacts(exacts, folds, codes, splits, np.array([len(text) for text, _, _ in documents], np.int64), labels)
 
 
 SUBJECT = Subject("here", None, str)
@@ -141,7 +140,7 @@ def test_decided_as_with_all_documents_at_hand(documents, config, labelled, with
     ]
     facts = facts_of(documents)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sampling, "CHUNK", 7)
+        patch.setattr(splitting, "CHUNK", 7)
         try:
             decided = decide(facts, config, labelled, SUBJECT, Findings())
         except UserError:

@@ -12,9 +12,9 @@ import pytest
 from tests.corpora.corpus import ingest, read_back
 from tests.corpora.test_rows import write
 from ulmfit.config import CorpusConfig, PartsConfig, QualityConfig
+from ulmfit.corpora.corpus_record import CorpusRecord
 from ulmfit.corpora.ingest.prepare import prepare, write_corpus
 from ulmfit.corpora.quality import measuring
-from ulmfit.corpora.record import CorpusRecord
 from ulmfit.corpora.source import CorpusSource, Reading, fingerprint, peek
 from ulmfit.errors import UserError
 from ulmfit.shards.mapping import serial

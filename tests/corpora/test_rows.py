@@ -10,10 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from ulmfit.corpora.reading.folders import data_files, name_in
 from ulmfit.corpora.reading.formats import Columns
 from ulmfit.corpora.reading.opening import CHUNK
-from ulmfit.corpora.reading.rows import read_file, read_rows
+from ulmfit.corpora.reading.rows import data_files, name_in, read_file, read_rows
 from ulmfit.errors import UserError
 
 RECORDS = [("a good film", "pos"), ('bad, "very" bad\nindeed', "neg"), ("\ttabbed café ✓", "pos")]

@@ -14,7 +14,7 @@ import pytest
 
 from tests.corpora.test_rows import write
 from ulmfit.config import PartsConfig
-from ulmfit.corpora.catalog.fetching import DATA
+from ulmfit.corpora.catalog.entries import DATA
 from ulmfit.corpora.ingest import quarantine, slices
 from ulmfit.corpora.ingest.facts import read_facts
 from ulmfit.corpora.ingest.scan import ScanSpec, scan_slice

@@ -13,10 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ulmfit.config import QualityConfig
-from ulmfit.corpora.quality import summary
-from ulmfit.corpora.quality.findings import Findings, SplitCounts
+from ulmfit.corpora.quality import quality_record
 from ulmfit.corpora.quality.measuring import Measurements, measure, merge
-from ulmfit.corpora.quality.summary import OutOfVocabulary, Quality, Share, describe, out_of_vocabulary
+from ulmfit.corpora.quality.quality_record import Findings, OutOfVocabulary, Quality, Share, SplitCounts, describe, out_of_vocabulary
 from ulmfit.corpora.quality.thresholds import Figure, check, check_language, check_vocabulary
 from ulmfit.errors import UserError
 from ulmfit.presets import override, tiny
@@ -94,7 +93,7 @@ def test_out_of_vocabulary_is_what_becomes_unknown():
 
 def test_out_of_vocabulary_lists_a_few_and_takes_none():
     vocab = Vocab(SPECIALS)
-    assert len(out_of_vocabulary({f"t{i}": 1 for i in range(100)}, vocab).most_frequent) == summary.COMMONEST
+    assert len(out_of_vocabulary({f"t{i}": 1 for i in range(100)}, vocab).most_frequent) == quality_record.COMMONEST
     assert out_of_vocabulary({}, vocab) == OutOfVocabulary(tokens=0, unknown=0, share=0.0, most_frequent=())
     assert check_vocabulary(out_of_vocabulary({}, vocab), QualityConfig(), "f.csv") == []
 

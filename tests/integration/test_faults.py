@@ -25,8 +25,8 @@ import pytest
 from tasks.cluster import Cluster, open_cluster
 from ulmfit.errors import UserError
 from ulmfit.shards.arrow import read_ipc
+from ulmfit.shards.crash_quarantine import tokenise_parts
 from ulmfit.shards.crashing import CrashingDocument
-from ulmfit.shards.quarantine import tokenise_parts
 from ulmfit.shards.tokenise import TokenizeSpec
 from ulmfit.store import filesystem
 

@@ -18,8 +18,7 @@ from tests.corpora.test_rows import RECORDS, brief, write
 from tests.integration.s3 import environment, s3, s3_folder, s3_server  # noqa: F401
 from tests.store.test_filesystem import Contract
 from ulmfit.config import Dropouts, ModelConfig
-from ulmfit.corpora.reading.folders import data_files
-from ulmfit.corpora.reading.rows import read_rows
+from ulmfit.corpora.reading.rows import data_files, read_rows
 from ulmfit.directions import DIRECTIONS
 from ulmfit.errors import UserError
 from ulmfit.models.language_model import LanguageModel

@@ -11,7 +11,7 @@ from tests.corpora.test_prepare import no_languages  # noqa: F401 - a fixture
 from tests.corpora.test_rows import write
 from ulmfit.config import CorpusConfig
 from ulmfit.corpora.ingest.decide import decide
-from ulmfit.corpora.quality.findings import Findings
+from ulmfit.corpora.quality.quality_record import Findings
 from ulmfit.corpora.source import CorpusSource
 from ulmfit.corpora.splits import TEST, TRAIN, VALID
 from ulmfit.errors import UserError

@@ -8,9 +8,8 @@ import numpy as np
 from rich.console import Console
 
 from ulmfit.config import CorpusConfig, EvaluateConfig
-from ulmfit.corpora.quality.findings import Findings, SplitCounts
 from ulmfit.corpora.quality.measuring import Measurements
-from ulmfit.corpora.quality.summary import describe
+from ulmfit.corpora.quality.quality_record import Findings, SplitCounts, describe
 from ulmfit.directions import DIRECTIONS, ENSEMBLE
 from ulmfit.evaluation import baseline
 from ulmfit.evaluation.evaluate import evaluate

@@ -1,5 +1,5 @@
 from tests.report.example import quality_of_corpus
-from ulmfit.corpora.quality.summary import SplitQuality
+from ulmfit.corpora.quality.quality_record import SplitQuality
 from ulmfit.report.corpus_quality import CorpusQuality, Lengths
 
 

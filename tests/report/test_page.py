@@ -4,9 +4,8 @@ import re
 import pytest
 
 from tests.report.example import ALL_CURVES, Page, history, quality_of_corpus, results_of_several, summary_of
-from ulmfit.corpora.quality.findings import Findings
 from ulmfit.corpora.quality.measuring import Measurements
-from ulmfit.corpora.quality.summary import describe
+from ulmfit.corpora.quality.quality_record import Findings, describe
 from ulmfit.directions import ENSEMBLE
 from ulmfit.evaluation import baseline
 from ulmfit.report import plots

@@ -2,9 +2,8 @@ import pytest
 
 from tests.report.example import printed as print_table
 from tests.report.example import quality_of_corpus, results_of, results_of_several
-from ulmfit.corpora.quality.findings import Findings
 from ulmfit.corpora.quality.measuring import Measurements
-from ulmfit.corpora.quality.summary import describe
+from ulmfit.corpora.quality.quality_record import Findings, describe
 from ulmfit.directions import ENSEMBLE
 from ulmfit.evaluation.results import Results
 from ulmfit.report.corpus_quality import CorpusQuality

@@ -7,11 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ulmfit.config import PartsConfig
-from ulmfit.corpora.catalog.entries import CATALOG
-from ulmfit.corpora.catalog.fetching import fetch
+from ulmfit.corpora.catalog.entries import CATALOG, fetch
 from ulmfit.corpora.reading.encodings import check_encoding
-from ulmfit.corpora.reading.folders import data_files, name_in
-from ulmfit.corpora.reading.rows import read_rows
+from ulmfit.corpora.reading.rows import data_files, name_in, read_rows
 from ulmfit.store import filesystem
 from ulmfit.store.recipe import canonical_json
 

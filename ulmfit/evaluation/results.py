@@ -4,17 +4,10 @@ import json
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
-
 from ulmfit.labels.label_set import Task
+from ulmfit.store.json import Facts
 
 FILE = "results.json"
-
-
-class Facts(BaseModel):
-    """Base of what ``results.json`` holds: immutable; names that a later version adds are ignored."""
-
-    model_config = ConfigDict(frozen=True)
 
 
 class Estimate(Facts):

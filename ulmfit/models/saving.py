@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
@@ -18,17 +18,13 @@ from ulmfit.models.classifier import Classifier, HeadConfig
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.models.quantised import quantise, restore
 from ulmfit.store.filesystem import write_bytes
-from ulmfit.store.json import JsonObject
+from ulmfit.store.json import Facts, JsonObject
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 Kind = Literal["language_model", "classifier"]
 
 
-class _Facts(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Calibration(_Facts):
+class Calibration(Facts):
     """How a classifier's logits become probabilities and decisions; found on validation documents.
 
     ``thresholds`` [L]: the probability from which each label is predicted, None for classes. ``ece_before`` and ``ece_after``:
@@ -43,7 +39,7 @@ class Calibration(_Facts):
     ece_after: float | None = None
 
 
-class ModelFacts(_Facts):
+class ModelFacts(Facts):
     """What a model's weights do not tell. All but ``direction`` concern a classifier: its labels, and how it reads a document."""
 
     direction: Direction | None = None

@@ -1,39 +1,35 @@
 """``manifest.json`` of pretrained language models: how they were trained, and the SHA-256 of their files."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from ulmfit.config import LMConfig, ModelConfig, TextConfig, VocabConfig
-from ulmfit.corpora.record import SplitFacts
+from ulmfit.corpora.corpus_record import SplitFacts
 from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.errors import UserError
 from ulmfit.models.saving import CONFIG, WEIGHTS
 from ulmfit.store import filesystem
 from ulmfit.store.digests import is_intact
-from ulmfit.store.json import JsonObject
+from ulmfit.store.json import Facts, JsonObject
 
 MANIFEST = "manifest.json"
 FILES = (WEIGHTS, CONFIG, "vocab.json")  # of each direction
 
 
-class CorpusFacts(BaseModel):
+class CorpusFacts(Facts):
     """The text that a language model was trained on."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     digest: str
     splits: dict[str, SplitFacts]
 
 
-class DirectionFacts(BaseModel):
+class DirectionFacts(Facts):
     """The training of one direction; ``products``: the type of the matrix products."""
 
-    model_config = ConfigDict(frozen=True, from_attributes=True)
+    model_config = ConfigDict(from_attributes=True)
 
     trained_tokens: int | None = None
     training_seconds: float | None = None
@@ -42,10 +38,8 @@ class DirectionFacts(BaseModel):
     products: str | None = None
 
 
-class PretrainedManifest(BaseModel):
+class PretrainedManifest(Facts):
     """The content of a manifest. ``files``: file name -> SHA-256; ``started_from``: the models whose training was continued."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str | None = None
     corpus: CorpusFacts | None = None
@@ -53,9 +47,9 @@ class PretrainedManifest(BaseModel):
     general_vocab: VocabConfig | None = None
     model: ModelConfig | None = None
     pretrain: LMConfig | None = None
-    directions: dict[Direction, DirectionFacts] = {}
-    started_from: PretrainedManifest | None = None
-    files: dict[str, str] = {}
+    directions: dict[Direction, DirectionFacts] = Field(default_factory=dict)
+    started_from: "PretrainedManifest | None" = None
+    files: dict[str, str] = Field(default_factory=dict)
 
     def dump(self) -> JsonObject:
         """Ready for JSON, without the facts that are not known."""

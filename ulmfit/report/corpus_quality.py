@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Self
 
-from ulmfit.corpora.quality.summary import OutOfVocabulary, Quality, Share
+from ulmfit.corpora.quality.quality_record import OutOfVocabulary, Quality, Share
 from ulmfit.corpora.splits import judge_of
 from ulmfit.report.numbers import count
 

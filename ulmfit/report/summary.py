@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from ulmfit.config import CorpusConfig, Settings
-from ulmfit.corpora.record import SplitFacts
+from ulmfit.corpora.corpus_record import SplitFacts
 from ulmfit.directions import Direction
 from ulmfit.evaluation.results import Facts, Results
 from ulmfit.report.corpus_quality import CorpusQuality

@@ -6,7 +6,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from ulmfit.corpora.quality.summary import Share
+from ulmfit.corpora.quality.quality_record import Share
 from ulmfit.evaluation.results import Results
 from ulmfit.report.corpus_quality import FEW, CorpusQuality, Lengths, findings
 from ulmfit.report.numbers import count, interval, percent, portion, signed

@@ -5,23 +5,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
-from ulmfit.corpora.quality.summary import OutOfVocabulary, Quality
-from ulmfit.corpora.record import CorpusRecord
+from ulmfit.corpora.corpus_record import CorpusRecord
+from ulmfit.corpora.quality.quality_record import OutOfVocabulary, Quality
 from ulmfit.evaluation.results import EvaluationRecord
 from ulmfit.shards.crashing import CrashingDocument
 from ulmfit.store.artifacts import Artifact
+from ulmfit.store.json import Facts
 from ulmfit.training.record import TrainingRecord
 
 Record = TypeVar("Record", bound=BaseModel, covariant=True)
 
 
-class _Facts(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class ShardsRecord(_Facts):
+class ShardsRecord(Facts):
     """Of token or id shards: sums over all parts. ``poisoned``: documents without tokens, as they kill the worker that tokenises them."""
 
     parts: int
@@ -31,14 +28,14 @@ class ShardsRecord(_Facts):
     poisoned: tuple[CrashingDocument, ...] = ()
 
 
-class VocabularyRecord(_Facts):
+class VocabularyRecord(Facts):
     """``tokens``: its size. ``out_of_vocabulary``: of the text it was counted on (``train``), and of the ``held_out`` text."""
 
     tokens: int
     out_of_vocabulary: dict[str, OutOfVocabulary]
 
 
-class ModelRecord(_Facts):
+class ModelRecord(Facts):
     """``labels``: names of the classes. ``artifacts``: how many stand behind the model."""
 
     labels: tuple[str, ...]

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from ulmfit.config import QualityConfig, TextConfig, VocabConfig
-from ulmfit.corpora.quality.summary import out_of_vocabulary
+from ulmfit.corpora.quality.quality_record import out_of_vocabulary
 from ulmfit.corpora.quality.thresholds import check_language, check_vocabulary
 from ulmfit.shards.arrow import TOKENS_SUFFIX, read_ipc
 from ulmfit.shards.counts import VOCAB_VERSION, CountSpec, MergeSpec, build_vocab, count_parts, merge_counts
+from ulmfit.shards.crash_quarantine import tokenise_parts
 from ulmfit.shards.crashing import CrashingDocument
 from ulmfit.shards.encode import ENCODE_VERSION, EncodeSpec, encode_part
 from ulmfit.shards.mapping import Mapper
 from ulmfit.shards.part_record import PartRecord
-from ulmfit.shards.quarantine import tokenise_parts
 from ulmfit.shards.tokenise import TOKENIZE_VERSION, TokenizeSpec
 from ulmfit.stages.outputs import Corpus, IdShards, TokenShards, Vocabulary
 from ulmfit.stages.stage import Context, Stage, keys_of

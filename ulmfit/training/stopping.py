@@ -2,16 +2,14 @@
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from ulmfit.store.json import Facts
 from ulmfit.training.checkpoint import Checkpoints
 
 
-class BestFacts(BaseModel):
+class BestFacts(Facts):
     """The best epoch in a checkpoint: its figures and step, and how many epochs have passed ``since``."""
-
-    model_config = ConfigDict(frozen=True)
 
     figures: dict[str, float]
     step: int

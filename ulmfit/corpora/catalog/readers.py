@@ -14,9 +14,8 @@ from typing import IO
 
 from ulmfit.corpora.catalog.sources import Reader
 from ulmfit.corpora.reading.archives import limited, members, named
-from ulmfit.corpora.reading.folders import data_files
 from ulmfit.corpora.reading.formats import Row
-from ulmfit.corpora.reading.rows import read_rows
+from ulmfit.corpora.reading.rows import data_files, read_rows
 from ulmfit.corpora.text_digests import fold
 
 # --- WikiText

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ulmfit.corpora.corpus_record import PartFacts
 from ulmfit.corpora.ingest.facts import read_facts
 from ulmfit.corpora.ingest.writing import done_record, hashed_file, parquet_writer, save_record
 from ulmfit.corpora.reading.opening import open_parquet
-from ulmfit.corpora.record import PartFacts
 from ulmfit.corpora.splits import DROPPED, SPLITS, UNLABELLED
 from ulmfit.store import filesystem
 from ulmfit.store.digests import StoredFile

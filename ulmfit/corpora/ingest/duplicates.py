@@ -8,8 +8,8 @@
 
 import numpy as np
 
-from ulmfit.corpora.ingest.facts import Facts
-from ulmfit.corpora.quality.findings import Findings
+from ulmfit.corpora.ingest.facts import DocumentFacts
+from ulmfit.corpora.quality.quality_record import Findings
 from ulmfit.corpora.splits import DROPPED, JUDGES, SPLITS, TEST, TRAIN
 
 
@@ -32,7 +32,7 @@ def _repeated(keys: np.ndarray) -> np.ndarray:
     return repeated
 
 
-def drop_duplicates(facts: Facts, split: np.ndarray, folds: np.ndarray, findings: Findings) -> None:
+def drop_duplicates(facts: DocumentFacts, split: np.ndarray, folds: np.ndarray, findings: Findings) -> None:
     """Keep the first of equal documents (text and label) in each split but test; count them and conflicting labels.
 
     ``split`` int8 [N] is changed; ``folds`` int64 [N]: ``groups`` of the folded digests.

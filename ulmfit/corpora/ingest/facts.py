@@ -22,7 +22,7 @@ FACTS = pa.schema(
 
 
 @dataclass(frozen=True)
-class Facts:
+class DocumentFacts:
     """The facts of N documents, in the order of their source: 45 bytes each.
 
     ``exact`` and ``fold`` uint64 [N, 2]: digests (see ``text_digests.py``). ``label`` int32 [N]: an index of ``labels`` (sorted), or
@@ -40,7 +40,7 @@ class Facts:
         return len(self.label)
 
 
-def read_facts(files: list[str], documents: int) -> Facts:
+def read_facts(files: list[str], documents: int) -> DocumentFacts:
     """The facts of all ``documents`` documents in some Arrow files."""
     exact, fold = np.empty((documents, 2), np.uint64), np.empty((documents, 2), np.uint64)
     label, split, characters = np.empty(documents, np.int32), np.empty(documents, np.int8), np.empty(documents, np.int64)
@@ -56,7 +56,7 @@ def read_facts(files: list[str], documents: int) -> Facts:
     labels = sorted(codes)
     order = np.full(len(codes) + 1, UNKNOWN, np.int32)
     order[[codes[name] for name in labels]] = np.arange(len(codes))
-    return Facts(exact, fold, order[label], split, characters, labels)
+    return DocumentFacts(exact, fold, order[label], split, characters, labels)
 
 
 def _batches(files: list[str]) -> Iterator[pa.RecordBatch]:

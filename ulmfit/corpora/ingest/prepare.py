@@ -21,21 +21,19 @@ import numpy as np
 
 from ulmfit.config import CorpusConfig, QualityConfig
 from ulmfit.corpora.catalog.entries import CATALOG
+from ulmfit.corpora.corpus_record import CorpusRecord, SplitFacts
 from ulmfit.corpora.ingest.assemble import AssembleSpec, PartInfo, assemble_part
-from ulmfit.corpora.ingest.decide import Decided, decide
+from ulmfit.corpora.ingest.decide import Decided, Subject, decide
 from ulmfit.corpora.ingest.facts import read_facts
-from ulmfit.corpora.ingest.label_checks import Subject
 from ulmfit.corpora.ingest.quarantine import check_quarantine
 from ulmfit.corpora.ingest.raw_parts import RawPart
 from ulmfit.corpora.ingest.scan import ScanRecord, ScanSpec, scan_slice
 from ulmfit.corpora.ingest.slices import slices
-from ulmfit.corpora.quality.findings import Findings
 from ulmfit.corpora.quality.measuring import merge
-from ulmfit.corpora.quality.summary import Quality, describe
+from ulmfit.corpora.quality.quality_record import Findings, Quality, describe
 from ulmfit.corpora.quality.thresholds import check
 from ulmfit.corpora.reading.encodings import check_encoding
 from ulmfit.corpora.reading.opening import open_parquet
-from ulmfit.corpora.record import CorpusRecord, SplitFacts
 from ulmfit.corpora.source import CorpusSource, Reading
 from ulmfit.corpora.splits import DROPPED
 from ulmfit.errors import UserError

@@ -10,15 +10,13 @@ from dataclasses import dataclass, replace
 import pyarrow.parquet as pq
 
 from ulmfit.config import PartsConfig
-from ulmfit.corpora.catalog.entries import CATALOG
-from ulmfit.corpora.catalog.fetching import fetch
+from ulmfit.corpora.catalog.entries import CATALOG, fetch
 from ulmfit.corpora.catalog.readers import TableFolder
 from ulmfit.corpora.catalog.sources import Fetched
 from ulmfit.corpora.reading.encodings import reading_errors
-from ulmfit.corpora.reading.folders import data_files, name_in
 from ulmfit.corpora.reading.formats import Columns, Row
 from ulmfit.corpora.reading.opening import COMPRESSED, open_parquet
-from ulmfit.corpora.reading.rows import read_file
+from ulmfit.corpora.reading.rows import data_files, name_in, read_file
 from ulmfit.corpora.source import Reading
 from ulmfit.errors import UserError
 from ulmfit.store import filesystem

@@ -1,16 +1,74 @@
-"""Splitting: hold out test and validation rows where the source has none, by label and in a seeded order."""
+"""Splits: hold out test and validation rows where the source has none, and cut splits to the ``max_*`` of ``CorpusConfig``.
+
+Both go by label, in a seeded order that depends on the documents' texts alone: the order of a file does not matter, and a smaller
+sample is a part of a larger one.
+"""
+
+import hashlib
+import math
+from dataclasses import replace
 
 import numpy as np
 
 from ulmfit.config import CorpusConfig
-from ulmfit.corpora.ingest.facts import Facts
-from ulmfit.corpora.ingest.sampling import ranked_by_label
-from ulmfit.corpora.splits import SPLITS, TEST, TRAIN, VALID
+from ulmfit.corpora.ingest.facts import UNKNOWN, DocumentFacts
+from ulmfit.corpora.splits import DROPPED, SPLITS, TEST, TRAIN, UNLABELLED, VALID
+from ulmfit.corpora.text_digests import DIGEST
+from ulmfit.labels.drawing import by_label, in_proportion
 
+CHUNK = 1 << 16  # documents hashed at a time
 LEAST = 2  # training rows of a class
 
 
-def hold_out(facts: Facts, split: np.ndarray, config: CorpusConfig, labelled: bool) -> None:
+def rank(folds: np.ndarray, purpose: str, seed: int) -> np.ndarray:
+    """uint64 [n]: numbers to sort n documents by, from seed, purpose and text (its folded digest, ``folds`` [n, 2]) alone."""
+    salt = hashlib.blake2b(f"{seed}:{purpose}".encode(), digest_size=16).digest()
+    ranks = np.empty(len(folds), np.uint64)
+    for start in range(0, len(folds), CHUNK):
+        data = folds[start : start + CHUNK].tobytes()
+        keyed = [hashlib.blake2b(data[at : at + DIGEST], digest_size=8, key=salt).digest() for at in range(0, len(data), DIGEST)]
+        ranks[start : start + CHUNK] = np.frombuffer(b"".join(keyed), ">u8")
+    return ranks
+
+
+def ranked_by_label(facts: DocumentFacts, members: np.ndarray, purpose: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """``members`` label by label, ordered by rank within each; their labels; and the position of each within its label, from 0."""
+    order, position = by_label(facts.label[members], rank(facts.fold[members], purpose, seed))
+    return members[order], facts.label[members[order]], position
+
+
+def sample(facts: DocumentFacts, members: np.ndarray, total: int, purpose: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """``total`` of the documents ``members``, of each label one and the rest in proportion; and those that are left.
+
+    Raises UserError where there are more labels than ``total``.
+    """
+    drawn = members[in_proportion(facts.label[members], rank(facts.fold[members], purpose, seed), total)]
+    return drawn[:total], drawn[total:]
+
+
+def draw_samples(facts: DocumentFacts, split: np.ndarray, label: np.ndarray, config: CorpusConfig, labelled: bool) -> None:
+    """Apply ``max_*`` to ``split`` int8 [N] and ``label`` int32 [N]. Training rows that are not drawn become unlabelled text.
+
+    Validation rows shrink as training rows do, for their labels are used as well.
+    """
+    members = {code: np.flatnonzero(split == code) for code in (TRAIN, VALID, TEST)}
+    if config.max_train is not None and len(members[TRAIN]) > config.max_train:
+        _, spare = sample(facts, members[TRAIN], config.max_train, "train", config.seed)
+        if labelled:
+            fewer = math.ceil(config.max_train / len(members[TRAIN]) * len(members[VALID]))
+            fewer = max(fewer, len(np.unique(facts.label[members[VALID]])))
+            _, spare_valid = sample(facts, members[VALID], fewer, "max_valid", config.seed)
+            spare = np.concatenate([spare, spare_valid])
+            label[spare] = UNKNOWN
+        split[spare] = UNLABELLED if labelled else DROPPED
+    if config.max_test is not None and len(members[TEST]) > config.max_test:
+        split[sample(facts, members[TEST], config.max_test, "max_test", config.seed)[1]] = DROPPED
+    unlabelled = np.flatnonzero(split == UNLABELLED)
+    if config.max_unlabelled is not None and len(unlabelled) > config.max_unlabelled:
+        split[sample(replace(facts, label=label), unlabelled, config.max_unlabelled, "unlabelled", config.seed)[1]] = DROPPED
+
+
+def hold_out(facts: DocumentFacts, split: np.ndarray, config: CorpusConfig, labelled: bool) -> None:
     """Move rows of train to the splits that the source lacks: ``split`` int8 [N] is changed.
 
     Each class stays in train and, if it has rows enough, is in the others.

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ulmfit.config import QualityConfig
-from ulmfit.corpora.quality.summary import OutOfVocabulary, Quality, Share
+from ulmfit.corpora.quality.quality_record import OutOfVocabulary, Quality, Share
 from ulmfit.corpora.splits import judge_of
 from ulmfit.errors import UserError
 

@@ -1,28 +1,64 @@
-"""``quality.json``: its content as typed facts, and how they follow from measurements and findings."""
+"""``quality.json``: its content as typed facts, and how they follow from what ingest measures and counts."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict
 
-from ulmfit.corpora.quality.findings import Findings, SplitCounts
 from ulmfit.corpora.quality.measuring import Measurements
 from ulmfit.corpora.splits import judge_of
+from ulmfit.store.json import Facts
 from ulmfit.text.vocab import UNK, Vocab
+
+log = logging.getLogger(__name__)
 
 FORMAT = 1
 COMMONEST = 20  # unknown tokens that are listed
 
 
-class Fact(BaseModel):
-    """Base of stored facts: immutable; fields that it does not know are ignored."""
+@dataclass
+class Findings:
+    """What the checks find, in documents where nothing else is said.
 
-    model_config = ConfigDict(frozen=True)
+    ``quarantined``: reason -> rows. ``overlap``: for a pair such as train/test, the documents of the judging split (test) that also
+    stand in the other. ``documents``: of each split, before overlap is removed and samples are drawn.
+    """
+
+    rows: int = 0
+    quarantined: dict[str, int] = field(default_factory=dict)
+    with_nul: int = 0
+    duplicates: int = 0
+    folded_duplicates: int = 0
+    conflicting_labels: int = 0
+    documents: dict[str, int] = field(default_factory=dict)
+    overlap: dict[str, int] = field(default_factory=dict)
+    overlap_removed: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+    def warn(self, message: str) -> None:
+        """Log a warning and keep it for the corpus's record."""
+        self.warnings.append(message)
+        log.warning("%s", message)
 
 
-class Share(Fact):
+@dataclass(frozen=True)
+class SplitCounts:
+    """A split of the finished corpus. ``labels``: label -> documents; ``lengths``: see ``measuring.histogram``.
+
+    ``labelled``: documents with labels. Where a document may have several labels, that is not the sum of ``labels``.
+    """
+
+    documents: int
+    characters: int
+    labels: dict[str, int]
+    labelled: int
+    lengths: Sequence[int]
+
+
+class Share(Facts):
     """``documents`` out of ``of``; ``share`` is 0 where ``of`` is."""
 
     documents: int
@@ -35,14 +71,14 @@ class Share(Fact):
         return cls(documents=documents, of=of, share=round(documents / of, 6) if of else 0.0)
 
 
-class Measured(Fact):
+class Measured(Facts):
     """The usable rows; of very long documents the first piece."""
 
     documents: int
     characters: int
 
 
-class Languages(Fact):
+class Languages(Facts):
     """``sampled`` documents, and how many the language of could be ``told``. ``main``: the commonest; its ``share`` of the told."""
 
     sampled: int
@@ -52,7 +88,7 @@ class Languages(Fact):
     guessed: dict[str, Share]  # ISO 639 code -> share of the told, the commonest first
 
 
-class SplitQuality(Fact):
+class SplitQuality(Facts):
     """A split of the finished corpus. ``lengths``: see ``measuring.histogram``; ``labels``: label -> share of labelled documents."""
 
     documents: int
@@ -61,7 +97,7 @@ class SplitQuality(Fact):
     labels: dict[str, Share]
 
 
-class OutOfVocabulary(Fact):
+class OutOfVocabulary(Facts):
     """``unknown`` of ``tokens`` become ``xxunk``. ``most_frequent``: (token, count), at most ``COMMONEST``."""
 
     tokens: int
@@ -70,7 +106,7 @@ class OutOfVocabulary(Fact):
     most_frequent: tuple[tuple[str, int], ...]
 
 
-class Quality(Fact):
+class Quality(Facts):
     """The content of ``quality.json``.
 
     ``found``: name -> share. Of all rows: ``quarantined``. Of the measured documents: ``duplicates`` (text and label of an earlier

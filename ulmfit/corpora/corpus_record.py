@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 from ulmfit.config import CorpusConfig
-from ulmfit.corpora.quality.summary import Fact, Quality
+from ulmfit.corpora.quality.quality_record import Quality
+from ulmfit.store.json import Facts
 
 
-class SplitFacts(Fact):
+class SplitFacts(Facts):
     """A split: its documents, their characters, and label -> documents."""
 
     documents: int
@@ -14,7 +15,7 @@ class SplitFacts(Fact):
     labels: dict[str, int]
 
 
-class PartFacts(Fact):
+class PartFacts(Facts):
     """A part of the corpus, the file ``{name}.parquet``.
 
     A long document is several ``rows``. ``texts``: SHA-256 over the digests of the documents' texts, in order: all that a tokenizer sees.
@@ -27,7 +28,7 @@ class PartFacts(Fact):
     texts: str
 
 
-class CorpusRecord(Fact):
+class CorpusRecord(Facts):
     """The facts of a corpus. ``corpus.json`` lacks the last four, and so may an artifact.
 
     ``digest``: see ``Decided.digest``. ``labels``: the label strings, sorted; ``label_names``: the labels in them, where a document may
