@@ -14,6 +14,7 @@ import time
 import psutil
 
 from tasks.cluster import open_cluster
+from ulmfit.shards.mapping import PartWork
 
 
 def nothing(number: int) -> int:
@@ -26,10 +27,10 @@ def main() -> None:
     parser.add_argument("--workers", default="2")
     options = parser.parse_args()
     with open_cluster(options.workers) as cluster:
-        cluster.map("warm up", nothing, list(range(100)), str)
+        cluster.map(PartWork("warm up", nothing, list(range(100)), str))
         before = psutil.Process().memory_info().rss
         started = time.perf_counter()
-        cluster.map("nothing", nothing, list(range(options.parts)), str)
+        cluster.map(PartWork("nothing", nothing, list(range(options.parts)), str))
         seconds = time.perf_counter() - started
     grown = (psutil.Process().memory_info().rss - before) / options.parts
     print(json.dumps({"parts_per_second": round(options.parts / seconds), "driver_bytes_per_part": round(grown)}))

@@ -13,10 +13,10 @@ from flows.tracked import BriefRun, tracked_job
 from ulmfit.directions import Direction
 from ulmfit.pretrained.manifest import CorpusFacts, DirectionFacts, PretrainedManifest
 from ulmfit.pretrained.transport import export
+from ulmfit.stages.models import finetune, pretrained
+from ulmfit.stages.models import pretrain as pretrain_stage
 from ulmfit.stages.outputs import Corpus, LanguageModel
 from ulmfit.stages.stage import StageName
-from ulmfit.stages.training import finetune, pretrained
-from ulmfit.stages.training import pretrain as pretrain_stage
 
 
 class PretrainSummary(PretrainedManifest):

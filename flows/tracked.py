@@ -14,9 +14,10 @@ from flows.plan import Plan
 from flows.request import TextRequest
 from tasks.cluster import open_cluster
 from tasks.run import Job
-from tasks.tracking import Tracker, flatten
+from tasks.tracking import Tracker
 from ulmfit.directions import DIRECTIONS
 from ulmfit.stages.stage import Context
+from ulmfit.store.recipe import flatten
 
 Result = TypeVar("Result")
 

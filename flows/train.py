@@ -14,11 +14,10 @@ from tasks.registry import register
 from tasks.report import Trained, report
 from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.report.summary import Summary
-from ulmfit.stages.ensemble import average
 from ulmfit.stages.evaluation import measure
+from ulmfit.stages.models import average, classify, finetune, pretrain, pretrained
 from ulmfit.stages.outputs import Classifier, Corpus, Evaluation, LanguageModel, Model, Vocabulary
 from ulmfit.stages.stage import Context, StageName
-from ulmfit.stages.training import classify, finetune, pretrain, pretrained
 
 
 @flow(name="train", task_runner=RUNNER, persist_result=False)

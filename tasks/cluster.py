@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from itertools import count, islice
 from typing import Any, Generic, TypeVar
@@ -23,7 +23,7 @@ from distributed.scheduler import KilledWorker
 
 from ulmfit.errors import RunFailed, UserError
 from ulmfit.progress import progress
-from ulmfit.shards.mapping import PartKilled
+from ulmfit.shards.mapping import PartKilled, PartWork
 
 log = logging.getLogger(__name__)
 
@@ -69,26 +69,19 @@ class Cluster:
             if own is not None:
                 own.close()
 
-    def map(
-        self,
-        name: str,
-        function: Callable[[Spec], Record],
-        specs: Sequence[Spec],
-        label: Callable[[Spec], str],
-        mend: Callable[[Spec, PartKilled], Spec] | None = None,
-    ) -> list[Record]:
-        """``function`` over ``specs`` on the workers, results in the order of ``specs``.
+    def map(self, work: PartWork[Spec, Record]) -> list[Record]:
+        """Do the work on the workers; results in the order of the specs.
 
         A part whose worker dies is tried on another, and one that goes on killing them once more when all others are done and it is
-        alone; then it is given to ``mend``, which returns the spec to try instead or raises, or without it raises PartKilled.
-        Where the scheduler is restarted the parts without a result go to it again, so ``function`` must not mind being called twice.
+        alone; then it is given to ``work.mend``, which returns the spec to try instead or raises, or without it raises PartKilled.
+        Where the scheduler is restarted the parts without a result go to it again, so the function must not mind being called twice.
         The first exception of a part is raised as it is (an OSError after RETRIES), and the rest of the parts are given up.
         """
-        if not specs:
+        if not work.specs:
             return []
-        records: list[Any] = [None] * len(specs)
-        results = _Mapping(self, name, function, specs, label, mend).results()
-        with progress(name, len(specs), "parts") as bar, closing(results):
+        records: list[Any] = [None] * len(work.specs)
+        results = _Mapping(self, work).results()
+        with progress(work.name, len(work.specs), "parts") as bar, closing(results):
             for index, record in results:
                 records[index] = record
                 bar.advance()
@@ -124,20 +117,12 @@ class _Mapping(Generic[Spec, Record]):
     wait until all others are done and are run one at a time, which tells the culprit from those that kept it company.
     """
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        name: str,
-        function: Callable[[Spec], Record],
-        specs: Sequence[Spec],
-        label: Callable[[Spec], str],
-        mend: Callable[[Spec, PartKilled], Spec] | None,
-    ):
-        self.cluster, self.function, self.specs, self.label, self.mend = cluster, function, specs, label, mend
+    def __init__(self, cluster: Cluster, work: PartWork[Spec, Record]):
+        self.cluster, self.work = cluster, work
         # One group of keys: Dask queues the tasks of a large group, and hands a worker no more than it can work on.
-        self.group = f"{name.replace(' ', '-')}-{os.urandom(4).hex()}"
+        self.group = f"{work.name.replace(' ', '-')}-{os.urandom(4).hex()}"
         self.sent = count()
-        self.fresh = iter(range(len(specs)))
+        self.fresh = iter(range(len(work.specs)))
         self.again: deque[int] = deque()
         self.suspects: deque[int] = deque()
         self.alone: int | None = None
@@ -183,12 +168,12 @@ class _Mapping(Generic[Spec, Record]):
         yield from self.fresh
 
     def _spec(self, index: int) -> Spec:
-        return self.mended[index] if index in self.mended else self.specs[index]
+        return self.mended[index] if index in self.mended else self.work.specs[index]
 
     def _submit(self, batch: list[int]) -> None:
         keys = [(self.group, next(self.sent)) for _ in batch]
         try:
-            futures = self.client.map(self.function, [self._spec(index) for index in batch], key=keys, pure=False)
+            futures = self.client.map(self.work.function, [self._spec(index) for index in batch], key=keys, pure=False)
             for index, future in zip(batch, futures, strict=True):
                 self.flying[future.key] = index, future
                 future.add_done_callback(self.landed.put)
@@ -236,7 +221,8 @@ class _Mapping(Generic[Spec, Record]):
         except Exception as error:
             self.again.append(index)
             if future.status == "error":
-                if not self._worth_another_try(index, error):
+                self.failures[index] += 1
+                if not isinstance(error, OSError) or error.errno in DISK_FULL or self.failures[index] > RETRIES:
                     raise
             elif future.status == "cancelled" or not isinstance(error, TimeoutError):
                 self._reconnect()
@@ -245,19 +231,15 @@ class _Mapping(Generic[Spec, Record]):
             self.losses = 0
             yield index, record
 
-    def _worth_another_try(self, index: int, error: Exception) -> bool:
-        self.failures[index] += 1
-        return isinstance(error, OSError) and error.errno not in DISK_FULL and self.failures[index] <= RETRIES
-
     def _killed(self, index: int, error: KilledWorker) -> None:
         self.deaths[index] += error.allowed_failures + 1
         if index != self.alone:
             self.suspects.append(index)
             return
-        killed = PartKilled(index, self.label(self._spec(index)), self.deaths.pop(index), self.cluster.memory)
-        if self.mend is None:
+        killed = PartKilled(index, self.work.label(self._spec(index)), self.deaths.pop(index), self.cluster.memory)
+        if self.work.mend is None:
             raise killed from error
-        self.mended[index] = self.mend(self._spec(index), killed)
+        self.mended[index] = self.work.mend(self._spec(index), killed)
         self.suspects.appendleft(index)
 
     def _reconnect(self) -> None:

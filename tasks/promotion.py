@@ -6,8 +6,5 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 
 
 def aliases_of_new_version(taken: Collection[str]) -> tuple[str, ...]:
-    """The aliases that a new version gets, where the model's versions have those ``taken``.
-
-    A new version is the challenger; the first one is the champion too.
-    """
+    """The aliases of a new version, where others have those ``taken``: it is the challenger, and the first one is the champion too."""
     return (CHALLENGER,) if CHAMPION in taken else (CHALLENGER, CHAMPION)

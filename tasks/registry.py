@@ -8,7 +8,7 @@ from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModel, LoggedModelInput, LoggedModelOutput
+from mlflow.entities import LoggedModel, LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model as SavedModel
@@ -18,7 +18,7 @@ from prefect.cache_policies import NO_CACHE
 import ulmfit
 from tasks.promotion import aliases_of_new_version
 from tasks.run import Job
-from tasks.tracking import KEY_TAG
+from tasks.tracking import KEY_TAG, known_models
 from ulmfit.directions import ENSEMBLE
 from ulmfit.errors import UserError
 from ulmfit.stages.outputs import Evaluation, Model
@@ -39,27 +39,24 @@ class Version:
 
     @property
     def uri(self) -> str:
+        """As MLflow names it."""
         return f"models:/{self.name}/{self.version}"
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def register(job: Job, name: str, model: Model, evaluation: Evaluation) -> Version:
-    """Register the bundle under ``name``, once: the version that has its artifact key is found again.
-
-    A new version becomes the challenger; the first one also the champion.
-    """
+    """Register the bundle under ``name``, with the aliases of a new version; one that has its artifact key already is found again."""
     client = job.tracker.client
     key = model.key
-    found = find_version(client, name, key)
-    if found:
+    if found := find_version(client, name, key):
         return found
     logged = client.create_logged_model(job.tracker.experiment_id, name, job.run_id, tags={KEY_TAG: key}, model_type="classifier")
     with tempfile.TemporaryDirectory(prefix="ulmfit-model-") as folder:
         save_pyfunc(model.path, Path(folder) / "model")
         client.log_model_artifacts(logged.model_id, str(Path(folder) / "model"))
     client.finalize_logged_model(logged.model_id, "READY")
-    parts = [LoggedModelInput(part) for part in _part_models(client, model)]
-    client.log_inputs(job.run_id, models=parts)
+    ancestors = Lineage.read(model.path).artifacts.values()
+    client.log_inputs(job.run_id, models=known_models(client, (found.record for found in ancestors if found.kind == "classifier")))
     client.log_outputs(job.run_id, [LoggedModelOutput(logged.model_id, 0)])
     version = _create_version(client, job, name, key, logged, evaluation)
     log.info("registered %s", version.uri)
@@ -89,21 +86,6 @@ def find_version(client: MlflowClient, name: str, key: str) -> Version | None:
         if found.tags.get(KEY_TAG) == key:
             return Version(name, str(found.version), found.model_id or "")
     return None
-
-
-def _part_models(client: MlflowClient, model: Model) -> list[str]:
-    """The tracker's ids of the classifiers that the model averages."""
-    ancestors = Lineage.read(model.path).artifacts.values()
-    ids = [ancestor.record.get("model_id") for ancestor in ancestors if ancestor.kind == "classifier"]
-    return [model_id for model_id in ids if model_id and _known(client, model_id)]
-
-
-def _known(client: MlflowClient, model_id: str) -> bool:
-    try:
-        client.get_logged_model(model_id)
-    except MlflowException:
-        return False
-    return True
 
 
 def save_pyfunc(bundle: Path, folder: Path) -> None:

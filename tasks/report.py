@@ -20,17 +20,14 @@ from ulmfit.report.lineage_graph import mermaid
 from ulmfit.report.page import render
 from ulmfit.report.summary import CorpusSummary, CurvePoint, ModelSummary, RangeTest, RunSummary, StageSummary, Summary
 from ulmfit.stages.outputs import Corpus, Evaluation, Model, Vocabulary
-from ulmfit.store.provenance import library_versions
+from ulmfit.store.artifacts import library_versions
 
 Fact = TypeVar("Fact")
 
 
 @dataclass(frozen=True)
 class Trained:
-    """All that the report of a training is made of. ``stages`` are in the order of the DAG; ``general`` is None where nothing was pretrained.
-
-    ``started``: seconds since the epoch.
-    """
+    """What the report of a training shows: ``stages`` in the order of the DAG, ``general`` if pretrained, ``started`` in Unix seconds."""
 
     name: str
     settings: Settings
@@ -52,8 +49,9 @@ def report(job: Job, trained: Trained) -> Summary:
     folder.mkdir(parents=True)
     render(summary, folder)
     job.tracker.client.log_artifacts(job.run_id, str(folder), "report")
+    slug = "".join(letter if letter.isalnum() else "-" for letter in trained.name.lower())
     chart = f"```mermaid\n{mermaid(summary.stages)}\n```"
-    create_markdown_artifact(chart, key=f"lineage-{_slug(trained.name)}", description="lineage of the run")
+    create_markdown_artifact(chart, key=f"lineage-{slug}", description="lineage of the run")
     return summary
 
 
@@ -112,9 +110,4 @@ def _corpus(corpus: Corpus, vocab: Vocabulary) -> CorpusSummary:
     """A corpus's record, less what counts its parts one by one, with the share of its held-out text that the vocabulary lacks."""
     unknown = vocab.record.out_of_vocabulary["held_out"]
     quality = CorpusQuality(**corpus.quality.model_dump(), out_of_vocabulary=unknown)
-    facts = corpus.record.model_dump(mode="json", exclude={"parts", "quality"}, exclude_none=True)
-    return CorpusSummary(key=corpus.key, quality=quality, **facts)
-
-
-def _slug(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "-" for letter in name.lower())
+    return CorpusSummary(key=corpus.key, quality=quality, **corpus.record.model_dump(exclude={"parts", "quality"}))

@@ -51,6 +51,7 @@ class Finished(Generic[Made]):
 
     @property
     def artifact(self) -> Artifact:
+        """The output's artifact."""
         return self.output.artifact
 
 

@@ -8,21 +8,23 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, LoggedModelOutput, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+from pydantic import JsonValue
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from tasks.workspace import Workspace
 from ulmfit.store.artifacts import Artifact
-from ulmfit.store.recipe import Recipe, canonical_json
+from ulmfit.store.json import JsonObject
+from ulmfit.store.recipe import Recipe, flatten, stable
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ class Tracker:
 
     @property
     def client(self) -> MlflowClient:
+        """A client of the tracking server."""
         return MlflowClient(self.uri)
 
     def start(self, name: str, tags: Mapping[str, str], parent: str | None = None) -> str:
@@ -75,6 +78,7 @@ class Tracker:
         self.client.set_tag(run_id, f"ulmfit.stage.{name}", f"{artifact.key} run={artifact.run_id} {'cached' if cached else 'made'}")
 
     def finish(self, run_id: str, status: str = "FINISHED") -> None:
+        """End a run."""
         self.client.set_terminated(run_id, status)
 
 
@@ -106,8 +110,7 @@ class StageRun:
 
     def describe(self, recipe: Recipe) -> None:
         """Log the recipe: settings as parameters, identity as tags."""
-        config = json.loads(canonical_json(recipe.config))
-        params = [Param(name, str(value)[:500]) for name, value in flatten(config).items()]
+        params = [Param(name, str(value)[:500]) for name, value in flatten(stable(recipe.config)).items()]
         tags = [RunTag("ulmfit.kind", recipe.kind), RunTag("ulmfit.inputs", json.dumps(dict(recipe.inputs)))]
         self._client.log_batch(self.run_id, params=params[:100], tags=tags)
 
@@ -120,22 +123,13 @@ class StageRun:
             )
             for role, artifact in artifacts.items()
         ]
-        models = [model for artifact in artifacts.values() if (model := model_id(artifact))]
-        known = [LoggedModelInput(model) for model in self._known(models)]
+        models = known_models(self._client, (artifact.record for artifact in artifacts.values()))
         # Two stages that read the same data for the first time race to note the dataset, and the server lets one of them fail.
         for attempt in Retrying(
             retry=retry_if_exception_type(MlflowException), stop=stop_after_attempt(4), wait=wait_random(0.05, 0.3), reraise=True
         ):
             with attempt:
-                self._client.log_inputs(self.run_id, datasets=datasets, models=known)
-
-    def _known(self, models: Sequence[str]) -> Iterator[str]:
-        for model in models:
-            try:
-                self._client.get_logged_model(model)
-                yield model
-            except MlflowException:
-                log.warning("the tracking store does not know the input model %s; was it made with another store?", model)
+                self._client.log_inputs(self.run_id, datasets=datasets, models=models)
 
     def output_model(self, name: str, recipe: Recipe, folder: Path) -> str:
         """Log the model in ``folder`` as this run's output and return its id. Its weights stay in the artifact store."""
@@ -149,7 +143,7 @@ class StageRun:
         self._client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, 0)])
         return model.model_id
 
-    def result(self, record: Mapping[str, Any]) -> None:
+    def result(self, record: Mapping[str, JsonValue]) -> None:
         """Log the record's numbers as the run's final metrics."""
         numbers = {name: value for name, value in flatten(record).items() if isinstance(value, int | float) and not isinstance(value, bool)}
         self.observe(0, {re.sub(r"[^\w\-. /]", "-", f"result.{name}"): value for name, value in numbers.items()})
@@ -166,17 +160,13 @@ class StageRun:
             monitor.finish()
 
 
-def model_id(artifact: Artifact) -> str | None:
-    """The id under which the tracker knows the model in ``artifact``; None where it is no model."""
-    return artifact.record.get("model_id")
-
-
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """``{"a": {"b": 1}}`` as ``{"a.b": 1}``; lists are left whole."""
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
+def known_models(client: MlflowClient, records: Iterable[JsonObject]) -> list[LoggedModelInput]:
+    """The models in these records of artifacts that the tracking store knows."""
+    known = []
+    for model_id in filter(None, (record.get("model_id") for record in records)):
+        try:
+            client.get_logged_model(model_id)
+            known.append(LoggedModelInput(model_id))
+        except MlflowException:
+            log.warning("the tracking store does not know the input model %s; was it made with another store?", model_id)
+    return known

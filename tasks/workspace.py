@@ -17,14 +17,14 @@ class Workspace:
     """Where a team keeps what its runs make. Two concurrent runs in one workspace do not harm each other."""
 
     root: Path
-    artifacts: str | None = None  # where the artifacts are, if not in the folder: another, or a place on S3
+    artifacts: str | None = None  # where the artifacts are, if not in the folder: another, or on S3
 
     @classmethod
     def open(cls, root: str | Path | None = None, artifacts: str | None = None) -> Self:
         """The workspace at ``root``, else ``ULMFIT_HOME``, else ``.ulmfit``; made if it is not there.
 
         Its artifacts are at ``artifacts``, else ``ULMFIT_ARTIFACTS``: a folder or ``s3://BUCKET/FOLDER``; else in its
-        folder ``artifacts``. Raises UserError where it, or the place of the artifacts, cannot be written.
+        folder ``artifacts``. Raises UserError where it, or where its artifacts go, cannot be written.
         """
         path = Path(root or os.environ.get("ULMFIT_HOME") or DEFAULT).expanduser().absolute()
         if path.exists() and not path.is_dir():
@@ -39,15 +39,18 @@ class Workspace:
 
     @property
     def store(self) -> Store:
+        """The store of its artifacts."""
         folder = self.root / "artifacts"
         return Store(self.artifacts or folder, folder)
 
     @property
     def reports(self) -> Path:
+        """A folder per run."""
         return self.root / "reports"
 
     @property
     def downloads(self) -> Path:
+        """What was fetched, for any run."""
         return self.root / "downloads"
 
     @property
@@ -64,10 +67,10 @@ class Workspace:
         return self.root / "mlflow-artifacts"
 
 
-def _artifacts(place: str | None) -> str | None:
-    """The place that the user names for the artifacts, in full."""
-    if not place or is_remote(place):
-        return place or None
-    if ":/" in place:
-        raise UserError(f"{place}: artifacts are kept in a folder or on S3; write a path or s3://BUCKET/FOLDER")
-    return str(Path(place).expanduser().absolute())
+def _artifacts(location: str | None) -> str | None:
+    """The location that the user names for the artifacts, in full."""
+    if not location or is_remote(location):
+        return location or None
+    if ":/" in location:
+        raise UserError(f"{location}: artifacts are kept in a folder or on S3; write a path or s3://BUCKET/FOLDER")
+    return str(Path(location).expanduser().absolute())

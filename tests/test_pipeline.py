@@ -12,6 +12,7 @@ from ulmfit.pipeline import Shards, make_shards
 from ulmfit.shards import tokenise
 from ulmfit.shards.arrow import read_ipc
 from ulmfit.shards.documents import Documents
+from ulmfit.shards.mapping import serial
 from ulmfit.stages import shards as stages
 from ulmfit.text.tokenizer import Tokenizer
 from ulmfit.text.vocab import Vocab
@@ -118,9 +119,9 @@ def test_the_tree_of_counts_has_no_say(corpus, tmp_path, monkeypatch, fan_in):
     monkeypatch.setattr(stages, "FAN_IN", fan_in)
     levels = []
 
-    def mapper(name, function, specs, label, mend=None):
-        levels.append(name)
-        return [function(spec) for spec in specs]
+    def mapper(work):
+        levels.append(work.name)
+        return serial(work)
 
     tree = make_shards(CorpusSource(str(corpus)), tmp_path / "b", parts=PARTS, vocab=SMALL, mapper=mapper)
     assert tree.vocab.artifact.manifest.files == whole.vocab.artifact.manifest.files

@@ -358,14 +358,14 @@ def prepared(source, scans, mapper=serial, parts=SMALL, **config):
 def killed_after(count):
     """A for-loop that ends after so many specs, as where the driver is killed."""
 
-    def mapper(name, function, specs, label):
+    def mapper(work):
         nonlocal count
         done = []
-        for spec in specs:
+        for spec in work.specs:
             if not count:
                 raise KeyboardInterrupt
             count -= 1
-            done.append(function(spec))
+            done.append(work.function(spec))
         return done
 
     return mapper
@@ -374,14 +374,14 @@ def killed_after(count):
 def counted(done):
     """A for-loop that notes what it did anew: the label of each spec whose record was not there."""
 
-    def mapper(name, function, specs, label):
+    def mapper(work):
         records = []
-        for spec in specs:
-            place = Path(spec.folder, f"{spec.name}.json") if name == "scan" else Path(spec.records, f"{spec.part}.json")
+        for spec in work.specs:
+            place = Path(spec.folder, f"{spec.name}.json") if work.name == "scan" else Path(spec.records, f"{spec.part}.json")
             before = place.stat().st_mtime_ns if place.exists() else None
-            records.append(function(spec))
+            records.append(work.function(spec))
             if place.stat().st_mtime_ns != before:
-                done.append((name, label(spec)))
+                done.append((work.name, work.label(spec)))
         return records
 
     return mapper
@@ -442,9 +442,9 @@ def test_what_another_division_left_is_cleared(tmp_path):
 def test_the_work_goes_through_the_mapper(tmp_path):
     calls = []
 
-    def mapper(name, function, specs, label):
-        calls.append((name, [label(spec) for spec in specs]))
-        return serial(name, function, specs, label)
+    def mapper(work):
+        calls.append((work.name, [work.label(spec) for spec in work.specs]))
+        return serial(work)
 
     root = a_set(tmp_path / "set")
     record = ingest(CorpusSource(str(root)), tmp_path / "out", parts=SMALL, mapper=mapper).record

@@ -86,7 +86,7 @@ def test_calibration_errors_are_told_before_and_after():
 def test_results_of_several_labels():
     truth, probabilities, thresholds = several()
     results = evaluate(predicted(probabilities, thresholds), documents(truth), CONFIG)
-    assert Results.from_json(results.to_json()) == results
+    assert Results.model_validate_json(results.to_json()) == results
     assert (results.task, results.confusion, results.documents) == ("multi-label", None, 60)
     for name, scores in results.systems.items():
         exact = ((probabilities[name] >= thresholds[name]) == truth).all(1).mean()

@@ -12,7 +12,7 @@ from ulmfit.evaluation.results import Results
 def test_results_come_back_as_they_were_written(labels):
     truth, found, *_ = systems() if labels == "one" else several()
     results = evaluate(predicted(found), documents(truth), CONFIG)
-    assert Results.from_json(results.to_json()) == results and "NaN" not in results.to_json()
+    assert Results.model_validate_json(results.to_json()) == results and "NaN" not in results.to_json()
 
 
 def test_names_that_a_later_version_adds_are_ignored():
@@ -20,7 +20,7 @@ def test_names_that_a_later_version_adds_are_ignored():
     results = evaluate(predicted(found), documents(labels), CONFIG)
     more = json.loads(results.to_json())
     more["later"] = more["mistakes"][0]["later"] = 1
-    assert Results.from_json(json.dumps(more)) == results
+    assert Results.model_validate_json(json.dumps(more)) == results
 
 
 def test_the_record_has_the_values_of_all_scores():

@@ -16,7 +16,7 @@ from distributed import Client
 from tasks import cluster as module
 from tasks.cluster import Cluster, open_cluster
 from ulmfit.errors import UserError
-from ulmfit.shards.mapping import PartKilled
+from ulmfit.shards.mapping import PartKilled, PartWork
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +73,13 @@ def keep_company(spec: tuple[str, int]) -> int:
 
 def test_a_killed_worker_is_survived(cluster: Cluster, tmp_path: Path) -> None:
     specs = [(str(tmp_path / "died"), number) for number in range(8)]
-    assert cluster.map("square", die_once, specs, str) == [number * number for number in range(8)]
+    assert cluster.map(PartWork("square", die_once, specs, str)) == [number * number for number in range(8)]
     assert (tmp_path / "died").exists()
 
 
 def test_a_part_that_no_worker_survives_is_named(cluster: Cluster) -> None:
     with pytest.raises(PartKilled, match=r"part part-1: 4 workers died .* memory of \d+\.\d GB") as killed:
-        cluster.map("poison", die_always, [0, 1, 2], lambda number: f"part-{number}")
+        cluster.map(PartWork("poison", die_always, [0, 1, 2], lambda number: f"part-{number}"))
     assert (killed.value.index, killed.value.part) == (1, "part-1")
     assert killed.value.memory
 
@@ -92,7 +92,7 @@ def test_a_part_that_kills_is_mended_when_all_others_are_done(cluster: Cluster, 
         calls.append((spec[1], killed.index, len(list(tmp_path.iterdir()))))
         return spec[0], 100 + len(calls) if len(calls) == 2 else 0
 
-    records = cluster.map("mended", keep_company, specs, str, mend)
+    records = cluster.map(PartWork("mended", keep_company, specs, str, mend))
     assert records == [102, *range(1, 40)]
     assert calls == [(0, 0, 39), (0, 0, 39)], "only the part that kills is blamed, and last; once more, as the first remedy was none"
 
@@ -102,7 +102,7 @@ def test_what_mend_raises_ends_the_map(cluster: Cluster) -> None:
         raise UserError(f"{killed.part} is beyond repair")
 
     with pytest.raises(UserError, match=r"^1 is beyond repair"):
-        cluster.map("unmended", die_always, [0, 1, 2], str, mend)
+        cluster.map(PartWork("unmended", die_always, [0, 1, 2], str, mend))
 
 
 def test_the_scheduler_is_given_a_bounded_number_of_parts(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +116,7 @@ def test_the_scheduler_is_given_a_bounded_number_of_parts(cluster: Cluster, monk
         return futures
 
     monkeypatch.setattr(client, "map", watched)
-    assert cluster.map("many", refuse_none, range(200), str) == list(range(200))
+    assert cluster.map(PartWork("many", refuse_none, range(200), str)) == list(range(200))
     assert sum(batches) == 200
     assert max(flying) <= module.LEAST_AHEAD + 2, "a bounded number, and one or two that have just come back"
 
@@ -127,29 +127,29 @@ def test_a_failing_file_system_is_tried_again_and_a_full_one_is_not(cluster: Clu
         folder.mkdir()
         specs = [(str(folder), times, code)]
         if times == 2:
-            assert cluster.map(name, fail, specs, str) == [tries]
+            assert cluster.map(PartWork(name, fail, specs, str)) == [tries]
             continue
         with pytest.raises(OSError) as error:
-            cluster.map(name, fail, specs, str)
+            cluster.map(PartWork(name, fail, specs, str))
         assert error.value.errno == code
         assert len(list(folder.iterdir())) == tries
 
 
 def test_the_workers_exception_comes_through_as_it_is(cluster: Cluster) -> None:
     with pytest.raises(UserError, match="part 2 is no good"):
-        cluster.map("refuse", refuse, [1, 2, 3], str)
-    assert cluster.map("after", refuse, [1, 3], str) == [1, 3]
+        cluster.map(PartWork("refuse", refuse, [1, 2, 3], str))
+    assert cluster.map(PartWork("after", refuse, [1, 3], str)) == [1, 3]
 
 
 def test_an_existing_cluster_is_used_and_left_running(cluster: Cluster) -> None:
     with open_cluster(cluster.client().scheduler.address) as guest:
-        assert guest.map("guest", refuse, [5, 6], str) == [5, 6]
-    assert cluster.map("host", refuse, [7], str) == [7]
+        assert guest.map(PartWork("guest", refuse, [5, 6], str)) == [5, 6]
+    assert cluster.map(PartWork("host", refuse, [7], str)) == [7]
 
 
 def test_nothing_to_map_starts_no_cluster() -> None:
     idle = Cluster("2")
-    assert idle.map("nothing", refuse, [], str) == []
+    assert idle.map(PartWork("nothing", refuse, [], str)) == []
     assert idle._client is None
 
 

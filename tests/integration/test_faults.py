@@ -25,8 +25,8 @@ import pytest
 from tasks.cluster import Cluster, open_cluster
 from ulmfit.errors import UserError
 from ulmfit.shards.arrow import read_ipc
-from ulmfit.shards.crash_quarantine import tokenise_parts
-from ulmfit.shards.crashing import CrashingDocument
+from ulmfit.shards.crashing import CrashingDocument, tokenise_parts
+from ulmfit.shards.mapping import PartWork
 from ulmfit.shards.tokenise import TokenizeSpec
 from ulmfit.store import filesystem
 
@@ -409,7 +409,7 @@ def test_a_scheduler_that_does_not_come_back(dask: Dask, monkeypatch: pytest.Mon
         killer = threading.Timer(0.5, scheduler.kill)
         killer.start()
         with pytest.raises(RuntimeError, match=r"went away and did not come back within 2 s; start it and run again"):
-            cluster.map("nobody", str, [1, 2, 3], str)
+            cluster.map(PartWork("nobody", str, [1, 2, 3], str))
 
 
 def connected(cluster: Cluster) -> bool:

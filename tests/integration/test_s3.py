@@ -252,7 +252,7 @@ def test_a_taken_digest_without_its_file(store):
 def test_a_manifest_that_names_files_outside_of_the_artifact(store, tmp_path):
     made, _ = store.make(RECIPE, building(store, []))
     manifest = made.manifest.model_copy(update={"files": {"../../../out.txt": StoredFile("0" * 64, 1)}})
-    filesystem.write_bytes(filesystem.join(made.location, MANIFEST), manifest.to_json())
+    filesystem.write_bytes(filesystem.join(made.location, MANIFEST), manifest.model_dump_json().encode())
     found = store.find("thing", RECIPE.key)
     assert found
     fails("cannot have a file outside of it", lambda: found.path)

@@ -151,7 +151,7 @@ def test_values_that_are_not_finite_become_null(tmp_path):
 def test_a_summary_renders_again_from_its_file(tmp_path):
     render(Summary.model_validate(summary_of(curves=["classify-forward"])), tmp_path)
     again = tmp_path / "again"
-    render(Summary.from_json((tmp_path / "summary.json").read_text()), again)
+    render(Summary.model_validate_json((tmp_path / "summary.json").read_text()), again)
     assert (again / "report.html").read_text() == (tmp_path / "report.html").read_text()
 
 

@@ -6,7 +6,7 @@ from ulmfit.report.summary import Summary
 
 def test_a_summary_comes_back_as_it_was_written():
     summary = Summary.model_validate(summary_of(curves=["classify-forward"]))
-    assert Summary.from_json(summary.to_json()) == summary
+    assert Summary.model_validate_json(summary.to_json()) == summary
 
 
 def test_the_json_has_the_names_of_the_facts_and_no_others():

@@ -8,11 +8,10 @@ from typing import Any, TypeVar
 import pytest
 
 from ulmfit.presets import override, preset
-from ulmfit.stages.ensemble import average
 from ulmfit.stages.evaluation import measure
+from ulmfit.stages.models import average, classify, finetune, pretrain
 from ulmfit.stages.outputs import Classifier, Corpus, IdShards, LanguageModel, Model, Output, TokenShards, Vocabulary
 from ulmfit.stages.shards import encode, vocabulary
-from ulmfit.stages.training import classify, finetune, pretrain
 from ulmfit.store.artifacts import Artifact, Built, Manifest
 from ulmfit.store.recipe import Recipe
 

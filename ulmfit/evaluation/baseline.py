@@ -39,9 +39,11 @@ def baseline_probabilities(
         raise UserError("the baseline needs training rows of two labels or more; all have the same one")
     if not len(test_texts):
         return np.zeros((0, width))
+    # Documents that a word must be in: rare word pairs are noise in a large corpus, and most of a small one.
+    least = 1 if len(train_texts) < 300 else 2 if len(train_texts) < 10_000 else 3
     words = TfidfVectorizer(
         ngram_range=(1, 2),
-        min_df=_min_df(len(train_texts)),
+        min_df=least,
         sublinear_tf=True,
         max_features=MAX_FEATURES,
         token_pattern=r"(?u)\b\w+\b|[^\w\s]",  # also marks such as ! and single letters
@@ -66,8 +68,3 @@ def _regression(train: csr_matrix, codes: NDArray[np.integer], test: csr_matrix,
     model = LogisticRegression(C=10.0, max_iter=1000, random_state=seed).fit(train, codes)
     probabilities[:, model.classes_] = model.predict_proba(test)
     return probabilities
-
-
-def _min_df(documents: int) -> int:
-    """Documents that a word must be in: rare word pairs are noise in a large corpus, and most of a small one."""
-    return 1 if documents < 300 else 2 if documents < 10_000 else 3

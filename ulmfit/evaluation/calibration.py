@@ -73,7 +73,11 @@ def expected_calibration_error(probabilities: Floats, targets: NDArray[Any], bin
 
 def reliability(probabilities: Floats, targets: NDArray[Any], bins: int = BINS) -> list[ReliabilityBin]:
     """The bins of equal width that hold predictions, from the lowest probability to the highest."""
-    confidence, right = _predictions(np.asarray(probabilities, dtype=np.float64), targets)
+    shares = np.asarray(probabilities, dtype=np.float64)
+    if targets.ndim == 1:
+        confidence, right = shares.max(1), shares.argmax(1) == targets
+    else:
+        confidence, right = np.maximum(shares, 1 - shares).ravel(), ((shares >= THRESHOLD) == (targets > 0)).ravel()
     numbers = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     counts = np.bincount(numbers, minlength=bins)
     sure, hits = (np.bincount(numbers, weights=values, minlength=bins) for values in (confidence, right))
@@ -87,13 +91,6 @@ def reliability(probabilities: Floats, targets: NDArray[Any], bins: int = BINS) 
         )
         for number in np.flatnonzero(counts).tolist()
     ]
-
-
-def _predictions(probabilities: NDArray[np.float64], targets: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Confidence of each prediction and whether it is right, [P] both."""
-    if targets.ndim == 1:
-        return probabilities.max(1), probabilities.argmax(1) == targets
-    return np.maximum(probabilities, 1 - probabilities).ravel(), ((probabilities >= THRESHOLD) == (targets > 0)).ravel()
 
 
 def fit_thresholds(probabilities: Floats, targets: NDArray[Any]) -> NDArray[np.float64]:

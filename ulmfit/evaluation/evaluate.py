@@ -9,7 +9,7 @@ from ulmfit.directions import ENSEMBLE
 from ulmfit.evaluation import baseline, metrics
 from ulmfit.evaluation.calibration import expected_calibration_error, reliability
 from ulmfit.evaluation.predictions import HeldOut, Predictions
-from ulmfit.evaluation.results import Calibration, CalibrationError, Estimate, Mistake, Results
+from ulmfit.evaluation.results import Calibration, CalibrationError, Mistake, Results
 
 EXCERPT = 400  # characters of a mistake's text
 
@@ -22,7 +22,12 @@ def evaluate(systems: Systems, documents: HeldOut, config: EvaluateConfig) -> Re
     The headline is the average of both directions, or else the first system: its labels and mistakes are listed.
     """
     headline = ENSEMBLE if ENSEMBLE in systems else next(iter(systems))
-    first, labels = systems[headline], documents.labels
+    first, other, labels = systems[headline], systems.get(baseline.NAME), documents.labels
+    differences = {
+        name: metrics.accuracy_difference(labels, found.probabilities, other.probabilities, config, (found.thresholds, other.thresholds))
+        for name, found in systems.items()
+        if other and found is not other
+    }
     return Results(
         task="multi-label" if documents.several else "multi-class",
         labels=list(documents.names),
@@ -30,27 +35,14 @@ def evaluate(systems: Systems, documents: HeldOut, config: EvaluateConfig) -> Re
         bootstrap=config.bootstrap,
         confidence=config.confidence,
         headline=headline,
-        baseline=baseline.NAME if baseline.NAME in systems else None,
+        baseline=baseline.NAME if other else None,
         systems={name: metrics.score(labels, found.probabilities, config, found.thresholds) for name, found in systems.items()},
-        differences=_differences(systems, labels, config),
+        differences=differences,
         calibration=_calibration(systems, labels, headline),
         confusion=None if documents.several else metrics.confusion(labels, first.probabilities).tolist(),
         per_label=metrics.per_label(labels, first.probabilities, first.thresholds),
         mistakes=mistakes(first, documents, config.mistakes),
     )
-
-
-def _differences(systems: Systems, labels: metrics.Labels, config: EvaluateConfig) -> dict[str, Estimate]:
-    """Of every system but the baseline, where there is one."""
-    other = systems.get(baseline.NAME)
-    if other is None:
-        return {}
-
-    return {
-        name: metrics.accuracy_difference(labels, found.probabilities, other.probabilities, config, (found.thresholds, other.thresholds))
-        for name, found in systems.items()
-        if name != baseline.NAME
-    }
 
 
 def _calibration(systems: Systems, labels: metrics.Labels, headline: str) -> Calibration:

@@ -47,12 +47,16 @@ def score(labels: Labels, probabilities: Floats, config: EvaluateConfig, thresho
 def _measure_classes(labels: Ints, probabilities: Floats) -> Measure:
     n_labels = probabilities.shape[1]
     cells = labels * n_labels + probabilities.argmax(1)
-    ranks = _rankings(labels, probabilities)
+    present = np.unique(labels)
+    judged = [] if len(present) < 2 else [1] if n_labels == 2 else present.tolist()  # by ROC AUC
+    ranks = [_Ranking.of(labels == code, probabilities[:, code]) for code in judged]
 
     def measure(counts: Ints) -> dict[str, float]:
         matrix = np.bincount(cells, weights=counts, minlength=n_labels**2).reshape(n_labels, n_labels)
         f1 = macro_f1(np.diag(matrix), matrix.sum(0) + matrix.sum(1))
-        return {"accuracy": float(np.trace(matrix) / matrix.sum()), "macro_f1": f1, "roc_auc": _mean_auc(ranks, counts)}
+        areas = [ranking.auc(counts) for ranking in ranks]  # NaN for a class that is absent from the draw
+        area = sum(areas) / len(areas) if areas else float("nan")
+        return {"accuracy": float(np.trace(matrix) / matrix.sum()), "macro_f1": f1, "roc_auc": area}
 
     return measure
 
@@ -184,16 +188,3 @@ class _Ranking:
         passed = np.concatenate(([0], np.cumsum(counts[self.negatives])))
         pairs = weights.sum() * passed[-1]
         return float(weights @ (passed[self.below] + passed[self.upto]) / (2 * pairs)) if pairs else float("nan")
-
-
-def _rankings(labels: Ints, probabilities: Floats) -> list[_Ranking]:
-    present = np.unique(labels)
-    if len(present) < 2:
-        return []
-    classes = [1] if probabilities.shape[1] == 2 else present
-    return [_Ranking.of(labels == code, probabilities[:, code]) for code in classes]
-
-
-def _mean_auc(rankings: list[_Ranking], counts: Ints) -> float:
-    """Mean over the classes; NaN where one is absent from the draw."""
-    return sum(ranking.auc(counts) for ranking in rankings) / len(rankings) if rankings else float("nan")

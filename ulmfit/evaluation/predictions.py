@@ -59,23 +59,13 @@ def write_predictions(folder: Path, systems: Mapping[str, Predictions], document
         shares = np.asarray(predictions.probabilities, dtype=np.float32)
         known = {"id": pa.array(documents.ids, pa.string()), "system": pa.array([system] * len(shares), pa.string())}
         if documents.several:
-            known |= _label_lists(documents.labels, metrics.decisions(shares, predictions.thresholds), names)
+            found = {"label": documents.labels, "predicted": metrics.decisions(shares, predictions.thresholds)}
+            known |= {column: pa.array([names[row].tolist() for row in rows], pa.list_(pa.string())) for column, rows in found.items()}
         else:
-            known |= _classes(documents.labels, shares, names)
+            found = {"label": documents.labels, "predicted": shares.argmax(1)}
+            known |= {column: pa.array(names[codes], pa.string()) for column, codes in found.items()}
+            known["probability"] = pa.array(shares.max(1), pa.float32())
         parts.append(pa.table(known | {"probabilities": pa.array(list(shares), pa.list_(pa.float32()))}))
     table = pa.concat_tables(parts).replace_schema_metadata({"labels": json.dumps(list(documents.names))})
     pq.write_table(table, folder / FILE, compression="zstd")
     return folder / FILE
-
-
-def _classes(labels: metrics.Ints, shares: NDArray[np.float32], names: Strings) -> dict[str, pa.Array]:
-    return {
-        "label": pa.array(names[labels], pa.string()),
-        "predicted": pa.array(names[shares.argmax(1)], pa.string()),
-        "probability": pa.array(shares.max(1), pa.float32()),
-    }
-
-
-def _label_lists(truth: metrics.Truth, decided: metrics.Truth, names: Strings) -> dict[str, pa.Array]:
-    held = {"label": truth, "predicted": decided}
-    return {column: pa.array([names[row].tolist() for row in rows], pa.list_(pa.string())) for column, rows in held.items()}

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Self
 
 from ulmfit.labels.label_set import Task
 from ulmfit.store.json import Facts
@@ -95,11 +94,6 @@ class Results(Facts):
     per_label: list[LabelScores]
     mistakes: list[Mistake]
 
-    @classmethod
-    def from_json(cls, data: str | bytes) -> Self:
-        """Read ``results.json``."""
-        return cls.model_validate_json(data)
-
     def to_json(self) -> str:
         """The text of ``results.json``."""
         return json.dumps(self.model_dump(), indent=1)
@@ -112,4 +106,4 @@ class Results(Facts):
 
 def read_results(folder: Path) -> Results:
     """The results in the folder of an evaluation artifact."""
-    return Results.from_json((folder / FILE).read_bytes())
+    return Results.model_validate_json((folder / FILE).read_bytes())

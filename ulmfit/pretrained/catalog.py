@@ -21,15 +21,12 @@ class Known:
     about: str
 
 
-def _shipped(name: str) -> str:
-    """The folder that comes with the project: in its sources, or among an installation's shared data."""
-    beside = Path(__file__).parents[2] / "pretrained" / name
-    return str(beside if beside.is_dir() else Path(sysconfig.get_path("data")) / "share" / "ulmfit" / "pretrained" / name)
-
-
+# The folder that comes with the project: in its sources, or among an installation's shared data.
+_SOURCES = Path(__file__).parents[2] / "pretrained" / SHIPPED
+_INSTALLED = Path(sysconfig.get_path("data"), "share", "ulmfit", "pretrained", SHIPPED)
 CATALOG = {
-    "small": Known(
-        _shipped("small"),
+    SHIPPED: Known(
+        str(_SOURCES if _SOURCES.is_dir() else _INSTALLED),
         "405d6de115d2486856cbb306591ea1b76b020e372191289bc23c31f006e9e40a",
         "en",
         "default",

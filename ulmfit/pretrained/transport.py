@@ -67,7 +67,10 @@ def pretrained(name: str | Path, cache: Path | None = None) -> Pretrained:
             f"{location}: holds no forward/ or backward/ with a language model; name a folder that `ulmfit pretrain --export` wrote"
         )
     manifest = _checked_manifest(folder, known)
-    return Pretrained(folders, _sizes(folders), manifest)
+    size, *others = [read_saved_model(path, "language_model").model for path in folders.values()]
+    if any(other != size for other in others):
+        raise UserError(f"{folder}: forward and backward differ in size; take both from one pretraining")
+    return Pretrained(folders, size, manifest)
 
 
 def _checked_manifest(folder: Path, known: Known | None) -> PretrainedManifest | None:
@@ -83,13 +86,6 @@ def _checked_manifest(folder: Path, known: Known | None) -> PretrainedManifest |
     manifest = parse_manifest(data, str(folder))
     check_files(folder, manifest.files)
     return manifest
-
-
-def _sizes(folders: Mapping[Direction, Path]) -> ModelConfig:
-    first, *others = [read_saved_model(path, "language_model").model for path in folders.values()]
-    if any(other != first for other in others):
-        raise UserError(f"{next(iter(folders.values())).parent}: forward and backward differ in size; take both from one pretraining")
-    return first
 
 
 def _fetched(location: str, cache: Path) -> Path:

@@ -2,12 +2,10 @@
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
-
-from pydantic import JsonValue
 
 from ulmfit.config import Settings
 from ulmfit.report.summary import ModelSummary, RunSummary
+from ulmfit.store.recipe import flatten
 
 Rows = list[tuple[str, str]]
 
@@ -28,21 +26,10 @@ def commands_of(model: ModelSummary, run: RunSummary) -> Rows:
 
 
 def settings_by_stage(settings: Settings) -> dict[str, Rows]:
-    """Rows of option and value by stage; settings of no stage are under ``run``."""
+    """Rows of option and value, as ``--set`` reads it, by stage; settings of no stage are under ``run``."""
     groups: dict[str, Rows] = {}
-    alone: Rows = []
-    for name, value in settings.model_dump(mode="json").items():
-        if isinstance(value, Mapping):
-            groups[name] = list(flatten(value))
-        else:
-            alone += flatten({name: value})
-    return groups | ({"run": alone} if alone else {})
-
-
-def flatten(tree: Mapping[str, JsonValue], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Settings as (dotted name, value) rows, a value as ``--set`` reads it."""
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from flatten(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value if isinstance(value, str) else json.dumps(value)
+    for option, value in flatten(settings.model_dump(mode="json")).items():
+        stage, dot, name = option.partition(".")
+        shown = value if isinstance(value, str) else json.dumps(value)
+        groups.setdefault(stage if dot else "run", []).append((name or option, shown))
+    return groups

@@ -1,8 +1,6 @@
 """The quality of a corpus as the report and the terminal show it; ``corpora/quality/`` measures it."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Self
@@ -102,24 +100,9 @@ class Lengths:
         """Documents with fewer characters than ``limit``, a power of two."""
         return sum(documents for low, documents in self.bins.items() if low < limit)
 
-    def columns(self) -> list[Column]:
-        """The histogram."""
+    def columns(self) -> Iterator[tuple[str, str, float]]:
+        """The columns of a histogram: the edge in four letters at most, a title, and the height in percent of the tallest."""
         tallest = max(self.bins.values(), default=0)
-        return [
-            Column(_edge(low), f"{count(low)} to {count(2 * low - 1)} characters: {count(number)}", round(100 * number / tallest, 1))
-            for low, number in self.bins.items()
-        ]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the histogram; its ``height`` is in percent of the tallest."""
-
-    edge: str
-    title: str
-    height: float
-
-
-def _edge(low: int) -> str:
-    """A power of two in four letters at most."""
-    return f"{low >> 20}M" if low >= 1 << 20 else f"{low >> 10}k" if low >= 1 << 10 else str(low)
+        for low, number in self.bins.items():
+            edge = f"{low >> 20}M" if low >= 1 << 20 else f"{low >> 10}k" if low >= 1 << 10 else str(low)
+            yield edge, f"{count(low)} to {count(2 * low - 1)} characters: {count(number)}", round(100 * number / tallest, 1)

@@ -6,11 +6,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ulmfit.report import numbers, plots
 from ulmfit.report.commands import commands_of, settings_by_stage
-from ulmfit.report.confusion import matrix_of
 from ulmfit.report.corpus_quality import FEW, Lengths, findings
 from ulmfit.report.lineage_graph import lineage_svg, mermaid
-from ulmfit.report.summary import RunSummary, Summary
-from ulmfit.report.systems import Axis, metric_titles, verdict
+from ulmfit.report.scores import Axis, matrix_of, metric_titles, verdict
+from ulmfit.report.summary import Summary
 from ulmfit.report.training_curves import trainings_of
 from ulmfit.store.filesystem import write_bytes
 
@@ -18,14 +17,11 @@ NO_LABEL = "no label"
 
 
 def render(summary: Summary, folder: Path) -> None:
-    """Write ``summary.json`` and ``report.html`` into ``folder``, which is created where it does not exist.
-
-    Numbers that are not finite become null in the one and a dash in the other.
-    """
+    """Write ``summary.json`` and ``report.html`` into ``folder``, made as needed; numbers that are not finite become null and dashes."""
     folder.mkdir(parents=True, exist_ok=True)
     data = summary.to_json()
     write_bytes(folder / "summary.json", data.encode())
-    write_bytes(folder / "report.html", page_of(Summary.from_json(data)).encode())
+    write_bytes(folder / "report.html", page_of(Summary.model_validate_json(data)).encode())
 
 
 def page_of(summary: Summary) -> str:
@@ -36,7 +32,7 @@ def page_of(summary: Summary) -> str:
     shown = (numbers.percent, numbers.portion, numbers.points, numbers.signed, numbers.count, numbers.size, numbers.duration)
     pages.filters |= {show.__name__: show for show in (*shown, numbers.interval, label_text)}
     pages.globals |= {"findings": findings, "lengths_of": Lengths.of, "few": FEW}
-    results, stages = summary.results, summary.stages
+    results, stages, uri = summary.results, summary.stages, summary.run.tracking_uri
     return pages.get_template("report.html").render(
         summary=summary,
         results=results,
@@ -52,7 +48,8 @@ def page_of(summary: Summary) -> str:
         trainings=trainings_of(summary),
         settings=settings_by_stage(summary.settings),
         commands=commands_of(summary.model, summary.run),
-        run_link=_run_link(summary.run),
+        # the first part of the URLs of tracked runs, where the tracking store is a server
+        run_link=f"{uri.rstrip('/')}/#/experiments/{summary.run.experiment}/runs/" if uri.startswith(("http://", "https://")) else None,
         longest=max((stage.seconds or 0 for stage in stages), default=0) or 1,
         names={stage.key: stage.name for stage in stages},
         lineage=lineage_svg(stages) if stages else "",
@@ -63,9 +60,3 @@ def page_of(summary: Summary) -> str:
 def label_text(labels: str | list[str]) -> str:
     """A label, or labels in one line."""
     return labels if isinstance(labels, str) else ", ".join(labels) or NO_LABEL
-
-
-def _run_link(run: RunSummary) -> str | None:
-    """The first part of the URLs of tracked runs, where the tracking store is a server."""
-    uri = run.tracking_uri
-    return f"{uri.rstrip('/')}/#/experiments/{run.experiment}/runs/" if uri.startswith(("http://", "https://")) else None

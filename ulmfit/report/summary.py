@@ -1,13 +1,12 @@
 """The summary of a run as typed facts: what ``summary.json`` holds and the report shows."""
 
-import json
 import math
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import JsonValue, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
-from ulmfit.config import CorpusConfig, Settings
-from ulmfit.corpora.corpus_record import SplitFacts
+from ulmfit.config import Settings
+from ulmfit.corpora.corpus_record import CorpusRecord, PartFacts
 from ulmfit.directions import Direction
 from ulmfit.evaluation.results import Facts, Results
 from ulmfit.report.corpus_quality import CorpusQuality
@@ -21,22 +20,11 @@ class Sparse(Facts):
         return {name: value for name, value in serialise(self).items() if value is not None}
 
 
-class CorpusSummary(Sparse):
-    """A corpus: the key of its artifact, and its record (see ``CorpusRecord``) without the parts."""
+class CorpusSummary(CorpusRecord, Sparse):
+    """A corpus: the key of its artifact, and its record without the parts."""
 
     key: str
-    name: str
-    digest: str
-    labels: list[str]
-    label_names: list[str] | None = None
-    splits: dict[str, SplitFacts]
-    quarantined: dict[str, int]
-    duplicates: int
-    overlap_removed: int
-    warnings: list[str]
-    source: str | None = None
-    more: list[str] | None = None
-    settings: CorpusConfig | None = None
+    parts: tuple[PartFacts, ...] = Field(default=(), exclude=True)
     quality: CorpusQuality | None = None
 
 
@@ -120,15 +108,6 @@ class Summary(Facts):
     run: RunSummary
     report: str | None = None
 
-    @classmethod
-    def from_json(cls, data: str | bytes) -> Self:
-        """Read ``summary.json``."""
-        return cls.model_validate_json(data)
-
     def to_json(self) -> str:
         """The text of ``summary.json``; numbers that are not finite become null."""
         return self.model_dump_json(indent=1)
-
-    def to_dict(self) -> dict[str, JsonValue]:
-        """The content of ``summary.json`` as plain values."""
-        return json.loads(self.to_json())

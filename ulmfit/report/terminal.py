@@ -10,7 +10,7 @@ from ulmfit.corpora.quality.quality_record import Share
 from ulmfit.evaluation.results import Results
 from ulmfit.report.corpus_quality import FEW, CorpusQuality, Lengths, findings
 from ulmfit.report.numbers import count, interval, percent, portion, signed
-from ulmfit.report.systems import metric_titles
+from ulmfit.report.scores import metric_titles
 
 Row = tuple[str, int, float]  # what is counted, how often, and its share
 
@@ -36,10 +36,12 @@ def quality_table(quality: CorpusQuality) -> Table:
     table = _table(f"{count(measured.documents)} usable documents of {count(measured.characters)} characters")
     for heading in ("found", "count", "share"):
         table.add_column(heading, justify="left" if heading == "found" else "right", no_wrap=heading != "found")
+    limits = sorted({lengths.limit(share) for share in (0.5, 0.9)}) if lengths.bins else []
+    shorter = [(limit, lengths.shorter(limit)) for limit in limits]
     labels = quality.splits["train"].labels if "train" in quality.splits else {}
     sections: list[list[Row]] = [
         [(row.title, row.count, row.share) for row in findings(quality)],
-        _lengths(lengths) if lengths.bins else [],
+        [(f"Shorter than {count(limit)} characters", held, held / lengths.documents) for limit, held in shorter],
         _few(languages.guessed, f"Language {{}}, of {count(languages.told)} sampled", "languages"),
         _few(labels, "Label {} in train", "labels"),
     ]
@@ -48,12 +50,6 @@ def quality_table(quality: CorpusQuality) -> Table:
             table.add_row(*(Text(cell) for cell in (title, count(held), portion(share))))
         table.add_section()
     return table
-
-
-def _lengths(lengths: Lengths) -> list[Row]:
-    limits = sorted({lengths.limit(share) for share in (0.5, 0.9)})
-    shorter = [(limit, lengths.shorter(limit)) for limit in limits]
-    return [(f"Shorter than {count(limit)} characters", held, held / lengths.documents) for limit, held in shorter]
 
 
 def _few(shares: Mapping[str, Share], title: str, kind: str) -> list[Row]:

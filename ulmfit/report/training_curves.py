@@ -48,20 +48,15 @@ def trainings_of(summary: Summary) -> list[Training]:
     for stage in summary.stages:
         if stage.name in summary.histories:
             kinds.setdefault(stage.stage, []).append(stage)
-    shown = [_training(TITLES.get(kind, kind.capitalize()), stages, summary) for kind, stages in kinds.items()]
+    shown = []
+    for kind, stages in kinds.items():
+        title = TITLES.get(kind, kind.capitalize())
+        histories = {stage.direction or stage.name: summary.histories[stage.name] for stage in stages}
+        tests = {stage.direction or stage.name: summary.lr_finders[stage.name] for stage in stages if stage.name in summary.lr_finders}
+        drawn = [draw(title, histories) for draw in (plots.loss_svg, plots.accuracy_svg, plots.rate_svg)]
+        drawn.append(plots.range_test_svg(title, tests))
+        shown.append(Training(title, [svg for svg in drawn if svg], list(histories), _figures(stages)))
     return [training for training in shown if training.plots]
-
-
-def _training(title: str, stages: Sequence[StageSummary], summary: Summary) -> Training:
-    histories = {_direction(stage): summary.histories[stage.name] for stage in stages}
-    tests = {_direction(stage): summary.lr_finders[stage.name] for stage in stages if stage.name in summary.lr_finders}
-    drawn = [draw(title, histories) for draw in (plots.loss_svg, plots.accuracy_svg, plots.rate_svg)]
-    drawn.append(plots.range_test_svg(title, tests))
-    return Training(title, [svg for svg in drawn if svg], list(histories), _figures(stages))
-
-
-def _direction(stage: StageSummary) -> str:
-    return stage.direction or stage.name
 
 
 def _figures(stages: Sequence[StageSummary]) -> list[tuple[str, list[str]]]:

@@ -1,7 +1,4 @@
-"""Shards: text work on parts of a corpus, and the documents and batches in them.
-
-``from ulmfit.shards import Documents`` is what a notebook needs.
-"""
+"""Text work on the parts of a corpus, and their documents and batches; a notebook needs ``from ulmfit.shards import Documents``."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -76,16 +76,12 @@ def add_counts(tables: Iterator[pa.Table], most: int = MOST_COUNTED) -> pa.Table
     for table in tables:
         both = pa.concat_tables([total.replace_schema_metadata(), table.replace_schema_metadata()])
         total = both.group_by("token", use_threads=False).aggregate([("count", "sum")]).rename_columns(["token", "count"])
-        pruned += _pruned(table)
+        pruned += int((table.schema.metadata or {}).get(PRUNED, b"0"))
         if len(total) > most:
             total = total.sort_by([("count", "descending"), ("token", "ascending")])
             pruned += total["count"][most].as_py()
             total = total.slice(0, most)
     return total.sort_by([("count", "descending"), ("token", "ascending")]).replace_schema_metadata({PRUNED: str(pruned).encode()})
-
-
-def _pruned(counts: pa.Table) -> int:
-    return int((counts.schema.metadata or {}).get(PRUNED, b"0"))
 
 
 def build_vocab(counts: pa.Table, config: VocabConfig) -> Vocab:

@@ -1,27 +1,35 @@
-"""Find the document of a part that kills the process which tokenises it.
+"""Documents that kill the worker which tokenises them: found, and set aside or named.
 
 A worker that dies cannot report the document. So a child process (``python -m ulmfit.shards.crashing SPEC``) tokenises the documents
 of the part again, one at a time. It reports each document before it starts on it, and after it that it is still alive.
 """
 
 import json
+import logging
 import os
 import select
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from typing import IO
 
 from pydantic import TypeAdapter
 
+from ulmfit.errors import UserError
 from ulmfit.shards.corpus_part import read_documents
-from ulmfit.shards.tokenise import TokenizeSpec
+from ulmfit.shards.mapping import Mapper, PartKilled, PartWork
+from ulmfit.shards.part_record import PartRecord
+from ulmfit.shards.tokenise import TokenizeSpec, tokenize_part
+from ulmfit.store import filesystem
 from ulmfit.text.tokenizer import FEW, Tokenizer
 
+log = logging.getLogger(__name__)
+
+SUFFIX = ".poison.json"  # of the file beside a token shard that lists the documents without tokens in it
 PATIENCE = 120.0  # seconds without a report, at the start or over one piece of a document
 LOOK_EVERY = 0.2  # seconds, at the child's memory
 FILLER = "here there " * (FEW // 10)  # with it a short document goes through Arrow, as it did among others
@@ -30,15 +38,59 @@ MEMORY_KILLS = 0.95  # of a worker's limit is where Dask kills it
 
 @dataclass(frozen=True)
 class CrashingDocument:
-    """A document that kills the process which tokenises it.
-
-    ``number`` counts the documents of ``part`` from 0, ``id`` is the document's name, ``death`` says how the process ended.
-    """
+    """Document ``number`` (from 0) of ``part``, named ``id``, kills the process that tokenises it; ``death`` says how it ended."""
 
     part: str
     number: int
     id: str
     death: str
+
+
+def tokenise_parts(mapper: Mapper, specs: Sequence[TokenizeSpec], quarantine: bool) -> tuple[list[PartRecord], list[CrashingDocument]]:
+    """Token shards of all the parts: their records in the order of ``specs``, and the documents that were set aside.
+
+    A document that kills the worker which tokenises it raises UserError naming it, once all other parts are done; with
+    ``quarantine`` it gets no tokens, and the others go on. What an interrupted run set aside in the same folder stays aside.
+    PartKilled where a part kills workers through no single document.
+    """
+    aside = _set_aside(specs) if quarantine else {}
+
+    def mend(spec: TokenizeSpec, killed: PartKilled) -> TokenizeSpec:
+        log.warning("%s: workers die while they tokenise it; looking for the document that kills them", killed.part)
+        found = find_crashing_document(spec, killed.memory)
+        if found is None:
+            raise killed
+        if not quarantine:
+            raise UserError(
+                f"document {found.id!r} of {found.part} kills the worker that tokenises it ({found.death}); "
+                "set it aside with --quarantine-crashing, or mend it"
+            ) from killed
+        log.warning("%s: document %r is quarantined: it kills the worker that tokenises it (%s)", found.part, found.id, found.death)
+        aside[found.part] = [*aside.get(found.part, []), found]
+        # Before the part is made: a run that goes on from here must know that the shard lacks a document.
+        listed = json.dumps([asdict(document) for document in aside[found.part]])
+        filesystem.write_bytes(filesystem.join(spec.folder, f"{found.part}{SUFFIX}"), listed.encode())
+        return _without(spec, aside)
+
+    records = mapper(PartWork("tokenise", tokenize_part, [_without(spec, aside) for spec in specs], lambda spec: spec.part, mend))
+    return records, [document for part in sorted(aside) for document in aside[part]]
+
+
+def _without(spec: TokenizeSpec, aside: dict[str, list[CrashingDocument]]) -> TokenizeSpec:
+    numbers = {document.number for document in aside.get(spec.part, [])}
+    return replace(spec, exclude=tuple(sorted({*spec.exclude, *numbers}))) if numbers else spec
+
+
+def _set_aside(specs: Sequence[TokenizeSpec]) -> dict[str, list[CrashingDocument]]:
+    """The documents of each part that were set aside before, from the files that list them."""
+    listed = [
+        filesystem.join(folder, name)
+        for folder in {spec.folder for spec in specs}
+        for name in filesystem.files(folder)
+        if name.endswith(SUFFIX)
+    ]
+    found = [[CrashingDocument(**item) for item in json.loads(filesystem.read_bytes(file))] for file in listed]
+    return {documents[0].part: documents for documents in found}
 
 
 def find_crashing_document(spec: TokenizeSpec, memory: int | None = None, patience: float = PATIENCE) -> CrashingDocument | None:

@@ -35,7 +35,30 @@ class Documents:
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder}: there is no such folder of id shards")
         tables = [read_ipc(path) for path in sorted(folder.glob(f"*{IDS_SUFFIX}"))]
-        return cls._of_tables(tables, splits)
+        none = np.empty(0, np.int64)
+        shards, starts, lengths, labels, names, rows = [], [none], [none], [none], [], []
+        for table in tables:
+            batch = one_batch(table)
+            offsets = batch.column("ids").offsets.to_numpy().astype(np.int64)
+            shards.append(batch.column("ids").values.to_numpy(zero_copy_only=True))
+            starts.append(offsets[:-1])
+            lengths.append(np.diff(offsets))
+            labels.append(batch.column("label").to_numpy())
+            names.append(batch.column("id"))
+            places = pc.index_in(batch.column("split").dictionary_decode(), pa.array(splits, pa.string()))
+            rows.append(pc.fill_null(places, -1).to_numpy().astype(np.int64))  # -1: of another split
+        shard = np.repeat(np.arange(len(tables)), [len(split) for split in rows])
+        split = np.concatenate([none, *rows])
+        every = cls(
+            shards or [np.empty(0, np.uint16)],
+            shard,
+            np.concatenate(starts),
+            np.concatenate(lengths),
+            np.concatenate(labels).astype(np.int32),
+            pa.chunked_array(names, pa.string()),
+        )
+        wanted = np.argsort(split, kind="stable")
+        return every.take(wanted[np.searchsorted(split[wanted], 0) :])
 
     @classmethod
     def of(
@@ -50,32 +73,6 @@ class Documents:
         codes = np.full(len(documents), -1, np.int32) if labels is None else np.asarray(labels, dtype=np.int32)
         names = pa.chunked_array([pa.array(ids if ids is not None else [str(i) for i in range(len(documents))], pa.string())])
         return cls([flat], np.zeros(len(documents), np.int64), np.cumsum(lengths) - lengths, lengths, codes, names)
-
-    @classmethod
-    def _of_tables(cls, tables: list[pa.Table], splits: Sequence[str]) -> Self:
-        none = np.empty(0, np.int64)
-        shards, starts, lengths, labels, names, rows = [], [none], [none], [none], [], []
-        for table in tables:
-            batch = one_batch(table)
-            offsets = batch.column("ids").offsets.to_numpy().astype(np.int64)
-            shards.append(batch.column("ids").values.to_numpy(zero_copy_only=True))
-            starts.append(offsets[:-1])
-            lengths.append(np.diff(offsets))
-            labels.append(batch.column("label").to_numpy())
-            names.append(batch.column("id"))
-            rows.append(_places(batch.column("split"), splits))
-        shard = np.repeat(np.arange(len(tables)), [len(split) for split in rows])
-        split = np.concatenate([none, *rows])
-        every = cls(
-            shards or [np.empty(0, np.uint16)],
-            shard,
-            np.concatenate(starts),
-            np.concatenate(lengths),
-            np.concatenate(labels).astype(np.int32),
-            pa.chunked_array(names, pa.string()),
-        )
-        wanted = np.argsort(split, kind="stable")
-        return every.take(wanted[np.searchsorted(split[wanted], 0) :])
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -111,16 +108,8 @@ class Documents:
         return JoinedIds(self, np.arange(len(self)) if order is None else np.asarray(order, dtype=np.int64))
 
 
-def _places(column: pa.DictionaryArray, splits: Sequence[str]) -> np.ndarray:
-    """Where each row's split stands among ``splits``, int64; -1 if it does not."""
-    return pc.fill_null(pc.index_in(column.dictionary_decode(), pa.array(splits, pa.string())), -1).to_numpy().astype(np.int64)
-
-
 class JoinedIds:
-    """The ids of documents one after the other. Only the stretch that is read is copied.
-
-    ``len(joined)``: ids in all. ``joined[a:b]``: a new array [b - a].
-    """
+    """The ids of documents one after the other: ``len(joined)`` in all; ``joined[a:b]`` is a new array [b - a], and copies no more."""
 
     def __init__(self, documents: Documents, order: np.ndarray):
         self._documents, self._order = documents, order

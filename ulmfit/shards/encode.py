@@ -53,10 +53,7 @@ def encode_part(spec: EncodeSpec) -> PartRecord:
 
 
 def id_table(shard: pa.Table, documents: pa.Table, vocab: Vocab, labels: tuple[str, ...], source: str) -> pa.Table:
-    """The id shard of a token shard: the dictionary is encoded once, the rest is one gather.
-
-    ``documents``: id, label and split of each row. Quarantined documents are left out.
-    """
+    """The id shard of a token shard, by one gather; ``documents``: id, label and split of each row. Quarantined ones are left out."""
     tokens = one_batch(shard).column("tokens")
     kept = pc.is_valid(tokens)
     if len(tokens) != len(documents):

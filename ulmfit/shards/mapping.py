@@ -1,7 +1,8 @@
 """Map a function over the parts of a corpus: the protocol that clusters implement, and a loop in this process."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from ulmfit.errors import RunFailed
 
@@ -18,28 +19,23 @@ class PartKilled(RunFailed):
         self.index, self.part, self.memory = index, part, memory
 
 
+@dataclass(frozen=True)
+class PartWork(Generic[Spec, Record]):
+    """``function`` over ``specs``; ``label`` names a spec. Where workers die on one, ``mend`` returns another to try, or raises."""
+
+    name: str
+    function: Callable[[Spec], Record]
+    specs: Sequence[Spec]
+    label: Callable[[Spec], str]
+    mend: Callable[[Spec, PartKilled], Spec] | None = None
+
+
 class Mapper(Protocol):
-    """Applies ``function`` to each of ``specs``; results in their order. ``name`` names the work, ``label`` a spec.
+    """Does the work on all parts; results in the order of the specs."""
 
-    Where workers die on a spec, ``mend`` returns the spec to try instead, or raises.
-    """
-
-    def __call__(
-        self,
-        name: str,
-        function: Callable[[Spec], Record],
-        specs: Sequence[Spec],
-        label: Callable[[Spec], str],
-        mend: Callable[[Spec, PartKilled], Spec] | None = None,
-    ) -> list[Record]: ...
+    def __call__(self, work: PartWork[Spec, Record]) -> list[Record]: ...
 
 
-def serial(
-    name: str,
-    function: Callable[[Spec], Record],
-    specs: Sequence[Spec],
-    label: Callable[[Spec], str],
-    mend: Callable[[Spec, PartKilled], Spec] | None = None,
-) -> list[Record]:
+def serial(work: PartWork[Spec, Record]) -> list[Record]:
     """A for-loop in this process."""
-    return [function(spec) for spec in specs]
+    return [work.function(spec) for spec in work.specs]

@@ -35,20 +35,25 @@ class _Ingest:
 
     def __init__(self, context: Context, reading: Reading, config: CorpusConfig, quality: QualityConfig):
         self.context, self.reading, self.config, self.quality = context, reading, config, quality
-        self.raw = fingerprint(reading.source, reading.downloads)
         self.prepared: Prepared | None = None
+        store, separator = context.store, reading.source.label_separator
+        read = {"raw": fingerprint(reading.source, reading.downloads), "labelled": reading.labelled}
+        self.scan = Recipe("scan", INGEST_VERSION, read).key
+        self.scans = filesystem.join(store.root if store.remote else str(store.local), ".scans", self.scan)
+        known = read | {"config": config, "quality": quality} | ({"separator": separator} if separator else {})
+        self.memo = store.local / ".sources" / f"{Recipe('source', INGEST_VERSION, known).key}.json"
 
     @contextmanager
     def scanned(self) -> Iterator[None]:
         """Hold the scan folder. After a stage that ended well the memo is written and the folder removed; otherwise the next run continues there."""
-        with self.context.store.lock(self._scan):
+        with self.context.store.lock(self.scan):
             yield
-            filesystem.write_bytes(self._memo, json.dumps({"documents": self.digest()}).encode())
-            filesystem.remove(self._scans)
+            filesystem.write_bytes(self.memo, json.dumps({"documents": self.digest()}).encode())
+            filesystem.remove(self.scans)
 
     def digest(self) -> str:
         """The digest of the documents."""
-        return self.prepared.digest if self.prepared else _read_memo(self._memo) or self._prepare().digest
+        return self.prepared.digest if self.prepared else _read_memo(self.memo) or self._prepare().digest
 
     def build(self, folder: str) -> Built:
         record, files = write_corpus(self.prepared or self._prepare(), folder, self.context.mapper)
@@ -56,28 +61,12 @@ class _Ingest:
 
     def _prepare(self) -> Prepared:
         try:
-            self.prepared = prepare(self.reading, self.config, self.quality, self._scans, self.context.mapper)
+            self.prepared = prepare(self.reading, self.config, self.quality, self.scans, self.context.mapper)
         except UserError:  # the files, or how they are read, will not be the same again
             with suppress(UserError, OSError):
-                filesystem.remove(self._scans)
+                filesystem.remove(self.scans)
             raise
         return self.prepared
-
-    @property
-    def _scan(self) -> str:
-        return Recipe("scan", INGEST_VERSION, {"raw": self.raw, "labelled": self.reading.labelled}).key
-
-    @property
-    def _scans(self) -> str:
-        store = self.context.store
-        return filesystem.join(store.root if store.remote else str(store.local), ".scans", self._scan)
-
-    @property
-    def _memo(self) -> Path:
-        separator = self.reading.source.label_separator
-        body = {"raw": self.raw, "config": self.config, "quality": self.quality, "labelled": self.reading.labelled}
-        key = Recipe("source", INGEST_VERSION, body | ({"separator": separator} if separator else {})).key
-        return self.context.store.local / ".sources" / f"{key}.json"
 
 
 def _read_memo(path: Path) -> str | None:

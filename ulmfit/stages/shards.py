@@ -11,10 +11,9 @@ from ulmfit.corpora.quality.quality_record import out_of_vocabulary
 from ulmfit.corpora.quality.thresholds import check_language, check_vocabulary
 from ulmfit.shards.arrow import TOKENS_SUFFIX, read_ipc
 from ulmfit.shards.counts import VOCAB_VERSION, CountSpec, MergeSpec, build_vocab, count_parts, merge_counts
-from ulmfit.shards.crash_quarantine import tokenise_parts
-from ulmfit.shards.crashing import CrashingDocument
+from ulmfit.shards.crashing import CrashingDocument, tokenise_parts
 from ulmfit.shards.encode import ENCODE_VERSION, EncodeSpec, encode_part
-from ulmfit.shards.mapping import Mapper
+from ulmfit.shards.mapping import Mapper, PartWork
 from ulmfit.shards.part_record import PartRecord
 from ulmfit.shards.tokenise import TOKENIZE_VERSION, TokenizeSpec
 from ulmfit.stages.outputs import Corpus, IdShards, TokenShards, Vocabulary
@@ -94,11 +93,11 @@ def count(corpus: Corpus, tokens: TokenShards, splits: tuple[str, ...], folder: 
     """Add up the tokens of ``splits`` in a tree of tasks; returns the location of the table of all of them."""
     pairs = [(_shard(tokens, part.name), _text(corpus, part.name)) for part in corpus.record.parts]
     leaves = [CountSpec(tuple(group), splits, folder, f"{name}-0-{number}") for number, group in enumerate(_groups(pairs))]
-    tables = mapper(name, count_parts, leaves, lambda spec: spec.part)
+    tables = mapper(PartWork(name, count_parts, leaves, lambda spec: spec.part))
     level = 1
     while len(tables) > 1:
         merges = [MergeSpec(tuple(group), folder, f"{name}-{level}-{number}") for number, group in enumerate(_groups(tables))]
-        tables = mapper(f"{name}, level {level}", merge_counts, merges, lambda spec: spec.part)
+        tables = mapper(PartWork(f"{name}, level {level}", merge_counts, merges, lambda spec: spec.part))
         level += 1
     return tables[0]
 
@@ -113,7 +112,7 @@ def encode(corpus: Corpus, tokens: TokenShards, vocab: Vocabulary) -> Stage[IdSh
         file, folder = filesystem.join(vocab.location, "vocab.json"), context.store.output_folder(recipe)
         parts = [part.name for part in corpus.record.parts]
         specs = [EncodeSpec(_shard(tokens, part), _text(corpus, part), file, labels, folder) for part in parts]
-        return _built(context.mapper("encode", encode_part, specs, lambda spec: Path(spec.tokens).name.removesuffix(TOKENS_SUFFIX)))
+        return _built(context.mapper(PartWork("encode", encode_part, specs, lambda spec: spec.part)))
 
     return Stage(IdShards, recipe, inputs, build)
 

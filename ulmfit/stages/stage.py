@@ -52,10 +52,7 @@ class StageName:
 
 @dataclass(frozen=True)
 class Context:
-    """Where and how stages are built. Nothing here changes an artifact, but for rounding.
-
-    ``mapper`` maps a function over the parts of a corpus, ``parts`` says how large they are; ``placement`` is where training runs.
-    """
+    """Where and how stages are built; nothing here changes an artifact, but for rounding. ``parts``: how large they are."""
 
     store: Store
     downloads: Path

@@ -17,21 +17,23 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import metadata
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from ulmfit.errors import UserError
 from ulmfit.store import filesystem
 from ulmfit.store.digests import Damaged, Files, StoredFile, changed, entries, fetch, in_parallel
 from ulmfit.store.json import JsonObject
-from ulmfit.store.provenance import library_versions
-from ulmfit.store.recipe import Recipe, canonical_json, stable
+from ulmfit.store.recipe import Recipe, stable
 
 log = logging.getLogger(__name__)
 
 MANIFEST = "artifact.json"
+LIBRARIES = ("ulmfit", "torch", "pyarrow", "spacy", "numpy", "scikit-learn")  # that a result depends on
 
 
 @dataclass(frozen=True)
@@ -77,30 +79,16 @@ class Manifest(BaseModel):
             libraries=library_versions(),
         )
 
-    def to_json(self) -> bytes:
-        """As it is stored."""
-        return json.dumps(self.model_dump(), indent=1, sort_keys=True).encode()
 
-
-@dataclass(frozen=True)
+@pydantic_dataclass(frozen=True, config=ConfigDict(populate_by_name=True))
 class KnownPart:
     """A finished file that other artifacts may reuse: its location (stored as ``place``) and digest."""
 
-    location: str
+    location: Annotated[str, Field(alias="place")]
     sha256: str
 
-    @classmethod
-    def from_json(cls, data: bytes) -> Self:
-        """ValueError where ``data`` is damaged."""
-        try:
-            body = json.loads(data)
-            return cls(body["place"], body["sha256"])
-        except (KeyError, TypeError) as error:
-            raise ValueError("not a known part") from error
 
-    def to_json(self) -> bytes:
-        """As it is stored."""
-        return canonical_json({"place": self.location, "sha256": self.sha256})
+KNOWN_PART = TypeAdapter(KnownPart)
 
 
 @dataclass(frozen=True)
@@ -219,18 +207,15 @@ class Store:
         return filesystem.join(self.root, recipe.kind, recipe.key) if self.remote else str(self.work(recipe.key))
 
     def find_part(self, key: str) -> KnownPart | None:
-        """What :meth:`note_part` stored last under that key; None where there is nothing, or it is damaged.
-
-        The caller checks whether the file is still there and intact.
-        """
+        """The part that :meth:`note_part` stored last under that key, its file not checked; None where there is none, or it is damaged."""
         try:
-            return KnownPart.from_json(filesystem.read_bytes(self._part(key)))
+            return KNOWN_PART.validate_json(filesystem.read_bytes(self._part(key)))
         except (FileNotFoundError, ValueError):
             return None
 
     def note_part(self, key: str, part: KnownPart) -> None:
         """Store where the finished part with that key lies, for other artifacts that have the same part."""
-        filesystem.write_bytes(self._part(key), part.to_json())
+        filesystem.write_bytes(self._part(key), KNOWN_PART.dump_json(part, by_alias=True))
 
     def _part(self, key: str) -> str:
         return filesystem.join(self.root, ".parts", f"{key}.json")
@@ -242,12 +227,10 @@ class Store:
         :meth:`output_folder`. A second process that wants the same artifact waits for the first. Damaged files are removed,
         and ``build`` writes those that are missing.
         """
-        found = self.sound(recipe)
-        if found:
+        if found := self.sound(recipe):
             return found, True
         with self.lock(recipe.key):
-            found = self.sound(recipe)
-            if found:
+            if found := self.sound(recipe):
                 return found, True
             self._withdraw(recipe)
             work = self.work(recipe.key)
@@ -292,11 +275,14 @@ class Store:
             in_parallel(lambda name: filesystem.copy(work / name, filesystem.join(location, name)), files)
             files = entries(location, {**built.files, **files}, leave=MANIFEST)
         manifest = Manifest.of(recipe, built, files, seconds)
-        data = manifest.to_json()
+        data = json.dumps(manifest.model_dump(), indent=1, sort_keys=True).encode()
         final = self.local / recipe.kind / recipe.key
         if self.remote:
             filesystem.write_bytes(filesystem.join(location, MANIFEST), data)
-            _move_files(work, final)
+            for name in filesystem.files(work):  # the folder of copies may have older files of the same names
+                (final / name).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(work / name, final / name)
+            filesystem.remove(work)
         else:
             filesystem.write_bytes(work / MANIFEST, data)
             final.parent.mkdir(exist_ok=True)
@@ -316,24 +302,24 @@ class Store:
             yield
 
 
-def damaged(artifact: Artifact) -> list[str]:
-    """Names of the artifact's files that are missing, cut short or changed.
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that a result depends on."""
+    versions = {}
+    for name in LIBRARIES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
 
-    On S3 one listing compares names and sizes; digests are compared when a file is fetched.
-    """
+
+def damaged(artifact: Artifact) -> list[str]:
+    """Names of the artifact's files that are missing, cut short or changed; on S3 only names and sizes are compared, in one listing."""
     files = artifact.manifest.files
     if filesystem.is_remote(artifact.location):
         there = filesystem.files(artifact.location)
         return [name for name, entry in files.items() if there.get(name) != entry.bytes]
     return changed(artifact.copy, files)
-
-
-def _move_files(source: Path, target: Path) -> None:
-    """Move what is in one local folder into another, which may have older files of the same names."""
-    for name in filesystem.files(source):
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        os.replace(source / name, target / name)
-    filesystem.remove(source)
 
 
 def _fsync(path: Path) -> None:

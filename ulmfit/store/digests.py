@@ -69,10 +69,7 @@ def is_intact(location: str | Path, sha256: str, size: int | None = None) -> boo
 
 
 def fetch(location: str, folder: Path, files: Files) -> None:
-    """Copy those of the ``files`` at ``location`` that are not intact in the local folder into it, and check their digests.
-
-    Raises Damaged where a file at ``location`` is missing or damaged.
-    """
+    """Copy ``files`` that are not intact in the local folder into it; Damaged where one at ``location`` is missing or differs."""
     lacking = changed(folder, files)
     if lacking:
         log.info("fetching %d files of %s (%.1f MB)", len(lacking), location, sum(files[name].bytes for name in lacking) / 1e6)

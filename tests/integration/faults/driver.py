@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.cluster import open_cluster
-from ulmfit.shards.crash_quarantine import tokenise_parts
+from ulmfit.shards.crashing import tokenise_parts
 from ulmfit.shards.tokenise import TokenizeSpec
 from ulmfit.store.artifacts import Store
 from ulmfit.store.recipe import Recipe

@@ -37,7 +37,7 @@ from ulmfit.corpora.reading.opening import open_parquet
 from ulmfit.corpora.source import CorpusSource, Reading
 from ulmfit.corpora.splits import DROPPED
 from ulmfit.errors import UserError
-from ulmfit.shards.mapping import Mapper
+from ulmfit.shards.mapping import Mapper, PartWork
 from ulmfit.store import filesystem
 from ulmfit.store.digests import StoredFile
 from ulmfit.store.recipe import canonical_json
@@ -69,7 +69,7 @@ def prepare(reading: Reading, config: CorpusConfig, thresholds: QualityConfig, s
     check_encoding(source.encoding)
     scans = filesystem.join(scans, hashlib.sha256(canonical_json(reading.parts)).hexdigest()[:16])  # other limits make other slices
     specs = [ScanSpec(part, number, scans, reading.labelled, reading.parts) for number, part in enumerate(slices(reading))]
-    records = mapper("scan", scan_slice, specs, lambda spec: spec.label)
+    records = mapper(PartWork("scan", scan_slice, specs, lambda spec: spec.label))
     findings = _tally(source, records, thresholds)
     parts = [part for record in records for part in record.parts]
     facts = read_facts([filesystem.join(scans, part.facts) for part in parts], sum(part.documents for part in parts))
@@ -147,7 +147,7 @@ def _assemble(prepared: Prepared, folder: str, mapper: Mapper) -> list[PartInfo]
             name = f"part-{len(specs):05d}"
             specs.append(AssembleSpec(prepared.scans, part.name, decisions, first, part.documents, folder, name, records))
         first += part.documents
-    return mapper("assemble", assemble_part, specs, lambda spec: spec.part)
+    return mapper(PartWork("assemble", assemble_part, specs, lambda spec: spec.part))
 
 
 def _write_quarantine(prepared: Prepared, folder: str) -> list[str]:

@@ -1,7 +1,7 @@
-"""The table of systems: titles of the scores that ``evaluation/metrics.py`` computes, the axis of accuracies, and the verdict."""
+"""Scores as the report shows them: the table of systems, the verdict and the confusion matrix; ``evaluation/metrics.py`` computes them."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -9,6 +9,7 @@ from ulmfit.evaluation.results import Estimate, Results
 from ulmfit.report.numbers import points, signed
 
 METRICS = {"accuracy": "Accuracy", "micro_f1": "Micro-F1", "macro_f1": "Macro-F1", "roc_auc": "ROC AUC"}
+MATRIX_LABELS = 20  # with more, the most frequent confusions are listed in place of the matrix
 
 
 def metric_titles(results: Results) -> dict[str, str]:
@@ -69,3 +70,51 @@ def verdict(difference: Estimate | None) -> Verdict:
         return Verdict("worse", f"{found}: use the baseline, or give the model more text.")
     found = f"{signed(value)} points ({signed(low)} to {signed(high)})"
     return Verdict("unsure", f"The documents judged show no clear difference between the model and the baseline: {found}.")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """``count`` documents, out of ``of`` with one label, that are predicted as another."""
+
+    count: int
+    of: int
+
+    @property
+    def share(self) -> float:
+        """Of the row."""
+        return self.count / self.of if self.of else 0.0
+
+    @property
+    def tint(self) -> int:
+        """The strength of the colour, 0 to 60."""
+        return round(60 * math.sqrt(self.share))
+
+
+class Confused(NamedTuple):
+    """Documents of one label predicted as another, and their share of the label's documents."""
+
+    documents: int
+    share: float
+    labelled: str
+    predicted: str
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The rows by true label, whether the ``whole`` matrix is shown, and the most frequent confusions."""
+
+    rows: list[tuple[str, list[Cell]]]
+    whole: bool
+    pairs: list[Confused]
+
+
+def matrix_of(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Matrix:
+    """The matrix of ``counts`` [L, L], a row per true label and a column per predicted one."""
+    rows = [(label, [Cell(count, sum(row)) for count in row]) for label, row in zip(labels, counts, strict=True)]
+    pairs = [
+        Confused(cell.count, cell.share, label, labels[j])
+        for i, (label, cells) in enumerate(rows)
+        for j, cell in enumerate(cells)
+        if i != j and cell.count
+    ]
+    return Matrix(rows, len(labels) <= MATRIX_LABELS, sorted(pairs, key=lambda pair: -pair.documents)[:MATRIX_LABELS])

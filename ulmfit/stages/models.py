@@ -1,0 +1,105 @@
+"""The stages that make models: language models and classifiers of one direction, and the average of two classifiers."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ulmfit.config import LMConfig, ModelConfig, Settings
+from ulmfit.directions import Direction
+from ulmfit.models.saving import read_saved_model
+from ulmfit.prediction.bundle import write_bundle
+from ulmfit.pretrained.transport import Pretrained
+from ulmfit.stages.outputs import Classifier, Corpus, IdShards, LanguageModel, Model, Output, TokenShards, Vocabulary
+from ulmfit.stages.shards import TRAINING_SPLITS
+from ulmfit.stages.stage import Context, Made, Stage, keys_of
+from ulmfit.store import filesystem
+from ulmfit.store.artifacts import Built
+from ulmfit.store.lineage import FILE, Lineage
+from ulmfit.store.recipe import Recipe
+from ulmfit.training.method import CLASSIFIER_VERSION, FINETUNE_VERSION, PRETRAIN_VERSION
+from ulmfit.training.specs import ClassifySpec, FinetuneSpec, PretrainSpec, TrainingSpec
+from ulmfit.training.train import train
+
+BUNDLE_VERSION = 1
+VALID = ("valid",)
+
+
+def pretrained(given: Pretrained, direction: Direction) -> Stage[LanguageModel]:
+    """A pretrained language model as an artifact. The bytes of its files identify it, wherever it is."""
+    files = given.digests(direction)
+    recipe = Recipe("language-model", PRETRAIN_VERSION, {"files": files, "direction": direction})
+
+    def build(work: Path, context: Context) -> Built:
+        for file in files:
+            filesystem.copy(given.folders[direction] / file, work / file)
+        return Built(given.facts(direction).model_dump(exclude_none=True))
+
+    return Stage(LanguageModel, recipe, {}, build)
+
+
+def pretrain(ids: IdShards, vocab: Vocabulary, model: ModelConfig, config: LMConfig, direction: Direction) -> Stage[LanguageModel]:
+    """A language model of general text (Howard & Ruder 2018, sec. 3.1)."""
+    inputs = {"ids": ids, "vocab": vocab}
+    recipe = Recipe("language-model", PRETRAIN_VERSION, {"model": model, "training": config, "direction": direction}, keys_of(inputs))
+    spec = lambda: PretrainSpec(
+        ids=ids.path, train=TRAINING_SPLITS, valid=VALID, vocab=vocab.file, direction=direction, model=model, config=config
+    )
+    return _training(LanguageModel, recipe, inputs, spec)
+
+
+def finetune(lm: LanguageModel, ids: IdShards, vocab: Vocabulary, config: LMConfig, direction: Direction) -> Stage[LanguageModel]:
+    """A language model that goes on with other text, its vocabulary carried over (sec. 3.2)."""
+    inputs = {"language_model": lm, "ids": ids, "vocab": vocab}
+    recipe = Recipe("language-model", FINETUNE_VERSION, {"training": config, "direction": direction}, keys_of(inputs))
+    spec = lambda: FinetuneSpec(
+        ids=ids.path, train=TRAINING_SPLITS, valid=VALID, vocab=vocab.file, direction=direction, pretrained=lm.path, config=config
+    )
+    return _training(LanguageModel, recipe, inputs, spec)
+
+
+def classify(
+    lm: LanguageModel | None, corpus: Corpus, ids: IdShards, vocab: Vocabulary, settings: Settings, direction: Direction
+) -> Stage[Classifier]:
+    """A classifier on the encoder of ``lm`` (sec. 3.3), or from scratch without one. Of ``settings``: ``model``, ``classifier``, ``labels``."""
+    inputs = {"corpus": corpus, "ids": ids, "vocab": vocab} | ({"language_model": lm} if lm else {})
+    facts = {"model": settings.model, "training": settings.classifier, "direction": direction}
+    drawn = {"labels": settings.labels} if settings.labels.number else {}
+    recipe = Recipe("classifier", CLASSIFIER_VERSION, facts | drawn, keys_of(inputs))
+    spec = lambda: ClassifySpec(
+        ids=ids.path,
+        train=("train",),
+        valid=VALID,
+        vocab=vocab.file,
+        direction=direction,
+        lm=lm.path if lm else None,
+        labels=corpus.record.labels,
+        model=settings.model,
+        config=settings.classifier,
+        drawn=settings.labels,
+    )
+    return _training(Classifier, recipe, inputs, spec)
+
+
+def _training(output: type[Made], recipe: Recipe, inputs: Mapping[str, Output[Any]], spec: Callable[[], TrainingSpec]) -> Stage[Made]:
+    """``spec`` is called when the artifact is built, since it fetches the inputs' files."""
+
+    def build(work: Path, context: Context) -> Built:
+        return Built(train(spec(), work, context.placement).model_dump(mode="json", exclude_none=True))
+
+    return Stage(output, recipe, inputs, build, trains=True)
+
+
+def average(forward: Classifier, backward: Classifier, corpus: Corpus, tokens: TokenShards, vocab: Vocabulary) -> Stage[Model]:
+    """Both classifiers as one model (sec. 3.3): with their vocabulary, tokenizer and lineage it is what predicts, and what is registered."""
+    inputs = {"forward": forward, "backward": backward, "tokens": tokens, "vocab": vocab}
+    recipe = Recipe("model", BUNDLE_VERSION, {"labels": corpus.record.labels}, keys_of(inputs))
+
+    def build(work: Path, context: Context) -> Built:
+        names = list(read_saved_model(forward.path).labels)  # where a document has several labels, each by itself
+        tokenizer = {name: value for name, value in tokens.artifact.manifest.config.items() if name != "quarantine_poison"}
+        write_bundle(work, forward.path, backward.path, vocab.file, tokenizer, names)
+        lineage = Lineage.of(recipe, context.store)
+        filesystem.write_bytes(work / FILE, lineage.to_json())
+        return Built({"labels": names, "artifacts": len(lineage.artifacts)})
+
+    return Stage(Model, recipe, inputs, build)
