@@ -82,10 +82,8 @@ def _create_version(client: MlflowClient, job: Job, name: str, key: str, logged:
 
 def find_version(client: MlflowClient, name: str, key: str) -> Version | None:
     """The version of ``name`` made from the artifact ``key``."""
-    for found in client.search_model_versions(f"name = '{name}'"):
-        if found.tags.get(KEY_TAG) == key:
-            return Version(name, str(found.version), found.model_id or "")
-    return None
+    versions = client.search_model_versions(f"name = '{name}'")
+    return next((Version(name, str(found.version), found.model_id or "") for found in versions if found.tags.get(KEY_TAG) == key), None)
 
 
 def save_pyfunc(bundle: Path, folder: Path) -> None:

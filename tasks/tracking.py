@@ -125,20 +125,18 @@ class StageRun:
         ]
         models = known_models(self._client, (artifact.record for artifact in artifacts.values()))
         # Two stages that read the same data for the first time race to note the dataset, and the server lets one of them fail.
-        for attempt in Retrying(
+        often = Retrying(
             retry=retry_if_exception_type(MlflowException), stop=stop_after_attempt(4), wait=wait_random(0.05, 0.3), reraise=True
-        ):
-            with attempt:
-                self._client.log_inputs(self.run_id, datasets=datasets, models=models)
+        )
+        often(self._client.log_inputs, self.run_id, datasets=datasets, models=models)
 
     def output_model(self, name: str, recipe: Recipe, folder: Path) -> str:
         """Log the model in ``folder`` as this run's output and return its id. Its weights stay in the artifact store."""
         tags = {KEY_TAG: recipe.key, "ulmfit.path": str(folder)}
         model = self._client.create_logged_model(self._tracker.experiment_id, name, self.run_id, tags=tags, model_type=recipe.kind)
         for file in ("config.json", "history.json"):
-            if not (folder / file).exists():  # a model that was brought has no history
-                continue
-            self._client.log_model_artifact(model.model_id, str(folder / file))
+            if (folder / file).exists():  # a model that was brought has no history
+                self._client.log_model_artifact(model.model_id, str(folder / file))
         self._client.finalize_logged_model(model.model_id, "READY")
         self._client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, 0)])
         return model.model_id

@@ -21,13 +21,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from ulmfit.errors import UserError
 from ulmfit.store import filesystem
 from ulmfit.store.digests import Damaged, Files, StoredFile, changed, entries, fetch, in_parallel
-from ulmfit.store.json import JsonObject
+from ulmfit.store.json import Facts, JsonObject
 from ulmfit.store.recipe import Recipe, stable
 
 log = logging.getLogger(__name__)
@@ -45,10 +45,8 @@ class Built:
     run_id: str | None = None
 
 
-class Manifest(BaseModel):
+class Manifest(Facts):
     """The content of ``artifact.json``: how an artifact was made, of what, and the digests of its files."""
-
-    model_config = ConfigDict(frozen=True)
 
     kind: str
     key: str

@@ -1,35 +1,32 @@
 """Lineage: everything that stands behind an artifact, in one value that can be written beside it."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from ulmfit.store.artifacts import Store
+from ulmfit.store.json import Facts, JsonObject
 from ulmfit.store.recipe import Recipe
 
 FILE = "lineage.json"
 
 
-class Ancestor(BaseModel):
+class Ancestor(Facts):
     """What ``artifact.json`` says of an artifact. The one whose lineage it is has no record yet."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", from_attributes=True)
 
     kind: str
     version: int
-    config: dict[str, Any]
+    config: JsonObject
     inputs: dict[str, str]
-    record: dict[str, Any] = {}
+    record: JsonObject = Field(default_factory=dict)
     run_id: str | None = None
     finished: str | None = None
-    libraries: dict[str, str] = {}
+    libraries: dict[str, str] = Field(default_factory=dict)
 
 
-class Lineage(BaseModel):
+class Lineage(Facts):
     """The artifact ``key`` and everything behind it, by key."""
-
-    model_config = ConfigDict(frozen=True)
 
     key: str
     artifacts: dict[str, Ancestor]
@@ -44,7 +41,7 @@ class Lineage(BaseModel):
             if key not in chain:
                 artifact = store.get(key)
                 assert artifact is not None, f"an input of a finished artifact is missing: {key}"
-                chain[key] = Ancestor.model_validate(artifact.manifest)
+                chain[key] = Ancestor.model_validate(artifact.manifest, from_attributes=True)
                 waiting += chain[key].inputs.values()
         return cls(key=recipe.key, artifacts=chain)
 
