@@ -146,7 +146,10 @@ class _Mapping(Generic[Spec, Record]):
                     if index is not None:  # not of a connection that was lost
                         yield from self._land(index, future)
         finally:
-            self._recall()
+            if self.flying and self.client.status == "running":
+                with suppress(OSError, ClosedClientError):
+                    self.client.cancel([future for _, future in self.flying.values()])
+            self.flying.clear()
 
     def _send(self) -> bool:
         """Fill the window. False where nothing is left to be done."""
@@ -251,12 +254,6 @@ class _Mapping(Generic[Spec, Record]):
             raise RunFailed(f"the connection to the Dask scheduler {self.cluster.address} is lost again and again; see its log")
         self.cluster.restore(self.client)
         self.client = self.cluster.client()
-
-    def _recall(self) -> None:
-        if self.flying and self.client.status == "running":
-            with suppress(OSError, ClosedClientError):
-                self.client.cancel([future for _, future in self.flying.values()])
-        self.flying.clear()
 
 
 def _connect(address: str | None) -> Client:

@@ -92,8 +92,4 @@ def _fetch(source: str, folder: Path, name: str, sha256: str) -> None:
 def in_parallel(function: Callable[[str], Result], names: Iterable[str]) -> list[Result]:
     """``function`` of every name, in order, several at once, because S3 answers slowly. The first error ends it."""
     with ThreadPoolExecutor(REQUESTS) as pool:
-        futures = [pool.submit(function, name) for name in names]
-        try:
-            return [future.result() for future in futures]
-        finally:
-            pool.shutdown(cancel_futures=True)
+        return list(pool.map(function, names))
