@@ -51,5 +51,5 @@ def preprocess_by(plan: Plan) -> PreprocessSummary:
         quality=CorpusQuality(**finished[text.corpus].quality.model_dump(), out_of_vocabulary=unknown),
         poisoned=finished[text.tokens].record.poisoned,
         run=BriefRun.of(job, started),
-        stages=[LocatedStage(**stage_summary(stage).model_dump(), path=stage.artifact.location) for stage in finished],
+        stages=[LocatedStage(**stage_summary(stage).model_dump(), path=stage.output.location) for stage in finished],
     )

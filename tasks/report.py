@@ -83,7 +83,7 @@ def summarise(job: Job, trained: Trained) -> Summary:
 
 def stage_summary(stage: Finished[Any]) -> StageSummary:
     """A finished stage and its artifact, for summaries."""
-    artifact, name = stage.artifact, stage.name
+    artifact, name = stage.output, stage.name
     return StageSummary(
         name=str(name),
         stage=name.kind,
@@ -96,7 +96,7 @@ def stage_summary(stage: Finished[Any]) -> StageSummary:
         bytes=artifact.bytes,
         cached=stage.cached,
         inputs=dict(artifact.manifest.inputs),
-        record=artifact.record,
+        record=artifact.manifest.record,
     )
 
 

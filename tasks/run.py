@@ -18,7 +18,7 @@ from tasks.tracking import StageRun, Tracker
 from tasks.workspace import Workspace
 from ulmfit.stages.outputs import Classifier, LanguageModel, Output
 from ulmfit.stages.stage import Context, Stage, StageName
-from ulmfit.store.artifacts import Artifact, Built
+from ulmfit.store.artifacts import Built
 from ulmfit.training.placement import Placement
 
 log = logging.getLogger(__name__)
@@ -49,11 +49,6 @@ class Finished(Generic[Made]):
     output: Made
     cached: bool
 
-    @property
-    def artifact(self) -> Artifact:
-        """The output's artifact."""
-        return self.output.artifact
-
 
 # The store is the one truth about what is done, so Prefect keeps no results of its own.
 @task(cache_policy=NO_CACHE, persist_result=False, log_prints=False)
@@ -65,7 +60,7 @@ def run_stage(
     stage = make(*map(output, arguments), **{name: output(argument) for name, argument in keywords.items()})
     with stage.held:
         artifact, cached = job.context.store.make(stage.recipe, lambda work: _tracked(job, name, stage, work))
-    finished = Finished(name, stage.output(artifact), cached)
+    finished = Finished(name, stage.output(artifact.location, artifact.manifest, artifact.copy), cached)
     for warning in stage.warnings(finished.output):
         log.warning("%s: %s", name, warning)
     log.info("%s: %s (%s)", name, "found" if cached else "done", artifact.key[:12])
@@ -78,7 +73,7 @@ def _tracked(job: Job, name: StageName, stage: Stage[Any], work: Path) -> Built:
     run = StageRun(job.tracker, job.tracker.reopen(str(name), stage.recipe.key, job.run_id))
     try:
         run.describe(stage.recipe)
-        run.inputs({role: output.artifact for role, output in stage.inputs.items()})
+        run.inputs(stage.inputs)
         built = _build(job, stage, work, run)
         if stage.output in (LanguageModel, Classifier):
             built = replace(built, record={**built.record, "model_id": run.output_model(str(name), stage.recipe, work)})

@@ -123,7 +123,7 @@ class StageRun:
             )
             for role, artifact in artifacts.items()
         ]
-        models = known_models(self._client, (artifact.record for artifact in artifacts.values()))
+        models = known_models(self._client, (artifact.manifest.record for artifact in artifacts.values()))
         # Two stages that read the same data for the first time race to note the dataset, and the server lets one of them fail.
         often = Retrying(
             retry=retry_if_exception_type(MlflowException), stop=stop_after_attempt(4), wait=wait_random(0.05, 0.3), reraise=True

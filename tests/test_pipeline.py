@@ -89,7 +89,7 @@ def test_a_grown_corpus_tokenises_its_new_parts_alone(corpus, tmp_path, tokenise
 
 
 def shards_of(made: Shards) -> dict:
-    return {name: entry for name, entry in made.ids.artifact.manifest.files.items() if name.endswith(".arrow")}
+    return {name: entry for name, entry in made.ids.manifest.files.items() if name.endswith(".arrow")}
 
 
 def test_another_seed_of_the_splits_tokenises_nothing(corpus, tmp_path, tokenised):
@@ -108,9 +108,7 @@ def test_a_damaged_shard_is_not_taken_over(corpus, tmp_path, tokenised):
     shard.write_bytes(shard.read_bytes()[::-1])
     again = make_shards(source, tmp_path / "out", parts=PARTS, vocab=SMALL)
     assert tokenised == ["part-00001"]
-    assert (
-        again.tokens.artifact.manifest.files["part-00001.tokens.arrow"] == first.tokens.artifact.manifest.files["part-00001.tokens.arrow"]
-    )
+    assert again.tokens.manifest.files["part-00001.tokens.arrow"] == first.tokens.manifest.files["part-00001.tokens.arrow"]
 
 
 @pytest.mark.parametrize("fan_in", [2, 3, 100])
@@ -124,7 +122,7 @@ def test_the_tree_of_counts_has_no_say(corpus, tmp_path, monkeypatch, fan_in):
         return serial(work)
 
     tree = make_shards(CorpusSource(str(corpus)), tmp_path / "b", parts=PARTS, vocab=SMALL, mapper=mapper)
-    assert tree.vocab.artifact.manifest.files == whole.vocab.artifact.manifest.files
+    assert tree.vocab.manifest.files == whole.vocab.manifest.files
     assert any("level 2" in name for name in levels) == (fan_in < 100)
     assert [path.name for path in tree.vocab.path.iterdir() if path.is_dir()] == []
 

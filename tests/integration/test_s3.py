@@ -144,7 +144,7 @@ def test_made_once_and_found_from_another_machine(store, tmp_path, taken):
     made, found = store.make(RECIPE, building(store, calls, taken))
     assert (found, made.location) == (False, store.output_folder(RECIPE)) and made.location == f"{store.root}/thing/{RECIPE.key}"
     assert filesystem.files(made.location).keys() == PARTS.keys() | BUILT.keys() | {MANIFEST}
-    assert made.record == {"count": 4} and made.run_id == "r1"
+    assert made.manifest.record == {"count": 4} and made.run_id == "r1"
     assert made.bytes == sum(map(len, (PARTS | BUILT).values()))
     other = Store(store.root, tmp_path / "other")
     other.set_up()

@@ -12,7 +12,7 @@ from ulmfit.stages.evaluation import measure
 from ulmfit.stages.models import average, classify, finetune, pretrain
 from ulmfit.stages.outputs import Classifier, Corpus, IdShards, LanguageModel, Model, Output, TokenShards, Vocabulary
 from ulmfit.stages.shards import encode, vocabulary
-from ulmfit.store.artifacts import Artifact, Built, Manifest
+from ulmfit.store.artifacts import Built, Manifest
 from ulmfit.store.recipe import Recipe
 
 Made = TypeVar("Made", bound=Output[Any])
@@ -49,7 +49,7 @@ KEYS = {
 def made(output: type[Made], digit: str, record: dict[str, object] | None = None) -> Made:
     """A finished artifact whose key is one digit, 64 times."""
     manifest = Manifest.of(Recipe("kind", 1, {}), Built(record or {}), {}, 0.0).model_copy(update={"key": digit * 64})
-    return output(Artifact("nowhere", manifest, Path("nowhere")))
+    return output("nowhere", manifest, Path("nowhere"))
 
 
 CORPUS = made(Corpus, "0", CORPUS_FACTS)

@@ -56,7 +56,7 @@ def test_made_once_then_found(store):
     assert (found, len(calls)) == (True, 1)
     assert again == made
     assert made.path == store.local / "thing" / RECIPE.key
-    assert (made.record, made.run_id, made.kind, made.key) == ({"count": 2}, "r1", "thing", RECIPE.key)
+    assert (made.manifest.record, made.run_id, made.kind, made.key) == ({"count": 2}, "r1", "thing", RECIPE.key)
     assert set(made.manifest.files) == {"a.txt", "deep/b.txt"}
     assert made.bytes == sum((made.path / name).stat().st_size for name in made.manifest.files)
     assert made.manifest.files["a.txt"].sha256 == filesystem.sha256(made.path / "a.txt")
@@ -266,7 +266,7 @@ def test_digests_that_were_taken_are_not_taken_again(store, monkeypatch):
 
     made, _ = store.make(RECIPE, build)
     files = made.manifest.files
-    assert made.record == {"count": 3} and files["a.txt"] == entry
+    assert made.manifest.record == {"count": 3} and files["a.txt"] == entry
     assert files["deep/b.txt"] == StoredFile(filesystem.sha256(made.path / "deep" / "b.txt"), 18)
     assert files["c.txt"] == StoredFile(filesystem.sha256(made.path / "c.txt"), 19)  # it has changed since
     assert damaged(made) == ["a.txt"]

@@ -96,7 +96,7 @@ def average(forward: Classifier, backward: Classifier, corpus: Corpus, tokens: T
 
     def build(work: Path, context: Context) -> Built:
         names = list(read_saved_model(forward.path).labels)  # where a document has several labels, each by itself
-        tokenizer = {name: value for name, value in tokens.artifact.manifest.config.items() if name != "quarantine_poison"}
+        tokenizer = {name: value for name, value in tokens.manifest.config.items() if name != "quarantine_poison"}
         write_bundle(work, forward.path, backward.path, vocab.file, tokenizer, names)
         lineage = Lineage.of(recipe, context.store)
         filesystem.write_bytes(work / FILE, lineage.to_json())

@@ -43,30 +43,15 @@ class ModelRecord(Facts):
 
 
 @dataclass(frozen=True)
-class Output(Generic[Record]):
+class Output(Artifact, Generic[Record]):
     """A finished artifact of one kind."""
 
-    artifact: Artifact
     facts: ClassVar[type[BaseModel]]
 
     @cached_property
     def record(self) -> Record:
         """What the stage reports of its result."""
-        return cast(Record, self.facts.model_validate(self.artifact.record))
-
-    @property
-    def key(self) -> str:
-        return self.artifact.key
-
-    @property
-    def path(self) -> Path:
-        """The local folder with its files (see :attr:`Artifact.path`)."""
-        return self.artifact.path
-
-    @property
-    def location(self) -> str:
-        """Where its files are: a folder, or on S3."""
-        return self.artifact.location
+        return cast(Record, self.facts.model_validate(self.manifest.record))
 
 
 class Corpus(Output[CorpusRecord]):

@@ -86,4 +86,5 @@ def keys_of(inputs: Mapping[str, Output[Any]]) -> dict[str, str]:
 def make(stage: Stage[Made], context: Context) -> Made:
     """The stage's artifact, found or built in this process."""
     with stage.held:
-        return stage.output(context.store.make(stage.recipe, lambda work: stage.build(work, context))[0])
+        found, _ = context.store.make(stage.recipe, lambda work: stage.build(work, context))
+        return stage.output(found.location, found.manifest, found.copy)

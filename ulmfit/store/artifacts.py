@@ -126,11 +126,6 @@ class Artifact:
         return self.manifest.kind
 
     @property
-    def record(self) -> JsonObject:
-        """What the stage reported about its result: counts, metrics, seconds."""
-        return self.manifest.record
-
-    @property
     def run_id(self) -> str | None:
         """The id of the tracked run that built it."""
         return self.manifest.run_id
