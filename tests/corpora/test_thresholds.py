@@ -6,6 +6,7 @@ import re
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from ulmfit.config import QualityConfig
 from ulmfit.corpora.quality import quality_record
 from ulmfit.corpora.quality.measuring import Measurements, measure, merge
-from ulmfit.corpora.quality.quality_record import Findings, OutOfVocabulary, Quality, Share, SplitCounts, describe, out_of_vocabulary
+from ulmfit.corpora.quality.quality_record import Findings, OutOfVocabulary, Quality, Share, SplitQuality, describe, out_of_vocabulary
 from ulmfit.corpora.quality.thresholds import Figure, check, check_language, check_vocabulary
 from ulmfit.errors import UserError
 from ulmfit.presets import override, tiny
@@ -30,7 +31,7 @@ WHOLE = Measurements(documents=1000, characters=50_000, sampled=64, languages={"
 def made(merged=None, labels=None, **findings):
     """The quality of 1,000 documents: 800 in train, 100 in valid, 100 in test."""
     documents = {"train": 800, "valid": 100, "test": 100, "unlabelled": 0}
-    held = SplitCounts(800, 40_000, labels or {}, sum((labels or {}).values()), [0, 400, 400])
+    held = SplitQuality.of(np.repeat([2, 4], 400), labels or {}, sum((labels or {}).values()))
     return describe(replace(WHOLE, **(merged or {})), Findings(**{"rows": 1000, "documents": documents} | findings), {"train": held})
 
 

@@ -1,6 +1,5 @@
 """A summary of a run as plain values, for tests to change, and a reader of the page."""
 
-from dataclasses import replace
 from html.parser import HTMLParser
 from io import StringIO
 
@@ -9,7 +8,7 @@ from rich.console import Console
 
 from ulmfit.config import CorpusConfig, EvaluateConfig
 from ulmfit.corpora.quality.measuring import Measurements
-from ulmfit.corpora.quality.quality_record import Findings, SplitCounts, describe
+from ulmfit.corpora.quality.quality_record import Findings, SplitQuality, describe
 from ulmfit.directions import DIRECTIONS, ENSEMBLE
 from ulmfit.evaluation import baseline
 from ulmfit.evaluation.evaluate import evaluate
@@ -138,7 +137,9 @@ def corpus(name, labels, text):
 def quality_of_corpus(labels=("bad", "good"), text="a text", **found):
     """A ``quality.json`` as ingest makes it, of 1,000 documents, 600 of them in train; ``found`` counts what was met."""
     counts = {name: found.get(name, 0) for name in ("duplicates", "folded_duplicates", "conflicting_labels", "with_nul")}
-    held = SplitCounts(600, 60_000, dict.fromkeys(labels, 600 // len(labels)), 600 // len(labels) * len(labels), [0, 0, 100, 400, 0, 100])
+    held = SplitQuality.of(
+        np.repeat([4, 8, 32], [100, 400, 100]), dict.fromkeys(labels, 600 // len(labels)), 600 // len(labels) * len(labels)
+    )
     measured = {name: found[name] for name in ("html", "tags", "line_breaks", "entities", "broken") if name in found}
     merged = Measurements(documents=1000, characters=98_765, sampled=64, languages={"en": 59, "fr": 3}, **measured)
     findings = Findings(
@@ -148,7 +149,7 @@ def quality_of_corpus(labels=("bad", "good"), text="a text", **found):
         overlap={"train/test": 40},
         **counts,
     )
-    known = describe(merged, findings, {"train": held, "test": replace(held, lengths=[0, 0, 100])}).model_dump(mode="json")
+    known = describe(merged, findings, {"train": held, "test": held.model_copy(update={"lengths": (0, 0, 100)})}).model_dump(mode="json")
     return known | {"out_of_vocabulary": {"tokens": 5000, "unknown": 250, "share": 0.05, "most_frequent": [[text, 30], ["zyx", 4]]}}
 
 

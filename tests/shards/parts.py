@@ -11,7 +11,7 @@ from ulmfit.shards.arrow import IDS_SUFFIX, SPLIT, TOKENS_SUFFIX, write_ipc
 from ulmfit.shards.counts import CountSpec, count_parts
 from ulmfit.shards.encode import EncodeSpec, encode_part
 from ulmfit.shards.tokenise import TokenizeSpec
-from ulmfit.text.cutting import cut_text
+from ulmfit.text.cutting import pieces
 from ulmfit.text.vocab import Vocab
 
 TEXTS = ["The cat sat.", "", "The dog, the cat!", "A mouse."]
@@ -27,7 +27,7 @@ def write_corpus(folder: Path, part: str, texts: list[str], labels=None, splits=
         for number, (text, label, split) in enumerate(
             zip(texts, labels or [None] * len(texts), splits or ["train"] * len(texts), strict=True)
         )
-        for place, piece in enumerate(cut_text(text, longest))
+        for place, piece in enumerate(pieces(text, longest))
     ]
     columns = dict(zip(("id", "text", "label", "split", "piece"), zip(*rows, strict=True), strict=True)) if rows else {}
     types = {"id": pa.string(), "text": pa.string(), "label": pa.string(), "split": pa.string(), "piece": pa.int32()}

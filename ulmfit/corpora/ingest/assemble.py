@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from ulmfit.corpora.corpus_record import PartFacts
 from ulmfit.corpora.ingest.facts import read_facts
-from ulmfit.corpora.ingest.writing import done_record, hashed_file, parquet_writer, save_record
+from ulmfit.corpora.ingest.writing import hashed_file, once, parquet_writer
 from ulmfit.corpora.reading.opening import open_parquet
 from ulmfit.corpora.splits import DROPPED, SPLITS, UNLABELLED
 from ulmfit.store import filesystem
@@ -49,12 +49,7 @@ class PartInfo:
 
 def assemble_part(spec: AssembleSpec) -> PartInfo:
     """Write the documents that are kept, with their splits, a row group at a time, if that is not done."""
-    location = filesystem.join(spec.records, f"{spec.part}.json")
-    info = done_record(location, PartInfo, spec.folder)
-    if info is None:
-        info = _assemble(spec)
-        save_record(location, info)
-    return info
+    return once(filesystem.join(spec.records, f"{spec.part}.json"), PartInfo, spec.folder, lambda: _assemble(spec))
 
 
 def _assemble(spec: AssembleSpec) -> PartInfo:

@@ -14,8 +14,7 @@ from ulmfit.config import CorpusConfig
 from ulmfit.corpora.ingest.duplicates import drop_duplicates, drop_overlap, groups
 from ulmfit.corpora.ingest.facts import UNKNOWN, DocumentFacts
 from ulmfit.corpora.ingest.splitting import CHUNK, LEAST, draw_samples, hold_out
-from ulmfit.corpora.quality.measuring import histogram
-from ulmfit.corpora.quality.quality_record import Findings, SplitCounts
+from ulmfit.corpora.quality.quality_record import Findings, SplitQuality
 from ulmfit.corpora.splits import DROPPED, SPLITS, TEST, TRAIN, VALID
 from ulmfit.errors import UserError
 from ulmfit.labels.label_strings import LabelStrings
@@ -107,21 +106,15 @@ class Decided:
             digest.update(rows.tobytes())
         return digest.hexdigest()
 
-    def counts(self) -> dict[str, SplitCounts]:
+    def splits(self) -> dict[str, SplitQuality]:
         """What each split holds."""
-        return {split: self._counts(np.flatnonzero(self.split == code)) for code, split in enumerate(SPLITS)}
+        return {split: self._split(np.flatnonzero(self.split == code)) for code, split in enumerate(SPLITS)}
 
-    def _counts(self, members: np.ndarray) -> SplitCounts:
-        characters = self.facts.characters[members]
+    def _split(self, members: np.ndarray) -> SplitQuality:
         counts = np.bincount(self.label[members] + 1, minlength=len(self.facts.labels) + 1)[1:].tolist()
-        labels = {label: count for label, count in zip(self.facts.labels, counts, strict=True) if count}
-        return SplitCounts(
-            documents=len(members),
-            characters=int(characters.sum()),
-            labels=self.strings.documents(counts) if self.strings else labels,
-            labelled=sum(counts),
-            lengths=histogram(characters),
-        )
+        single = {label: count for label, count in zip(self.facts.labels, counts, strict=True) if count}
+        labels = self.strings.documents(counts) if self.strings else single
+        return SplitQuality.of(self.facts.characters[members], labels, sum(counts))
 
 
 def decide(

@@ -76,7 +76,7 @@ def prepare(reading: Reading, config: CorpusConfig, thresholds: QualityConfig, s
     column = source.label_column if source.source not in CATALOG else None
     subject = Subject(source.source, column, lambda number: _name_of(scans, parts, number))
     decided = decide(facts, config, reading.labelled, subject, findings, source.label_separator)
-    quality = describe(merge(part.measured for part in parts), findings, decided.counts())
+    quality = describe(merge(part.measured for part in parts), findings, decided.splits())
     for warning in check(quality, thresholds, source.source):
         findings.warn(warning)
     return Prepared(source, config, scans, records, decided, findings, quality, decided.digest)
@@ -167,10 +167,7 @@ def _record(prepared: Prepared, parts: Sequence[PartInfo]) -> CorpusRecord:
         digest=prepared.digest,
         labels=tuple(decided.labels),
         label_names=tuple(decided.names) if decided.strings else None,
-        splits={
-            split: SplitFacts(documents=counts.documents, characters=counts.characters, labels=counts.labels)
-            for split, counts in decided.counts().items()
-        },
+        splits={split: SplitFacts.of(held) for split, held in prepared.quality.splits.items()},
         parts=tuple(part.facts for part in parts),
         quarantined=findings.quarantined,
         duplicates=findings.duplicates,

@@ -8,8 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,20 +25,10 @@ QUARANTINE_ROWS = 10_000  # that are held before they are written
 QUARANTINE = pa.schema({"source": pa.string(), "row": pa.int64(), "reason": pa.string(), "excerpt": pa.string()})
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A row set aside."""
-
-    source: str
-    row: int
-    reason: str
-    excerpt: str
-
-    @classmethod
-    def of(cls, row: Row, reason: str) -> Self:
-        """The row with the beginning of its text, which can be written whatever it is."""
-        value = row.text if isinstance(row.text, str) else "" if row.text is None else str(row.text)
-        return cls(row.source, row.row, reason, value[:EXCERPT].encode(errors="replace").decode())
+def excerpt(text: Any) -> str:
+    """The beginning of a text, which can be written whatever it is."""
+    value = text if isinstance(text, str) else "" if text is None else str(text)
+    return value[:EXCERPT].encode(errors="replace").decode()
 
 
 def judge(row: Row, needs_label: bool) -> tuple[str, str, int, str | None]:
@@ -88,7 +77,7 @@ class Quarantine:
 
     def __init__(self, folder: str, name: str, files: dict[str, StoredFile], opened: ExitStack):
         self._folder, self._name, self._files, self._opened = folder, name, files, opened
-        self._held: list[Rejected] = []
+        self._held: list[tuple[str, int, str, str]] = []
         self._writer: pq.ParquetWriter | None = None
         self.counts: Counter[str] = Counter()
         self.first = ""
@@ -97,7 +86,7 @@ class Quarantine:
         """Set a row aside."""
         self.first = self.first or f"row {row.row} of {row.source}"
         self.counts[reason] += 1
-        self._held.append(Rejected.of(row, reason))
+        self._held.append((row.source, row.row, reason, excerpt(row.text)))
         if len(self._held) == QUARANTINE_ROWS:
             self.flush()
 
@@ -108,7 +97,7 @@ class Quarantine:
         if self._writer is None:
             file = self._opened.enter_context(hashed_file(self._folder, self._name, self._files))
             self._writer = self._opened.enter_context(parquet_writer(file, QUARANTINE))
-        self._writer.write_batch(pa.RecordBatch.from_pylist([asdict(row) for row in self._held], QUARANTINE))
+        self._writer.write_batch(pa.RecordBatch.from_arrays(list(map(pa.array, zip(*self._held, strict=True))), schema=QUARANTINE))
         self._held = []
 
 

@@ -48,11 +48,8 @@ class RawParts:
     limits: PartsConfig
     files: dict[str, StoredFile]
     done: list[RawPart] = field(default_factory=list)
-    ids: list[str] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
-    labels: list[str | None] = field(default_factory=list)
-    splits: list[int] = field(default_factory=list)
-    held: int = 0  # bytes of ``texts``
+    documents: list[tuple[str, str, str | None, int]] = field(default_factory=list)  # held: (id, text, label, split)
+    held: int = 0  # bytes of their texts
 
     def add(self, name: str, text: str, size: int, label: str | None, split: int) -> None:
         """Add a document. ``size``: bytes of its text in UTF-8; ``split``: an index of ``SPLITS``."""
@@ -60,22 +57,20 @@ class RawParts:
             self.flush()
             self._write_long(name, text, label, split)
             return
-        if self.held + size > self.limits.bytes or len(self.texts) == self.limits.documents:
+        if self.held + size > self.limits.bytes or len(self.documents) == self.limits.documents:
             self.flush()
-        self.ids.append(name)
-        self.texts.append(text)
-        self.labels.append(label)
-        self.splits.append(split)
+        self.documents.append((name, text, label, split))
         self.held += size
 
     def flush(self) -> None:
         """Write the documents held as a part."""
-        if not self.texts:
+        if not self.documents:
             return
-        texts = pa.array(self.texts, pa.string())
-        columns = [pa.array(self.ids, pa.string()), texts, pa.array(self.labels, pa.string()), pa.array([0] * len(texts), pa.int32())]
-        self._write_part(iter([pa.RecordBatch.from_arrays(columns, schema=RAW)]), digests(texts), self.labels, self.splits, self.texts)
-        self.ids, self.texts, self.labels, self.splits, self.held = [], [], [], [], 0
+        names, held, labels, splits = map(list, zip(*self.documents, strict=True))
+        texts = pa.array(held, pa.string())
+        columns = [pa.array(names, pa.string()), texts, pa.array(labels, pa.string()), pa.array([0] * len(texts), pa.int32())]
+        self._write_part(iter([pa.RecordBatch.from_arrays(columns, schema=RAW)]), digests(texts), labels, splits, held)
+        self.documents, self.held = [], 0
 
     def _write_long(self, name: str, text: str, label: str | None, split: int) -> None:
         """A row and a row group per piece, so that the text is not held twice."""

@@ -17,7 +17,7 @@ from ulmfit.config import PartsConfig
 from ulmfit.corpora.ingest.quarantine import Quarantine, judge
 from ulmfit.corpora.ingest.raw_parts import RawPart, RawParts
 from ulmfit.corpora.ingest.slices import Slice, slice_rows
-from ulmfit.corpora.ingest.writing import done_record, save_record
+from ulmfit.corpora.ingest.writing import once
 from ulmfit.corpora.splits import SPLITS
 from ulmfit.store import filesystem
 from ulmfit.store.digests import StoredFile
@@ -74,12 +74,7 @@ def scan_slice(spec: ScanSpec) -> ScanRecord:
 
     Memory goes by ``parts.bytes``, or by the longest document.
     """
-    location = filesystem.join(spec.folder, f"{spec.name}.json")
-    record = done_record(location, ScanRecord, spec.folder)
-    if record is None:
-        record = _scan(spec)
-        save_record(location, record)
-    return record
+    return once(filesystem.join(spec.folder, f"{spec.name}.json"), ScanRecord, spec.folder, lambda: _scan(spec))
 
 
 def _scan(spec: ScanSpec) -> ScanRecord:

@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any, Protocol, TypeVar
 
@@ -57,19 +57,18 @@ def hashed_file(folder: str, name: str, files: dict[str, StoredFile]) -> Iterato
     files[name] = hashed.entry
 
 
-def save_record(location: str, record: Recorded) -> None:
-    """Declare a piece of work done. The files of its record must be written."""
-    filesystem.write_bytes(location, TypeAdapter(type(record)).dump_json(record))
-
-
-def done_record(location: str, kind: type[Done], folder: str) -> Done | None:
-    """The record of work that is done; None where it is missing, or one of its files in ``folder`` is missing or changed."""
+def once(location: str, kind: type[Done], folder: str, work: Callable[[], Done]) -> Done:
+    """What ``work`` returns; it is done only if its record is not at ``location``, or one of its files in ``folder`` is missing or changed."""
+    adapter = TypeAdapter(kind)
     try:
-        record = TypeAdapter(kind).validate_json(filesystem.read_bytes(location))
+        record = adapter.validate_json(filesystem.read_bytes(location))
+        if all(is_intact(filesystem.join(folder, name), file.sha256, file.bytes) for name, file in record.files.items()):
+            return record
     except (FileNotFoundError, ValueError):
-        return None
-    intact = all(is_intact(filesystem.join(folder, name), file.sha256, file.bytes) for name, file in record.files.items())
-    return record if intact else None
+        pass
+    record = work()
+    filesystem.write_bytes(location, adapter.dump_json(record))
+    return record
 
 
 def parquet_writer(file: Any, schema: pa.Schema) -> pq.ParquetWriter:

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ulmfit.corpora.quality.measuring import Measurements
+from ulmfit.corpora.quality.measuring import Measurements, histogram
 from ulmfit.corpora.splits import judge_of
 from ulmfit.store.json import Facts
 from ulmfit.text.vocab import UNK, Vocab
@@ -42,20 +43,6 @@ class Findings:
         """Log a warning and keep it for the corpus's record."""
         self.warnings.append(message)
         log.warning("%s", message)
-
-
-@dataclass(frozen=True)
-class SplitCounts:
-    """A split of the finished corpus. ``labels``: label -> documents; ``lengths``: see ``measuring.histogram``.
-
-    ``labelled``: documents with labels. Where a document may have several labels, that is not the sum of ``labels``.
-    """
-
-    documents: int
-    characters: int
-    labels: dict[str, int]
-    labelled: int
-    lengths: Sequence[int]
 
 
 class Share(Facts):
@@ -96,6 +83,13 @@ class SplitQuality(Facts):
     lengths: tuple[int, ...]
     labels: dict[str, Share]
 
+    @classmethod
+    def of(cls, characters: np.ndarray, labels: Mapping[str, int], labelled: int) -> Self:
+        """From the ``characters`` [N] of its documents, the documents of each label, and those with labels (one may have several)."""
+        shares = {label: Share.out_of(documents, labelled) for label, documents in labels.items()}
+        total = int(np.sum(characters))
+        return cls(documents=len(characters), characters=total, lengths=tuple(histogram(characters)), labels=shares)
+
 
 class OutOfVocabulary(Facts):
     """``unknown`` of ``tokens`` become ``xxunk``. ``most_frequent``: (token, count), at most ``COMMONEST``."""
@@ -128,7 +122,7 @@ class Quality(Facts):
     class_ratio: float | None
 
 
-def describe(measured: Measurements, findings: Findings, splits: Mapping[str, SplitCounts]) -> Quality:
+def describe(measured: Measurements, findings: Findings, splits: Mapping[str, SplitQuality]) -> Quality:
     """The quality of a corpus; ``measured`` of all its parts."""
     before = findings.documents
     of_measured = {name: getattr(findings, name) for name in ("duplicates", "folded_duplicates", "with_nul")}
@@ -144,8 +138,8 @@ def describe(measured: Measurements, findings: Findings, splits: Mapping[str, Sp
         quarantined=findings.quarantined,
         overlap={pair: Share.out_of(documents, before.get(judge_of(pair), 0)) for pair, documents in findings.overlap.items()},
         languages=_languages(measured),
-        splits={split: _split(counts) for split, counts in splits.items()},
-        class_ratio=_class_ratio(splits["train"].labels if "train" in splits else {}),
+        splits=dict(splits),
+        class_ratio=_class_ratio([label.documents for label in splits["train"].labels.values()] if "train" in splits else []),
     )
 
 
@@ -157,13 +151,8 @@ def _languages(measured: Measurements) -> Languages:
     return Languages(sampled=measured.sampled, told=told, main=main, share=guessed[main].share if main else 0.0, guessed=guessed)
 
 
-def _split(counts: SplitCounts) -> SplitQuality:
-    labels = {label: Share.out_of(documents, counts.labelled) for label, documents in counts.labels.items()}
-    return SplitQuality(documents=counts.documents, characters=counts.characters, lengths=tuple(counts.lengths), labels=labels)
-
-
-def _class_ratio(labels: Mapping[str, int]) -> float | None:
-    return round(max(labels.values()) / min(labels.values()), 3) if labels and min(labels.values()) else None
+def _class_ratio(documents: Sequence[int]) -> float | None:
+    return round(max(documents) / min(documents), 3) if documents and min(documents) else None
 
 
 def out_of_vocabulary(counts: Mapping[str, int] | pa.Table, vocab: Vocab) -> OutOfVocabulary:
