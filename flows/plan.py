@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from flows.request import PretrainRequest, TextRequest, TrainingRequest, TrainRequest
 from tasks.workspace import Workspace
 from ulmfit.compute.devices import resolve_device
-from ulmfit.config import ModelConfig, Settings
+from ulmfit.config import Settings
 from ulmfit.corpora.source import CorpusSource, peek
 from ulmfit.errors import UserError
 from ulmfit.pretrained.transport import Pretrained, pretrained
@@ -61,9 +61,6 @@ def _language_model(request: TrainingRequest, settings: Settings, workspace: Wor
             f"--pretrained {name}: it was trained on tokens of ({has}), and yours are ({asked}); set text.lang and text.rules to match"
         )
     if any(option.strip().startswith("model.") for option in request.options) and found.model != settings.model:
-        raise UserError(f"--set model.*: the pretrained language model is {_shape(found.model)}; leave it out, or pretrain a new one")
+        sizes = f"{found.model.embedding}/{found.model.hidden}/{found.model.layers}"
+        raise UserError(f"--set model.*: the pretrained language model is {sizes}; leave it out, or pretrain a new one")
     return found
-
-
-def _shape(model: ModelConfig) -> str:
-    return f"{model.embedding}/{model.hidden}/{model.layers}"

@@ -21,6 +21,7 @@ from ulmfit.corpora.ingest.scan import ScanSpec, scan_slice
 from ulmfit.corpora.ingest.slices import slice_rows
 from ulmfit.corpora.quality import measuring
 from ulmfit.corpora.quality.measuring import Measurements
+from ulmfit.corpora.reading import formats
 from ulmfit.corpora.reading.rows import read_rows
 from ulmfit.corpora.source import CorpusSource, Reading
 from ulmfit.corpora.splits import SPLITS
@@ -104,7 +105,7 @@ def test_a_large_parquet_file_is_divided_by_row_groups(tmp_path, monkeypatch, na
     path = row_groups(tmp_path / name, RECORDS, 50)
     root = tmp_path / name.split("/")[0]
     expected = list(read_rows(root))
-    monkeypatch.setattr(slices, "BATCH_BYTES", 300)
+    monkeypatch.setattr(formats, "BATCH_BYTES", 300)
     parts = sliced(root, limits=PartsConfig(slice_bytes=3500))
     assert [part.groups for part in parts] == [(0, 2), (2, 4), (4, 6)] and [part.before for part in parts] == [0, 100, 200]
     assert rows_of(parts) == expected and len(expected) == 300
@@ -255,11 +256,12 @@ from pathlib import Path
 from ulmfit.config import PartsConfig
 from ulmfit.corpora.ingest import scan
 from ulmfit.corpora.ingest import slices
+from ulmfit.corpora.reading import formats
 from ulmfit.corpora.quality import measuring
 from ulmfit.corpora.source import CorpusSource, Reading
 measuring.measure = lambda texts: measuring.Measurements()
 limits = PartsConfig(bytes=1 << 20)
-slices.BATCH_BYTES = 1 << 18
+formats.BATCH_BYTES = 1 << 18
 def peak():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 def scanned(path, number):

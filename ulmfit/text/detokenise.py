@@ -37,7 +37,8 @@ def detokenise(tokens: Iterable[str], lang: str = "en") -> str:
         if word == "\n":
             open_quotes.clear()
         before_tie, after_tie = _ties(word, before, after, open_quotes)
-        text += [word] if glued or tied or before_tie or _unspaced(before, word) else [" ", word]
+        unspaced = UNSPACED.match(word[:1]) or UNSPACED.match(before[-1:])
+        text += [word] if glued or tied or before_tie or unspaced else [" ", word]
         tied = after_tie
     return "".join(text)
 
@@ -115,7 +116,3 @@ def _turn(open_quotes: set[str], mark: str) -> tuple[bool, bool]:
     closes = mark in open_quotes
     open_quotes.symmetric_difference_update({mark})
     return closes, not closes
-
-
-def _unspaced(before: str, word: str) -> bool:
-    return bool(UNSPACED.match(word[:1]) or UNSPACED.match(before[-1:]))

@@ -325,11 +325,6 @@ def fastai_case(text: str) -> str:
     return FASTAI_MAJ.sub(lambda word: f"{word[1]}{f'{MAJ} ' if len(word[2]) > 1 else ''}{word[2].lower()}", text)
 
 
-def fastai_lowercase(text: str) -> str:
-    """Lower case, without white space at the ends."""
-    return text.lower().strip()
-
-
 def fastai_chunk(chunk: str, split: Split) -> list[str]:
     """The language's tokens; a space inside one becomes ``▁``."""
     return [token.replace(" ", "▁") for token in _unspelt(chunk, split(chunk), split)]
@@ -340,13 +335,17 @@ def fastai_plain(chunk: str) -> bool:
     return bool(chunk) and not WHITE_SPACE.search(chunk)
 
 
-def fastai_word(word: str) -> list[str]:
-    """The word as it is."""
-    return [word]
-
-
 DEFAULT_DOCUMENT = (decode_entities, mend_characters, break_lines, join_wikitext)
 DEFAULT = RuleSet("default", 2, DEFAULT_DOCUMENT, cut_at_white_space, default_chunk, default_plain, default_word, fold_repetition)
-FASTAI_DOCUMENT = (fastai_fix_html, fastai_replace_rep, fastai_replace_wrep, fastai_spaces, fastai_case, fastai_lowercase, cut_long_runs)
-FASTAI = RuleSet("fastai", 1, FASTAI_DOCUMENT, None, fastai_chunk, fastai_plain, fastai_word, None)
+FASTAI_DOCUMENT = (
+    fastai_fix_html,
+    fastai_replace_rep,
+    fastai_replace_wrep,
+    fastai_spaces,
+    fastai_case,
+    str.lower,
+    str.strip,
+    cut_long_runs,
+)
+FASTAI = RuleSet("fastai", 1, FASTAI_DOCUMENT, None, fastai_chunk, fastai_plain, lambda word: [word], None)
 RULES = {rules.name: rules for rules in (DEFAULT, FASTAI)}

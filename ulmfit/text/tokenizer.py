@@ -135,7 +135,11 @@ class Tokenizer:
         self._age()
         for rule in self._rules.document:
             texts = list(map(rule, texts))
-        columnar = self._rules.cut is cut_at_white_space and sum(map(len, texts)) > FEW and not any(map(_has_marks, texts))
+        columnar = (
+            self._rules.cut is cut_at_white_space
+            and sum(map(len, texts)) > FEW
+            and not any(BOS_MARK in text or PARAGRAPH_MARK in text for text in texts)
+        )
         chunks, places, offsets = _cut_in_columns(texts) if columnar else self._cut(texts)
         known = self._look_up(chunks)
         lengths = np.fromiter(map(len, known), np.int64, len(known))
@@ -247,10 +251,6 @@ def without_lone_surrogates(text: str) -> str:
     except UnicodeEncodeError:
         return LONE_SURROGATE.sub("\ufffd", text)
     return text
-
-
-def _has_marks(text: str) -> bool:
-    return BOS_MARK in text or PARAGRAPH_MARK in text
 
 
 def _cut_in_columns(texts: Sequence[str]) -> tuple[list[str | None], np.ndarray, np.ndarray]:

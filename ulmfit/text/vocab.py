@@ -17,10 +17,7 @@ FORMAT = 1
 
 
 class Vocab:
-    """Tokens in order of id: the nine special tokens first (ids 0-8), then the others, each once.
-
-    ValueError where that does not hold.
-    """
+    """Tokens in order of id: the nine special tokens (ids 0-8), then the others, each once; ValueError where that does not hold."""
 
     def __init__(self, tokens: Sequence[str]):
         self.tokens = tuple(tokens)

@@ -20,6 +20,8 @@ from ulmfit.corpora.text_digests import fold
 
 # --- WikiText
 
+TITLE = re.compile(r" ?= (?!= )\S.*(?<! =) = ?\n?")
+
 
 def articles(lines: Iterable[str]) -> Iterator[str]:
     """The articles of a WikiText file: a line `` = Title = `` between two blank lines opens one.
@@ -30,16 +32,12 @@ def articles(lines: Iterable[str]) -> Iterator[str]:
     article: list[str] = []
     previous, line = "", ""
     for following in chain(lines, [""]):
-        if _title(line) and not previous.strip() and not following.strip():
+        if TITLE.fullmatch(line) and not previous.strip() and not following.strip():
             yield "".join(article)
             article = []
         article.append(line)
         previous, line = line, following
     yield "".join([*article, line])
-
-
-def _title(line: str) -> bool:
-    return re.fullmatch(r" ?= (?!= )\S.*(?<! =) = ?\n?", line) is not None
 
 
 def wikitext_rows(source: str, split: str, stream: IO[bytes]) -> Iterator[Row]:

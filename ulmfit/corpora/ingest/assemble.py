@@ -54,7 +54,9 @@ def assemble_part(spec: AssembleSpec) -> PartInfo:
 
 def _assemble(spec: AssembleSpec) -> PartInfo:
     started = time.perf_counter()
-    decisions = _decisions(spec)
+    with filesystem.input_file(spec.decisions) as stored:
+        stored.seek(spec.first)
+        decisions = np.frombuffer(stored.read(spec.documents), np.int8)
     files: dict[str, StoredFile] = {}
     rows = 0
     with hashed_file(spec.folder, f"{spec.part}.parquet", files) as file, parquet_writer(file, CORPUS) as writer:
@@ -71,13 +73,6 @@ def _assemble(spec: AssembleSpec) -> PartInfo:
         texts=hashlib.sha256(documents.exact[kept].tobytes()).hexdigest(),
     )
     return PartInfo(facts, files, round(time.perf_counter() - started, 3))
-
-
-def _decisions(spec: AssembleSpec) -> np.ndarray:
-    """int8 [documents]."""
-    with filesystem.input_file(spec.decisions) as file:
-        file.seek(spec.first)
-        return np.frombuffer(file.read(spec.documents), np.int8)
 
 
 def _kept(raw: str, decisions: np.ndarray) -> Iterator[pa.Table]:

@@ -119,9 +119,9 @@ def write_corpus(prepared: Prepared, folder: str, mapper: Mapper) -> tuple[Corpu
     parts = _assemble(prepared, folder, mapper)
     files = {name: entry for part in parts for name, entry in part.files.items()}
     _clear(folder, {*files, *_write_quarantine(prepared, folder)})
-    filesystem.write_bytes(filesystem.join(folder, "quality.json"), _json(prepared.quality.model_dump(mode="json")))
+    _write_json(folder, "quality.json", prepared.quality.model_dump(mode="json"))
     record = _record(prepared, parts)
-    filesystem.write_bytes(filesystem.join(folder, "corpus.json"), _json(record.dump()))
+    _write_json(folder, "corpus.json", record.dump())
     source = prepared.source
     named = {"source": source.source, "more": source.more, "settings": prepared.config, "quality": prepared.quality}
     return record.model_copy(update=named), files
@@ -176,5 +176,5 @@ def _record(prepared: Prepared, parts: Sequence[PartInfo]) -> CorpusRecord:
     )
 
 
-def _json(content: Mapping[str, object]) -> bytes:
-    return json.dumps(content, indent=1, ensure_ascii=False).encode()
+def _write_json(folder: str, name: str, content: Mapping[str, object]) -> None:
+    filesystem.write_bytes(filesystem.join(folder, name), json.dumps(content, indent=1, ensure_ascii=False).encode())

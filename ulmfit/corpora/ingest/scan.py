@@ -70,10 +70,7 @@ class ScanRecord:
 
 
 def scan_slice(spec: ScanSpec) -> ScanRecord:
-    """Read and check the rows of a slice and write its files, if that is not done; UserError where it cannot be read.
-
-    Memory goes by ``parts.bytes``, or by the longest document.
-    """
+    """Read, check and write the rows of a slice, once; UserError where it cannot be read. Memory: ``parts.bytes``, or the longest document."""
     return once(filesystem.join(spec.folder, f"{spec.name}.json"), ScanRecord, spec.folder, lambda: _scan(spec))
 
 

@@ -7,14 +7,12 @@ so that files added behind those of a folder leave the slices before them as the
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import pyarrow.parquet as pq
-
 from ulmfit.config import PartsConfig
 from ulmfit.corpora.catalog.entries import CATALOG, fetch
 from ulmfit.corpora.catalog.readers import TableFolder
 from ulmfit.corpora.catalog.sources import Fetched
 from ulmfit.corpora.reading.encodings import reading_errors
-from ulmfit.corpora.reading.formats import Columns, Row
+from ulmfit.corpora.reading.formats import Columns, DataFile, Row, group_sizes, parquet_rows
 from ulmfit.corpora.reading.opening import COMPRESSED, open_parquet
 from ulmfit.corpora.reading.rows import data_files, name_in, read_file
 from ulmfit.corpora.source import Reading
@@ -23,8 +21,6 @@ from ulmfit.store import filesystem
 
 FILE_BYTES = 16 << 10  # the cost of opening a file, in bytes that could be read meanwhile
 PACKING = 4  # bytes of text per byte of a compressed file, about
-BATCH_BYTES = 1 << 20  # of text that are decoded at a time
-BATCH_ROWS = 1000
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,8 @@ def _divided(whole: Slice, limits: PartsConfig) -> Iterator[Slice]:
     together: list[str] = []
     held = 0
     for file in data_files(whole.location):
-        size = FILE_BYTES + (sizes[name_in(whole.location, file)] if sizes else filesystem.size(file)) * (PACKING if _packed(file) else 1)
+        packing = PACKING if file.lower().endswith((*COMPRESSED, ".parquet")) else 1
+        size = FILE_BYTES + packing * (sizes[name_in(whole.location, file)] if sizes else filesystem.size(file))
         if together and (held + size > limits.together_bytes or _folder(file) != _folder(together[0])):
             yield replace(whole, files=tuple(together))
             together, held = [], 0
@@ -88,10 +85,6 @@ def _divided(whole: Slice, limits: PartsConfig) -> Iterator[Slice]:
         yield replace(whole, files=tuple(together))
 
 
-def _packed(file: str) -> bool:
-    return file.lower().endswith((*COMPRESSED, ".parquet"))
-
-
 def _folder(file: str) -> str:
     return file.rpartition("/")[0]
 
@@ -102,22 +95,13 @@ def _ranges(whole: Slice, file: str, slice_bytes: int) -> Iterator[Slice]:
     found = replace(whole, files=(file,), split=whole.split or (first_row.split if first_row else None))
     first = held = before = rows = 0
     with reading_errors(file, whole.encoding), open_parquet(file) as opened:
-        for group, (count, size) in enumerate(_group_sizes(opened, whole.columns.text)):
+        for group, (count, size) in enumerate(group_sizes(opened, whole.columns.text)):
             if held and held + size > slice_bytes:
                 yield replace(found, groups=(first, group), before=before)
                 first, held, before = group, 0, rows
             held += size
             rows += count
         yield replace(found, groups=(first, opened.num_row_groups), before=before)
-
-
-def _group_sizes(opened: pq.ParquetFile, column: str) -> list[tuple[int, int]]:
-    """(rows, bytes of text) of each row group."""
-    metadata = opened.metadata
-    paths = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
-    index = next(i for i, path in enumerate(paths) if f"{path}.".startswith(f"{column}."))
-    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-    return [(group.num_rows, group.column(index).total_uncompressed_size) for group in groups]
 
 
 def slice_rows(part: Slice) -> Iterator[Row]:
@@ -140,23 +124,8 @@ def _rows(part: Slice) -> Iterator[Row]:
 
 
 def _group_rows(part: Slice, groups: tuple[int, int]) -> Iterator[Row]:
-    """Rows of some row groups of a Parquet file; only a batch of about ``BATCH_BYTES``, or of one document, is held."""
+    """Rows of some row groups of a Parquet file."""
     (file,) = part.files
-    name = name_in(part.location, file)
-    label = None if part.split == "unlabelled" else part.columns.label
-    columns = [part.columns.text] if label is None else [part.columns.text, label]
-    number = part.before
-    with reading_errors(file, part.encoding), open_parquet(file) as opened:
-        sizes = _group_sizes(opened, part.columns.text)[slice(*groups)]
-        rows = max(1, min(BATCH_ROWS, BATCH_BYTES * sum(rows for rows, _ in sizes) // max(1, sum(size for _, size in sizes))))
-        for batch in opened.iter_batches(rows, row_groups=list(range(*groups)), columns=columns, use_threads=False):
-            try:
-                texts = batch.column(part.columns.text).to_pylist()
-            except UnicodeDecodeError as error:
-                last = number + batch.num_rows
-                raise UserError(f"{file}: a text in rows {number + 1} to {last} is not utf-8; write the file again") from error
-            labels = batch.column(label).to_pylist() if label else [None] * len(texts)
-            del batch  # otherwise the texts are held twice
-            for text, tag in zip(texts, labels, strict=True):
-                number += 1
-                yield Row(name, number, text, tag)
+    columns = replace(part.columns, label=None) if part.split == "unlabelled" else part.columns
+    with reading_errors(file, part.encoding):
+        yield from parquet_rows(DataFile(file, name_in(part.location, file)), columns, range(*groups), part.before)

@@ -38,10 +38,7 @@ def ranked_by_label(facts: DocumentFacts, members: np.ndarray, purpose: str, see
 
 
 def sample(facts: DocumentFacts, members: np.ndarray, total: int, purpose: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """``total`` of the documents ``members``, of each label one and the rest in proportion; and those that are left.
-
-    Raises UserError where there are more labels than ``total``.
-    """
+    """``total`` of the documents ``members``, of each label one and the rest in proportion; and the others; UserError for more labels than that."""
     drawn = members[in_proportion(facts.label[members], rank(facts.fold[members], purpose, seed), total)]
     return drawn[:total], drawn[total:]
 
@@ -69,10 +66,7 @@ def draw_samples(facts: DocumentFacts, split: np.ndarray, label: np.ndarray, con
 
 
 def hold_out(facts: DocumentFacts, split: np.ndarray, config: CorpusConfig, labelled: bool) -> None:
-    """Move rows of train to the splits that the source lacks: ``split`` int8 [N] is changed.
-
-    Each class stays in train and, if it has rows enough, is in the others.
-    """
+    """Move rows of train to the splits that the source lacks, in ``split`` int8 [N]; a class stays in train; if it has enough rows it is in all."""
     shares = {TEST: config.test_share, VALID: config.valid_share} if labelled else {VALID: config.valid_share}
     wanted = [code for code, share in shares.items() if share and not (split == code).any()]
     for later, code in zip(reversed(range(len(wanted))), wanted, strict=True):

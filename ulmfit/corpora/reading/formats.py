@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from ulmfit.corpora.reading.opening import COMPRESSED, open_parquet, open_text
 from ulmfit.errors import UserError
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".txt")
-BATCH = 256  # rows of Parquet decoded at a time
+BATCH_BYTES = 1 << 20  # of text in Parquet that are decoded at a time
+BATCH_ROWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +150,11 @@ def jsonl_rows(stream: Iterable[str], file: DataFile, columns: Columns) -> Itera
         column_index(file.path, list(seen), column, option)
 
 
-def parquet_rows(file: DataFile, columns: Columns) -> Iterator[Row]:
-    """Rows of a Parquet file, a batch at a time."""
+def parquet_rows(file: DataFile, columns: Columns, groups: range | None = None, before: int = 0) -> Iterator[Row]:
+    """Rows of a Parquet file, or of its row groups ``groups``, which come after ``before`` rows.
+
+    Only a batch of about ``BATCH_BYTES``, or of one document, is held.
+    """
     with open_parquet(file.path) as opened:
         header = opened.schema_arrow.names
         column_index(file.path, header, columns.text, "--text-column")
@@ -156,15 +162,27 @@ def parquet_rows(file: DataFile, columns: Columns) -> Iterator[Row]:
         if columns.label is not None:
             column_index(file.path, header, columns.label, "--label-column")
             wanted.append(columns.label)
-        number = 0
-        for batch in opened.iter_batches(batch_size=BATCH, columns=wanted, use_threads=False):
+        groups = groups or range(opened.num_row_groups)
+        counts, sizes = zip(*group_sizes(opened, columns.text)[groups.start : groups.stop], strict=True) if groups else ((), ())
+        rows = max(1, min(BATCH_ROWS, BATCH_BYTES * sum(counts) // max(1, sum(sizes))))
+        number = before
+        for batch in opened.iter_batches(rows, row_groups=list(groups), columns=wanted, use_threads=False):
             try:
-                texts = batch.column(0).to_pylist()
-                labels = batch.column(1).to_pylist() if len(wanted) == 2 else [None] * len(texts)
+                texts = batch.column(columns.text).to_pylist()
+                labels = batch.column(columns.label).to_pylist() if columns.label is not None else [None] * len(texts)
             except UnicodeDecodeError as error:
-                raise UserError(
-                    f"{file.path}: a text in rows {number + 1} to {number + batch.num_rows} is not utf-8; write the file anew"
-                ) from error
+                last = number + batch.num_rows
+                raise UserError(f"{file.path}: a text in rows {number + 1} to {last} is not utf-8; write the file again") from error
+            del batch  # otherwise the texts are held twice
             for text, label in zip(texts, labels, strict=True):
                 number += 1
                 yield Row(file.name, number, text, label, file.split)
+
+
+def group_sizes(opened: pq.ParquetFile, column: str) -> list[tuple[int, int]]:
+    """(rows, bytes of text) of each row group."""
+    metadata = opened.metadata
+    paths = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
+    index = next(i for i, path in enumerate(paths) if f"{path}.".startswith(f"{column}."))
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    return [(group.num_rows, group.column(index).total_uncompressed_size) for group in groups]
