@@ -48,7 +48,7 @@ from ulmfit.models.awd_lstm import LSTMLayer, Masks
 from ulmfit.models.language_model import LanguageModel, regularisation
 from ulmfit.shards.documents import Documents
 from ulmfit.training.loop import EVERY
-from ulmfit.training.record import TrainingRecord
+from ulmfit.training.specs import TrainingRecord
 
 NAMES = ("right", "quiet", "kept", "fast", "classify", "predict")
 

@@ -17,13 +17,13 @@ from ulmfit.prediction.logits import predict_logits
 from ulmfit.shards.documents import Documents
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
-from ulmfit.training.classifying import train_classifier_model
+from ulmfit.training.classifying import Classifying
 from ulmfit.training.curves import Curves
-from ulmfit.training.language_modelling import train_language_model
+from ulmfit.training.language_modelling import LanguageModelling
+from ulmfit.training.loop import fit
 from ulmfit.training.objective import Objective
 from ulmfit.training.placement import Placement
-from ulmfit.training.record import TrainingRecord
-from ulmfit.training.specs import TrainingText
+from ulmfit.training.specs import TrainingRecord, TrainingText
 
 BPTT = 70
 
@@ -54,7 +54,7 @@ def train_lm(device: torch.device, model: LanguageModel, train: Documents, batch
     """``where``: further fields of the placement."""
     config = LMConfig(epochs=1, batch_size=batch, bptt=BPTT, max_tokens=tokens, dropouts=LM_DROPOUTS, lr=2e-3)
     place = Placement(device.type, **where)
-    return train_language_model(model, _forward(train), config, place, Curves(place.observe), "LM")
+    return fit(LanguageModelling(model, _forward(train), config, place, "LM"), Curves(place.observe))
 
 
 def train_classifier(device: torch.device, model: Classifier, train: Documents, batch: int) -> TrainingRecord:
@@ -70,7 +70,7 @@ def train_classifier(device: torch.device, model: Classifier, train: Documents, 
         calibrate=False,
     )
     objective = Objective(config, LabelSet.of(["neg", "pos"], config), train.labels)
-    return train_classifier_model(model, _forward(train), objective, Placement(device.type), Curves(), "classifier")
+    return fit(Classifying(model, _forward(train), objective, Placement(device.type), "classifier"), Curves())
 
 
 def _forward(train: Documents) -> TrainingText:

@@ -25,13 +25,13 @@ from ulmfit.prediction.bundle import write_bundle
 from ulmfit.prediction.predictor import Predictor
 from ulmfit.shards.documents import Documents
 from ulmfit.text.vocab import Vocab
-from ulmfit.training.classifying import train_classifier_model
+from ulmfit.training.classifying import Classifying
 from ulmfit.training.curves import Curves
-from ulmfit.training.language_modelling import train_language_model
+from ulmfit.training.language_modelling import LanguageModelling
+from ulmfit.training.loop import fit
 from ulmfit.training.objective import Objective
 from ulmfit.training.placement import Placement
-from ulmfit.training.record import TrainingRecord
-from ulmfit.training.specs import TrainingText
+from ulmfit.training.specs import TrainingRecord, TrainingText
 
 MODEL = ModelConfig(**SIZES)
 LM_DROPOUTS = Dropouts(output=0.1, hidden=0.15, input=0.25, embedding=0.02, weight=0.2)
@@ -42,12 +42,12 @@ WARM_UP = 16  # steps before the clock starts: by then most lengths of a window 
 
 
 def _train_lm(model: LanguageModel, text: TrainingText, config: LMConfig, curves: Curves) -> TrainingRecord:
-    return train_language_model(model, text, config, Placement(), curves, "language model")
+    return fit(LanguageModelling(model, text, config, Placement(), "language model"), curves)
 
 
 def _train_classifier(model: Classifier, text: TrainingText, config: ClassifierConfig) -> TrainingRecord:
     objective = Objective(config, LabelSet.of(LABELS, config), text.train.labels)
-    return train_classifier_model(model, text, objective, Placement(), Curves(), "classifier")
+    return fit(Classifying(model, text, objective, Placement(), "classifier"), Curves())
 
 
 def _forward(ids: imdb.Ids, train: Documents, valid: Documents | None = None) -> TrainingText:
@@ -55,7 +55,7 @@ def _forward(ids: imdb.Ids, train: Documents, valid: Documents | None = None) ->
 
 
 def _one_direction(predictor: Predictor, documents: Documents) -> Any:
-    """Logits by the forward classifier alone, as ``Predictor.directions_of`` gets them for both."""
+    """Logits by the forward classifier alone, as ``Predictor.logits_of`` gets them for both."""
     return predictor.logits_of(documents, ["forward"])["forward"]
 
 
@@ -165,8 +165,8 @@ def _loaded(tokens: list[str], seed: int) -> tuple[Predictor, TextClassifier]:
             model = Classifier(len(vocab), len(LABELS), MODEL, CLASSIFIER_DROPOUTS, seed=seed)
             save_model(part, model, ModelFacts(direction=direction, labels=tuple(LABELS), bptt=SEQ_LEN))
         vocab.save(Path(folder) / "parts" / "vocab.json")
-        write_bundle(Path(folder), *parts, Path(folder) / "parts" / "vocab.json", Tokenizer(rules=imdb.RULES).definition, LABELS)
-        return Predictor.load(folder), TextClassifier.load(folder, device="cpu")
+        write_bundle(Path(folder), *parts, Path(folder) / "parts" / "vocab.json", Tokenizer(rules=imdb.RULES).definition)
+        return Predictor(folder), TextClassifier.load(folder, device="cpu")
 
 
 def _figures(record: TrainingRecord) -> dict[str, Any]:

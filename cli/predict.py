@@ -73,12 +73,12 @@ def _load(model: str, workspace: str | None) -> Predictor:
     from ulmfit.prediction.predictor import Predictor
 
     if not model.startswith("models:/"):
-        return Predictor.load(Path(model))
+        return Predictor(Path(model))
     from tasks.registry import fetch_bundle
     from tasks.workspace import Workspace
 
     with tempfile.TemporaryDirectory(prefix="ulmfit-predict-") as folder:
-        return Predictor.load(fetch_bundle(Workspace.open(workspace).tracking_uri, model, Path(folder)))
+        return Predictor(fetch_bundle(Workspace.open(workspace).tracking_uri, model, Path(folder)))
 
 
 def _read_texts(file: Path | None, request: PredictRequest) -> list[str]:

@@ -14,7 +14,7 @@ class TextClassifierModel(PythonModel):
     """Texts in, labels and probabilities out."""
 
     def load_context(self, context: Any) -> None:
-        self.predictor = Predictor.load(Path(context.artifacts["bundle"]))
+        self.predictor = Predictor(Path(context.artifacts["bundle"]))
 
     def predict(self, context: Any, model_input: list[str], params: dict[str, Any] | None = None) -> pd.DataFrame:
         """``model_input``: texts, or a data frame whose only column, or column ``text``, holds them.

@@ -74,7 +74,7 @@ def test_saved_and_loaded_it_says_the_same(fitted, tmp_path):
 
 def test_a_saved_model_is_a_bundle(fitted, tmp_path):
     fitted.save(tmp_path / "model")
-    predictor = Predictor.load(tmp_path / "model")
+    predictor = Predictor(tmp_path / "model")
     assert np.array_equal(predictor.probabilities(TEXTS[60:]), fitted.predict_proba(TEXTS[60:]))
 
 
@@ -140,7 +140,7 @@ def test_several_labels_survive_saving(several, tmp_path):
     several.save(tmp_path / "model")
     loaded = TextClassifier.load(tmp_path / "model")
     assert loaded.predict(MIXED[110:]) == several.predict(MIXED[110:])
-    predictor = Predictor.load(tmp_path / "model")
+    predictor = Predictor(tmp_path / "model")
     assert predictor.task == "multi-label" and predictor.decide(predictor.probabilities(MIXED[110:])) == several.predict(MIXED[110:])
     (tmp_path / "model" / "estimator.json").unlink()
     assert TextClassifier.load(tmp_path / "model").predict(MIXED[110:]) == several.predict(MIXED[110:])

@@ -1,12 +1,9 @@
-"""Settings: one frozen model a stage, and the three presets.
+"""Settings: one frozen model per stage.
 
-What stands here enters an artifact's key (see ``artifacts.py``), so nothing here may be a path, a device or
-a time: those are arguments of a run, not of its result.
+They enter an artifact's key (``store/recipe.py``), so none of them is a path, a device or a time: those do not change a result.
 """
 
-from __future__ import annotations
-
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -78,7 +75,7 @@ class TextConfig(Stage):
 class VocabConfig(Stage):
     """Which tokens get a row of the embedding: the most frequent ``max_size`` seen ``min_count`` times or more."""
 
-    max_size: Annotated[int, Field(ge=16)] = 60_000
+    max_size: int = Field(60_000, ge=16)
     min_count: Positive = 3
 
 
@@ -99,33 +96,33 @@ class Dropouts(Stage):
     embedding: Share = 0.05
     weight: Share = 0.5
 
-    def scaled(self, factor: float) -> Dropouts:
+    def scaled(self, factor: float) -> Self:
         """All five multiplied by ``factor``; ValueError if one reaches 1."""
-        return Dropouts(**{name: value * factor for name, value in self.model_dump().items()})
+        return type(self)(**{name: value * factor for name, value in self.model_dump().items()})
 
 
 class TrainingConfig(Stage):
     """What training a language model and training a classifier have in common: the optimiser and its schedule."""
 
-    lr: Annotated[float, Field(gt=0.0, description="the last layer group's highest rate")] = 0.004
-    optimizer: Annotated[Literal["adam", "nt-asgd"], Field(description="nt-asgd: SGD, averaged once validation stops improving")] = "adam"
-    schedule: Annotated[Literal["stlr", "constant"], Field(description="slanted triangle, or one rate throughout")] = "stlr"
+    lr: float = Field(0.004, gt=0.0, description="the last layer group's highest rate")
+    optimizer: Literal["adam", "nt-asgd"] = Field("adam", description="nt-asgd: SGD, averaged once validation stops improving")
+    schedule: Literal["stlr", "constant"] = Field("stlr", description="slanted triangle, or one rate throughout")
     betas: tuple[float, float] = (0.7, 0.99)
-    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
-    clip: Annotated[float, Field(gt=0.0, description="norm that the gradients are cut to")] = 0.25
-    cut_frac: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
-    ratio: Annotated[float, Field(gt=1.0)] = 32.0
-    decay: Annotated[float, Field(ge=1.0, description="layer l-1 learns at 1/decay of layer l")] = 1.0
-    unfreeze: Annotated[
-        Literal["full", "gradual", "last", "chain-thaw"], Field(description="which layer groups learn in which epoch (the paper's Table 7)")
-    ] = "full"
-    nonmono: Annotated[int, Field(gt=0, description="validations without improvement after which nt-asgd averages")] = 5
-    find_lr: Annotated[
-        bool, Field(description="try rising rates first; the curve and a suggestion go into the report, the rate is not changed")
-    ] = False
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16"], Field(description="of the matrix products; auto: bf16 where the hardware has a unit for it")
-    ] = "auto"
+    weight_decay: float = Field(0.0, ge=0.0)
+    clip: float = Field(0.25, gt=0.0, description="norm that the gradients are cut to")
+    cut_frac: float = Field(0.1, gt=0.0, lt=1.0)
+    ratio: float = Field(32.0, gt=1.0)
+    decay: float = Field(1.0, ge=1.0, description="layer l-1 learns at 1/decay of layer l")
+    unfreeze: Literal["full", "gradual", "last", "chain-thaw"] = Field(
+        "full", description="which layer groups learn in which epoch (the paper's Table 7)"
+    )
+    nonmono: int = Field(5, gt=0, description="validations without improvement after which nt-asgd averages")
+    find_lr: bool = Field(
+        False, description="try rising rates first; the curve and a suggestion go into the report, the rate is not changed"
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="of the matrix products; auto: bf16 where the hardware has a unit for it"
+    )
     seed: int = 0
 
 
@@ -136,10 +133,10 @@ class LMConfig(TrainingConfig):
         1.0, description="passes over the text, maybe a fraction; auto: by its size, and the weights of the best are kept"
     )
     batch_size: Positive = 64
-    bptt: Annotated[int, Field(ge=5)] = 70
+    bptt: int = Field(70, ge=5)
     valid_every: Positive | None = Field(None, description="steps between two validations, besides that after each epoch")
-    alpha: Annotated[float, Field(ge=0.0, description="AR: weight of the dropped output's squares")] = 2.0
-    beta: Annotated[float, Field(ge=0.0, description="TAR: weight of the output's change over time")] = 1.0
+    alpha: float = Field(2.0, ge=0.0, description="AR: weight of the dropped output's squares")
+    beta: float = Field(1.0, ge=0.0, description="TAR: weight of the output's change over time")
     dropouts: Dropouts = Dropouts()
     max_tokens: Positive | None = Field(None, description="stop after so many tokens, for budgets")
     sampled: Positive | None = Field(None, description="words of the softmax drawn for each step, instead of the whole vocabulary")
@@ -148,25 +145,23 @@ class LMConfig(TrainingConfig):
 class ClassifierConfig(TrainingConfig):
     """Training of a classifier on an encoder (Howard & Ruder 2018, sec. 3.3)."""
 
-    init: Annotated[Literal["finetuned", "scratch"], Field(description="where the encoder comes from")] = "finetuned"
-    task: Annotated[Literal["multi-class", "multi-label"], Field(description="one label a document, or any number of them")] = "multi-class"
-    label_separator: Annotated[str, Field(min_length=1, description="what stands between the labels of a multi-label document")] = "|"
-    class_weights: Annotated[Literal["none", "balanced"], Field(description="balanced: rare labels count as much as frequent ones")] = (
-        "none"
-    )
+    init: Literal["finetuned", "scratch"] = Field("finetuned", description="where the encoder comes from")
+    task: Literal["multi-class", "multi-label"] = Field("multi-class", description="one label a document, or any number of them")
+    label_separator: str = Field("|", min_length=1, description="what stands between the labels of a multi-label document")
+    class_weights: Literal["none", "balanced"] = Field("none", description="balanced: rare labels count as much as frequent ones")
     label_smoothing: Share = 0.0
     epochs: Positive | Literal["auto"] = Field(4, description="passes over the documents; auto: by their number")
-    batch_size: Annotated[int, Field(gt=0, description="documents a batch, at most")] = 64
+    batch_size: int = Field(64, gt=0, description="documents a batch, at most")
     batch_tokens: Positive | None = Field(None, description="padded positions a batch, at most")
-    bptt: Annotated[int, Field(ge=5, description="chunk length in which text before the gradients' reach is read")] = 70
+    bptt: int = Field(70, ge=5, description="chunk length in which text before the gradients' reach is read")
     max_tokens: Positive | None = Field(None, description="a longer document keeps its first so many tokens")
     max_gradient_tokens: Positive = Field(1400, description="BPT3C: gradients reach the last so many tokens")
     lr: Rate = 0.01
-    decay: Annotated[float, Field(ge=1.0)] = 2.6
+    decay: float = Field(2.6, ge=1.0)
     unfreeze: Literal["full", "gradual", "last", "chain-thaw"] = "gradual"
     patience: Positive | None = Field(None, description="stop after so many epochs without a better stop_metric, and keep the best weights")
     stop_metric: Literal["valid_loss", "valid_accuracy", "valid_macro_f1"] = "valid_loss"
-    calibrate: Annotated[bool, Field(description="fit a temperature on the validation documents")] = True
+    calibrate: bool = Field(True, description="fit a temperature on the validation documents")
     hidden: Positive = 50
     head_dropouts: tuple[Share, Share] = (0.4, 0.1)
     dropouts: Dropouts = Dropouts()
@@ -185,7 +180,7 @@ class EvaluateConfig(Stage):
     """The report: bootstrap intervals, and the baseline trained on the same rows."""
 
     bootstrap: Positive = 1000
-    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
+    confidence: float = Field(0.95, gt=0.5, lt=1.0)
     mistakes: Positive = 20
     seed: int = 0
 
@@ -205,6 +200,6 @@ class Settings(Stage):
     finetune: LMConfig = LMConfig()
     labels: LabelsConfig = LabelsConfig()
     classifier: ClassifierConfig = ClassifierConfig()
-    scratch: Annotated[bool, Field(description="also train the classifier from scratch, for comparison")] = False
-    judge: Annotated[Literal["test", "valid"], Field(description="split that evaluation judges by; valid: to choose settings by")] = "test"
+    scratch: bool = Field(False, description="also train the classifier from scratch, for comparison")
+    judge: Literal["test", "valid"] = Field("test", description="split that evaluation judges by; valid: to choose settings by")
     evaluate: EvaluateConfig = EvaluateConfig()

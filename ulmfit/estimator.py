@@ -93,8 +93,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         parts = _language_models(start)
         with tempfile.TemporaryDirectory(prefix="ulmfit-fit-") as work:
             training = _Training(Path(work), settings, parts, device)
-            training.run(tokenizer([*labelled, *further]), given)
-            self._predictor = training.bundle(tokenizer)
+            self._predictor = training.run(tokenizer, [*labelled, *further], given)
         self.classes_, self._kind = given.classes, given.kind
         return self
 
@@ -143,7 +142,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
 
         UserError where the folder holds none, naming what is missing. Classes of a training run's model are strings.
         """
-        predictor = Predictor.load(path, resolve_device(device))
+        predictor = Predictor(path, resolve_device(device))
         note = Path(path) / NOTE
         if note.exists():
             saved = json.loads(note.read_text(encoding="utf-8"))
@@ -181,8 +180,9 @@ class _Training:
     pretrained: dict[Direction, Path]
     device: str
 
-    def run(self, tokens: list[list[str]], given: GivenLabels) -> None:
-        """Train both classifiers. The first documents of ``tokens`` are the labelled ones, of ``given`` labels."""
+    def run(self, tokenizer: Tokenizer, texts: list[str], given: GivenLabels) -> Predictor:
+        """Train both classifiers and load them. The first of ``texts`` are the labelled ones, of ``given`` labels."""
+        tokens = tokenizer(texts)
         vocab = Vocab.from_counts(Counter(chain.from_iterable(tokens)), self.settings.vocab.max_size, self.settings.vocab.min_count)
         vocab.save(self.work / "vocab.json")
         codes = given.codes
@@ -196,27 +196,18 @@ class _Training:
             lm = self._language_model(TrainingText(text, valid, vocab, direction), place) if config.init == "finetuned" else None
             model = read_saved_model(lm).model if lm else self.settings.model
             labelled = TrainingText(train, valid, vocab, direction, tuple(given.strings))
-            method.train_classifier(labelled, lm, model, config, self._folder(direction), place)
+            method.train_classifier(labelled, lm, model, config, self.work / direction, place)
+        bundle = self.work / "bundle"
+        write_bundle(bundle, self.work / "forward", self.work / "backward", self.work / "vocab.json", tokenizer.definition)
+        return Predictor(bundle, self.device)
 
     def _language_model(self, text: TrainingText, place: Placement) -> Path:
         """The folder of a language model of the domain."""
-        folder, tokens = self._folder(f"lm-{text.direction}"), text.train.tokens
+        folder, tokens = self.work / f"lm-{text.direction}", text.train.tokens
         if self.pretrained:
             method.finetune(text, self.pretrained[text.direction], fitting_streams(self.settings.finetune, tokens), folder, place)
         else:
             method.pretrain(text, self.settings.model, fitting_streams(self.settings.pretrain, tokens), folder, place)
-        return folder
-
-    def bundle(self, tokenizer: Tokenizer) -> Predictor:
-        """The trained model, loaded."""
-        names = read_saved_model(self.work / DIRECTIONS[0]).labels
-        folder = self._folder("bundle")
-        write_bundle(folder, self.work / "forward", self.work / "backward", self.work / "vocab.json", tokenizer.definition, names)
-        return Predictor.load(folder, self.device)
-
-    def _folder(self, name: str) -> Path:
-        folder = self.work / name
-        folder.mkdir()
         return folder
 
 

@@ -34,7 +34,9 @@ class Display:
             return
         with self._lock:
             if self.bars is None:
-                self.bars = _bars()
+                columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+                name, note = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[note]}", markup=False)
+                self.bars = Progress(name, *columns, note, console=Console(stderr=True), transient=True)
                 self.bars.start()
             self.users += 1
             bars = self.bars
@@ -46,18 +48,6 @@ class Display:
                 if self.users == 0:
                     bars.stop()
                     self.bars = None
-
-
-def _bars() -> Progress:
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", markup=False),
-    )
-    return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
 display = Display()

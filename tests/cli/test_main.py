@@ -25,7 +25,7 @@ def fails(monkeypatch: pytest.MonkeyPatch):
             raise error
 
         monkeypatch.setattr(predicting, "predict_texts", predict_texts)
-        monkeypatch.setattr("ulmfit.prediction.predictor.Predictor.load", lambda folder: None)
+        monkeypatch.setattr("ulmfit.prediction.predictor.Predictor", lambda folder: None)
         return ["predict", "folder", "--text", "x"]
 
     return fail

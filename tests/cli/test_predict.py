@@ -38,7 +38,8 @@ def test_a_row_has_its_label_or_its_labels() -> None:
 @pytest.fixture
 def rows(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """The number of rows that ``ulmfit predict`` prints."""
-    monkeypatch.setattr(Predictor, "load", lambda folder: fake("multi-class"))
+    predictor = fake("multi-class")
+    monkeypatch.setattr("ulmfit.prediction.predictor.Predictor", lambda folder: predictor)
 
     def predicted(*arguments: str) -> list[dict[str, Any]]:
         assert run(["predict", "folder", *arguments]) == 0

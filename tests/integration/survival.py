@@ -20,8 +20,7 @@ from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
 from ulmfit.training import method
 from ulmfit.training.placement import Placement
-from ulmfit.training.record import TrainingRecord
-from ulmfit.training.specs import TrainingText
+from ulmfit.training.specs import TrainingRecord, TrainingText
 
 VOCAB = Vocab([*SPECIALS, *"abcdefghijkl"])
 LABELS = ("first", "last")

@@ -25,11 +25,10 @@ from ulmfit.errors import RunFailed, UserError
 from ulmfit.shards.arrow import IDS_SUFFIX, SPLIT, write_ipc
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
-from ulmfit.training import train as door
+from ulmfit.training import method as door
+from ulmfit.training.method import train
 from ulmfit.training.placement import Placement
-from ulmfit.training.record import TrainingRecord
-from ulmfit.training.specs import ClassifySpec, PretrainSpec
-from ulmfit.training.train import train
+from ulmfit.training.specs import ClassifySpec, PretrainSpec, TrainingRecord
 
 VOCAB = Vocab([*SPECIALS, *"abcdefghijkl"])
 SOME = Dropouts(output=0.1, hidden=0.1, input=0.1, embedding=0.1, weight=0.2)
@@ -169,7 +168,7 @@ def test_a_classifier_is_trained_on_the_language_model(spec: PretrainSpec, whole
 def test_no_process_outlives_the_one_that_asked_for_it(spec: PretrainSpec, tmp_path: Path) -> None:
     program = (
         "import sys\nfrom pathlib import Path\nfrom ulmfit.training.placement import Placement\n"
-        "from ulmfit.training.specs import PretrainSpec\nfrom ulmfit.training.train import train\n"
+        "from ulmfit.training.specs import PretrainSpec\nfrom ulmfit.training.method import train\n"
         "place = Placement(processes=2, observe=lambda step, values: print(step, flush=True))\n"
         "train(PretrainSpec.model_validate_json(sys.argv[1]), Path(sys.argv[2]), place)"
     )
@@ -202,7 +201,7 @@ def test_the_door_clears_checkpoints_only_if_told_and_takes_the_processes_it_is_
 ) -> None:
     checkpoint, asked = tmp_path / "checkpoints" / "step-000000010", []
     checkpoint.mkdir(parents=True)
-    monkeypatch.setattr(door, "carry_out", lambda *given: asked.append((1, checkpoint.exists())))
+    monkeypatch.setattr(door, "pretrain", lambda *given: asked.append((1, checkpoint.exists())))
     monkeypatch.setattr(door, "run_on", lambda spec, folder, place: asked.append((place.processes, checkpoint.exists())))
     train(spec, tmp_path, Placement(processes=processes, resume=resume))
     assert asked == [(processes, resume)]

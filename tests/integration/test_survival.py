@@ -33,10 +33,11 @@ from ulmfit.training import classifying
 from ulmfit.training import curves as watching
 from ulmfit.training.checkpoint import FACTS, TENSORS, Checkpoints
 from ulmfit.training.curves import Curves, Point
+from ulmfit.training.loop import fit
 from ulmfit.training.objective import Objective
 from ulmfit.training.optimizers import Optimizer
 from ulmfit.training.placement import Placement
-from ulmfit.training.record import TrainingRecord
+from ulmfit.training.specs import TrainingRecord
 
 TIMES = ("training_seconds", "tokens_per_second")
 AVERAGED = LM.model_copy(
@@ -201,7 +202,7 @@ def stopping_early(place: Placement) -> tuple[Classifier, TrainingRecord, list[P
             place.observe(step, values)
 
     objective, curves = Objective(PATIENT, LabelSet.of(LABELS, PATIENT), TEXT.train.labels), Curves(observe)
-    record = classifying.train_classifier_model(model, TEXT, objective, place, curves, "test")
+    record = fit(classifying.Classifying(model, TEXT, objective, place, "test"), curves)
     return model, record.model_copy(update=dict.fromkeys(TIMES)), curves.points, epochs
 
 
@@ -410,8 +411,9 @@ from ulmfit.shards.documents import Documents
 from ulmfit.prediction.logits import predict_logits
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
-from ulmfit.training.classifying import train_classifier_model
+from ulmfit.training.classifying import Classifying
 from ulmfit.training.curves import Curves
+from ulmfit.training.loop import fit
 from ulmfit.training.objective import Objective
 from ulmfit.training.optimizers import Optimizer
 from ulmfit.training.placement import Placement
@@ -428,7 +430,7 @@ def work(length):
     model = Classifier(40, 2, ModelConfig(embedding=32, hidden=64, layers=2), Dropouts(), HeadConfig(8))
     objective = Objective(config, LabelSet.of(["a", "b"], config), text.labels)
     both = TrainingText(text, text, Vocab(SPECIALS), "forward")
-    record = train_classifier_model(model, both, objective, Placement(), Curves(None), "test")
+    record = fit(Classifying(model, both, objective, Placement(), "test"), Curves(None))
     assert record.trained_tokens == length + 150 and predict_logits(model, text, "forward", None).isfinite().all()
 work(100)
 before = peak()

@@ -29,9 +29,9 @@ from ulmfit.shards.documents import Documents
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
 from ulmfit.training import loop
-from ulmfit.training.classifying import train_classifier_model
+from ulmfit.training.classifying import Classifying
 from ulmfit.training.curves import Curves, Watch
-from ulmfit.training.language_modelling import train_language_model
+from ulmfit.training.language_modelling import LanguageModelling
 from ulmfit.training.objective import Objective
 from ulmfit.training.placement import Placement
 from ulmfit.training.processes.team import Team, slices
@@ -81,7 +81,7 @@ def _train_lm(case: str, team: Team) -> LanguageModel:
     }[case]
     config, model = LM.model_copy(update=changes), LanguageModel(WORDS, MODEL, SOME, seed=3)
     text = TrainingText(documents(LENGTHS), documents([100, 80], seed=1), VOCAB, "forward")
-    train_language_model(model, text, config, Placement(team=team), Curves(None), "test")
+    loop.fit(LanguageModelling(model, text, config, Placement(team=team), "test"), Curves(None))
     return model
 
 
@@ -97,7 +97,7 @@ def _train_classifier(case: str, team: Team) -> Classifier:
     labels = LabelSet.of(["a", "b", "c"], config)
     model = Classifier(WORDS, 3, MODEL, SOME, HeadConfig(12), seed=3)
     objective = Objective(config, labels, text.train.labels)
-    train_classifier_model(model, text, objective, Placement(team=team), Curves(None), "test")
+    loop.fit(Classifying(model, text, objective, Placement(team=team), "test"), Curves(None))
     return model
 
 
@@ -156,4 +156,4 @@ def test_fewer_streams_than_processes_are_the_users_error() -> None:
     model, text = LanguageModel(WORDS, MODEL, SOME), TrainingText(documents(LENGTHS), documents(LENGTHS), VOCAB, "forward")
     config = LM.model_copy(update={"batch_size": 2})
     with pytest.raises(UserError, match="2 parallel streams cannot be shared by 3 processes"):
-        train_language_model(model, text, config, Placement(team=Team(0, 3)), Curves(None), "test")
+        LanguageModelling(model, text, config, Placement(team=Team(0, 3)), "test")

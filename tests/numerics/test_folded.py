@@ -6,8 +6,8 @@ import torch
 from tests.oracles.awd_lstm import SMALL, WORDS, lively, text
 from ulmfit.config import Dropouts
 from ulmfit.models.classifier import Classifier, HeadConfig
-from ulmfit.prediction import folded
-from ulmfit.prediction.folded import FoldedClassifier
+from ulmfit.prediction import logits as module
+from ulmfit.prediction.logits import FoldedClassifier
 
 SAME = 1e-5
 
@@ -26,8 +26,8 @@ def model() -> Classifier:
 
 @pytest.mark.parametrize(("positions", "shortest"), [(16_384, 32), (40, 1), (100, 3), (1, 1)])
 def test_the_logits_are_those_of_the_classifier(model, monkeypatch, positions, shortest):
-    monkeypatch.setattr(folded, "POSITIONS", positions)
-    monkeypatch.setattr(folded, "SHORTEST", shortest)
+    monkeypatch.setattr(module, "POSITIONS", positions)
+    monkeypatch.setattr(module, "SHORTEST", shortest)
     lengths = torch.tensor([5, 1, 90, 33, 33, 64, 2, 89, 1])
     ids = text((95, len(lengths)))  # what stands behind the ends is no padding: it must not count
     found = FoldedClassifier(model, torch.float32).logits(ids, lengths)
@@ -35,10 +35,10 @@ def test_the_logits_are_those_of_the_classifier(model, monkeypatch, positions, s
 
 
 def test_a_document_is_read_to_its_end_and_no_further(model, monkeypatch):
-    monkeypatch.setattr(folded, "POSITIONS", 8)
-    monkeypatch.setattr(folded, "SHORTEST", 1)
-    read, whole = [], folded.library_lstm
-    monkeypatch.setattr(folded, "library_lstm", lambda x, *rest, **named: (read.append(x.shape[:2]), whole(x, *rest, **named))[1])
+    monkeypatch.setattr(module, "POSITIONS", 8)
+    monkeypatch.setattr(module, "SHORTEST", 1)
+    read, whole = [], module.library_lstm
+    monkeypatch.setattr(module, "library_lstm", lambda x, *rest, **named: (read.append(x.shape[:2]), whole(x, *rest, **named))[1])
     FoldedClassifier(model, torch.float32).logits(text((40, 4)), torch.tensor([4, 40, 8, 4]))
     assert sum(steps * columns for steps, columns in read[:: SMALL.layers]) <= 4 + 40 + 8 + 4 + 3 * 8  # and a chunk's rest
 

@@ -33,6 +33,7 @@ VOCAB = Vocab([*SPECIALS, *"abcdefgh"])
 FIRST = len(SPECIALS)
 SOME = Dropouts(output=0.1, hidden=0.1, input=0.1, embedding=0.1, weight=0.1)
 MODEL = ModelConfig(embedding=8, hidden=12, layers=2)
+HERE = Placement()
 LM = LMConfig(batch_size=4, bptt=10, lr=0.02, decay=2.0, dropouts=SOME, precision="fp32", find_lr=True)
 CLASSIFY = ClassifierConfig(
     epochs=3, batch_size=4, bptt=10, max_gradient_tokens=20, hidden=6, dropouts=SOME, precision="fp32", find_lr=True
@@ -60,7 +61,7 @@ def task_of(kind, config=None):
     if kind == "classifier":
         config, model = config or CLASSIFY, Classifier(len(VOCAB), 2, MODEL, SOME, HeadConfig(6))
         labels = LabelSet.of(["a", "b"], config)
-        task = Classifying(model, text, Objective(config, labels, text.train.labels), Placement())
+        task = Classifying(model, text, Objective(config, labels, text.train.labels), Placement(), "test")
         model.head.norm1.running_mean.fill_(0.3)
         model.head.norm1.momentum = 0.7
     else:
@@ -72,7 +73,7 @@ def task_of(kind, config=None):
     model.groups()[0][0].requires_grad_(False)
     model.groups()[1][0].grad = torch.ones_like(model.groups()[1][0])
     torch.rand(3, generator=model.encoder.generator)
-    return task, config
+    return task
 
 
 def traces(task):
@@ -100,16 +101,16 @@ def assert_same(before, after):
 
 @pytest.mark.parametrize("kind", ["classifier", "language model"])
 def test_the_model_and_the_task_are_as_before(kind):
-    task, config = task_of(kind)
+    task = task_of(kind)
     before = traces(task)
-    curve = find_lr(task, config, Placement())
+    curve = find_lr(task)
     assert len(curve.rates) == len(curve.losses) > 50 and np.ptp(curve.losses) > 0.1  # it did learn
     assert_same(before, traces(task))
 
 
 @pytest.mark.parametrize("kind", ["classifier", "language model"])
 def test_they_are_also_where_it_fails(kind, monkeypatch):
-    task, config = task_of(kind)
+    task = task_of(kind)
     before, done = traces(task), []
     forward_backward = type(task).forward_backward
 
@@ -121,7 +122,7 @@ def test_they_are_also_where_it_fails(kind, monkeypatch):
 
     monkeypatch.setattr(type(task), "forward_backward", failing)
     with pytest.raises(RuntimeError, match="the fifth step"):
-        find_lr(task, config, Placement(), lowest=0.01)
+        find_lr(task, lowest=0.01)
     assert len(done) == 5
     assert_same(before, traces(task))
 
@@ -130,10 +131,10 @@ def test_they_are_also_where_it_fails(kind, monkeypatch):
 def test_it_comes_to_the_same_whatever_was_drawn_before(kind):
     curves = []
     for drawn in (0, 7):
-        task, config = task_of(kind)
+        task = task_of(kind)
         torch.rand(drawn)
         torch.rand(drawn, generator=task.model.encoder.generator)
-        curves.append(find_lr(task, config, Placement()))
+        curves.append(find_lr(task))
     assert curves[0] == curves[1]
 
 
@@ -154,12 +155,16 @@ class Bowl(nn.Module):
         return [[self.below], [self.above]]
 
 
+BOWL = LMConfig(optimizer="nt-asgd", schedule="stlr", clip=1e9, decay=2.0, precision="fp32", lr=30.0)
+
+
 class Descent:
     """``steps`` steps in epochs of three. ``noise``: losses have nothing to do with the weights; ``broken``: from this step on."""
 
-    figures = ()
+    name, figures = "test", ()
 
-    def __init__(self, steps=6, noise=False, broken=None):
+    def __init__(self, steps=6, noise=False, broken=None, config=BOWL, place=HERE):
+        self.config, self.place = config, place
         self.model, self.steps, self.tokens, self.noise, self.broken = Bowl(), steps, steps, noise, broken
         self.begun, self.seen = [], []
 
@@ -182,12 +187,9 @@ class Descent:
         return loss.detach()
 
 
-BOWL = LMConfig(optimizer="nt-asgd", schedule="stlr", clip=1e9, decay=2.0, precision="fp32", lr=30.0)
-
-
 def test_losses_are_those_of_the_steps_written_out():
     task = Descent()
-    curve = find_lr(task, BOWL, Placement(), lowest=1e-3, highest=0.1, steps=40)
+    curve = find_lr(task, lowest=1e-3, highest=0.1, steps=40)
     w, h, seen = np.array([1.0, -1.0, 2.0]), np.array([4.0, 0.5, 10.0]), []
     for number in range(40):
         rate = 1e-3 * 100 ** (number / 39)
@@ -203,13 +205,13 @@ def test_losses_are_those_of_the_steps_written_out():
 
 def test_every_round_and_epoch_begins_anew():
     task = Descent(steps=6)
-    find_lr(task, BOWL, Placement(), lowest=1e-6, highest=1e-3, steps=14)
+    find_lr(task, lowest=1e-6, highest=1e-3, steps=14)
     assert task.begun == [0, 1, 0, 1, 0]
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "nt-asgd"])
 def test_the_suggestion_is_in_the_stable_range(optimizer):
-    curve = find_lr(Descent(), BOWL.model_copy(update={"optimizer": optimizer}), Placement(), lowest=1e-6)
+    curve = find_lr(Descent(config=BOWL.model_copy(update={"optimizer": optimizer})), lowest=1e-6)
     falling = [loss < 0.95 * curve.losses[0] for loss in curve.losses]
     assert falling.index(True) > 10  # the lowest rates do nothing
     assert curve.rates[falling.index(True)] / 10 < curve.suggestion < curve.rates[int(np.argmin(curve.losses))]
@@ -219,19 +221,19 @@ def test_the_suggestion_is_in_the_stable_range(optimizer):
 
 
 def test_it_ends_where_the_loss_blows_up_or_is_no_number():
-    blown = find_lr(Descent(), BOWL, Placement(), lowest=0.5, highest=50)
+    blown = find_lr(Descent(), lowest=0.5, highest=50)
     assert 0 < len(blown.rates) < 20 and blown.suggestion is None
     assert max(blown.losses) <= BLOWN_UP * 23
     task = Descent(broken=30)
-    ended = find_lr(task, BOWL, Placement(), lowest=1e-6, highest=1e-2)
+    ended = find_lr(task, lowest=1e-6, highest=1e-2)
     assert len(task.seen) == 31 and len(ended.rates) == len(ended.losses) == 30 and np.isfinite(ended.losses).all()
-    assert find_lr(Descent(broken=0), BOWL, Placement()).rates == []
+    assert find_lr(Descent(broken=0)).rates == []
 
 
 def test_nothing_is_suggested_where_the_loss_does_not_fall():
-    assert find_lr(Descent(noise=True), BOWL, Placement(), highest=0.1).suggestion is None
-    assert find_lr(Descent(), BOWL, Placement(), lowest=1e-12, highest=1e-11).suggestion is None
-    assert find_lr(Descent(steps=0), BOWL, Placement()).rates == []
+    assert find_lr(Descent(noise=True), highest=0.1).suggestion is None
+    assert find_lr(Descent(), lowest=1e-12, highest=1e-11).suggestion is None
+    assert find_lr(Descent(steps=0)).rates == []
 
 
 def test_frozen_groups_stay_frozen_throughout(monkeypatch):
@@ -239,7 +241,7 @@ def test_frozen_groups_stay_frozen_throughout(monkeypatch):
     forward_backward = Descent.forward_backward
     record = lambda self, *rest: (seen.append([*self.model.below.tolist(), *self.model.above.tolist()]), forward_backward(self, *rest))[1]
     monkeypatch.setattr(Descent, "forward_backward", record)
-    find_lr(Descent(), BOWL.model_copy(update={"unfreeze": "gradual"}), Placement(), highest=0.1)
+    find_lr(Descent(config=BOWL.model_copy(update={"unfreeze": "gradual"})), highest=0.1)
     assert {tuple(row[:2]) for row in seen} == {(1.0, -1.0)} and len({row[2] for row in seen}) > 50
 
 
@@ -262,7 +264,7 @@ def test_a_training_is_the_same_with_and_without_it(tmp_path, kind, config):
     assert found.keys() == {"rates", "losses", "suggestion", "lr"} and found["lr"] == config.lr
     assert record.lr_suggested == found["suggestion"]
     assert plain.lr_suggested is None and not (tmp_path / "without" / "lr_finder.json").exists()
-    assert not (tmp_path / "with" / method.CHECKPOINTS).exists()
+    assert not (tmp_path / "with" / "checkpoints").exists()
 
 
 def test_a_training_that_goes_on_keeps_the_curve_it_has(tmp_path, monkeypatch):
@@ -270,21 +272,21 @@ def test_a_training_that_goes_on_keeps_the_curve_it_has(tmp_path, monkeypatch):
     Checkpoints(place.checkpoints).save(3, {"x": torch.zeros(1)}, {})
     files = sorted(place.checkpoints.rglob("*"))
     monkeypatch.setattr(lr_finder, "find_lr", lambda *_: pytest.fail("rates were tried again"))
-    assert range_test(lambda: Descent(), LM, place, tmp_path, "test") is None
+    assert range_test(Descent(config=LM, place=place), tmp_path) is None
     (tmp_path / "lr_finder.json").write_text(json.dumps({"suggestion": 0.125}))
-    assert range_test(lambda: Descent(), LM, place, tmp_path, "test") == 0.125
+    assert range_test(Descent(config=LM, place=place), tmp_path) == 0.125
     assert sorted(place.checkpoints.rglob("*")) == files
 
 
 def test_it_is_left_out_with_a_word_for_a_team_or_without_memory(tmp_path, monkeypatch, caplog):
     caplog.set_level(logging.WARNING)
     team = Placement(team=Team(0, 2))
-    assert range_test(lambda: Descent(), LM, team, tmp_path, "test") is None
+    assert range_test(Descent(config=LM, place=team), tmp_path) is None
     assert "by one process only" in caplog.text
 
     def full(self, batch, parts):
         raise torch.OutOfMemoryError("full")
 
     monkeypatch.setattr(Descent, "forward_backward", full)
-    assert range_test(lambda: Descent(), LM.model_copy(update={"dropouts": NO_DROPOUT}), Placement(), tmp_path, "test") is None
+    assert range_test(Descent(config=LM.model_copy(update={"dropouts": NO_DROPOUT})), tmp_path) is None
     assert "memory is short" in caplog.text and not list(tmp_path.iterdir())

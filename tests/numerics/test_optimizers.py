@@ -109,7 +109,7 @@ def test_averaging_begins_when_the_papers_algorithm_says(nonmono):
         for k, loss in enumerate(losses):
             optimizer.step()
             optimizer.validated(loss)
-            if optimizer.averaging and began is None:
+            if optimizer.means and began is None:
                 began = k
         assert began == algorithm_1(losses, nonmono)
         found.add(began)
@@ -142,7 +142,7 @@ def test_the_average_is_the_mean_of_the_weights_from_the_trigger_on(dtype):
     assert torch.equal(parameter, last)
     means = optimizer.averages.means[0]
     optimizer.finish()
-    assert torch.equal(parameter, means.to(dtype)) and not optimizer.averaging
+    assert torch.equal(parameter, means.to(dtype)) and optimizer.means is None
 
 
 def test_a_layer_frozen_for_a_time_counts_in_the_mean_with_what_it_was():
@@ -170,7 +170,7 @@ def test_without_averages_nothing_is_exchanged(settings):
     with optimizer.averaged():
         assert torch.equal(parameter, torch.tensor([1.0, 2.0]))
     optimizer.finish()
-    assert torch.equal(parameter, torch.tensor([1.0, 2.0])) and not optimizer.averaging
+    assert torch.equal(parameter, torch.tensor([1.0, 2.0])) and optimizer.means is None
 
 
 class Run:
@@ -219,7 +219,7 @@ def test_a_training_goes_on_from_its_state_bit_for_bit(half, settings, frozen):
     assert_same(resumed.everything(), state)
     resumed.train(half, 40)
     assert_same(resumed.everything(), whole.everything())
-    assert whole.optimizer.averaging == (config.optimizer == "nt-asgd")
+    assert (whole.optimizer.means is not None) == (config.optimizer == "nt-asgd")
     whole.optimizer.finish(), resumed.optimizer.finish()
     assert_same(resumed.everything(), whole.everything())
 

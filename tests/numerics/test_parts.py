@@ -46,7 +46,7 @@ def classifying(lengths: list[int] = LENGTHS, **options) -> Classifying:
     config, text = CLASSIFY.model_copy(update=options), text_of(lengths)
     model = lively(Classifier(WORDS, 3, SMALL, SOME, HeadConfig(config.hidden, (0.3, 0.2)), seed=1)).train()
     objective = Objective(config, LabelSet.of(["a", "b", "c"], config), text.train.labels)
-    return Classifying(model, text, objective, Placement())
+    return Classifying(model, text, objective, Placement(), "test")
 
 
 def stepped(task: LanguageModelling | Classifying, parts: int, steps: int = 1) -> dict[str, Tensor]:
@@ -94,7 +94,7 @@ def test_a_language_models_step_in_parts_is_the_step_in_one(parts):
 def test_a_classifiers_step_in_parts_is_the_step_in_one(parts, options):
     expected = stepped(classifying(**options), 1)
     batch = next(classifying(**options).plan(0)).batch
-    assert batch.free == (0 if options.get("max_gradient_tokens") else 15) and len(set(batch.longest)) == batch.columns
+    assert batch.free == (0 if options.get("max_gradient_tokens") else 15) and len(set(batch.longest)) == len(batch.lengths)
     assert min(float(tensor.abs().max()) for name, tensor in expected.items() if "gradient" in name) > 100 * SAME
     assert int(expected["head.norm1.num_batches_tracked after"]) == 1
     assert_same(stepped(classifying(**options), parts), expected)

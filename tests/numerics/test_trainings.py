@@ -19,13 +19,12 @@ from ulmfit.shards.documents import Documents
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
 from ulmfit.training import loop
-from ulmfit.training.classifying import train_classifier_model
+from ulmfit.training.classifying import Classifying
 from ulmfit.training.curves import Curves, Watch
-from ulmfit.training.language_modelling import train_language_model, validate
+from ulmfit.training.language_modelling import LanguageModelling, validate
 from ulmfit.training.objective import Objective
 from ulmfit.training.placement import Placement
-from ulmfit.training.record import TrainingRecord
-from ulmfit.training.specs import TrainingText
+from ulmfit.training.specs import TrainingRecord, TrainingText
 
 LOSS = 1e-4
 SOME = Dropouts(output=0.2, hidden=0.2, input=0.2, embedding=0.1, weight=0.3)
@@ -75,14 +74,14 @@ def labelled(lengths: list[int], seed: int = 0) -> Documents:
 def train_lm(
     model: LanguageModel, train: Documents, config: LMConfig, valid: Documents = NONE, direction: str = "forward", place: Placement = HERE
 ) -> TrainingRecord:
-    return train_language_model(model, TrainingText(train, valid, VOCAB, direction), config, place, Curves(place.observe), "test")
+    return loop.fit(LanguageModelling(model, TrainingText(train, valid, VOCAB, direction), config, place, "test"), Curves(place.observe))
 
 
 def train_classifier(
     model: Classifier, train: Documents, config: ClassifierConfig, valid: Documents = NONE, place: Placement = HERE
 ) -> TrainingRecord:
     objective = Objective(config, LabelSet.of(["a", "b", "c"], config), train.labels)
-    return train_classifier_model(model, TrainingText(train, valid, VOCAB, "forward"), objective, place, Curves(place.observe), "test")
+    return loop.fit(Classifying(model, TrainingText(train, valid, VOCAB, "forward"), objective, place, "test"), Curves(place.observe))
 
 
 def cut(gradients: list[Tensor], most: float) -> list[Tensor]:

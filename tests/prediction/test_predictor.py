@@ -45,7 +45,6 @@ def parts(tmp_path_factory):
         "backward": save_classifier(folder / "backward", "backward", seed=2),
         "vocab": folder / "vocab.json",
         "tokenizer": Tokenizer().definition,
-        "labels": LABELS,
     }
 
 
@@ -61,7 +60,7 @@ def texts_of(*lengths):
 
 
 def test_a_document_does_not_depend_on_its_batch_mates(bundle):
-    predictor = Predictor.load(bundle)
+    predictor = Predictor(bundle)
     texts = texts_of(1, 300, 3, 40, 250, 0, 7, 900, 7, 14)
     together = predictor.probabilities(texts)
     alone = np.concatenate([predictor.probabilities([text]) for text in texts])
@@ -70,7 +69,7 @@ def test_a_document_does_not_depend_on_its_batch_mates(bundle):
 
 
 def test_batches_of_any_size_give_the_same(bundle, monkeypatch):
-    predictor, texts = Predictor.load(bundle), texts_of(*range(1, 40))
+    predictor, texts = Predictor(bundle), texts_of(*range(1, 40))
     whole = predictor.probabilities(texts)
     monkeypatch.setattr(module, "TEXTS", 4)
     monkeypatch.setattr("ulmfit.prediction.logits.INFERENCE_POSITIONS", 50)
@@ -78,7 +77,7 @@ def test_batches_of_any_size_give_the_same(bundle, monkeypatch):
 
 
 def test_probabilities_are_the_mean_of_both_directions(bundle):
-    predictor, texts = Predictor.load(bundle), texts_of(5, 30)
+    predictor, texts = Predictor(bundle), texts_of(5, 30)
     directions = predictor.directions(texts)
     probabilities = predictor.probabilities(texts)
     assert list(directions) == ["forward", "backward"]
@@ -91,43 +90,43 @@ def test_probabilities_are_the_mean_of_both_directions(bundle):
 def test_backward_reads_the_ids_from_the_end(parts, tmp_path):
     same = save_classifier(tmp_path / "same", "backward", seed=1)  # the forward classifier's weights
     write_bundle(tmp_path / "model", **parts | {"backward": same})
-    predictor = Predictor.load(tmp_path / "model")
+    predictor = Predictor(tmp_path / "model")
     document = predictor.encode(texts_of(20)).doc(0)
-    forward = predictor.directions_of(Documents.of([document]))["forward"]
-    backward = predictor.directions_of(Documents.of([document[::-1]]))["backward"]
+    forward = predictor.read(predictor.logits_of(Documents.of([document])))["forward"]
+    backward = predictor.read(predictor.logits_of(Documents.of([document[::-1]])))["backward"]
     assert np.allclose(forward, backward, atol=1e-7)
 
 
 def test_no_dropout_when_predicting(bundle):
-    predictor, texts = Predictor.load(bundle), texts_of(10, 20)
+    predictor, texts = Predictor(bundle), texts_of(10, 20)
     assert np.array_equal(predictor.probabilities(texts), predictor.probabilities(texts))
 
 
 def test_documents_already_encoded(bundle):
-    predictor, texts = Predictor.load(bundle), texts_of(10, 20)
-    assert np.array_equal(average(predictor.directions_of(predictor.encode(texts))), predictor.probabilities(texts))
+    predictor, texts = Predictor(bundle), texts_of(10, 20)
+    assert np.array_equal(average(predictor.read(predictor.logits_of(predictor.encode(texts)))), predictor.probabilities(texts))
 
 
 def test_no_texts(bundle):
-    probabilities = Predictor.load(bundle).probabilities([])
+    probabilities = Predictor(bundle).probabilities([])
     assert probabilities.shape == (0, 3) and probabilities.dtype == np.float32
 
 
 def test_many_documents_show_their_progress(bundle, monkeypatch, caplog):
     monkeypatch.setattr(module, "LONG", 3)
     with caplog.at_level("INFO", logger="ulmfit.progress"):
-        Predictor.load(bundle).probabilities(texts_of(5, 5, 5))
+        Predictor(bundle).probabilities(texts_of(5, 5, 5))
     assert "predict backward: 3 documents" in caplog.text
 
 
 def test_saved_and_loaded_it_says_the_same(bundle, tmp_path):
     (bundle / "lineage.json").write_text('{"key": "abc"}')
-    predictor, texts = Predictor.load(bundle), texts_of(10, 20)
+    predictor, texts = Predictor(bundle), texts_of(10, 20)
     predictor.save(tmp_path / "copy")
     for name in (*FILES, "lineage.json"):
         if name.endswith(".json"):
             assert json.loads((tmp_path / "copy" / name).read_text()) == json.loads((bundle / name).read_text()), name
-    assert np.array_equal(Predictor.load(tmp_path / "copy").probabilities(texts), predictor.probabilities(texts))
+    assert np.array_equal(Predictor(tmp_path / "copy").probabilities(texts), predictor.probabilities(texts))
 
 
 # ------------------------------------------------------------------------------------------- temperatures and several labels
@@ -141,12 +140,12 @@ def bundled(folder, labels=LABELS, **directions):
         save_classifier(folder / "parts" / name, name, seed, labels, calibration=directions.get(name))
         for seed, name in enumerate(("forward", "backward"), 1)
     )
-    write_bundle(folder / "model", forward, backward, folder / "parts" / "vocab.json", Tokenizer().definition, labels)
-    return Predictor.load(folder / "model")
+    write_bundle(folder / "model", forward, backward, folder / "parts" / "vocab.json", Tokenizer().definition)
+    return Predictor(folder / "model")
 
 
 def test_each_direction_has_its_temperature(bundle, tmp_path):
-    texts, plain = texts_of(5, 30, 12), Predictor.load(bundle)
+    texts, plain = texts_of(5, 30, 12), Predictor(bundle)
     warm = bundled(tmp_path, forward=Calibration(temperature=2.0), backward=Calibration(temperature=0.5))
     logits = plain.logits_of(plain.encode(texts))
     found = warm.directions(texts)
@@ -176,7 +175,7 @@ def test_several_labels_are_decided_by_the_mean_of_the_thresholds(tmp_path):
     decided = [[name for name, p, t in zip(LABELS, row, (0.3, 0.4, 0.8), strict=True) if p >= t] for row in expected]
     assert predictor.decide(probabilities) == decided and len({tuple(labels) for labels in decided}) > 1
     predictor.save(tmp_path / "copy")
-    again = Predictor.load(tmp_path / "copy")
+    again = Predictor(tmp_path / "copy")
     assert np.array_equal(again.probabilities(texts), probabilities) and again.decide(probabilities) == decided
     assert (again.task, again.separator) == ("multi-label", ";")
     for name in ("forward/config.json", "backward/config.json"):
@@ -206,7 +205,7 @@ def test_the_command_line_and_the_registry_tell_several_labels(tmp_path):
     assert frame["labels"].tolist() == decided and frame.columns.tolist()[1:] == [f"probability_{label}" for label in LABELS]
 
 
-def test_directions_of_different_tasks_or_thresholds_do_not_belong_together(tmp_path):
+def test_logits_of_different_tasks_or_thresholds_do_not_belong_together(tmp_path):
     with pytest.raises(UserError, match="its task is multi-class, the model's multi-label"):
         bundled(tmp_path / "a", forward=several([0.5] * 3), backward=None)
     with pytest.raises(UserError, match="its number of thresholds is 2, the model's 3"):
@@ -215,7 +214,7 @@ def test_directions_of_different_tasks_or_thresholds_do_not_belong_together(tmp_
 
 def refusal(folder):
     with pytest.raises(UserError) as caught:
-        Predictor.load(folder)
+        Predictor(folder)
     message = str(caught.value)
     assert "\n" not in message and str(folder) in message
     return message
@@ -250,7 +249,7 @@ def test_folders_that_are_no_model(tmp_path):
 def test_a_damaged_file_is_told(bundle, name, content, said):
     (bundle / name).write_text(content)
     with pytest.raises(UserError, match=said) as caught:
-        Predictor.load(bundle)
+        Predictor(bundle)
     assert "\n" not in str(caught.value)
 
 

@@ -1,5 +1,6 @@
 import json
 import math
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,11 +22,11 @@ from ulmfit.text.vocab import Vocab
 from ulmfit.training import classifying, method
 from ulmfit.training import language_modelling as modelling
 from ulmfit.training.curves import Curves, Watch
+from ulmfit.training.loop import fit
 from ulmfit.training.objective import Objective
 from ulmfit.training.optimizers import Optimizer
 from ulmfit.training.placement import Placement
-from ulmfit.training.record import TrainingRecord
-from ulmfit.training.specs import TrainingText
+from ulmfit.training.specs import TrainingRecord, TrainingText
 
 VOCAB = Vocab([*SPECIALS, *"abcdefghijkl"])
 WORDS = len(VOCAB)
@@ -77,7 +78,7 @@ def folder(path: Path) -> Path:
 def train_lm(
     model: LanguageModel, train: Documents, config: LMConfig, valid: Documents = NONE, direction: str = "forward", place: Placement = HERE
 ) -> TrainingRecord:
-    return modelling.train_language_model(model, TrainingText(train, valid, VOCAB, direction), config, place, Curves(None), "test")
+    return fit(modelling.LanguageModelling(model, TrainingText(train, valid, VOCAB, direction), config, place, "test"), Curves(None))
 
 
 def train_classifier(
@@ -85,7 +86,7 @@ def train_classifier(
 ) -> TrainingRecord:
     objective = Objective(config, LabelSet.of(["a", "b"], config), train.labels)
     text = TrainingText(train, valid, VOCAB, "forward")
-    return classifying.train_classifier_model(model, text, objective, HERE, curves or Curves(None), "test")
+    return fit(classifying.Classifying(model, text, objective, HERE, "test"), curves or Curves(None))
 
 
 def changed(model: torch.nn.Module, groups: list, before: dict[str, torch.Tensor]) -> list[bool]:
@@ -288,49 +289,47 @@ def test_a_ruined_classifier_stops_and_names_the_step():
         train_classifier(model, noise([20] * 24), CLASSIFY)
 
 
-def look(*losses: float, norm: float = 1.0) -> float:
-    """The smoothed loss after these."""
+def look(*losses: float, norm: float = 1.0) -> tuple[float, str | None]:
+    """The smoothed loss after these, and what is wrong."""
     watch = Watch()
     for loss in losses:
         watch.add(torch.tensor(loss), torch.tensor(norm))
-    return watch.look("fine-tune forward", len(losses), 0.01, "the weights of step 3 are in here")
+    return watch.look()
 
 
 def test_the_loss_that_is_shown_is_a_mean_in_which_later_steps_weigh_more():
     losses = [3.0, 2.0, 4.0, 1.0]
     weights = [0.9 ** (3 - step) for step in range(4)]
-    assert look(*losses) == pytest.approx(sum(map(float.__mul__, losses, weights)) / sum(weights), rel=1e-6)
+    assert look(*losses)[0] == pytest.approx(sum(map(float.__mul__, losses, weights)) / sum(weights), rel=1e-6)
 
 
 @pytest.mark.parametrize(
     ("losses", "norm", "said"),
     [
-        ([2.0, math.inf, 2.0], 1.0, "the loss is inf at step 3"),
-        ([2.0, math.nan], 1.0, "the loss is nan at step 2"),
-        ([2.0, 2.0], math.nan, "a gradient is nan at step 2"),
-        ([2.0, 2.0], math.inf, "a gradient is inf at step 2"),
-        ([2.0, *[40.0] * 9], 1.0, r"the loss has grown from 2 to 37\.\d+ at step 10"),
-        ([0.01, *[40.0] * 9], 1.0, r"the loss has grown from 0\.01 to 37\.\d+ at step 10"),
+        ([2.0, math.inf, 2.0], 1.0, "the loss is inf"),
+        ([2.0, math.nan], 1.0, "the loss is nan"),
+        ([2.0, 2.0], math.nan, "a gradient is nan"),
+        ([2.0, 2.0], math.inf, "a gradient is inf"),
+        ([2.0, *[40.0] * 9], 1.0, r"the loss has grown from 2 to 37\.\d+"),
+        ([0.01, *[40.0] * 9], 1.0, r"the loss has grown from 0\.01 to 37\.\d+"),
     ],
 )
 def test_what_ruins_a_training_is_named(losses, norm, said):
-    with pytest.raises(
-        UserError, match=f"^fine-tune forward: {said}, at a learning rate of 0.01; lower .*the weights of step 3 are in here$"
-    ):
-        look(*losses, norm=norm)
+    trouble = look(*losses, norm=norm)[1]
+    assert trouble and re.fullmatch(said, trouble)
 
 
 @pytest.mark.parametrize("losses", [[6.0] * 3, [1.0, *[2.9] * 50], [1e-4, *[0.29] * 50]])
 def test_a_loss_that_moves_within_measure_ruins_nothing(losses):
-    assert 0 < look(*losses) < 6.1
+    loss, trouble = look(*losses)
+    assert 0 < loss < 6.1 and trouble is None
 
 
 def test_a_gradient_that_was_no_number_is_not_forgotten():
     watch = Watch()
     for norm in (1.0, math.nan, 1.0):
         watch.add(torch.tensor(2.0), torch.tensor(norm))
-    with pytest.raises(UserError, match="a gradient is nan"):
-        watch.look("test", 3, 0.01, "")
+    assert watch.look()[1] == "a gradient is nan"
 
 
 def whole_training(place: Path, seed: int) -> tuple[bytes, bytes]:

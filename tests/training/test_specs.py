@@ -11,8 +11,7 @@ from ulmfit.config import ClassifierConfig, LMConfig, ModelConfig
 from ulmfit.shards.arrow import IDS_SUFFIX, SPLIT, write_ipc
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
-from ulmfit.training.record import TrainingRecord
-from ulmfit.training.specs import ClassifySpec, FinetuneSpec, PretrainSpec, TrainingSpec
+from ulmfit.training.specs import ClassifySpec, FinetuneSpec, PretrainSpec, TrainingRecord, TrainingSpec
 
 TEXT = {"ids": Path("ids"), "train": ("train", "unlabelled"), "valid": ("valid",), "vocab": Path("vocab.json"), "direction": "backward"}
 SPECS = [

@@ -12,12 +12,12 @@ from ulmfit.config import ClassifierConfig, ModelConfig
 from ulmfit.directions import DIRECTIONS
 from ulmfit.errors import UserError
 from ulmfit.interop.fastai import ENCODER, LM, fastai_words, from_fastai, kind_of, to_fastai, vocabulary_of
-from ulmfit.interop.safe_reading import read_weights, read_words
+from ulmfit.interop.safe_reading import naming, read_weights, read_words
 from ulmfit.models.classifier import Classifier
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.models.saving import ModelFacts, load_classifier, load_language_model, read_saved_model, save_model
 from ulmfit.store.filesystem import output_folder, write_bytes
-from ulmfit.text.tokenizer import Definition, Tokenizer
+from ulmfit.text.tokenizer import Tokenizer
 from ulmfit.text.vocab import Vocab
 
 PTH, SAFETENSORS = (".pth", ".pt"), ".safetensors"
@@ -46,24 +46,23 @@ def import_fastai(weights: Path, vocab: Path, out: Path, direction: str, labels:
     """
     if direction not in DIRECTIONS:
         raise UserError(f"--direction {direction}: choose one of: {', '.join(DIRECTIONS)}")
-    _check_free(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"--out {out}: {'is not empty' if out.is_dir() else 'is a file'}; choose a new folder")
     tokenizer = Tokenizer(lang, "fastai")
     tensors, words = read_weights(weights), read_words(vocab)
-    try:
-        kind = kind_of(tensors)
-        model = from_fastai(tensors, words)
-    except UserError as error:
-        raise UserError(f"{weights}: {error}") from error
-    try:
+    with naming(weights):
+        kind, model = kind_of(tensors), from_fastai(tensors, words)
+    with naming(vocab):
         tokens = vocabulary_of(words)
-    except UserError as error:
-        raise UserError(f"{vocab}: {error}") from error
     facts = ModelFacts(direction=direction, bptt=ClassifierConfig().bptt)
     if isinstance(model, Classifier):
         facts = facts.model_copy(update={"labels": tuple(_labels(labels, model))})
     elif labels is not None:
         raise UserError(f"--labels: {weights} holds a language model, which has none; leave the option out")
-    _write(out, model, tokens, tokenizer.definition, facts)
+    with output_folder(out) as folder:
+        save_model(folder, model, facts)
+        tokens.save(folder / "vocab.json")
+        write_bytes(folder / "tokenizer.json", json.dumps(tokenizer.definition, indent=1).encode())
     return _converted(model, facts, folder=str(out), encoder_only=kind == ENCODER)
 
 
@@ -95,11 +94,6 @@ def export_fastai(folder: Path, out: Path, vocab: Path | None) -> Converted:
     return _converted(model, saved, weights=str(out), vocab=str(vocab) if vocab else None)
 
 
-def _check_free(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"--out {out}: {'is not empty' if out.is_dir() else 'is a file'}; choose a new folder")
-
-
 def _labels(given: str | None, model: Classifier) -> list[str]:
     due = model.head.linear2.out_features
     if given is None:
@@ -112,17 +106,10 @@ def _labels(given: str | None, model: Classifier) -> list[str]:
     return labels
 
 
-def _write(out: Path, model: LanguageModel | Classifier, vocab: Vocab, tokenizer: Definition, facts: ModelFacts) -> None:
-    with output_folder(out) as folder:
-        save_model(folder, model, facts)
-        vocab.save(folder / "vocab.json")
-        write_bytes(folder / "tokenizer.json", json.dumps(tokenizer, indent=1).encode())
-
-
 def _converted(model: LanguageModel | Classifier, facts: ModelFacts, **files: Any) -> Converted:
-    kind, encoder = "classifier" if isinstance(model, Classifier) else LM, model.encoder
-    said = {"direction": facts.direction, "labels": list(facts.labels) or None}
-    return Converted(**encoder.config.model_dump(), kind=kind, words=encoder.vocab_size, **said, **files)
+    encoder, labels = model.encoder, list(facts.labels) or None
+    sizes = encoder.config.model_dump()
+    return Converted(**sizes, kind=model.kind, direction=facts.direction, words=encoder.vocab_size, labels=labels, **files)
 
 
 def _vocabulary(folder: Path, model: LanguageModel | Classifier) -> Vocab:

@@ -77,9 +77,12 @@ def from_fastai(state_dict: Mapping[str, Any], vocab: Iterable[str], dropouts: D
         labels, hidden = tensors["head.linear2.weight"].shape
         model = Classifier(len(words), labels, config, dropouts or CLASSIFIER_DROPOUTS, HeadConfig(hidden))
     else:
-        tensors["bias"] = _decoder(parts, tensors["encoder.embedding.weight"])
+        parts.same("1.decoder.weight", tensors["encoder.embedding.weight"])
+        has_bias = "1.decoder.bias" in parts.left  # not where fastai's ``out_bias`` is off
+        tensors["bias"] = parts.take("1.decoder.bias", len(words)) if has_bias else torch.zeros(len(words))
         model = LanguageModel(len(words), config, dropouts or LM_DROPOUTS)
-    parts.nothing_left()
+    if parts.left:
+        raise UserError(f"{next(iter(parts.left))} is no part of an AWD-LSTM as fastai 2 makes it; {OURS}")
     rows_V = torch.tensor(_rows(words))
     tensors |= {name: tensors[name][rows_V] for name in ("encoder.embedding.weight", "bias") if name in tensors}
     model.load_state_dict(tensors)
@@ -93,7 +96,7 @@ def to_fastai(model: LanguageModel | Classifier) -> dict[str, Tensor]:
     normalisation before it, with the same logits. UserError where that is impossible (more labels than hidden units).
     """
     own = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
-    prefix = PREFIXES[CLASSIFIER if isinstance(model, Classifier) else LM]
+    prefix = PREFIXES[model.kind]
     embedding = own["encoder.embedding.weight"]
     theirs = {f"{prefix}encoder.weight": embedding, f"{prefix}encoder_dp.emb.weight": embedding}
     for number in range(len(model.encoder.layers)):
@@ -196,11 +199,6 @@ class _Parts:
         if name in self.left and not torch.equal(self.take(name, *matrix.shape), matrix):
             raise UserError(f"{name} differs from the embedding; here they are one matrix: give a model with tied weights")
 
-    def nothing_left(self) -> None:
-        """UserError where tensors remain."""
-        if self.left:
-            raise UserError(f"{next(iter(self.left))} is no part of an AWD-LSTM as fastai 2 makes it; {OURS}")
-
 
 def _rows(words: list[str]) -> list[int]:
     """The row in fastai's matrices of each of our ids."""
@@ -234,14 +232,6 @@ def _encoder(parts: _Parts, prefix: str, words: int) -> tuple[dict[str, Tensor],
             tensors[f"encoder.layers.{number}.{name}"] = parts.take(theirs, 4 * outer, *shapes[name])
         parts.left.pop(dropped, None)
     return tensors, ModelConfig(embedding=width, hidden=hidden, layers=layers)
-
-
-def _decoder(parts: _Parts, embedding_VE: Tensor) -> Tensor:
-    """The decoder's bias [V]; zeros where fastai has none."""
-    parts.same("1.decoder.weight", embedding_VE)
-    if "1.decoder.bias" not in parts.left:
-        return torch.zeros(len(embedding_VE))
-    return parts.take("1.decoder.bias", len(embedding_VE))
 
 
 def _head(parts: _Parts, width: int) -> dict[str, Tensor]:

@@ -10,6 +10,8 @@ import pickle
 import pickletools
 import re
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +48,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         refused = re.search(r"GLOBAL ([\w.]+)", str(error))
         reason = f"it holds {refused[1]}, which is no tensor" if refused else f"damaged, or no weights ({type(error).__name__})"
         raise UserError(f"{path}: {reason}; {TO_TENSORS}") from error
-    try:
+    with naming(path):
         tensors = tensors_of(state)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
     for name, tensor in tensors.items():
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise UserError(f"{path}: {name} claims more values than the file holds; {TO_TENSORS}")
@@ -67,8 +67,15 @@ def read_words(path: Path) -> list[str]:
     readers = {".json": _from_json, ".pkl": _from_pickle, ".pickle": _from_pickle}
     if path.suffix not in readers:
         raise UserError(f"{path}: a vocabulary is a .json or a .pkl file; {TO_JSON}")
-    try:
+    with naming(path):
         return words_of(readers[path.suffix](path.read_bytes()))
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """A UserError inside names the file at fault."""
+    try:
+        yield
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 

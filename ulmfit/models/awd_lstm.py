@@ -6,11 +6,10 @@ The masks of a forward pass are drawn first and passed in (:class:`Masks`), so t
 processed in parts, one after the other or by several processes.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -44,7 +43,7 @@ class Masks:
     output: Tensor | None
     weights: tuple[Tensor | None, ...]
 
-    def columns(self, part: slice) -> Masks:
+    def columns(self, part: slice) -> Self:
         """The masks of a part of the batch."""
         cut = lambda found: None if found is None else found[part]
         return replace(self, input=cut(self.input), hidden=tuple(map(cut, self.hidden)), output=cut(self.output))

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -60,6 +61,8 @@ def _normalised(norm: nn.BatchNorm1d, x_BF: Tensor) -> Tensor:
 
 class Classifier(nn.Module):
     """Ids of documents to logits. Each column is a document, padded at the end."""
+
+    kind: Literal["classifier"] = "classifier"
 
     def __init__(
         self, vocab_size: int, labels: int, config: ModelConfig, dropouts: Dropouts, head: HeadConfig = HeadConfig(), seed: int = 0

@@ -1,5 +1,7 @@
 """The language model: the encoder, and a decoder that shares the embedding's matrix."""
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,6 +14,8 @@ from ulmfit.models.softmax import linear_cross_entropy
 
 class LanguageModel(nn.Module):
     """Predicts the next token. The decoder's weight is the embedding's (Inan et al. 2017), its bias is its own."""
+
+    kind: Literal["language_model"] = "language_model"
 
     def __init__(self, vocab_size: int, config: ModelConfig, dropouts: Dropouts, seed: int = 0):
         super().__init__()

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ulmfit.models.softmax import CHUNK, ChunkLinear, accumulate, scaled, softmax_and_loss
+from ulmfit.models.softmax import CHUNK, ChunkLinear, SavedGradients, accumulate, softmax_and_loss
 
 TILE = 16  # of a matrix unit: the columns are the drawn words', one for the target, and what fills the last tile
 NEVER = -1e9
@@ -69,7 +69,7 @@ def sampled_cross_entropy(rows_NE: Tensor, weight_VE: Tensor, bias_V: Tensor, ta
     return _SampledCrossEntropy.apply(rows_NE, weight_VE, bias_V, targets_N, sample)
 
 
-class _SampledCrossEntropy(torch.autograd.Function):
+class _SampledCrossEntropy(SavedGradients):
     """Gradients are computed on the way, in chunks of rows."""
 
     @staticmethod
@@ -110,7 +110,3 @@ class _SampledCrossEntropy(torch.autograd.Function):
         ctx.save_for_backward(grad_rows, grad_weight, grad_bias)
         ctx.count = len(rows_NE)
         return total / len(rows_NE)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        return *scaled(ctx, grads[0]), None, None

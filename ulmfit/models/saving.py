@@ -77,7 +77,7 @@ def save_model(folder: Path, model: LanguageModel | Classifier, facts: ModelFact
 def _config_json(model: LanguageModel | Classifier, facts: ModelFacts) -> bytes:
     encoder = model.encoder
     body: JsonObject = {
-        "kind": "classifier" if isinstance(model, Classifier) else "language_model",
+        "kind": model.kind,
         "model": encoder.config.model_dump(),
         "dropouts": encoder.dropouts.model_dump(),
         "vocab_size": encoder.vocab_size,

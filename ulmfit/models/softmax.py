@@ -21,7 +21,17 @@ def linear_cross_entropy(rows_NE: Tensor, weight_VE: Tensor, bias_V: Tensor, tar
     return LinearCrossEntropy.apply(rows_NE, weight_VE, bias_V, targets_N, torch.is_grad_enabled())
 
 
-class LinearCrossEntropy(torch.autograd.Function):
+class SavedGradients(torch.autograd.Function):
+    """A mean over ``ctx.count`` rows whose forward pass saves the gradients of the sum, by rows, weight and bias; two more inputs have none."""
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """The saved gradients, turned in place into those of the mean."""
+        scale = grads[0] / ctx.count
+        return *(None if saved is None else saved.mul_(scale.to(saved.dtype)) for saved in ctx.saved_tensors), None, None
+
+
+class LinearCrossEntropy(SavedGradients):
     """Gradients are computed in the forward pass, where ``learning``; autograd gives a function no sign that it runs under ``no_grad``."""
 
     @staticmethod
@@ -37,8 +47,8 @@ class LinearCrossEntropy(torch.autograd.Function):
             rows, targets = rows_NE[start : start + chunk], targets_N[start : start + chunk]
             errors, loss = softmax_and_loss(linear(rows), targets)
             total = total + loss
-            if any(wanted):
-                _subtract_one(errors, targets)
+            if any(wanted):  # the gradient by the logits; ``scatter_add_`` would look at every number
+                errors[torch.arange(len(errors), device=errors.device), targets] -= 1
             if grad_rows is not None:
                 torch.mm(errors, linear.weight, out=grad_rows[start : start + chunk])
             if grad_weight is not None and grad_bias is not None:
@@ -46,16 +56,6 @@ class LinearCrossEntropy(torch.autograd.Function):
         ctx.save_for_backward(grad_rows, grad_weight, grad_bias)
         ctx.count = len(rows_NE)
         return total / len(rows_NE)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        return *scaled(ctx, grads[0]), None, None
-
-
-def scaled(ctx: Any, grad: Tensor) -> list[Tensor | None]:
-    """The saved gradients of a sum over ``ctx.count`` rows, turned in place into those of the mean."""
-    scale = grad / ctx.count
-    return [None if saved is None else saved.mul_(scale.to(saved.dtype)) for saved in ctx.saved_tensors]
 
 
 class ChunkLinear:
@@ -86,12 +86,6 @@ def softmax_and_loss(logits_NV: Tensor, targets_N: Tensor) -> tuple[Tensor, Tens
     probabilities = torch.ops.aten._softmax.out(logits_NV, 1, False, out=logits_NV)
     expected = probabilities.gather(1, targets_N[:, None]).float()
     return probabilities, -expected.clamp_min(torch.finfo(torch.float32).tiny).log().sum()
-
-
-def _subtract_one(errors_NV: Tensor, targets_N: Tensor) -> None:
-    """At each row's target: the gradient of the cross-entropy by the logits. (``scatter_add_`` looks at every number.)"""
-    rows = torch.arange(len(errors_NV), device=errors_NV.device)
-    errors_NV[rows, targets_N] -= 1
 
 
 def accumulate(grad_weight: Tensor, grad_bias: Tensor, errors_NV: Tensor, rows_NE: Tensor) -> None:

@@ -6,7 +6,7 @@ where the model came out of a workflow, ``lineage.json``.
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
@@ -24,18 +24,20 @@ LINEAGE = "lineage.json"
 AGAIN = "take the model from where it was made again"
 
 
-def write_bundle(folder: Path, forward: Path, backward: Path, vocab: Path, tokenizer: Mapping[str, Any], labels: Sequence[str]) -> None:
-    """Put two classifiers and what they need into one folder. ValueError where a classifier reads in the wrong direction."""
+def write_bundle(folder: Path, forward: Path, backward: Path, vocab: Path, tokenizer: Mapping[str, Any]) -> list[str]:
+    """Put two classifiers and what they need into one folder; their labels. ValueError where one reads in the wrong direction."""
     for direction, part in zip(DIRECTIONS, (forward, backward), strict=True):
-        found = read_saved_model(part, "classifier").direction
-        if found != direction:
-            raise ValueError(f"{part} reads {found}, and was given as the {direction} classifier")
+        saved = read_saved_model(part, "classifier")
+        if saved.direction != direction:
+            raise ValueError(f"{part} reads {saved.direction}, and was given as the {direction} classifier")
         (folder / direction).mkdir(parents=True, exist_ok=True)
         for name in (WEIGHTS, CONFIG):
             shutil.copyfile(part / name, folder / direction / name)
+    labels = list(saved.labels)  # the same in both, see Bundle.read
     shutil.copyfile(vocab, folder / "vocab.json")
     write_bytes(folder / "tokenizer.json", json.dumps(dict(tokenizer), indent=1).encode())
-    write_bytes(folder / "labels.json", json.dumps(list(labels), ensure_ascii=False).encode())
+    write_bytes(folder / "labels.json", json.dumps(labels, ensure_ascii=False).encode())
+    return labels
 
 
 def missing(folder: Path) -> list[str]:

@@ -1,18 +1,81 @@
-"""Logits of documents, in batches of similar length."""
+"""Logits of documents: the classifier prepared for prediction, and documents read in batches of similar length."""
 
 import numpy as np
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from ulmfit.directions import Direction
-from ulmfit.models.classifier import Classifier
-from ulmfit.prediction.folded import FoldedClassifier
+from ulmfit.models.awd_lstm import LSTMLayer, library_lstm, one_block
+from ulmfit.models.classifier import Classifier, Pooling
 from ulmfit.progress import Bar
 from ulmfit.shards.batches import inference_batches, pad
 from ulmfit.shards.documents import Documents
 
 INFERENCE_DOCUMENTS = 256  # per batch: enough to keep the kernels busy
 INFERENCE_POSITIONS = 1 << 22  # padded, per batch: 32 MB of ids
+POSITIONS = 16_384  # per chunk of a batch, which bounds the states in memory
+SHORTEST = 32  # steps of a chunk at least
+
+
+class FoldedClassifier:
+    """The same logits as the :class:`Classifier` in evaluation. Weights are cast once, biases are added up, and batch normalisation is
+    multiplied into the linear layers. It is a copy, which later training does not change.
+
+    ``products``: the type of the encoder's products, fp32 or bf16; the head is fp32.
+    """
+
+    def __init__(self, model: Classifier, products: torch.dtype):
+        with torch.no_grad():
+            encoder = model.encoder
+            self.embedding = encoder.embedding.weight.to(products, copy=True)
+            self.sizes = encoder.sizes[1:]
+            self.layers = []
+            for layer in encoder.layers:
+                assert isinstance(layer, LSTMLayer)
+                bias = layer.bias_ih + layer.bias_hh
+                self.layers.append(one_block([layer.weight_ih, layer.weight_hh, bias, torch.zeros_like(bias)], products))
+            self.linear1, self.linear2 = _fold(model.head.norm1, model.head.linear1), _fold(model.head.norm2, model.head.linear2)
+            self.labels = model.head.linear2.out_features
+
+    @torch.no_grad()
+    def logits(self, ids_TB: Tensor, lengths_B: Tensor) -> Tensor:
+        """fp32 [B, L]. ``ids`` int64, padded at the end; ``lengths`` int64, each 1 or more.
+
+        Documents are read in chunks, and those that have ended are left out, so the cost is that of the real positions.
+        """
+        order = lengths_B.argsort(descending=True, stable=True)
+        pooled = self._pooled(ids_TB[:, order], lengths_B[order], sorted(lengths_B.tolist(), reverse=True))
+        logits = F.linear(F.linear(pooled, *self.linear1).relu(), *self.linear2)
+        return logits[order.argsort()]
+
+    def _pooled(self, ids_TB: Tensor, lengths_B: Tensor, lengths: list[int]) -> Tensor:
+        """Pooled states [B, 3E] of documents in order of falling length."""
+        zeros = [self.embedding.new_zeros(1, len(lengths), size) for size in self.sizes]
+        state, pooling, ended = list(zip(zeros, zeros, strict=True)), Pooling(lengths_B), list[Tensor]()
+        start, reading = 0, len(lengths)
+        while start < lengths[0]:
+            unfinished = sum(length > start for length in lengths)
+            if unfinished < reading:
+                reading = unfinished
+                ended.append(pooling.cut(reading))
+                state = [(h[:, :reading], c[:, :reading]) for h, c in state]
+            chunk = max(SHORTEST, POSITIONS // reading)
+            x = F.embedding(ids_TB[start : start + chunk, :reading], self.embedding)
+            for number, weights in enumerate(self.layers):
+                x, state[number] = library_lstm(x, state[number], weights, learning=False)
+            pooling.add(x, start)
+            start += chunk
+        return torch.cat([pooling.result(), *reversed(ended)])
+
+
+def _fold(norm: nn.BatchNorm1d, linear: nn.Linear) -> tuple[Tensor, Tensor]:
+    """Weight and bias of the layer that does what ``linear`` does after ``norm``, by its running statistics."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+    shift = norm.bias - norm.running_mean * scale
+    bias = linear.weight @ shift
+    return linear.weight * scale, bias if linear.bias is None else bias + linear.bias
 
 
 def predict_logits(
@@ -23,8 +86,8 @@ def predict_logits(
     lengths = np.minimum(documents.lengths, max_tokens or np.iinfo(np.int64).max)
     logits = torch.empty(len(documents), folded.labels)
     for index in inference_batches(lengths, INFERENCE_DOCUMENTS, INFERENCE_POSITIONS):
-        batch = pad(documents, index, direction, max_tokens)
-        logits[torch.from_numpy(index)] = folded.logits(batch.ids.to(folded.device), batch.lengths.to(folded.device)).cpu()
+        batch, device = pad(documents, index, direction, max_tokens), folded.embedding.device
+        logits[torch.from_numpy(index)] = folded.logits(batch.ids.to(device), batch.lengths.to(device)).cpu()
         if bar:
             bar.advance(len(index))
     return logits

@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
 from functools import lru_cache
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +15,10 @@ from ulmfit.compute.precision import inference_products
 from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.evaluation.metrics import decisions
 from ulmfit.labels.label_set import THRESHOLD, Task, probabilities
-from ulmfit.models.classifier import Classifier
 from ulmfit.models.saving import load_classifier, save_model
 from ulmfit.prediction.bundle import Bundle
 from ulmfit.prediction.ensemble import Probabilities, average, average_thresholds
-from ulmfit.prediction.folded import FoldedClassifier
-from ulmfit.prediction.logits import predict_logits
+from ulmfit.prediction.logits import FoldedClassifier, predict_logits
 from ulmfit.progress import progress
 from ulmfit.shards.documents import Documents
 from ulmfit.text.tokenizer import Tokenizer
@@ -30,27 +27,18 @@ TEXTS = 1_000  # texts whose tokens are held as strings at a time
 LONG = 500  # documents from which on progress is shown
 
 
-@dataclass(frozen=True)
-class _Part:
-    """One direction: the classifier as it was trained, and as it predicts."""
-
-    model: Classifier
-    folded: FoldedClassifier
-
-    @classmethod
-    def load(cls, folder: Path, device: str, precision: str) -> Self:
-        model = load_classifier(folder).to(device)
-        return cls(model, FoldedClassifier(model, inference_products(precision, device, model.encoder.config.hidden)))
-
-
 class Predictor:
     """A loaded bundle. ``labels`` are the classes in the order of the probabilities' columns.
 
     ``task``: "multi-class", or "multi-label" with the ``separator`` of its label strings.
     """
 
-    def __init__(self, folder: Path, device: str = "cpu", precision: str = "auto"):
-        self.bundle = Bundle.read(folder)
+    def __init__(self, folder: str | Path, device: str = "cpu", precision: str = "auto"):
+        """Load the model in ``folder``; UserError where it holds none, is not whole or its parts do not belong together.
+
+        ``precision``: of the matrix products: "fp32", "bf16", or "auto" (see ``compute/precision.py``).
+        """
+        self.bundle = Bundle.read(Path(folder))
         keep_pages()
         calibration = self.bundle.calibration(DIRECTIONS[0])
         self.task: Task = calibration.task
@@ -58,21 +46,15 @@ class Predictor:
         self.labels: list[str] = self.bundle.labels
         self.tokenizer = _tokenizer(json.dumps(self.bundle.tokenizer, sort_keys=True))
         self.vocab = self.bundle.vocab
-        self._parts = {direction: _Part.load(folder / direction, device, precision) for direction in DIRECTIONS}
-
-    @classmethod
-    def load(cls, folder: str | Path, device: str = "cpu", precision: str = "auto") -> Self:
-        """The model in ``folder``. UserError where the folder holds none, is not whole or its parts do not belong together.
-
-        ``precision``: of the matrix products: "fp32", "bf16", or "auto" (see ``compute/precision.py``).
-        """
-        return cls(Path(folder), device, precision)
+        self._models = {direction: load_classifier(Path(folder, direction)).to(device) for direction in DIRECTIONS}
+        products = lambda model: inference_products(precision, device, model.encoder.config.hidden)
+        self._folded = {direction: FoldedClassifier(model, products(model)) for direction, model in self._models.items()}
 
     def save(self, folder: Path) -> None:
         """Write the bundle into ``folder``, which is made if need be."""
-        for direction, part in self._parts.items():
+        for direction, model in self._models.items():
             (folder / direction).mkdir(parents=True, exist_ok=True)
-            save_model(folder / direction, part.model, self.bundle.parts[direction])
+            save_model(folder / direction, model, self.bundle.parts[direction])
         self.bundle.save(folder)
 
     def probabilities(self, texts: Sequence[str]) -> Probabilities:
@@ -81,21 +63,15 @@ class Predictor:
 
     def directions(self, texts: Sequence[str]) -> dict[Direction, Probabilities]:
         """float32 [N, L] per direction."""
-        return self.directions_of(self.encode(texts))
-
-    def directions_of(self, documents: Documents) -> dict[Direction, Probabilities]:
-        """``directions`` of documents that are encoded through this model's vocabulary."""
-        return self.read(self.logits_of(documents))
+        return self.read(self.logits_of(self.encode(texts)))
 
     def logits_of(self, documents: Documents, directions: Sequence[Direction] = DIRECTIONS) -> dict[Direction, Tensor]:
         """Logits float32 [N, L] per direction, of documents that are encoded through this model's vocabulary."""
         found = {}
         for direction in directions:
-            folded, most = self._parts[direction].folded, self.bundle.parts[direction].max_tokens
-            if len(documents) < LONG:
-                found[direction] = predict_logits(folded, documents, direction, most)
-                continue
-            with progress(f"predict {direction}", len(documents), "documents") as bar:
+            folded, most = self._folded[direction], self.bundle.parts[direction].max_tokens
+            shown = progress(f"predict {direction}", len(documents), "documents") if len(documents) >= LONG else nullcontext()
+            with shown as bar:
                 found[direction] = predict_logits(folded, documents, direction, most, bar)
         return found
 

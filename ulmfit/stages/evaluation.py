@@ -47,11 +47,11 @@ def measure(corpus: Corpus, ids: IdShards, model: Model, scratch: Model | None, 
         torch.set_num_threads(os.cpu_count() or 1)  # no other stage runs now
         device, test, rows = context.placement.device, Documents.open(ids.path, [settings.judge]), _read(corpus, settings.judge)
         assert rows.ids == test.ids, "shards and corpus parts stand in one order"
-        predictor, strings = Predictor.load(model.path, device), corpus.record.labels
+        predictor, strings = Predictor(model.path, device), corpus.record.labels
         labels = LabelSet.of(strings, ClassifierConfig(task=predictor.task, label_separator=predictor.separator))
         systems = _systems(predictor, test, "")
         if scratch:
-            systems |= _systems(Predictor.load(scratch.path, device), test, " from scratch")
+            systems |= _systems(Predictor(scratch.path, device), test, " from scratch")
         systems[baseline.NAME] = _baseline(corpus, rows.texts, labels, settings)
         documents = HeldOut(test.ids, rows.texts, _truth(labels, test.labels), labels.names)
         results = evaluate(systems, documents, config)

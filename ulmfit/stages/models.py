@@ -6,7 +6,6 @@ from typing import Any
 
 from ulmfit.config import LMConfig, ModelConfig, Settings
 from ulmfit.directions import Direction
-from ulmfit.models.saving import read_saved_model
 from ulmfit.prediction.bundle import write_bundle
 from ulmfit.pretrained.transport import Pretrained
 from ulmfit.stages.outputs import Classifier, Corpus, IdShards, LanguageModel, Model, Output, TokenShards, Vocabulary
@@ -16,9 +15,8 @@ from ulmfit.store import filesystem
 from ulmfit.store.artifacts import Built
 from ulmfit.store.lineage import FILE, Lineage
 from ulmfit.store.recipe import Recipe
-from ulmfit.training.method import CLASSIFIER_VERSION, FINETUNE_VERSION, PRETRAIN_VERSION
+from ulmfit.training.method import CLASSIFIER_VERSION, FINETUNE_VERSION, PRETRAIN_VERSION, train
 from ulmfit.training.specs import ClassifySpec, FinetuneSpec, PretrainSpec, TrainingSpec
-from ulmfit.training.train import train
 
 BUNDLE_VERSION = 1
 VALID = ("valid",)
@@ -95,9 +93,8 @@ def average(forward: Classifier, backward: Classifier, corpus: Corpus, tokens: T
     recipe = Recipe("model", BUNDLE_VERSION, {"labels": corpus.record.labels}, keys_of(inputs))
 
     def build(work: Path, context: Context) -> Built:
-        names = list(read_saved_model(forward.path).labels)  # where a document has several labels, each by itself
         tokenizer = {name: value for name, value in tokens.manifest.config.items() if name != "quarantine_poison"}
-        write_bundle(work, forward.path, backward.path, vocab.file, tokenizer, names)
+        names = write_bundle(work, forward.path, backward.path, vocab.file, tokenizer)
         lineage = Lineage.of(recipe, context.store)
         filesystem.write_bytes(work / FILE, lineage.to_json())
         return Built({"labels": names, "artifacts": len(lineage.artifacts)})

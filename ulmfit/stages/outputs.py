@@ -13,7 +13,7 @@ from ulmfit.evaluation.results import EvaluationRecord
 from ulmfit.shards.crashing import CrashingDocument
 from ulmfit.store.artifacts import Artifact
 from ulmfit.store.json import Facts
-from ulmfit.training.record import TrainingRecord
+from ulmfit.training.specs import TrainingRecord
 
 Record = TypeVar("Record", bound=BaseModel, covariant=True)
 

@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -27,6 +28,7 @@ from ulmfit.store.json import JsonObject
 log = logging.getLogger(__name__)
 
 FORMAT = 1
+FOLDER = "checkpoints"  # beside a model's files, while it is trained
 TENSORS, FACTS = "state.safetensors", "state.json"
 BEST = "best"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -242,3 +244,8 @@ def _fsync(folder: Path) -> None:
 
 def _step(name: str) -> int:
     return int(name.removeprefix("step-"))
+
+
+def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with ``prefix``, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

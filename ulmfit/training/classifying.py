@@ -9,34 +9,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ulmfit.config import ClassifierConfig
 from ulmfit.models.classifier import Classifier, gradient_start
 from ulmfit.prediction.logits import predict_logits
 from ulmfit.shards.batches import pad, training_batches
 from ulmfit.text.vocab import PAD
-from ulmfit.training.curves import Curves
 from ulmfit.training.epochs import classifier_epochs
-from ulmfit.training.loop import Step, ahead, fit
+from ulmfit.training.loop import Step, Trainable
 from ulmfit.training.objective import Objective
 from ulmfit.training.placement import Placement
 from ulmfit.training.processes.team import slices
-from ulmfit.training.record import TrainingRecord
 from ulmfit.training.specs import TrainingText
 from ulmfit.training.stopping import Best
 
 log = logging.getLogger(__name__)
-
-
-def train_classifier_model(
-    model: Classifier, text: TrainingText, objective: Objective, place: Placement, curves: Curves, name: str
-) -> TrainingRecord:
-    """Train in place; the record has tokens, speed, and loss, accuracy and macro-F1 on the validation documents.
-
-    One slanted triangle spans the training. With ``patience`` it stops early, and the weights of the best epoch are kept.
-    UserError where the loss explodes.
-    """
-    config = objective.config
-    best = Best(config.stop_metric, config.patience) if config.patience else None
-    return fit(Classifying(model, text, objective, place), config, place, curves, name, best)
 
 
 @dataclass(frozen=True)
@@ -48,10 +34,6 @@ class DocumentsBatch:
     targets: Tensor
     longest: np.ndarray  # the lengths on the CPU: reading them from a GPU would wait for it
     free: int
-
-    @property
-    def columns(self) -> int:
-        return len(self.longest)
 
     def part(self, columns: slice) -> tuple[Tensor, Tensor]:
         """The ids and lengths of some columns, cut to the longest of them and padded a little (see ``round_length``)."""
@@ -68,31 +50,32 @@ def round_length(positions: int) -> int:
     return -(-positions // grain) * grain
 
 
-class Classifying:
-    """Steps over batches of documents of like length.
+class Classifying(Trainable):
+    """Steps over batches of documents of like length. With ``patience`` it stops early, and the weights of the best epoch are kept.
 
     Where a batch is processed in parts, or by several processes, documents are pooled part by part. The head then sees all of them,
     as it normalises over the batch, and each part is read again for the gradients that come back from the head.
     """
 
+    model: Classifier
+    config: ClassifierConfig
     figures = ("valid_loss", "valid_accuracy", "valid_macro_f1")
 
-    def __init__(self, model: Classifier, text: TrainingText, objective: Objective, place: Placement):
-        self.model, self.text, self.objective, self.config, self.place = model, text, objective, objective.config, place
-        config, train = self.config, text.train
+    def __init__(self, model: Classifier, text: TrainingText, objective: Objective, place: Placement, name: str):
+        self.model, self.text, self.objective, self.place, self.name = model, text, objective, place, name
+        self.config = config = objective.config
+        self.best = Best(config.stop_metric, config.patience) if config.patience else None
+        train = text.train
         rng = np.random.default_rng(config.seed)
         lengths = np.minimum(train.lengths, config.max_tokens or np.iinfo(np.int64).max)
         epochs = classifier_epochs(config, len(train), int(lengths.sum()))
         if config.epochs == "auto":
-            log.info("classify %s: %d documents, so %d epochs", text.direction, len(train), epochs)
+            log.info("%s: %d documents, so %d epochs", name, len(train), epochs)
         positions = config.batch_tokens and max(1, config.batch_tokens * 8 // 9)  # so that they are not too many with round_length's
         self.epochs = [training_batches(lengths, config.batch_size, positions, config.max_gradient_tokens, rng) for _ in range(epochs)]
         self.steps, self.tokens = sum(map(len, self.epochs)), int(lengths.sum()) * epochs
 
     def plan(self, start: int) -> Iterator[Step]:
-        return ahead(self._steps(start), self.place.device)
-
-    def _steps(self, start: int) -> Iterator[Step]:
         for epoch, groups in enumerate(self.epochs):
             for number, index in enumerate(groups[start:], start + 1):
                 batch = self._batch(index)
@@ -106,12 +89,9 @@ class Classifying:
         free = gradient_start(int(lengths.min()), self.config.bptt, self.config.max_gradient_tokens)
         return DocumentsBatch(ids, padded.lengths, self.objective.labels.targets_of(self.text.train.labels[index]), lengths, free)
 
-    def begin(self, epoch: int) -> None:
-        """Nothing is carried from batch to batch."""
-
     def forward_backward(self, batch: DocumentsBatch, parts: int) -> Tensor:
         team, encoder = self.place.team, self.model.encoder
-        masks, columns = encoder.draw(batch.columns), team.columns(batch.columns)
+        masks, columns = encoder.draw(len(batch.lengths)), team.columns(len(batch.lengths))
         pieces = slices(columns, parts)
         pool = lambda piece: self.model.pool(*batch.part(piece), masks.columns(piece), self.config.bptt, batch.free)
         if team.size == 1 and len(pieces) == 1:
@@ -121,7 +101,7 @@ class Classifying:
         with torch.no_grad():
             none = batch.ids.new_zeros(0, 3 * encoder.config.embedding, dtype=torch.float32)
             own = torch.cat([none, *map(pool, pieces)])
-        pooled = team.whole(own, batch.columns, dim=0).requires_grad_()
+        pooled = team.whole(own, len(batch.lengths), dim=0).requires_grad_()
         loss = self.objective.loss(self.model.score(pooled), batch.targets) / team.size  # every process has the head's whole gradient
         loss.backward()
         assert pooled.grad is not None
@@ -136,9 +116,3 @@ class Classifying:
             return {}
         logits = predict_logits(self.model, valid, self.text.direction, self.config.max_tokens)
         return self.objective.metrics(logits, self.objective.labels.targets_of(valid.labels))
-
-    def state(self) -> dict[str, Tensor]:
-        return {}
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Nothing is carried from batch to batch."""

@@ -1,4 +1,4 @@
-"""What is measured while a training runs: the smoothed loss, the curves, the speed; and the check that stops a diverging training."""
+"""What is measured while a training runs: the smoothed loss, the curves, the speed; and whether the training diverges."""
 
 import json
 import math
@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ulmfit.errors import UserError
 from ulmfit.progress import Bar
 from ulmfit.store.filesystem import write_bytes
 
@@ -72,21 +71,17 @@ class Watch:
         """Whether a step was taken since the last look."""
         return self._norm is not None
 
-    def look(self, name: str, step: int, lr: float, kept: str) -> float:
-        """The smoothed loss. UserError where it or a gradient is not finite, or the loss has grown past ``EXPLODED``.
-
-        ``kept`` says where earlier weights are.
-        """
+    def look(self) -> tuple[float, str | None]:
+        """The smoothed loss, and what is wrong: it or a gradient is not finite, or the loss has grown past ``EXPLODED``."""
         assert self._mean is not None and self._first is not None and self._norm is not None, "a loss was added before it is looked at"
         value, first, norm = float(self._mean) / self.weight, float(self._first), float(self._norm)
         self._norm = None
-        if not (math.isfinite(value) and math.isfinite(norm)):
-            what = f"the loss is {value:.4g}" if not math.isfinite(value) else f"a gradient is {norm}"
-        elif value > EXPLODED * max(first, 0.1):
-            what = f"the loss has grown from {first:.4g} to {value:.4g}"
-        else:
-            return value
-        raise ruined(name, what, step, lr, kept)
+        if not math.isfinite(value):
+            return value, f"the loss is {value:.4g}"
+        if not math.isfinite(norm):
+            return value, f"a gradient is {norm}"
+        grown = value > EXPLODED * max(first, 0.1)
+        return value, f"the loss has grown from {first:.4g} to {value:.4g}" if grown else None
 
     def state(self) -> dict[str, Tensor]:
         """The tensors of a checkpoint; ``weight`` goes with them."""
@@ -97,11 +92,6 @@ class Watch:
         self._mean = state["mean"].to(device) if "mean" in state else None
         self._first = state["first"].to(device) if "first" in state else None
         self.weight = weight
-
-
-def ruined(name: str, what: str, step: int, lr: float, kept: str) -> UserError:
-    """The error that ends a diverging training; ``kept`` says where earlier weights are."""
-    return UserError(f"{name}: {what} at step {step}, at a learning rate of {lr:.4g}; lower the rate (…lr), or clip harder; {kept}")
 
 
 class Pace:

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -14,14 +14,12 @@ from ulmfit.errors import UserError
 from ulmfit.models.awd_lstm import State, detach
 from ulmfit.models.language_model import LanguageModel, regularisation
 from ulmfit.models.sampled_softmax import Sampler
-from ulmfit.shards.batches import Windows, lm_batches, stream_windows
+from ulmfit.shards.batches import Window, Windows, lm_batches, stream_windows
 from ulmfit.shards.documents import Documents
-from ulmfit.training.curves import Curves
 from ulmfit.training.epochs import lm_amount
-from ulmfit.training.loop import Step, ahead, fit
+from ulmfit.training.loop import Step, Trainable
 from ulmfit.training.placement import Placement
 from ulmfit.training.processes.team import slices
-from ulmfit.training.record import TrainingRecord
 from ulmfit.training.specs import TrainingText
 from ulmfit.training.stopping import Best
 
@@ -31,45 +29,26 @@ VALIDATION_TOKENS = 50_000
 VALIDATION_BATCH = 16
 
 
-def train_language_model(
-    model: LanguageModel, text: TrainingText, config: LMConfig, place: Placement, curves: Curves, name: str
-) -> TrainingRecord:
-    """Train in place; the record has tokens, speed, validation loss (nats per token) and perplexity.
-
-    With ``epochs`` "auto" the weights of the epoch with the lowest validation loss are kept, which may be the initial ones.
-    UserError where there is too little text for one window, or the loss explodes.
-    """
-    best = Best("valid_loss", patience=None, from_start=True) if config.epochs == "auto" else None
-    return fit(LanguageModelling(model, text, config, place, name), config, place, curves, name, best)
-
-
-@dataclass(frozen=True)
-class WindowBatch:
-    """A window's ``ids`` and ``targets``, int64 [T, columns]: the columns of this process."""
-
-    ids: Tensor
-    targets: Tensor
-
-    @property
-    def columns(self) -> int:
-        return self.ids.shape[1]
-
-
-class LanguageModelling:
+class LanguageModelling(Trainable):
     """Truncated back-propagation through time: the state is carried from window to window, the graph is not.
 
-    The rate of a step is scaled by its window's length over ``bptt`` (Merity et al. 2017, sec. 4.1).
+    The rate of a step is scaled by its window's length over ``bptt`` (Merity et al. 2017, sec. 4.1). With ``epochs`` "auto" the
+    weights of the epoch with the lowest validation loss are kept, which may be the initial ones. UserError where there is too
+    little text for one window, or for this number of processes.
     """
 
+    model: LanguageModel
+    config: LMConfig
     figures = ("valid_loss", "valid_perplexity")
 
     def __init__(self, model: LanguageModel, text: TrainingText, config: LMConfig, place: Placement, name: str):
         train = text.train
         epochs, streams = lm_amount(config, train.tokens)
         if config.epochs == "auto":
+            self.best = Best("valid_loss", patience=None, from_start=True)
             log.info("%s: %d tokens, so %g epochs in %d parallel streams", name, train.tokens, epochs, streams)
         config = config.model_copy(update={"epochs": epochs, "batch_size": streams})
-        self.model, self.text, self.config, self.place = model, text, config, place
+        self.model, self.text, self.config, self.place, self.name = model, text, config, place, name
         self.windows = Windows.plan(train.tokens, streams, config.bptt, epochs, config.max_tokens, config.seed)
         self.steps, self.tokens = self.windows.steps, self.windows.tokens
         if epochs and not self.steps:
@@ -85,28 +64,20 @@ class LanguageModelling:
     def plan(self, start: int) -> Iterator[Step]:
         every = self.config.valid_every
         windows = lm_batches(self.text.train, self.windows, self.text.direction, self.config.seed, start)
-        steps = (
-            Step(
-                WindowBatch(window.ids[:, self.columns], window.targets[:, self.columns]),
-                window.epoch,
-                window.ids.numel(),
-                len(window.ids) / self.config.bptt,
-                window.last,
-                every is not None and number % every == 0,
-            )
-            for number, window in enumerate(windows, start + 1)
-        )
-        return ahead(steps, self.place.device)
+        for number, window in enumerate(windows, start + 1):
+            own = replace(window, ids=window.ids[:, self.columns], targets=window.targets[:, self.columns])
+            scale, check = len(window.ids) / self.config.bptt, every is not None and number % every == 0
+            yield Step(own, window.epoch, window.ids.numel(), scale, ends_epoch=window.last, validate=check)
 
     def begin(self, epoch: int) -> None:
         self.hidden = self.model.encoder.initial_state(self.columns.stop - self.columns.start)
 
-    def forward_backward(self, batch: WindowBatch, parts: int) -> Tensor:
+    def forward_backward(self, batch: Window, parts: int) -> Tensor:
         encoder = self.model.encoder
         masks = encoder.draw(self.config.batch_size).columns(self.columns)
         sample = self.sampler.draw(encoder.generator) if self.sampler else None
         total, after = torch.zeros((), device=batch.ids.device), []
-        for part in slices(slice(0, batch.columns), parts):
+        for part in slices(slice(0, batch.ids.shape[1]), parts):
             state = [(h[:, part], c[:, part]) for h, c in self.hidden]
             raw, dropped, state = self.model.hidden(batch.ids[:, part], state, masks.columns(part))
             share = (part.stop - part.start) / self.config.batch_size

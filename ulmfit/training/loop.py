@@ -9,24 +9,25 @@ import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from ulmfit.compute.pages import keep_pages
 from ulmfit.compute.precision import products
 from ulmfit.config import TrainingConfig
+from ulmfit.errors import UserError
 from ulmfit.models.classifier import Classifier
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.progress import progress
-from ulmfit.training.checkpoint import Checkpoint, Checkpoints, read
-from ulmfit.training.curves import Curves, Pace, Point, Watch, ruined
+from ulmfit.store.json import Facts
+from ulmfit.training.checkpoint import Checkpoint, Checkpoints, below, read
+from ulmfit.training.curves import Curves, Pace, Point, Watch
 from ulmfit.training.optimizers import Optimizer
 from ulmfit.training.placement import Placement
-from ulmfit.training.record import TrainingRecord
 from ulmfit.training.schedules import learning
+from ulmfit.training.specs import TrainingRecord
 from ulmfit.training.stopping import Best, BestFacts
 
 log = logging.getLogger(__name__)
@@ -46,52 +47,55 @@ class Step:
     validate: bool = False
 
 
-class Trainable(Protocol):
-    """What is trained, and on what: a model, and a plan of steps."""
+class Trainable:
+    """What is trained, on what and where: a model, and a plan of ``steps`` steps over ``tokens`` tokens.
 
+    ``name``: for people. ``figures``: names of what ``validate`` finds. ``best``: stop early, and keep the best weights.
+    """
+
+    model: LanguageModel | Classifier
+    config: TrainingConfig
+    place: Placement
+    name: str
     steps: int
     tokens: int
-
-    @property
-    def model(self) -> LanguageModel | Classifier: ...
-
-    @property
-    def figures(self) -> tuple[str, ...]:
-        """Names of what ``validate`` finds."""
+    figures: tuple[str, ...]
+    best: Best | None = None
 
     def plan(self, start: int) -> Iterator[Step]:
-        """The steps from number ``start`` on."""
-
-    def begin(self, epoch: int) -> None:
-        """An epoch begins."""
+        """The steps from number ``start`` on, their batches on the CPU."""
+        raise NotImplementedError
 
     def forward_backward(self, batch: Any, parts: int) -> Tensor:
         """Add this process's share of a step's gradients, working on its columns in ``parts`` one after the other; its share of the loss."""
+        raise NotImplementedError
 
     def validate(self) -> dict[str, float]:
         """Figures on the validation documents, empty where there are none. The first is the one that the optimiser uses."""
+        raise NotImplementedError
+
+    def begin(self, epoch: int) -> None:
+        """An epoch begins: what is carried from step to step starts anew."""
 
     def state(self) -> dict[str, Tensor]:
-        """What is carried from step to step besides weights."""
+        """What is carried from step to step besides weights; by default nothing."""
+        return {}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take up a :meth:`state`."""
 
 
-def fit(task: Trainable, config: TrainingConfig, place: Placement, curves: Curves, name: str, best: Best | None = None) -> TrainingRecord:
-    """Train ``task.model`` in place; the record: steps, tokens, speed and the last validation's figures.
+def fit(task: Trainable, curves: Curves) -> TrainingRecord:
+    """Train ``task.model`` in place; the record: steps, tokens, speed and the last validation's figures (or the best's).
 
-    ``best``: stop early, and keep the best weights. UserError where the loss is no longer finite or explodes; the weights in
-    the last checkpoint are earlier ones.
+    UserError where the loss is no longer finite or explodes; the weights in the last checkpoint are earlier ones.
     """
     keep_pages()
-    return _Training(task, config, place, curves, name, best).train()
+    return _Training(task, curves).train()
 
 
-class CheckpointFacts(BaseModel):
+class CheckpointFacts(Facts):
     """What a checkpoint holds besides tensors. ``watch``: the weight of the smoothed loss; ``points``: of the curves so far."""
-
-    model_config = ConfigDict(frozen=True)
 
     epoch: int
     parts: int
@@ -105,18 +109,19 @@ class CheckpointFacts(BaseModel):
 
 
 class _Training:
-    def __init__(self, task: Trainable, config: TrainingConfig, place: Placement, curves: Curves, name: str, best: Best | None):
-        self.task, self.config, self.place, self.curves, self.name, self.best = task, config, place, curves, name, best
-        self.model = task.model.to(place.device)
+    def __init__(self, task: Trainable, curves: Curves):
+        self.task, self.curves = task, curves
+        self.config, self.place, self.name, self.best = task.config, task.place, task.name, task.best
+        self.model = task.model.to(self.place.device)
         self.encoder = self.model.encoder
-        self.encoder.products = products(config.precision, place.device, self.encoder.config.hidden)
-        self.encoder.seed(config.seed)
+        self.encoder.products = products(self.config.precision, self.place.device, self.encoder.config.hidden)
+        self.encoder.seed(self.config.seed)
         self.groups = self.model.groups()
-        self.optimizer = Optimizer(self.groups, config, task.steps)
+        self.optimizer = Optimizer(self.groups, self.config, task.steps)
         self.watch, self.figures, self.epoch, self.parts = Watch(), dict[str, float](), -1, 1
-        self.checkpoints = (
-            Checkpoints(place.checkpoints, every=place.checkpoint_seconds) if place.checkpoints and place.team.leads else None
-        )
+        self.checkpoints: Checkpoints | None = None
+        if self.place.checkpoints and self.place.team.leads:
+            self.checkpoints = Checkpoints(self.place.checkpoints, every=self.place.checkpoint_seconds)
         self.last_good: int | None = None
 
     def train(self) -> TrainingRecord:
@@ -126,7 +131,8 @@ class _Training:
             self.pace = Pace(bar, tokens, seconds)
             if not self.task.steps or (self.best and self.best.from_start and not found):
                 self._validated(ends_epoch=True)  # a model that is only carried over is judged all the same
-            for step in self.task.plan(self.optimizer.step_number) if not stopped else ():
+            plan = self.task.plan(self.optimizer.step_number) if not stopped else iter(())
+            for step in ahead(plan, self.place.device):
                 self._take(step)
                 if step.ends_epoch or step.validate:
                     stopped = self._validated(step.ends_epoch)
@@ -157,7 +163,7 @@ class _Training:
             try:
                 return self.task.forward_backward(batch, self.parts)
             except torch.OutOfMemoryError:
-                if self.place.team.size > 1 or self.parts >= batch.columns:
+                if self.place.team.size > 1 or self.parts >= batch.ids.shape[1]:
                     raise
                 self.parts *= 2
             self.optimizer.rule.zero_grad(set_to_none=True)
@@ -168,12 +174,16 @@ class _Training:
             log.warning("%s: memory is short; each batch is now worked on in %d parts, to the same result", self.name, self.parts)
 
     def _look(self) -> float:
-        return self.watch.look(self.name, *self._account())
+        """The smoothed loss; UserError where the training diverges."""
+        loss, trouble = self.watch.look()
+        if trouble:
+            raise self._ruined(trouble)
+        return loss
 
-    def _account(self) -> tuple[int, float, str]:
-        """Step, rate and which weights are kept, for the error of a diverging training."""
+    def _ruined(self, trouble: str) -> UserError:
         kept = "no weights are kept" if self.last_good is None else f"the weights of step {self.last_good} are in {self.place.checkpoints}"
-        return self.optimizer.step_number, self.optimizer.lr, kept
+        where = f"at step {self.optimizer.step_number}, at a learning rate of {self.optimizer.lr:.4g}"
+        return UserError(f"{self.name}: {trouble} {where}; lower the rate (…lr), or clip harder; {kept}")
 
     def _freeze(self) -> None:
         """Let the epoch's layer groups learn and no other; frozen layers at the bottom then run without gradients."""
@@ -186,7 +196,7 @@ class _Training:
             self.figures = self.place.team.agreed(figures, self.task.figures)
             for figure, value in self.figures.items():
                 if not math.isfinite(value):  # the last step did it, whose own loss was still sound
-                    raise ruined(self.name, f"{figure} is {value:.4g}", *self._account())
+                    raise self._ruined(f"{figure} is {value:.4g}")
             if self.best and ends_epoch:
                 self.best.see(self.figures, self.model, self.optimizer.step_number, self.checkpoints)
         self.curves.add(self.optimizer.step_number, **self.figures)
@@ -228,11 +238,11 @@ class _Training:
     def _resume(self, found: Checkpoint) -> tuple[int, float, bool]:
         """Continue from a checkpoint; tokens seen and seconds taken so far, and whether the training had stopped."""
         facts, tensors = CheckpointFacts.model_validate(found.facts), found.tensors
-        self.model.load_state_dict(_below("model.", tensors))
-        self.optimizer.restore(_below("optimizer.", tensors))
-        self.task.restore({name: tensor.to(self.place.device) for name, tensor in _below("task.", tensors).items()})
+        self.model.load_state_dict(below("model.", tensors))
+        self.optimizer.restore(below("optimizer.", tensors))
+        self.task.restore({name: tensor.to(self.place.device) for name, tensor in below("task.", tensors).items()})
         self.encoder.generator.set_state(tensors["generator"])
-        self.watch.restore(_below("watch.", tensors), facts.watch["weight"], self.place.device)
+        self.watch.restore(below("watch.", tensors), facts.watch["weight"], self.place.device)
         self.epoch, self.parts, self.figures, self.last_good = facts.epoch, facts.parts, facts.figures, found.step
         self.curves.points = facts.points
         if self.best and facts.best:
@@ -274,10 +284,6 @@ def freeze(groups: list[list[nn.Parameter]], learning: list[int]) -> None:
     for number, group in enumerate(groups):
         for parameter in group:
             parameter.requires_grad_(number in learning)
-
-
-def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def ahead(steps: Iterator[Step], device: str) -> Iterator[Step]:

@@ -9,11 +9,10 @@ import copy
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,11 +20,9 @@ from numpy.typing import NDArray
 
 from ulmfit.compute.pages import keep_pages
 from ulmfit.compute.precision import products
-from ulmfit.config import TrainingConfig
 from ulmfit.store import filesystem
-from ulmfit.training.loop import Step, Trainable, freeze
+from ulmfit.training.loop import Step, Trainable, ahead, freeze
 from ulmfit.training.optimizers import Optimizer
-from ulmfit.training.placement import Placement
 from ulmfit.training.schedules import learning
 
 log = logging.getLogger(__name__)
@@ -48,9 +45,7 @@ class LRCurve:
     suggestion: float | None
 
 
-def find_lr(
-    task: Trainable, config: TrainingConfig, place: Placement, lowest: float | None = None, highest: float | None = None, steps: int = 100
-) -> LRCurve:
+def find_lr(task: Trainable, lowest: float | None = None, highest: float | None = None, steps: int = 100) -> LRCurve:
     """Raise the rate from ``lowest`` to ``highest`` (of ``RANGES``, where not given) over the task's first ``steps`` steps.
 
     A shorter plan starts again. The optimiser is the training's, with its discriminative rates in proportion, and the layer groups
@@ -59,17 +54,17 @@ def find_lr(
     """
     if not task.steps:
         return LRCurve([], [], None)
-    low, high = RANGES[config.optimizer]
+    low, high = RANGES[task.config.optimizer]
     rates = np.geomspace(lowest or low, highest or high, steps)
-    seen = np.array(list(_losses(task, config, place, rates)))
+    seen = np.array(list(_losses(task, rates)))
     rates, losses = rates[: len(seen)], smoothed(seen, reach := max(1, steps // 10))
     return LRCurve(rates.tolist(), losses.tolist(), _steepest(rates, seen, losses, reach))
 
 
-def _losses(task: Trainable, config: TrainingConfig, place: Placement, rates: NDArray[np.float64]) -> Iterator[float]:
+def _losses(task: Trainable, rates: NDArray[np.float64]) -> Iterator[float]:
     """The loss before each step, capped where the test would end: single outliers would hide the curve."""
     keep_pages()
-    trial: Any = copy.copy(task)
+    config, place, trial = task.config, task.place, copy.copy(task)
     model = trial.model = copy.deepcopy(task.model).to(place.device)
     model.encoder.products = products(config.precision, place.device, model.encoder.config.hidden)
     model.encoder.seed(config.seed)
@@ -93,7 +88,7 @@ def _round(task: Trainable) -> Iterator[Step]:
     """The steps of the plan, over and over."""
     while True:
         epoch = -1
-        for step in task.plan(0):
+        for step in ahead(task.plan(0), task.place.device):
             if step.epoch != epoch:
                 epoch = step.epoch
                 task.begin(epoch)
@@ -121,23 +116,25 @@ def _steepest(rates: NDArray[np.float64], seen: NDArray[np.float64], losses: NDA
     return float(rates[reach + slopes[reach : bottom + 1].argmin()])
 
 
-def range_test(make: Callable[[], Trainable], config: TrainingConfig, place: Placement, folder: Path, name: str) -> float | None:
+def range_test(task: Trainable, folder: Path) -> float | None:
     """Test the rates before a training, where the settings ask for it; the suggested rate, None where there is none.
 
     The curve is written to ``lr_finder.json`` in ``folder``, with the rate in use. A training that continues from a checkpoint keeps
     its curve. Trainings on several processes, or with batches that do not fit into memory, get none; that is logged.
     """
+    config, place, name = task.config, task.place, task.name
     if not config.find_lr or not place.team.leads:
         return None
     if place.team.size > 1:
         log.warning("%s: learning rates are tried by one process only; train on one device to try them", name)
         return None
     if place.checkpoints and any(found.startswith("step-") for found in filesystem.folders(place.checkpoints)):
-        return _known(folder)
+        known = folder / FILE  # an earlier attempt wrote it
+        return json.loads(known.read_text())["suggestion"] if known.exists() else None
     log.info("%s: trying learning rates", name)
     curve = None
     with suppress(torch.OutOfMemoryError):
-        curve = find_lr(make(), config, place)
+        curve = find_lr(task)
     if curve is None:
         torch.cuda.empty_cache()  # now, when no traceback holds the copy any more
         log.warning("%s: memory is short; learning rates are not tried (make batch_size smaller to try them)", name)
@@ -148,9 +145,3 @@ def range_test(make: Callable[[], Trainable], config: TrainingConfig, place: Pla
     suggested = "none" if curve.suggestion is None else f"{curve.suggestion:.2g}"
     log.info("%s: the learning rate is %.2g; suggested is %s", name, config.lr, suggested)
     return curve.suggestion
-
-
-def _known(folder: Path) -> float | None:
-    """The suggestion in the file that an earlier attempt wrote."""
-    file = folder / FILE
-    return json.loads(file.read_text())["suggestion"] if file.exists() else None

@@ -1,4 +1,4 @@
-"""The method's three trainings (Howard & Ruder 2018, sec. 3): pretrain, fine-tune, train the classifier.
+"""The method's three trainings (Howard & Ruder 2018, sec. 3): pretrain, fine-tune, train the classifier; ``train`` is the door to them.
 
 Each writes ``model.safetensors``, ``config.json``, ``vocab.json`` and ``history.json`` into its folder, and ``lr_finder.json`` where
 learning rates are tried first.
@@ -14,29 +14,37 @@ from ulmfit.evaluation.calibration import calibrate
 from ulmfit.labels.label_set import LabelSet
 from ulmfit.models.classifier import Classifier, HeadConfig
 from ulmfit.models.language_model import LanguageModel
-from ulmfit.models.saving import Calibration, ModelFacts, load_language_model, read_saved_model, save_model
+from ulmfit.models.saving import ModelFacts, load_language_model, read_saved_model, save_model
 from ulmfit.models.transfer import take_encoder, transfer_vocabulary
 from ulmfit.prediction.logits import predict_logits
+from ulmfit.store import filesystem
 from ulmfit.text.vocab import Vocab
-from ulmfit.training.checkpoint import Checkpoints
-from ulmfit.training.classifying import Classifying, train_classifier_model
+from ulmfit.training.checkpoint import FOLDER, Checkpoints
+from ulmfit.training.classifying import Classifying
 from ulmfit.training.curves import Curves
-from ulmfit.training.language_modelling import LanguageModelling, train_language_model
+from ulmfit.training.language_modelling import LanguageModelling
+from ulmfit.training.loop import fit
 from ulmfit.training.lr_finder import range_test
 from ulmfit.training.objective import Objective
 from ulmfit.training.placement import Placement
-from ulmfit.training.record import TrainingRecord
-from ulmfit.training.specs import ClassifySpec, FinetuneSpec, PretrainSpec, TrainingSpec, TrainingText
-
-CHECKPOINTS = "checkpoints"  # a folder beside the model's files, while it is trained
+from ulmfit.training.processes.launcher import run_on
+from ulmfit.training.specs import ClassifySpec, FinetuneSpec, PretrainSpec, TrainingRecord, TrainingSpec, TrainingText
 
 PRETRAIN_VERSION = 2
 FINETUNE_VERSION = 2
 CLASSIFIER_VERSION = 3
 
 
-def carry_out(spec: TrainingSpec, folder: Path, place: Placement = Placement()) -> TrainingRecord:
-    """The training that ``spec`` describes, in this process."""
+def train(spec: TrainingSpec, folder: Path, place: Placement) -> TrainingRecord:
+    """Train what ``spec`` describes into ``folder``, here or on ``place.processes`` processes of this machine.
+
+    A training that was interrupted continues from its last checkpoint, unless ``place.resume`` is False.
+    UserError where the input or a setting is at fault; RunFailed where a process dies.
+    """
+    if not place.resume:
+        filesystem.remove(folder / FOLDER)
+    if place.processes > 1:
+        return run_on(spec, folder, place)
     match spec:
         case PretrainSpec():
             return pretrain(spec.text(), spec.model, spec.config, folder, place)
@@ -76,8 +84,9 @@ def _open(folder: Path, direction: Direction) -> tuple[LanguageModel, Vocab]:
 
 def _train_lm(lm: LanguageModel, text: TrainingText, config: LMConfig, folder: Path, place: Placement, name: str) -> TrainingRecord:
     place, curves = _begin(folder, place)
-    suggested = range_test(lambda: LanguageModelling(lm, text, config, place, name), config, place, folder, name)
-    record = train_language_model(lm, text, config, place, curves, name)
+    task = LanguageModelling(lm, text, config, place, name)
+    suggested = range_test(task, folder)
+    record = fit(task, curves)
     if place.team.leads:
         save_model(folder, lm, ModelFacts(direction=text.direction))
         _complete(folder, text.vocab, curves)
@@ -85,15 +94,16 @@ def _train_lm(lm: LanguageModel, text: TrainingText, config: LMConfig, folder: P
 
 
 def _begin(folder: Path, place: Placement) -> tuple[Placement, Curves]:
+    """The placement with the checkpoints of the training in ``folder``, and its curves."""
     folder.mkdir(parents=True, exist_ok=True)
-    return replace(place, checkpoints=folder / CHECKPOINTS), Curves(place.observe)
+    return replace(place, checkpoints=folder / FOLDER), Curves(place.observe)
 
 
 def _complete(folder: Path, vocab: Vocab, curves: Curves) -> None:
     """What goes with every trained model; its checkpoints have served."""
     vocab.save(folder / "vocab.json")
     curves.save(folder)
-    Checkpoints(folder / CHECKPOINTS).clear()
+    Checkpoints(folder / FOLDER).clear()
 
 
 def train_classifier(
@@ -114,21 +124,16 @@ def train_classifier(
             raise UserError(f"{lm}: the language model has another vocabulary than the classifier; fine-tune it with that one first")
         take_encoder(classifier, pretrained)
     name = f"classify {text.direction}" if lm else f"classify {text.direction}, from scratch"
-    suggested = range_test(lambda: Classifying(classifier, text, objective, place), config, place, folder, name)
-    record = train_classifier_model(classifier, text, objective, place, curves, name)
-    record = record.model_copy(update={"lr_suggested": suggested})
+    task = Classifying(classifier, text, objective, place, name)
+    suggested = range_test(task, folder)
+    record = fit(task, curves).model_copy(update={"lr_suggested": suggested})
     if not place.team.leads:
         return record
-    found = _calibrated(classifier, text, objective)
+    logits = predict_logits(classifier, text.valid, text.direction, config.max_tokens)
+    found = calibrate(logits, labels.targets_of(text.valid.labels), config)
     facts = ModelFacts(
         direction=text.direction, labels=tuple(labels.names), bptt=config.bptt, max_tokens=config.max_tokens, calibration=found
     )
     save_model(folder, classifier, facts)
     _complete(folder, text.vocab, curves)
     return record.model_copy(update=found.model_dump(include={"temperature", "ece_before", "ece_after"}))
-
-
-def _calibrated(classifier: Classifier, text: TrainingText, objective: Objective) -> Calibration:
-    """Temperature and thresholds, found on the validation documents."""
-    logits = predict_logits(classifier, text.valid, text.direction, objective.config.max_tokens)
-    return calibrate(logits, objective.labels.targets_of(text.valid.labels), objective.config)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ulmfit.config import TrainingConfig
+from ulmfit.training.checkpoint import below
 from ulmfit.training.schedules import discriminative, layer_rates
 
 
@@ -81,9 +82,9 @@ class Optimizer:
         return layer_rates(self.step_number, self.steps, self.rates, self.config)[-1]
 
     @property
-    def averaging(self) -> bool:
-        """Whether NT-ASGD's averages are being taken."""
-        return self.averages is not None and self.averages.means is not None
+    def means(self) -> list[Tensor] | None:
+        """NT-ASGD's averages, one a parameter; None where none are being taken."""
+        return self.averages.means if self.averages else None
 
     def step(self, scale: float = 1.0) -> Tensor:
         """One update at ``scale`` times the scheduled rates; gradients are cleared. Returns their norm before the cut, 0-dim."""
@@ -106,12 +107,12 @@ class Optimizer:
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """The parameters hold the averages inside, and are as before after it; nothing changes where there are none."""
-        if self.averages is None or self.averages.means is None:
+        if self.means is None:
             yield
             return
         before = [parameter.detach().clone() for parameter in self.parameters]
         try:
-            _copy(self.averages.means, self.parameters)
+            _copy(self.means, self.parameters)
             yield
         finally:
             _copy(before, self.parameters)
@@ -137,7 +138,7 @@ class Optimizer:
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Continue from :meth:`state`, bit for bit; the tensors are copied. ValueError where parameters or optimiser differ."""
-        averages, moments = _below("asgd.", state), _below("adam.", state)
+        averages, moments = below("asgd.", state), below("adam.", state)
         kind = "nt-asgd" if averages else "adam"
         if kind != self.config.optimizer:
             raise ValueError(f"the state is of {kind}, not of {self.config.optimizer}")
@@ -152,10 +153,6 @@ class Optimizer:
         if self.averages:
             self.averages.restore(averages)
         self.step_number = int(state["step_number"])
-
-
-def _below(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
 def _like(parameter: nn.Parameter, value: Tensor) -> Tensor:

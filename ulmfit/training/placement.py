@@ -16,7 +16,7 @@ class Placement:
     ``processes``: how many processes of this machine share the training, with a GPU each on ``cuda``. ``observe``: receives each
     point of the curves. ``checkpoints``: their folder; without one a training always starts from the beginning.
     ``checkpoint_seconds``: the time between two checkpoints, besides those at the ends of epochs. ``resume``: whether
-    :func:`ulmfit.training.train.train` continues from the checkpoints that it finds. ``team``: this process's place in its group.
+    :func:`ulmfit.training.method.train` continues from the checkpoints that it finds. ``team``: this process's place in its group.
     """
 
     device: str = "cpu"

@@ -1,4 +1,4 @@
-"""A training as data: which text, which settings. A spec can be written as JSON and carried out by another process."""
+"""A training as data: its text and settings, and what it reports. A spec can be written as JSON and carried out by another process."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from ulmfit.directions import Direction
 from ulmfit.labels.drawing import draw
 from ulmfit.labels.label_set import LabelSet
 from ulmfit.shards.documents import Documents
+from ulmfit.store.json import Facts
 from ulmfit.text.vocab import Vocab
 
 
@@ -84,3 +85,29 @@ class ClassifySpec(TextSpec):
 
 
 TrainingSpec = Annotated[PretrainSpec | FinetuneSpec | ClassifySpec, Field(discriminator="training")]
+
+
+class TrainingRecord(Facts):
+    """Facts of a finished training; None where a fact does not apply.
+
+    ``model_dump(exclude_none=True)`` gives the names under which an artifact's record stores them; a reader ignores other names.
+    """
+
+    steps: int | None = None
+    trained_tokens: int | None = None
+    training_seconds: float | None = None
+    tokens_per_second: float | None = None
+    valid_loss: float | None = None  # nats
+    valid_perplexity: float | None = None
+    valid_accuracy: float | None = None
+    valid_macro_f1: float | None = None
+    products: str | None = None  # dtype of the matrix products: float32 or bfloat16
+    best_step: int | None = None  # the step whose weights were kept
+    parts: int | None = None  # parts in which each batch was worked on, where memory was short
+    processes: int | None = None  # where there was more than one
+    lr_suggested: float | None = None  # by the range test
+    rows_kept: int | None = None  # embedding rows taken from the pretrained vocabulary
+    rows_new: int | None = None
+    temperature: float | None = None
+    ece_before: float | None = None
+    ece_after: float | None = None

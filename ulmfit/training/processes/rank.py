@@ -12,9 +12,9 @@ import torch.distributed as dist
 
 from ulmfit.errors import UserError
 from ulmfit.store.filesystem import write_bytes
-from ulmfit.training.method import carry_out
+from ulmfit.training.method import train
 from ulmfit.training.placement import Placement
-from ulmfit.training.processes.messages import Failure, Job, LogLine, Observation, Pipe, die_with_parent
+from ulmfit.training.processes.launcher import Failure, Job, LogLine, Observation, die_with_parent, send
 from ulmfit.training.processes.team import Team
 
 PATIENCE = timedelta(days=2)  # while the leader validates; torchrun notices dead processes
@@ -24,33 +24,34 @@ LONGEST = 900  # characters of an error's text: up to 4 kB a line on a pipe stay
 class _Relay(logging.Handler):
     """Log records as messages."""
 
-    def __init__(self, pipe: Pipe):
+    def __init__(self, pipe: int):
         super().__init__()
         self._pipe = pipe
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._pipe.send(LogLine(name=record.name, level=record.levelno, text=record.getMessage()))
+        send(LogLine(name=record.name, level=record.levelno, text=record.getMessage()), self._pipe)
 
 
 def main(path: str) -> int:
     """A rank: train the job in the file at ``path``; 0, or 1 where it failed and has sent the failure."""
     die_with_parent()
-    pipe, rank = Pipe.alone(), int(os.environ["RANK"])
+    pipe, rank = os.dup(1), int(os.environ["RANK"])
+    os.dup2(2, 1)  # what is printed from now on goes to standard error
     try:
         _train(Job.model_validate_json(Path(path).read_bytes()), pipe)
     except UserError as error:
-        pipe.send(Failure(rank=rank, cause="user", text=str(error)))
+        send(Failure(rank=rank, cause="user", text=str(error)), pipe)
     except OSError as error:
-        pipe.send(Failure(rank=rank, cause="system", text=error.strerror or _line(error), errno=error.errno, file=error.filename))
+        send(Failure(rank=rank, cause="system", text=error.strerror or _line(error), errno=error.errno, file=error.filename), pipe)
     except Exception as error:
-        pipe.send(Failure(rank=rank, cause="other", text=_line(error)))
+        send(Failure(rank=rank, cause="other", text=_line(error)), pipe)
         traceback.print_exc()
     else:
         return 0
     return 1
 
 
-def _train(job: Job, pipe: Pipe) -> None:
+def _train(job: Job, pipe: int) -> None:
     torch.set_num_threads(job.threads)
     device = job.device
     if device.startswith("cuda"):
@@ -60,21 +61,17 @@ def _train(job: Job, pipe: Pipe) -> None:
     else:
         dist.init_process_group("gloo", timeout=PATIENCE)
     team = Team.of_group()
-    if team.leads:
-        _speak(pipe, job.level)
-    observe = (lambda step, values: pipe.send(Observation(step=step, values=dict(values)))) if team.leads else None
-    record = carry_out(job.spec, job.folder, Placement(device, observe=observe, team=team))
+    observe = None
+    if team.leads:  # its curves and log lines go to the user
+        observe = lambda step, values: send(Observation(step=step, values=dict(values)), pipe)
+        logger = logging.getLogger("ulmfit")
+        logger.setLevel(job.level)
+        logger.addHandler(_Relay(pipe))
+        logger.propagate = False
+    record = train(job.spec, job.folder, Placement(device, observe=observe, team=team))
     if team.leads:
         write_bytes(job.record, record.model_dump_json().encode())
     dist.destroy_process_group()
-
-
-def _speak(pipe: Pipe, level: int) -> None:
-    """Send the leader's log lines to the user."""
-    logger = logging.getLogger("ulmfit")
-    logger.setLevel(level)
-    logger.addHandler(_Relay(pipe))
-    logger.propagate = False
 
 
 def _line(error: Exception) -> str:
