@@ -203,7 +203,7 @@ def quiet(bench: Bench) -> None:
         training(5 * batch * BPTT)
         with warnings.catch_warnings(record=True) as caught, _waits_told(bench.device):
             warnings.simplefilter("always")
-            steps = training(60 * batch * BPTT)["steps"]
+            steps = training(60 * batch * BPTT).steps
         told = [str(warning.message) for warning in caught]
         waits = sum("synchroniz" in message for message in told)
         bench.check(f"quiet: warnings of a training, {name}", len(told) - waits, 0)

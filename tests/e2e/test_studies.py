@@ -64,13 +64,21 @@ def of(*kinds: str) -> set[str]:
     return {name.format(kind) for kind in kinds for name in BOTH}
 
 
+def texts_of(corpus: Corpus, split: str) -> dict[str, str]:
+    """The texts of a split, and the id of each."""
+    rows = pq.read_table(corpus.path / "part-00000.parquet", columns=["id", "text"], filters=[("split", "=", split)]).to_pylist()
+    return {row["text"]: row["id"] for row in rows}
+
+
 class Study:
     """Requests over one workspace, each named; a request is run when its name is first asked for."""
 
     def __init__(self, folder: Path):
-        corpus, general = str(write_tickets(folder / "tickets.csv", 400)), str(write_general(folder / "general.txt", 100))
-        few, alone = ["labels.number=40"], {"pretrain": corpus}
-        self.corpus, self.folder, self.ran = corpus, folder, dict[str, Ran]()
+        corpus, general = folder / "tickets", str(write_general(folder / "general.txt", 100))
+        corpus.mkdir()
+        write_tickets(corpus / "train.csv", 320)
+        write_tickets(corpus / "test.csv", 80, seed=2)
+        few, self.ran = ["labels.number=40"], dict[str, Ran]()
         self.variants: dict[str, tuple[list[str], dict[str, str]]] = {
             "all labels": ([], {}),
             "few labels": (few, {}),
@@ -79,9 +87,9 @@ class Study:
             "judged by validation rows": ([*few, "judge=valid"], {}),
             "from scratch beside": ([*few, "scratch=true"], {}),
             "without fine-tuning": ([*few, "finetune.epochs=0"], {}),
-            "without pretraining": ([*few, "finetune.epochs=0", "general.test_share=0"], alone),
+            "without pretraining": ([*few, "finetune.epochs=0"], {"pretrain": str(corpus)}),
         }
-        self.given = {"corpus": corpus, "text_column": "body", "label_column": "topic", "preset": "tiny", "device": "cpu"}
+        self.given = {"corpus": str(corpus), "text_column": "body", "label_column": "topic", "preset": "tiny", "device": "cpu"}
         self.given |= {"pretrain": general, "workspace": str(folder / "workspace")}
         for name in self.variants:
             self.ran[name] = run(self.request(name))
@@ -127,9 +135,12 @@ def test_what_is_only_carried_over_has_its_perplexity_on_the_new_text(study: Stu
         assert lm.record.valid_perplexity and lm.record.valid_perplexity > 1
 
 
-def test_without_pretraining_the_language_model_reads_the_corpus_alone(study: Study) -> None:
-    general: Corpus = study.ran["without pretraining"].outputs["ingest-general"]
-    assert general.record.name == "tickets.csv" and not general.record.labels
+def test_without_pretraining_the_language_model_reads_the_corpus_alone_and_no_test_row(study: Study) -> None:
+    outputs = study.ran["without pretraining"].outputs
+    general: Corpus = outputs["ingest-general"]
+    assert general.record.name == "tickets" and not general.record.labels
+    tests, read = texts_of(outputs["ingest"], "test"), texts_of(general, "train")
+    assert len(tests) == 80 and len(read) > 250 and not set(tests) & set(read)
 
 
 def test_what_judges(study: Study) -> None:
@@ -160,7 +171,6 @@ def test_the_baseline_learns_from_the_classifiers_documents(study: Study, monkey
     monkeypatch.setattr(evaluation.baseline, "baseline_probabilities", judged)
     study.variants["fresh"] = (["labels.number=50", "labels.seed=9", "classifier.epochs=1"], {})
     ran = run(study.request("fresh"))
-    rows = pq.read_table(ran.outputs["ingest"].path / "part-00000.parquet", columns=["id", "text"]).to_pylist()
-    names = {row["text"]: row["id"] for row in rows}
+    names = texts_of(ran.outputs["ingest"], "train")
     forward, backward = learnt
     assert forward == backward == [names[text] for text in read[0]] and len(set(forward)) == 50
