@@ -62,10 +62,10 @@ def predict_texts(predictor: Predictor, texts: list[str]) -> list[Prediction]:
     predictions = []
     for labels, row in zip(predictor.decide(probabilities), probabilities, strict=True):
         shares = {name: round(float(value), 6) for name, value in zip(predictor.labels, row, strict=True)}
-        several = predictor.task == "multi-label"
-        predictions.append(
-            Prediction(labels=labels, probabilities=shares) if several else Prediction(label=labels[0], probabilities=shares)
-        )
+        if predictor.task == "multi-label":
+            predictions.append(Prediction(labels=labels, probabilities=shares))
+        else:
+            predictions.append(Prediction(label=labels[0], probabilities=shares))
     return predictions
 
 

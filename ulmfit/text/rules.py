@@ -249,9 +249,8 @@ def fold_repetition(tokens: list[str]) -> list[str]:
     for number in compress(range(len(words)), map(and_, equal, equal[1:])):
         place = places[number]
         first = place - 1 if place and tokens[place - 1] in (UP, MAJ) else place
-        if (
-            first < end or REP in tokens[max(0, place - 2) : place] or not _can_repeat(words[number])
-        ):  # 3 and o of ``xxrep 3 o`` are no words
+        elongated = REP in tokens[max(0, place - 2) : place]  # 3 and o of ``xxrep 3 o`` are no words
+        if first < end or elongated or not _can_repeat(words[number]):
             continue
         times = 3
         while words[number + times : number + times + 1] == words[number : number + 1]:
