@@ -17,11 +17,11 @@ from ulmfit.prediction.logits import predict_logits
 from ulmfit.shards.documents import Documents
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
+from ulmfit.training.classifier_objective import Objective
 from ulmfit.training.classifying import Classifying
 from ulmfit.training.curves import Curves
 from ulmfit.training.language_modelling import LanguageModelling
 from ulmfit.training.loop import fit
-from ulmfit.training.objective import Objective
 from ulmfit.training.placement import Placement
 from ulmfit.training.specs import TrainingRecord, TrainingText
 

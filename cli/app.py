@@ -1,4 +1,4 @@
-"""The commands of ``ulmfit``."""
+"""The list of commands of ``ulmfit``."""
 
 from typing import Annotated
 

@@ -1,1 +1,1 @@
-"""The flows, which only compose tasks, and the command line."""
+"""The flows: requests, plans and the DAGs made of stages. They only compose."""

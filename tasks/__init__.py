@@ -1,1 +1,1 @@
-"""The stages of the workflow, each a Prefect task; the only place that knows MLflow and Dask."""
+"""Prefect, Dask and MLflow around a stage. The only place that knows Dask and MLflow."""

@@ -1,4 +1,4 @@
-"""The one Prefect task: it runs any stage, tracked, and says "Cached" where the store had its artifact."""
+"""The one Prefect task: it runs any stage through the store, as a tracked run."""
 
 import logging
 import threading

@@ -1,4 +1,4 @@
-"""The command ``ulmfit`` and ``python -m ulmfit``: the command line of a checkout."""
+"""``ulmfit`` and ``python -m ulmfit``: hands over to the command line in ``cli/`` of a checkout."""
 
 import sys
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Text to shards in one call, for notebooks: the stages that the workflow runs, run in a row."""
+"""``make_shards`` for notebooks: text to shards in one call, by the same stages as the workflow."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -32,9 +32,9 @@ from ulmfit.store import filesystem
 from ulmfit.training import classifying
 from ulmfit.training import curves as watching
 from ulmfit.training.checkpoint import FACTS, TENSORS, Checkpoints
+from ulmfit.training.classifier_objective import Objective
 from ulmfit.training.curves import Curves, Point
 from ulmfit.training.loop import fit
-from ulmfit.training.objective import Objective
 from ulmfit.training.optimizers import Optimizer
 from ulmfit.training.placement import Placement
 from ulmfit.training.specs import TrainingRecord
@@ -414,7 +414,7 @@ from ulmfit.text.vocab import Vocab
 from ulmfit.training.classifying import Classifying
 from ulmfit.training.curves import Curves
 from ulmfit.training.loop import fit
-from ulmfit.training.objective import Objective
+from ulmfit.training.classifier_objective import Objective
 from ulmfit.training.optimizers import Optimizer
 from ulmfit.training.placement import Placement
 from ulmfit.training.specs import TrainingText

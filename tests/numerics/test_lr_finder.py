@@ -20,11 +20,11 @@ from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
 from ulmfit.training import lr_finder, method
 from ulmfit.training.checkpoint import Checkpoints
+from ulmfit.training.classifier_objective import Objective
 from ulmfit.training.classifying import Classifying
 from ulmfit.training.language_modelling import LanguageModelling
 from ulmfit.training.loop import Step
 from ulmfit.training.lr_finder import BLOWN_UP, find_lr, range_test
-from ulmfit.training.objective import Objective
 from ulmfit.training.placement import Placement
 from ulmfit.training.processes.team import Team
 from ulmfit.training.specs import TrainingText

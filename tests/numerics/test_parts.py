@@ -15,9 +15,9 @@ from ulmfit.models.language_model import LanguageModel
 from ulmfit.shards.documents import Documents
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
+from ulmfit.training.classifier_objective import Objective
 from ulmfit.training.classifying import Classifying
 from ulmfit.training.language_modelling import LanguageModelling
-from ulmfit.training.objective import Objective
 from ulmfit.training.placement import Placement
 from ulmfit.training.specs import TrainingText
 

@@ -19,10 +19,10 @@ from ulmfit.shards.documents import Documents
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
 from ulmfit.training import loop
+from ulmfit.training.classifier_objective import Objective
 from ulmfit.training.classifying import Classifying
 from ulmfit.training.curves import Curves, Watch
 from ulmfit.training.language_modelling import LanguageModelling, validate
-from ulmfit.training.objective import Objective
 from ulmfit.training.placement import Placement
 from ulmfit.training.specs import TrainingRecord, TrainingText
 

@@ -21,9 +21,9 @@ from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
 from ulmfit.training import classifying, method
 from ulmfit.training import language_modelling as modelling
+from ulmfit.training.classifier_objective import Objective
 from ulmfit.training.curves import Curves, Watch
 from ulmfit.training.loop import fit
-from ulmfit.training.objective import Objective
 from ulmfit.training.optimizers import Optimizer
 from ulmfit.training.placement import Placement
 from ulmfit.training.specs import TrainingRecord, TrainingText

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ulmfit.config import PartsConfig
 from ulmfit.corpora.catalog.entries import CATALOG, fetch
-from ulmfit.corpora.reading.encodings import check_encoding
+from ulmfit.corpora.reading.reading_errors import check_encoding
 from ulmfit.corpora.reading.rows import data_files, name_in, read_rows
 from ulmfit.store import filesystem
 from ulmfit.store.recipe import canonical_json

@@ -1,4 +1,4 @@
-"""Digests of texts, 16 bytes each: exact, and folded for case and white space. Duplicates are found by them."""
+"""Digests of texts, 16 bytes each: exact, and folded for case and white space."""
 
 import hashlib
 from collections.abc import Iterator

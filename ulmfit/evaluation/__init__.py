@@ -1,1 +1,1 @@
-"""Pure functions of predictions and true labels: scores, calibration, the baseline, results."""
+"""How good predictions are: functions of probabilities and true labels. Scores, calibration, the baseline, results."""

@@ -1,4 +1,4 @@
-"""The ensemble: the forward and the backward classifier joined into one (Howard & Ruder 2018, sec. 3.3)."""
+"""The ensemble: joins the probabilities of the forward and the backward classifier (Howard & Ruder 2018, sec. 3.3)."""
 
 from collections.abc import Mapping, Sequence
 

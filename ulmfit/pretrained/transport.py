@@ -1,4 +1,4 @@
-"""Language models to start from: found by name, folder or address, fetched, checked; and exported.
+"""Find, fetch, check and export pretrained language models.
 
 A location holds ``manifest.json`` and per direction ``forward/`` or ``backward/`` with ``model.safetensors``, ``config.json`` and
 ``vocab.json``. The manifest names these files with their SHA-256; no other name in it is followed. A local folder needs no manifest.

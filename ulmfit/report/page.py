@@ -1,4 +1,4 @@
-"""The report of a run: writes ``summary.json`` for programs and ``report.html`` for people."""
+"""Writes the report of a run: ``report.html`` for people, ``summary.json`` for programs."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a stage is, and how it becomes an artifact: found in the store, or built.
+"""What a stage is: a recipe, and how to build its artifact. Whether it is found or built is for the store to decide.
 
 A stage is a value, made by a function of typed inputs (``finetune(lm, ids, vocab, config, direction)``). It knows its recipe and
 how to build the artifact in a folder; it does not know who runs it. :func:`make` runs it here; a task of an orchestrator does the same.

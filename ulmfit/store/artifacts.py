@@ -1,4 +1,4 @@
-"""The content-addressed store: artifacts are found by identity, complete or not at all, and verified.
+"""The store of artifacts. ``Store.make`` decides whether a stage is found or run: by the key of its recipe, with every file intact.
 
 An artifact's key is the SHA-256 of its kind, its recipe version, its settings and the keys of its inputs: never of a path
 or a time. ``artifact.json`` is written last, so an artifact in the store is complete. Caching, resuming and lineage rest on this.

@@ -1,4 +1,4 @@
-"""Identity: what an artifact is made of, and the SHA-256 that names it."""
+"""An artifact's identity: what it is made of, and the SHA-256 that names it."""
 
 import hashlib
 import json

@@ -14,9 +14,9 @@ from ulmfit.models.classifier import Classifier, gradient_start
 from ulmfit.prediction.logits import predict_logits
 from ulmfit.shards.batches import pad, training_batches
 from ulmfit.text.vocab import PAD
+from ulmfit.training.classifier_objective import Objective
 from ulmfit.training.epochs import classifier_epochs
 from ulmfit.training.loop import Step, Trainable
-from ulmfit.training.objective import Objective
 from ulmfit.training.placement import Placement
 from ulmfit.training.processes.team import slices
 from ulmfit.training.specs import TrainingText

@@ -20,12 +20,12 @@ from ulmfit.prediction.logits import predict_logits
 from ulmfit.store import filesystem
 from ulmfit.text.vocab import Vocab
 from ulmfit.training.checkpoint import FOLDER, Checkpoints
+from ulmfit.training.classifier_objective import Objective
 from ulmfit.training.classifying import Classifying
 from ulmfit.training.curves import Curves
 from ulmfit.training.language_modelling import LanguageModelling
 from ulmfit.training.loop import fit
 from ulmfit.training.lr_finder import range_test
-from ulmfit.training.objective import Objective
 from ulmfit.training.placement import Placement
 from ulmfit.training.processes.launcher import run_on
 from ulmfit.training.specs import ClassifySpec, FinetuneSpec, PretrainSpec, TrainingRecord, TrainingSpec, TrainingText

@@ -1,4 +1,4 @@
-"""The third step of ingest: a raw part becomes a part of the corpus, without the documents that are dropped, on a worker."""
+"""The third step of ingest, on a worker: writes a part of the corpus from a raw part and what was decided."""
 
 import hashlib
 import time

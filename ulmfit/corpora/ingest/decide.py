@@ -1,4 +1,4 @@
-"""The second step of ingest: duplicates, splits, overlap and samples, decided for each document from its facts, in the driver.
+"""The second step of ingest, in the driver: calls ``duplicates`` and ``splitting``, and says for each document which split it goes to.
 
 The order is fixed: duplicates are dropped, test and validation rows held out where the source has none, overlap removed, and only
 then are the ``max_*`` samples drawn.

@@ -1,4 +1,4 @@
-"""Duplicates: repeats within a split, and documents of one split that also stand in another (leaks from the test rows).
+"""Removes duplicates: repeats within a split, and training rows whose text also stands among the test or validation rows (leaks).
 
 - The same text with the same label twice in a split: the first is kept. Test rows are all kept, so that an official test set
   stays what it is.

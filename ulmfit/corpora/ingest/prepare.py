@@ -32,8 +32,8 @@ from ulmfit.corpora.ingest.slices import slices
 from ulmfit.corpora.quality.measuring import merge
 from ulmfit.corpora.quality.quality_record import Findings, Quality, describe
 from ulmfit.corpora.quality.thresholds import check
-from ulmfit.corpora.reading.encodings import check_encoding
 from ulmfit.corpora.reading.opening import open_parquet
+from ulmfit.corpora.reading.reading_errors import check_encoding
 from ulmfit.corpora.source import CorpusSource, Reading
 from ulmfit.corpora.splits import DROPPED
 from ulmfit.errors import UserError

@@ -11,9 +11,9 @@ from ulmfit.config import PartsConfig
 from ulmfit.corpora.catalog.entries import CATALOG, fetch
 from ulmfit.corpora.catalog.readers import TableFolder
 from ulmfit.corpora.catalog.sources import Fetched
-from ulmfit.corpora.reading.encodings import reading_errors
 from ulmfit.corpora.reading.formats import Columns, DataFile, Row, group_sizes, parquet_rows
 from ulmfit.corpora.reading.opening import COMPRESSED, open_parquet
+from ulmfit.corpora.reading.reading_errors import reading_errors
 from ulmfit.corpora.reading.rows import data_files, name_in, read_file
 from ulmfit.corpora.source import Reading
 from ulmfit.errors import UserError

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from ulmfit.corpora.reading.encodings import check_encoding, reading_errors
 from ulmfit.corpora.reading.formats import FORMATS, Columns, DataFile, Row, file_rows, format_of
 from ulmfit.corpora.reading.opening import open_text
+from ulmfit.corpora.reading.reading_errors import check_encoding, reading_errors
 from ulmfit.errors import UserError
 from ulmfit.store import filesystem, s3
 

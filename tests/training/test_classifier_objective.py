@@ -8,7 +8,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from ulmfit.config import ClassifierConfig
 from ulmfit.labels.label_set import LabelSet
-from ulmfit.training.objective import Objective
+from ulmfit.training.classifier_objective import Objective
 
 CODES = np.array([0, 0, 0, 0, 1, 1, 2, 0])
 STRINGS = ["a", "a|b", "b|c", "|"]
