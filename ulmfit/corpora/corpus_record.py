@@ -1,11 +1,10 @@
 """What is known of a finished corpus: the content of ``corpus.json`` and of the corpus artifact's record."""
 
-from collections.abc import Mapping
 from typing import Self
 
 from ulmfit.config import CorpusConfig
 from ulmfit.corpora.quality.quality_record import Quality, SplitQuality
-from ulmfit.store.json import Facts
+from ulmfit.store.json import Facts, SparseFacts
 
 
 class SplitFacts(Facts):
@@ -35,7 +34,7 @@ class PartFacts(Facts):
     texts: str
 
 
-class CorpusRecord(Facts):
+class CorpusRecord(SparseFacts):
     """The facts of a corpus. ``corpus.json`` lacks the last four, and so may an artifact.
 
     ``digest``: see ``Decided.digest``. ``labels``: the label strings, sorted; ``label_names``: the labels in them, where a document may
@@ -56,7 +55,3 @@ class CorpusRecord(Facts):
     more: tuple[str, ...] | None = None
     settings: CorpusConfig | None = None
     quality: Quality | None = None
-
-    def dump(self) -> Mapping[str, object]:
-        """Ready for JSON, without the facts that are not known."""
-        return {name: value for name, value in self.model_dump(mode="json").items() if value is not None}

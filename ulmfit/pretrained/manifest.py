@@ -12,7 +12,7 @@ from ulmfit.errors import UserError
 from ulmfit.models.saving import CONFIG, WEIGHTS
 from ulmfit.store import filesystem
 from ulmfit.store.digests import is_intact
-from ulmfit.store.json import Facts, JsonObject
+from ulmfit.store.json import Facts, SparseFacts
 
 MANIFEST = "manifest.json"
 FILES = (WEIGHTS, CONFIG, "vocab.json")  # of each direction
@@ -38,7 +38,7 @@ class DirectionFacts(Facts):
     products: str | None = None
 
 
-class PretrainedManifest(Facts):
+class PretrainedManifest(SparseFacts):
     """The content of a manifest. ``files``: file name -> SHA-256; ``started_from``: the models whose training was continued."""
 
     name: str | None = None
@@ -50,11 +50,6 @@ class PretrainedManifest(Facts):
     directions: dict[Direction, DirectionFacts] = Field(default_factory=dict)
     started_from: "PretrainedManifest | None" = None
     files: dict[str, str] = Field(default_factory=dict)
-
-    def dump(self) -> JsonObject:
-        """Ready for JSON, without the facts that are not known."""
-        known = {name: value for name, value in self.model_dump(mode="json").items() if value is not None}
-        return known | ({"started_from": self.started_from.dump()} if self.started_from else {})
 
     def digests(self, direction: Direction) -> dict[str, str]:
         """File name -> SHA-256 of the files of one direction."""

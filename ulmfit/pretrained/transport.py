@@ -137,7 +137,7 @@ def export(target: str, folders: Mapping[Direction, Path], facts: PretrainedMani
             shutil.copyfile(source / "vocab.json", work / direction / "vocab.json")
         names = [f"{direction}/{file}" for direction in folders for file in FILES]
         digests = {file: filesystem.sha256(work / file) for file in names}
-        body = facts.model_copy(update={"files": digests}).dump()
+        body = facts.model_copy(update={"files": digests}).model_dump(mode="json")
         filesystem.write_bytes(work / MANIFEST, json.dumps(body, indent=1, ensure_ascii=False).encode())
         for file in [*names, MANIFEST]:  # the manifest last: it says that the rest is there
             filesystem.copy(work / file, filesystem.join(target, file))

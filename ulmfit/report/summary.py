@@ -3,24 +3,17 @@
 import math
 from typing import Literal
 
-from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, JsonValue
 
 from ulmfit.config import Settings
 from ulmfit.corpora.corpus_record import CorpusRecord, PartFacts
 from ulmfit.directions import Direction
-from ulmfit.evaluation.results import Facts, Results
+from ulmfit.evaluation.results import Results
 from ulmfit.report.corpus_quality import CorpusQuality
+from ulmfit.store.json import Facts, SparseFacts
 
 
-class Sparse(Facts):
-    """Facts of which the JSON leaves out those that are None."""
-
-    @model_serializer(mode="wrap")
-    def _known(self, serialise: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
-        return {name: value for name, value in serialise(self).items() if value is not None}
-
-
-class CorpusSummary(CorpusRecord, Sparse):
+class CorpusSummary(CorpusRecord):
     """A corpus: the key of its artifact, and its record without the parts."""
 
     key: str
@@ -70,7 +63,7 @@ class StageSummary(Facts):
         return value if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-class ModelSummary(Sparse):
+class ModelSummary(SparseFacts):
     """The model's folder, and its registered version where there is one."""
 
     name: str | None = None

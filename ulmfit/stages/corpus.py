@@ -57,7 +57,7 @@ class _Ingest:
 
     def build(self, folder: str) -> Built:
         record, files = write_corpus(self.prepared or self._prepare(), folder, self.context.mapper)
-        return Built(record.dump(), files)
+        return Built(record.model_dump(mode="json"), files)
 
     def _prepare(self) -> Prepared:
         try:

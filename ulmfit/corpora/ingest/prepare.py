@@ -121,7 +121,7 @@ def write_corpus(prepared: Prepared, folder: str, mapper: Mapper) -> tuple[Corpu
     _clear(folder, {*files, *_write_quarantine(prepared, folder)})
     _write_json(folder, "quality.json", prepared.quality.model_dump(mode="json"))
     record = _record(prepared, parts)
-    _write_json(folder, "corpus.json", record.dump())
+    _write_json(folder, "corpus.json", record.model_dump(mode="json"))
     source = prepared.source
     named = {"source": source.source, "more": source.more, "settings": prepared.config, "quality": prepared.quality}
     return record.model_copy(update=named), files
