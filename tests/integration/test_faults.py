@@ -270,7 +270,7 @@ def test_poison_is_named_and_set_aside(
     tokens = read_ipc(folder / "part-00001.tokens.arrow")["tokens"].to_pylist()
     assert [document is None for document in tokens] == [False, False, True, True]
     assert "case1x1" in "".join(tokens[1])
-    assert sum("is set aside" in message for message in caplog.messages) == 2
+    assert sum("is quarantined" in message for message in caplog.messages) == 2
 
     shard = folder / "part-00001.tokens.arrow"
     digest = filesystem.sha256(shard)
