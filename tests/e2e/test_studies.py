@@ -17,7 +17,7 @@ from flows.train import train_dag
 from tests.conftest import write_general, write_tickets
 from ulmfit.directions import DIRECTIONS
 from ulmfit.evaluation.results import Results, read_results
-from ulmfit.stages import evaluation, training
+from ulmfit.stages import evaluation, models
 from ulmfit.stages.outputs import Corpus, LanguageModel
 from ulmfit.stages.stage import Context, Stage, make
 from ulmfit.store.artifacts import Built
@@ -156,7 +156,7 @@ def test_the_baseline_learns_from_the_classifiers_documents(study: Study, monkey
     """Of a draw that was not made before: ids that the classifiers' specs open, and those of the texts that the baseline is given."""
     learnt: list[list[str]] = []
     read: list[list[str]] = []
-    train, baseline = training.train, evaluation.baseline.baseline_probabilities
+    train, baseline = models.train, evaluation.baseline.baseline_probabilities
 
     def trained(spec: TrainingSpec, *rest: Any) -> Any:
         assert isinstance(spec, ClassifySpec)
@@ -167,7 +167,7 @@ def test_the_baseline_learns_from_the_classifiers_documents(study: Study, monkey
         read.append(texts)
         return baseline(texts, *rest)
 
-    monkeypatch.setattr(training, "train", trained)
+    monkeypatch.setattr(models, "train", trained)
     monkeypatch.setattr(evaluation.baseline, "baseline_probabilities", judged)
     study.variants["fresh"] = (["labels.number=50", "labels.seed=9", "classifier.epochs=1"], {})
     ran = run(study.request("fresh"))
