@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from ulmfit.errors import UserError
 from ulmfit.labels.label_strings import join_labels, split_labels, strata
 
-Kind = Literal[
-    "class", "sets", "matrix"
-]  # of labels given to ``fit``, and returned by ``predict``: one per text, lists of them, 0 and 1 [N, L]
+# Labels given to ``fit``, and returned by ``predict``: one per text, lists of them, 0 and 1 [N, L].
+Kind = Literal["class", "sets", "matrix"]
 
 
 @dataclass(frozen=True, eq=False)
