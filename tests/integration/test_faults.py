@@ -146,7 +146,7 @@ def expected(cluster: Cluster, corpus: Path, tmp_path_factory: pytest.TempPathFa
 def start(cluster: Cluster, corpus: Path, folder: Path) -> Callable[[], list[str]]:
     """Tokenise in a thread; the function that is returned waits for it and gives the names of the parts that are done."""
     pool = ThreadPoolExecutor(1)
-    future = pool.submit(tokenise_parts, cluster, "disturbed", specs(corpus, folder), False)
+    future = pool.submit(tokenise_parts, cluster.map, specs(corpus, folder), False)
     pool.shutdown(wait=False)
     return lambda: [record.part for record in future.result()[0]]
 
