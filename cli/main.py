@@ -74,7 +74,7 @@ def _one_line(message: str) -> str:
 
 
 def set_up(debug: bool) -> None:
-    """Logs to standard error, libraries quiet unless ``debug``, and Ctrl-C."""
+    """Logs to standard error, libraries quiet unless ``debug``, and what Ctrl-C and a service manager's SIGTERM do."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True)
     for name in ("ulmfit", "tasks", "flows"):
         logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.INFO)
@@ -92,19 +92,20 @@ def set_up(debug: bool) -> None:
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
     warnings.simplefilter("default" if debug else "ignore")
-    signal.signal(signal.SIGINT, _stop)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """End at once on Ctrl-C: training threads cannot be interrupted, and finished work is safe in the store."""
+    """End at once: training threads cannot be interrupted, and finished work and checkpoints are safe in the store."""
     import psutil
 
     for child in psutil.Process().children(recursive=True):
         child.terminate()
-    os._exit(_interrupted())
+    os._exit(_interrupted(number))
 
 
-def _interrupted() -> int:
+def _interrupted(number: int = signal.SIGINT) -> int:
     sys.stderr.write("\ninterrupted; finished stages are kept, and the same command continues from there\n")
     sys.stderr.flush()
-    return 130
+    return 128 + number

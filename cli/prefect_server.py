@@ -34,10 +34,13 @@ def prefect_server(workspace: Workspace) -> Iterator[str]:
     port, log = free_port(), workspace.prefect_home / "server.log"
     url = f"http://127.0.0.1:{port}/api"
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
-    os.environ.update({"PREFECT_HOME": str(workspace.prefect_home), "PREFECT_API_URL": url})
+    os.environ.update({"PREFECT_HOME": str(workspace.prefect_home), "PREFECT_API_URL": url, **_past_proxies()})
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "ab") as output:
-        server = subprocess.Popen(server_command(port), stdout=output, stderr=output, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)
+        # Not in the user's folder: its Python files would be imported in place of libraries, and its Prefect settings read.
+        server = subprocess.Popen(
+            server_command(port), cwd=log.parent, stdout=output, stderr=output, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent
+        )
     try:
         _wait(url, server, log)
         yield url
@@ -53,7 +56,26 @@ def prefect_server(workspace: Workspace) -> Iterator[str]:
 def server_command(port: int) -> list[str]:
     """The command that ``prefect server start`` runs, without a process around it."""
     application = "prefect.server.api.server:create_app"
-    return [sys.executable, "-m", "uvicorn", "--factory", application, "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
+    return [
+        sys.executable,
+        "-P",
+        "-m",
+        "uvicorn",
+        "--factory",
+        application,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--log-level",
+        "warning",
+    ]
+
+
+def _past_proxies() -> dict[str, str]:
+    """The variables by which clients reach the loopback interface directly, whatever proxy the user has."""
+    known = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
+    return dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(filter(None, (known, "127.0.0.1", "localhost"))))
 
 
 def free_port() -> int:
@@ -72,12 +94,12 @@ def _die_with_parent() -> None:
 
 
 def _wait(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline, direct = time.monotonic() + START_SECONDS, urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while time.monotonic() < deadline:
         if server.poll() is not None:
             raise RuntimeError(f"the Prefect server ended with code {server.returncode} while starting; its log is {log}")
         try:
-            with urllib.request.urlopen(f"{url}/health", timeout=2):
+            with direct.open(f"{url}/health", timeout=2):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)

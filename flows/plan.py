@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from flows.request import PretrainRequest, TextRequest, TrainingRequest, TrainRequest
+from tasks.promotion import check_model_name
 from tasks.workspace import Workspace
 from ulmfit.compute.devices import resolve_device
 from ulmfit.config import Settings
@@ -36,6 +37,8 @@ def resolve(request: TextRequest) -> Plan:
     if not isinstance(request, TrainingRequest):
         return Plan(request, workspace, settings, domain=source)
     found = _language_model(request, settings, workspace)
+    if isinstance(request, TrainRequest):
+        check_model_name(request.registered_name)
     domain, general = (None, source) if isinstance(request, PretrainRequest) else (source, None)
     if isinstance(request, TrainRequest) and not found:
         general = request.general()

@@ -3,7 +3,10 @@
 This file is not called requests.py: Prefect puts the folder of a flow on the path, where it would hide the library of that name.
 """
 
+import hashlib
+import os
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -38,7 +41,7 @@ class TextRequest(BaseModel):
         "small", description="sizes and rates: tiny (seconds), small (minutes), base (the paper's)"
     )
     options: list[str] = Field(default_factory=list, description="settings of the preset to change, as stage.option=value")
-    seed: int | None = Field(None, description="seed of every random choice")
+    seed: int | None = Field(None, ge=0, lt=2**63, description="seed of every random choice")
     workspace: str | None = Field(None, description="folder for artifacts, tracking and reports [ULMFIT_HOME, .ulmfit]")
     out: str | None = Field(None, description="where artifacts are kept, if not in the workspace: a folder or s3://BUCKET/FOLDER")
     dask: str | None = Field(None, description="address of a Dask scheduler, or a number of local workers")
@@ -69,9 +72,12 @@ class TextRequest(BaseModel):
 
     @property
     def name(self) -> str:
-        """The corpus's short name, from which the registered model's is made."""
+        """The corpus's short name, from which the registered model's is made. Letters beyond ASCII leave a digest, so that no two names meet."""
         stem = Path(self.corpus.rstrip("/")).name.split(".")[0]
-        return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "corpus"
+        plain = unicodedata.normalize("NFKD", stem.lower())
+        slug = re.sub(r"[^a-z0-9]+", "-", "".join(letter for letter in plain if not unicodedata.combining(letter))).strip("-")
+        digest = "" if stem.isascii() and slug else hashlib.sha256(os.fsencode(stem)).hexdigest()[:8]
+        return "-".join(filter(None, (slug or "corpus", digest)))
 
 
 class PreprocessRequest(TextRequest):

@@ -1,10 +1,21 @@
-"""Which version of a model is champion. The rule stands here alone."""
+"""Which version of a model is champion, and what a model may be called. The rules stand here alone."""
 
 from collections.abc import Collection
 
+from ulmfit.errors import UserError
+
+FORBIDDEN, LONGEST = frozenset("/:.%\"'"), 250  # in a name, for MLflow: the registry refuses some of them, its logged models the others
 CHAMPION, CHALLENGER = "champion", "challenger"
 
 
 def aliases_of_new_version(taken: Collection[str]) -> tuple[str, ...]:
     """The aliases of a new version, where others have those ``taken``: it is the challenger, and the first one is the champion too."""
     return (CHALLENGER,) if CHAMPION in taken else (CHALLENGER, CHAMPION)
+
+
+def check_model_name(name: str) -> None:
+    """UserError for a name that the registry would refuse after the training."""
+    if strange := sorted(FORBIDDEN & set(name)):
+        raise UserError(f"--model-name {name}: a model's name cannot hold {strange[0]}; use letters, digits, - and _")
+    if not name.strip() or len(name) > LONGEST or not name.isprintable():
+        raise UserError(f"--model-name {name[:60]!r}: give a name of 1 to {LONGEST} printable letters")

@@ -142,8 +142,11 @@ class StageRun:
         return model.model_id
 
     def result(self, record: Mapping[str, JsonValue]) -> None:
-        """Log the record's numbers as the run's final metrics."""
-        numbers = {name: value for name, value in flatten(record).items() if isinstance(value, int | float) and not isinstance(value, bool)}
+        """Log the record's numbers as the run's final metrics, and counts by label as a file: no name is made of a user's strings."""
+        labels, rest = _without_labels(record)
+        if labels:
+            self._client.log_dict(self.run_id, labels, "labels.json")
+        numbers = {name: value for name, value in flatten(rest).items() if isinstance(value, int | float) and not isinstance(value, bool)}
         self.observe(0, {re.sub(r"[^\w\-. /]", "-", f"result.{name}"): value for name, value in numbers.items()})
         self.flush()
 
@@ -156,6 +159,21 @@ class StageRun:
             yield
         finally:
             monitor.finish()
+
+
+def _without_labels(tree: Mapping[str, JsonValue], prefix: str = "") -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
+    """What the mappings called ``labels`` hold, by where they stand; and the tree without them."""
+    labels: dict[str, JsonValue] = {}
+    rest: dict[str, JsonValue] = {}
+    for name, value in tree.items():
+        if not isinstance(value, dict):
+            rest[name] = value
+        elif name == "labels":
+            labels[prefix + name] = value
+        else:
+            found, rest[name] = _without_labels(value, f"{prefix}{name}.")
+            labels |= found
+    return labels, rest
 
 
 def known_models(client: MlflowClient, records: Iterable[JsonObject]) -> list[LoggedModelInput]:

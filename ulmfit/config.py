@@ -11,6 +11,7 @@ Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Part = Annotated[float, Field(ge=0.0, le=1.0)]
 Ratio = Annotated[float, Field(ge=1.0)]
 Positive = Annotated[int, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Rate = Annotated[float, Field(gt=0.0)]
 
 
@@ -28,7 +29,7 @@ class CorpusConfig(Stage):
     max_train: Positive | None = Field(None, description="labelled documents to train on, at most")
     max_test: Positive | None = Field(None, description="test documents, at most")
     max_unlabelled: Annotated[int, Field(ge=0)] | None = Field(None, description="unlabelled documents, at most")
-    seed: int = 0
+    seed: Seed = 0
 
 
 class QualityConfig(Stage):
@@ -123,7 +124,7 @@ class TrainingConfig(Stage):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="of the matrix products; auto: bf16 where the hardware has a unit for it"
     )
-    seed: int = 0
+    seed: Seed = 0
 
 
 class LMConfig(TrainingConfig):
@@ -173,7 +174,7 @@ class LabelsConfig(Stage):
     number: Positive | None = Field(
         None, description="how many, by label in proportion; a smaller draw is a part of a larger one; null: all"
     )
-    seed: int = 0
+    seed: Seed = 0
 
 
 class EvaluateConfig(Stage):
@@ -182,7 +183,7 @@ class EvaluateConfig(Stage):
     bootstrap: Positive = 1000
     confidence: float = Field(0.95, gt=0.5, lt=1.0)
     mistakes: Positive = 20
-    seed: int = 0
+    seed: Seed = 0
 
 
 class Settings(Stage):

@@ -141,14 +141,15 @@ def test_killed_anywhere_the_next_run_goes_on(ulmfit: CommandLine, arguments: li
     }
 
 
-def test_ctrl_c_ends_at_once_and_says_what_is_kept(ulmfit: CommandLine, arguments: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])  # Ctrl-C; a service manager, Kubernetes
+def test_a_signal_ends_at_once_and_says_what_is_kept(number: int, ulmfit: CommandLine, arguments: list[str], tmp_path: Path) -> None:
     process = ulmfit.start(*arguments[: arguments.index("--workspace")], "--workspace", str(tmp_path))
     while not list((tmp_path / "artifacts").glob("corpus/*/artifact.json")):
         assert process.poll() is None
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=20)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert "the same command continues from there" in err and "Traceback" not in err
 
 

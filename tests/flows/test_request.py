@@ -20,11 +20,35 @@ def test_the_general_corpus_goes_with_the_preset(preset: str, general: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("corpus", "name"), [("imdb", "imdb"), ("/data/My Tickets.2024.csv.gz", "my-tickets"), ("folder/", "folder"), ("Übung.csv", "bung")]
+    ("corpus", "name"),
+    [("imdb", "imdb"), ("/data/My Tickets.2024.csv.gz", "my-tickets"), ("folder/", "folder"), ("Übung.csv", "ubung-c9ebdab8")],
 )
 def test_the_registered_name_comes_from_the_corpus(corpus: str, name: str) -> None:
     assert TrainRequest(corpus=corpus).registered_name == f"ulmfit-{name}"
     assert TrainRequest(corpus=corpus, model_name="mine").registered_name == "mine"
+
+
+def test_no_two_files_share_a_name_because_of_their_letters() -> None:
+    files = ["отзывы.csv", "评论.csv", "レビュー.csv", "....csv", "Ubung.csv", "Übung.csv", "bung.csv"]
+    names = [TrainRequest(corpus=file).registered_name for file in files]
+    assert len(set(names)) == len(files) and all(name.isascii() for name in names)
+
+
+@pytest.mark.parametrize("name", ["team/a:b", "v1.2", "a%b", "it's", 'say "x"', " ", "x" * 251, "two\nlines"])
+def test_a_name_that_the_registry_refuses_is_refused_first(name: str, tmp_path: Path) -> None:
+    (tmp_path / "good.csv").write_text("text,label\na b,x\nc d,y\n")
+    request = TrainRequest(corpus=str(tmp_path / "good.csv"), model_name=name, workspace=str(tmp_path / "workspace"))
+    with pytest.raises(UserError, match="--model-name") as error:
+        resolve(request)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_seeds_that_a_generator_refuses_are_refused_first(seed: int) -> None:
+    with pytest.raises(ValidationError, match="seed"):
+        TrainRequest(seed=seed)
+    with pytest.raises(UserError, match=r"classifier\.seed"):
+        TrainRequest(options=[f"classifier.seed={seed}"]).settings()
 
 
 def test_a_seed_reaches_every_stage_and_options_have_the_last_word() -> None:

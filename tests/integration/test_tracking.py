@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 
 from cli.prefect_server import free_port
 from tasks.tracking import StageRun, Tracker
@@ -66,6 +68,15 @@ def test_a_retried_stage_reopens_its_run(tracker: Tracker) -> None:
     again = tracker.reopen("stage", "k" * 64, tracker.start("second flow", {}))
     assert again == first and tracker.client.get_run(first).info.status == "RUNNING"
     assert tracker.reopen("other", "l" * 64, parent) != first
+
+
+def test_labels_are_no_names_of_metrics(tracker: Tracker, tmp_path: Path) -> None:
+    run = StageRun(tracker, tracker.start("stage", {}))
+    counts: dict[str, JsonValue] = {"and/or/": 1, "http://x": 2, "[/x]": 3, "l" * 300: 4, "": 5, "a.b": 6}
+    run.result({"documents": 21, "splits": {"train": {"documents": 21, "labels": counts}}})
+    assert tracker.client.get_run(run.run_id).data.metrics == {"result.documents": 21, "result.splits.train.documents": 21}
+    written = tracker.client.download_artifacts(run.run_id, "labels.json", str(tmp_path))
+    assert json.loads(Path(written).read_text()) == {"splits.train.labels": counts}
 
 
 def test_a_recipe_shows_as_parameters(tracker: Tracker) -> None:

@@ -100,7 +100,7 @@ def find_crashing_document(spec: TokenizeSpec, memory: int | None = None, patien
     RuntimeError where it dies outside of any document, as over a part that cannot be read.
     """
     with tempfile.TemporaryFile() as errors:
-        command = [sys.executable, "-m", "ulmfit.shards.crashing", json.dumps(asdict(spec))]
+        command = [sys.executable, "-P", "-m", "ulmfit.shards.crashing", json.dumps(asdict(spec))]
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors) as child:
             try:
                 line, death = _watch(child, memory, patience)

