@@ -36,13 +36,13 @@ def prefect_server(workspace: Workspace) -> Iterator[str]:
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     os.environ.update({"PREFECT_HOME": str(workspace.prefect_home), "PREFECT_API_URL": url, **_past_proxies()})
     log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "ab") as output:
+    with workspace.store.lock("prefect"), open(log, "ab") as output:  # a new database is set up by one server, not by two at once
         # Not in the user's folder: its Python files would be imported in place of libraries, and its Prefect settings read.
         server = subprocess.Popen(
             server_command(port), cwd=log.parent, stdout=output, stderr=output, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent
         )
-    try:
         _wait(url, server, log)
+    try:
         yield url
     finally:
         server.terminate()
@@ -103,4 +103,5 @@ def _wait(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
+    server.kill()
     raise RuntimeError(f"the Prefect server did not answer within {START_SECONDS:.0f} s; its log is {log}")

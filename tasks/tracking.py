@@ -45,8 +45,8 @@ class Tracker:
     def open(cls, workspace: Workspace, experiment: str) -> Self:
         """The named experiment, made if it is not there."""
         uri = workspace.tracking_uri
-        client = MlflowClient(uri)
-        with workspace.store.lock("tracking"):  # a new store is set up by one run, not by two at once
+        with workspace.store.lock("tracking"):  # a new store is set up by one run, not by two at once: that is when a client is made
+            client = MlflowClient(uri)
             found = client.get_experiment_by_name(experiment)
             if found:
                 return cls(uri, found.experiment_id)

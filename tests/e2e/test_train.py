@@ -154,9 +154,10 @@ def test_a_signal_ends_at_once_and_says_what_is_kept(number: int, ulmfit: Comman
 
 
 @pytest.mark.slow
-def test_two_runs_at_once_share_the_work(ulmfit: CommandLine, arguments: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("server", [{}, {"PREFECT_API_URL": ""}], ids=["one server", "a server each"])
+def test_two_runs_at_once_share_the_work(server: dict[str, str], ulmfit: CommandLine, arguments: list[str], tmp_path: Path) -> None:
     here = [*arguments[: arguments.index("--workspace")], "--workspace", str(tmp_path)]
-    runs = [ulmfit.start(*here) for _ in range(2)]
+    runs = [ulmfit.start(*here, **server) for _ in range(2)]
     ended = [Finished(run.wait(), *out) for run, out in [(run, run.communicate(timeout=200)) for run in runs]]
     assert [run.code for run in ended] == [0, 0], ended[0].err + ended[1].err
     first, second = (made(run.json) for run in ended)
