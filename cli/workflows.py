@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,7 +25,7 @@ def train(*, as_json: AsJson = False, **fields: object) -> None:
     """The main job: two corpora in, a registered forward+backward classifier out."""
     request = TrainRequest.model_validate(fields)
     summary = run_flow(request, "train")
-    _show_result(summary)
+    _show_result(summary, request.workspace)
     if as_json:
         print_json(summary.model_dump(mode="json"))
 
@@ -83,7 +84,7 @@ def run_flow(request: TextRequest, module: str) -> Any:
         return start(module, getattr(import_module(f"flows.{module}"), f"{module}_by"), plan)
 
 
-def _show_result(summary: Summary) -> None:
+def _show_result(summary: Summary, workspace: str | None) -> None:
     from ulmfit.report.terminal import result_table
 
     _console().print(result_table(summary.results))
@@ -92,7 +93,8 @@ def _show_result(summary: Summary) -> None:
     typer.echo(f"stages  {made} made, {len(summary.stages) - made} found finished; {run.seconds:.0f} s in all")
     typer.echo(f"report  {summary.report}")
     typer.echo(f"model   {model.uri} ({model.alias})")
-    typer.echo(f"try it  ulmfit predict models:/{model.name}@{model.alias} --text '...'")
+    elsewhere = f" --workspace {shlex.quote(workspace)}" if workspace else ""
+    typer.echo(f"try it  ulmfit predict models:/{model.name}@{model.alias}{elsewhere} --text '...'")
     typer.echo(f"look    mlflow ui --backend-store-uri {run.tracking_uri}")
 
 

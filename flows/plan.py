@@ -1,5 +1,6 @@
 """From a request to a plan: everything that has to be looked up is looked up here, once. What can be the user's fault is found here."""
 
+import os
 from dataclasses import dataclass
 
 from flows.request import PretrainRequest, TextRequest, TrainingRequest, TrainRequest
@@ -34,6 +35,10 @@ def resolve(request: TextRequest) -> Plan:
     settings, source = request.settings(), request.source()
     workspace = Workspace.open(request.workspace, request.out)
     peek(source)
+    if source.test is not None and os.path.realpath(source.test) == os.path.realpath(source.source):
+        raise UserError(
+            f"--test {source.test}: is the file of --corpus; give another, or leave --test away to hold out a share of the corpus"
+        )
     if not isinstance(request, TrainingRequest):
         return Plan(request, workspace, settings, domain=source)
     found = _language_model(request, settings, workspace)

@@ -70,6 +70,7 @@ def test_faults_are_told_before_anything_starts(tmp_path: Path) -> None:
     for job, said in (
         (TrainRequest(corpus=str(tmp_path / "none.csv"), pretrain=str(good)), "none.csv"),
         (TrainRequest(corpus=str(good), pretrain=str(tmp_path / "none.txt")), "none.txt"),
+        (TrainRequest(corpus=str(good), pretrain=str(good), test=str(good.parent / "." / "good.csv")), "is the file of --corpus"),
         (TrainRequest(corpus=str(good), pretrain=str(good), text_column="body"), "'text', 'label'"),
         (TrainRequest(corpus=str(good), pretrain=str(good), options=["classifier.epoch=1"]), "epochs"),
     ):

@@ -70,7 +70,8 @@ def test_a_retried_stage_reopens_its_run(tracker: Tracker) -> None:
     assert tracker.reopen("other", "l" * 64, parent) != first
 
 
-def test_labels_are_no_names_of_metrics(tracker: Tracker, tmp_path: Path) -> None:
+def test_labels_are_no_names_of_metrics(tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where MLflow keeps files of a database that names no place for them
     run = StageRun(tracker, tracker.start("stage", {}))
     counts: dict[str, JsonValue] = {"and/or/": 1, "http://x": 2, "[/x]": 3, "l" * 300: 4, "": 5, "a.b": 6}
     run.result({"documents": 21, "splits": {"train": {"documents": 21, "labels": counts}}})

@@ -7,6 +7,7 @@ its last checkpoint and ends, on a CPU, with the same bits.
 
 import logging
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
@@ -47,7 +48,7 @@ class Step:
     validate: bool = False
 
 
-class Trainable:
+class Trainable(ABC):
     """What is trained, on what and where: a model, and a plan of ``steps`` steps over ``tokens`` tokens.
 
     ``name``: for people. ``figures``: names of what ``validate`` finds. ``best``: stop early, and keep the best weights.
@@ -62,26 +63,26 @@ class Trainable:
     figures: tuple[str, ...]
     best: Best | None = None
 
+    @abstractmethod
     def plan(self, start: int) -> Iterator[Step]:
         """The steps from number ``start`` on, their batches on the CPU."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward_backward(self, batch: Any, parts: int) -> Tensor:
         """Add this process's share of a step's gradients, working on its columns in ``parts`` one after the other; its share of the loss."""
-        raise NotImplementedError
 
+    @abstractmethod
     def validate(self) -> dict[str, float]:
         """Figures on the validation documents, empty where there are none. The first is the one that the optimiser uses."""
-        raise NotImplementedError
 
-    def begin(self, epoch: int) -> None:
-        """An epoch begins: what is carried from step to step starts anew."""
+    def begin(self, epoch: int) -> None:  # noqa: B027 - nothing to do by default
+        """An epoch begins: what is carried from step to step starts again."""
 
     def state(self) -> dict[str, Tensor]:
         """What is carried from step to step besides weights; by default nothing."""
         return {}
 
-    def restore(self, state: dict[str, Tensor]) -> None:
+    def restore(self, state: dict[str, Tensor]) -> None:  # noqa: B027
         """Take up a :meth:`state`."""
 
 
