@@ -263,7 +263,7 @@ class Store:
         location = filesystem.join(self.root, recipe.kind, recipe.key)
         files = entries(work, {} if self.remote else built.files)
         for name in files:
-            _fsync(work / name)
+            filesystem.fsync(work / name)
         if self.remote:
             in_parallel(lambda name: filesystem.copy(work / name, filesystem.join(location, name)), files)
             files = entries(location, {**built.files, **files}, leave=MANIFEST)
@@ -280,7 +280,7 @@ class Store:
             filesystem.write_bytes(work / MANIFEST, data)
             final.parent.mkdir(exist_ok=True)
             os.replace(work, final)
-            _fsync(final.parent)
+            filesystem.fsync(final.parent)
         return Artifact(location, manifest, final)
 
     @contextmanager
@@ -313,11 +313,3 @@ def damaged(artifact: Artifact) -> list[str]:
         there = filesystem.files(artifact.location)
         return [name for name, entry in files.items() if there.get(name) != entry.bytes]
     return changed(artifact.copy, files)
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

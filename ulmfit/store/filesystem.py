@@ -136,6 +136,15 @@ def output_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
+def fsync(path: Path) -> None:
+    """Have a local file or folder written to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def _beside(location: str | Path) -> str:
     """A name for an unfinished file in the folder of ``location``, which is made; only this thread uses it."""
     folder, name = os.path.split(location)

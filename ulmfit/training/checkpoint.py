@@ -136,11 +136,11 @@ class Checkpoints:
             beside.mkdir(parents=True)
             body = {"format": FORMAT, "step": step, "facts": facts, "tensors": _write_tensors(beside / TENSORS, tensors)}
             filesystem.write_bytes(beside / FACTS, _sealed(body))
-            _fsync(beside)
+            filesystem.fsync(beside)
             if final.exists():
                 os.replace(final, self.folder / f"{OLD}{name}")
             os.replace(beside, final)
-            _fsync(self.folder)
+            filesystem.fsync(self.folder)
         finally:
             self._tidy()
         self._damaged.discard(name)
@@ -232,14 +232,6 @@ def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> dict[str, str | in
 def _bytes(tensor: Tensor) -> memoryview:
     packed = tensor.detach().cpu().contiguous().as_strided((tensor.numel(),), (1,))  # flatten() may leave a stride, as of one number
     return memoryview(packed.view(torch.uint8).numpy())  # type: ignore[arg-type]
-
-
-def _fsync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _step(name: str) -> int:
