@@ -365,3 +365,11 @@ def test_a_large_parquet_file_is_not_held_in_memory(tmp_path, packed):
 def test_nul_characters_reach_the_checks(tmp_path):
     for kind in ("csv", "jsonl", "parquet"):
         assert brief(read_rows(write(tmp_path / f"a.{kind}", [("a\0b", "x")]))) == [("a\0b", "x")]
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
+def test_a_row_has_its_whole_record_where_it_is_wanted(tmp_path, kind):
+    path = write(tmp_path / f"rows.{kind}")
+    whole = [row.record for row in read_file(path, str(path), Columns("text", None, every=True))]
+    assert [record["label"] for record in whole] == [row.label for row in read_rows(path)] and len(whole) > 1
+    assert all(row.record is None for row in read_rows(path))

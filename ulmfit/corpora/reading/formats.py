@@ -7,7 +7,7 @@ whole file unusable raises UserError.
 import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -32,14 +32,16 @@ class Row:
     label: Any = None
     split: str | None = None  # where the layout of a folder or archive says
     reason: str = ""  # why the record cannot be used
+    record: Mapping[str, Any] | None = None  # all of its columns, where they are wanted and could be read
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns to read; without ``label`` the rows have none."""
+    """The columns to read; without ``label`` the rows have none. ``every``: rows have their whole record as well."""
 
     text: str = "text"
     label: str | None = "label"
+    every: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,8 @@ def csv_rows(stream: Iterable[str], file: DataFile, columns: Columns, delimiter:
         if len(record) != len(header):
             yield Row(file.name, number, delimiter.join(record), split=file.split, reason="wrong number of fields")
             continue
-        yield Row(file.name, number, record[text_at], None if label_at is None else record[label_at], file.split)
+        whole = dict(zip(header, record, strict=True)) if columns.every else None
+        yield Row(file.name, number, record[text_at], None if label_at is None else record[label_at], file.split, record=whole)
 
 
 def column_index(path: str, header: list[str], column: str, option: str) -> int:
@@ -143,7 +146,8 @@ def jsonl_rows(stream: Iterable[str], file: DataFile, columns: Columns) -> Itera
             yield Row(file.name, number, line, split=file.split, reason="not a JSON object")
             continue
         seen.update(dict.fromkeys(record))
-        yield Row(file.name, number, record.get(columns.text), record.get(columns.label) if columns.label else None, file.split)
+        label = record.get(columns.label) if columns.label else None
+        yield Row(file.name, number, record.get(columns.text), label, file.split, record=record if columns.every else None)
     if number == 0:
         raise UserError(f"{file.path}: the file is empty; it needs a JSON object a line")
     for column, option in wanted.items() if seen else ():
@@ -166,17 +170,18 @@ def parquet_rows(file: DataFile, columns: Columns, groups: range | None = None, 
         counts, sizes = zip(*group_sizes(opened, columns.text)[groups.start : groups.stop], strict=True) if groups else ((), ())
         rows = max(1, min(BATCH_ROWS, BATCH_BYTES * sum(counts) // max(1, sum(sizes))))
         number = before
-        for batch in opened.iter_batches(rows, row_groups=list(groups), columns=wanted, use_threads=False):
+        for batch in opened.iter_batches(rows, row_groups=list(groups), columns=header if columns.every else wanted, use_threads=False):
             try:
+                records = batch.to_pylist() if columns.every else [None] * batch.num_rows
                 texts = batch.column(columns.text).to_pylist()
                 labels = batch.column(columns.label).to_pylist() if columns.label is not None else [None] * len(texts)
             except UnicodeDecodeError as error:
                 last = number + batch.num_rows
                 raise UserError(f"{file.path}: a text in rows {number + 1} to {last} is not utf-8; write the file again") from error
             del batch  # otherwise the texts are held twice
-            for text, label in zip(texts, labels, strict=True):
+            for text, label, record in zip(texts, labels, records, strict=True):
                 number += 1
-                yield Row(file.name, number, text, label, file.split)
+                yield Row(file.name, number, text, label, file.split, record=record)
 
 
 def group_sizes(opened: pq.ParquetFile, column: str) -> list[tuple[int, int]]:
