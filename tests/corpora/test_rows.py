@@ -205,6 +205,40 @@ def test_a_folder_is_read_file_by_file(tmp_path):
     assert {row.source for row in read_rows(path)} == {"train.csv"} and {row.split for row in read_rows(path)} == {None}
 
 
+# --- columns of one name
+
+
+TWICE = {
+    "csv": b"text,text,label\na,b,c\n",
+    "tsv": b"label\ttext\tx\tlabel\na\tb\tc\td\n",
+    "csv.gz": gzip.compress(b" text,text ,label\na,b,c\n"),
+}
+
+
+@pytest.mark.parametrize("kind", [*TWICE, "parquet"])
+def test_two_columns_of_one_name_are_refused(tmp_path, kind):
+    path = tmp_path / f"a.{kind}"
+    if kind == "parquet":
+        pq.write_table(pa.table([["a"], ["b"], ["c"]], names=["text", "text", "label"]), path)
+    else:
+        path.write_bytes(TWICE[kind])
+    places = "1 and 4" if kind == "tsv" else "1 and 2"
+    fails(path, rf"2 columns have the name '(text|label)' \(columns {places}\)")
+
+
+def test_columns_of_one_name_that_are_not_read_do_no_harm(tmp_path):
+    (tmp_path / "a.csv").write_text("text,note,note,label\na,1,2,b\n")
+    assert brief(read_rows(tmp_path / "a.csv")) == [("a", "b")]
+
+
+def test_two_values_of_one_name_in_a_json_object(tmp_path):
+    (tmp_path / "a.jsonl").write_text(
+        '{"text": "a", "text": "b", "label": "c"}\n{"text": "a", "label": "c", "label": "c"}\n'
+        '{"text": "a", "x": 1, "x": 2, "label": {"text": 1, "text": 2}}\n'
+    )
+    assert [row.reason for row in read_rows(tmp_path / "a.jsonl")] == ["two values of 'text'", "two values of 'label'", ""]
+
+
 # --- what is wrong with a file
 
 

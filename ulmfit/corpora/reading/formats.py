@@ -4,9 +4,7 @@ A reader yields a :class:`Row` for every record it meets, also for one it cannot
 whole file unusable raises UserError.
 """
 
-import csv
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -14,6 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from ulmfit.corpora.reading.csv_records import EndlessRecord, records
 from ulmfit.corpora.reading.opening import COMPRESSED, open_parquet, open_text
 from ulmfit.errors import UserError
 
@@ -88,45 +87,58 @@ def text_rows(stream: Iterable[str], file: DataFile) -> Iterator[Row]:
 
 
 def csv_rows(stream: Iterable[str], file: DataFile, columns: Columns, delimiter: str) -> Iterator[Row]:
-    """Records of a csv or tsv with a header. A value may hold line breaks; broken quoting spoils that record alone."""
-    csv.field_size_limit(sys.maxsize)  # the module's default refuses documents over 128 KiB
-    reader = csv.reader(stream, delimiter=delimiter, strict=True)
+    """Records of a csv or tsv with a header. A value may hold line breaks; broken quoting spoils that record alone.
+
+    UserError with its row where nobody can tell where a broken record ends.
+    """
     try:
-        header = next(reader, None)
-    except csv.Error as error:
-        raise UserError(f"{file.path}: the header cannot be read ({error})") from error
-    if header is None:
-        raise UserError(f"{file.path}: the file is empty; it needs a header and rows")
-    header = [column.strip() for column in header]
-    text_at = column_index(file.path, header, columns.text, "--text-column")
-    label_at = None if columns.label is None else column_index(file.path, header, columns.label, "--label-column")
-    for number in range(1, sys.maxsize):
-        line = reader.line_num + 1
-        try:
-            record = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            if "unexpected end" in str(error):
-                raise UserError(
-                    f"{file.path}: a quote opened in row {number} (line {line}) is never closed; close it or double it"
-                ) from error
-            yield Row(file.name, number, split=file.split, reason="broken quoting")
-            continue
-        if not record:  # a blank line
-            continue
-        if len(record) != len(header):
-            yield Row(file.name, number, delimiter.join(record), split=file.split, reason="wrong number of fields")
-            continue
-        whole = dict(zip(header, record, strict=True)) if columns.every else None
-        yield Row(file.name, number, record[text_at], None if label_at is None else record[label_at], file.split, record=whole)
+        found = records(stream, delimiter)
+        _, first = next(found, (0, None))
+        if first is None:
+            raise UserError(f"{file.path}: the file is empty; it needs a header and rows")
+        header = [column.strip() for column in first]
+        text_at = column_index(file.path, header, columns.text, "--text-column")
+        label_at = None if columns.label is None else column_index(file.path, header, columns.label, "--label-column")
+        for number, record in found:
+            if record is None:
+                yield Row(file.name, number, split=file.split, reason="broken quoting")
+            elif len(record) != len(header):
+                yield Row(file.name, number, delimiter.join(record), split=file.split, reason="wrong number of fields")
+            else:
+                whole = dict(zip(header, record, strict=True)) if columns.every else None
+                yield Row(file.name, number, record[text_at], None if label_at is None else record[label_at], file.split, record=whole)
+    except EndlessRecord as error:
+        raise UserError(f"{file.path}: {_endless(error)}") from error
+
+
+def _endless(record: EndlessRecord) -> str:
+    if not record.row:
+        return "the header cannot be read, for its quoting is broken; double each quote within quotes"
+    place = f"row {record.row} (line {record.line})"
+    if record.open:
+        return f"a quote opened in {place} is never closed; close it or double it"
+    return f"the quoting of {place} is broken, and nothing tells where that row ends; double each quote within quotes"
 
 
 def column_index(path: str, header: list[str], column: str, option: str) -> int:
-    """Where ``column`` stands; UserError naming the columns there are."""
+    """Where ``column`` stands; UserError naming the columns there are, or the places of several of that name."""
     if column not in header:
         raise UserError(f"{path}: there is no column {column!r}; there are: {', '.join(map(repr, header))}; choose with {option}")
+    if header.count(column) > 1:
+        places = [str(number) for number, name in enumerate(header, 1) if name == column]
+        raise UserError(
+            f"{path}: {len(places)} columns have the name {column!r} (columns {', '.join(places[:-1])} and {places[-1]}); rename or drop all but one"
+        )
     return header.index(column)
+
+
+class _Object(dict[str, Any]):
+    """A JSON object. ``repeated``: the names that stand in it more than once."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]):
+        super().__init__(pairs)
+        names = [name for name, _ in pairs] if len(pairs) > len(self) else []
+        self.repeated = {name for name in names if names.count(name) > 1}
 
 
 def jsonl_rows(stream: Iterable[str], file: DataFile, columns: Columns) -> Iterator[Row]:
@@ -138,14 +150,17 @@ def jsonl_rows(stream: Iterable[str], file: DataFile, columns: Columns) -> Itera
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
+            record = json.loads(line, object_pairs_hook=_Object)
         except (ValueError, RecursionError):
             yield Row(file.name, number, line, split=file.split, reason="not JSON")
             continue
-        if not isinstance(record, dict):
+        if not isinstance(record, _Object):
             yield Row(file.name, number, line, split=file.split, reason="not a JSON object")
             continue
         seen.update(dict.fromkeys(record))
+        if twice := [column for column in wanted if column in record.repeated]:
+            yield Row(file.name, number, line, split=file.split, reason=f"two values of {twice[0]!r}")
+            continue
         label = record.get(columns.label) if columns.label else None
         yield Row(file.name, number, record.get(columns.text), label, file.split, record=record if columns.every else None)
     if number == 0:
