@@ -20,6 +20,7 @@ from ulmfit.errors import UserError
 from ulmfit.presets import override, preset, pretraining
 from ulmfit.pretrained.catalog import shipped_for
 
+LONGEST_NAME = 60  # letters of a corpus's name that go into the names of runs, reports and models
 SEEDED = ("general", "corpus", "pretrain", "finetune", "labels", "classifier", "evaluate")
 
 
@@ -72,12 +73,14 @@ class TextRequest(BaseModel):
 
     @property
     def name(self) -> str:
-        """The corpus's short name, from which the registered model's is made. Letters beyond ASCII leave a digest, so that no two names meet."""
+        """The corpus's short name, from which the registered model's is made. Where letters beyond ASCII, or many letters, are left out, a digest
+        stands for them, so that no two names meet."""
         stem = Path(self.corpus.rstrip("/")).name.split(".")[0]
         plain = unicodedata.normalize("NFKD", stem.lower())
         slug = re.sub(r"[^a-z0-9]+", "-", "".join(letter for letter in plain if not unicodedata.combining(letter))).strip("-")
-        digest = "" if stem.isascii() and slug else hashlib.sha256(os.fsencode(stem)).hexdigest()[:8]
-        return "-".join(filter(None, (slug or "corpus", digest)))
+        whole = stem.isascii() and 0 < len(slug) <= LONGEST_NAME
+        digest = "" if whole else hashlib.sha256(os.fsencode(stem)).hexdigest()[:8]
+        return "-".join(filter(None, (slug[:LONGEST_NAME].strip("-") or "corpus", digest)))
 
 
 class PreprocessRequest(TextRequest):

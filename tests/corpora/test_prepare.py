@@ -227,6 +227,10 @@ def test_a_header_or_nothing(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(b"") if name == "b.txt" else write(path, [])
     fails(path, rf"{name}: there are no documents in it", labelled=False)
+    for field in ("source", "test", "unlabelled", "more"):  # told before anything starts
+        named = {"source": str(write(tmp_path / "full.csv", RECORDS)), field: (str(path),) if field == "more" else str(path)}
+        with pytest.raises(UserError, match=rf"{name}: there are no documents in it"):
+            peek(CorpusSource(**named, label_column=None))
 
 
 def test_a_missing_file_is_told_by_both(tmp_path):

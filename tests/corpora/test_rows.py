@@ -306,6 +306,43 @@ def test_utf_16_is_recognised(tmp_path):
     fails(tmp_path / "a.csv", "--encoding utf-16")
 
 
+@pytest.mark.parametrize(
+    ("data", "guess"),
+    [
+        ("“quoted”", "cp1252"),
+        ("5 € and a dash – here", "cp1252"),
+        ("caf\xe9 first and then ’", "cp1252"),
+        ("café", "latin-1"),
+        ("£5", "latin-1"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "csv.gz"])
+def test_text_of_windows_is_told_from_latin_1(tmp_path, data, guess, kind):
+    path = tmp_path / f"a.{kind}"
+    body = '{"text": "' + data + '", "label": "x"}\n' if kind == "jsonl" else f"text,label\n{data},x\n"
+    path.write_bytes((gzip.compress if kind == "csv.gz" else bytes)(body.encode("cp1252")))
+    fails(path, rf"is not utf-8; name the file's encoding, for example --encoding {guess}$")
+    assert next(read_rows(path, encoding=guess)).text == data
+
+
+def test_bytes_of_neither_get_no_example(tmp_path):
+    (tmp_path / "a.csv").write_bytes("text,label\nЏ ђ,x\n".encode("cp1251"))
+    fails(tmp_path / "a.csv", r"byte 0x8f at offset 11 \(row 1\) is not utf-8; name the file's encoding with --encoding$")
+    fails(
+        tmp_path / "a.csv", r"byte 0x8f at offset 11 \(row 1\) is not cp1252; name the file's encoding with --encoding$", encoding="cp1252"
+    )
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.csv", b"\xff/a.csv", b"folder/caf\xe9.csv"])
+def test_a_name_that_is_no_utf_8_is_refused(tmp_path, name):
+    path = tmp_path / os.fsdecode(name)
+    write(path)
+    for root in (path, path.parent):
+        with pytest.raises(UserError, match=r"\\udc.*this name holds bytes that are no UTF-8; rename") as error:
+            list(read_rows(root))
+        str(error.value).encode()
+
+
 def test_an_unknown_encoding(tmp_path):
     with pytest.raises(UserError, match="--encoding utf-9: there is no such text encoding"):
         list(read_rows(write(tmp_path / "a.csv"), encoding="utf-9"))

@@ -21,7 +21,13 @@ def test_the_general_corpus_goes_with_the_preset(preset: str, general: str) -> N
 
 @pytest.mark.parametrize(
     ("corpus", "name"),
-    [("imdb", "imdb"), ("/data/My Tickets.2024.csv.gz", "my-tickets"), ("folder/", "folder"), ("Übung.csv", "ubung-c9ebdab8")],
+    [
+        ("imdb", "imdb"),
+        ("/data/My Tickets.2024.csv.gz", "my-tickets"),
+        ("folder/", "folder"),
+        ("Übung.csv", "ubung-c9ebdab8"),
+        ("x" * 60 + ".csv", "x" * 60),
+    ],
 )
 def test_the_registered_name_comes_from_the_corpus(corpus: str, name: str) -> None:
     assert TrainRequest(corpus=corpus).registered_name == f"ulmfit-{name}"
@@ -29,9 +35,10 @@ def test_the_registered_name_comes_from_the_corpus(corpus: str, name: str) -> No
 
 
 def test_no_two_files_share_a_name_because_of_their_letters() -> None:
-    files = ["отзывы.csv", "评论.csv", "レビュー.csv", "....csv", "Ubung.csv", "Übung.csv", "bung.csv"]
+    long = [f"{'word-' * 48}{end}.csv" for end in ("one", "two")]  # of 247 bytes
+    files = [*long, "отзывы.csv", "评论.csv", "レビュー.csv", "....csv", "Ubung.csv", "Übung.csv", "bung.csv"]
     names = [TrainRequest(corpus=file).registered_name for file in files]
-    assert len(set(names)) == len(files) and all(name.isascii() for name in names)
+    assert len(set(names)) == len(files) and all(name.isascii() and len(name) < 80 for name in names)
 
 
 @pytest.mark.parametrize("name", ["team/a:b", "v1.2", "a%b", "it's", 'say "x"', " ", "x" * 251, "two\nlines"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ulmfit.config import PartsConfig
 from ulmfit.corpora.catalog.entries import CATALOG, fetch
-from ulmfit.corpora.reading.reading_errors import check_encoding
+from ulmfit.corpora.reading.reading_errors import check_encoding, no_documents
 from ulmfit.corpora.reading.rows import data_files, name_in, read_rows
 from ulmfit.store import filesystem
 from ulmfit.store.recipe import canonical_json
@@ -65,12 +65,14 @@ class Reading:
 
 
 def peek(source: CorpusSource) -> None:
-    """Read the first row of each file or folder. Raises UserError for a missing file, a wrong column, or an unknown encoding."""
+    """Read the first row of each file or folder. Raises UserError for one that is missing or without rows, a wrong column, or an unknown encoding."""
     check_encoding(source.encoding)
     for role, location, _ in source.locations():
-        if location not in CATALOG:
-            label_column = None if role == "unlabelled" else source.label_column
-            next(read_rows(location, source.text_column, label_column, source.encoding), None)
+        if location in CATALOG:
+            continue
+        label_column = None if role == "unlabelled" else source.label_column
+        if next(read_rows(location, source.text_column, label_column, source.encoding), None) is None:
+            raise no_documents(location)
 
 
 def fingerprint(source: CorpusSource, downloads: Path) -> str:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from ulmfit.config import QualityConfig
 from ulmfit.corpora.ingest.writing import hashed_file, parquet_writer
 from ulmfit.corpora.reading.formats import Row
+from ulmfit.corpora.reading.reading_errors import no_documents
 from ulmfit.corpora.text_digests import BLOCK, blocks
 from ulmfit.errors import UserError
 from ulmfit.store.digests import StoredFile
@@ -107,7 +108,7 @@ def check_quarantine(source: str, rows: int, quarantined: Mapping[str, int], fir
     Raises UserError where ``source`` has no usable rows, or a larger share of unusable ones than ``max_quarantined_share``.
     """
     if not rows:
-        raise UserError(f"{source}: there are no documents in it; it needs rows (a csv: below its header)")
+        raise no_documents(source)
     bad = sum(quarantined.values())
     if not bad:
         return None

@@ -19,6 +19,9 @@ from ulmfit.corpora.reading.opening import CHUNK, open_bytes
 from ulmfit.errors import UserError
 from ulmfit.store import s3
 
+BEYOND_LATIN_1 = set(range(0x80, 0xA0))  # control characters there, but quotation marks, dashes and letters in cp1252
+BEYOND_CP1252 = {0x81, 0x8D, 0x8F, 0x90, 0x9D}
+
 
 def check_encoding(encoding: str) -> None:
     """UserError unless ``encoding`` names a text encoding that Python knows."""
@@ -28,6 +31,19 @@ def check_encoding(encoding: str) -> None:
         raise UserError(
             f"--encoding {encoding}: there is no such text encoding; write for example utf-8, latin-1, cp1252 or utf-16"
         ) from error
+
+
+def no_documents(location: str) -> UserError:
+    """The error of a source without rows."""
+    return UserError(f"{location}: there are no documents in it; it needs rows (a csv: below its header)")
+
+
+def check_name(location: str) -> None:
+    """UserError for a name with bytes that are no UTF-8, which no record can hold."""
+    try:
+        location.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{location!r}: this name holds bytes that are no UTF-8; rename the file or folder") from error
 
 
 @contextmanager
@@ -60,9 +76,23 @@ def _bad_encoding(path: str, encoding: str) -> str:
         return f"{path}: the text is not {encoding}; name its encoding with --encoding"
     offset, bad = found
     value = f"byte 0x{bad[0]:02x}" if bad else "the byte"
-    guess = "utf-16" if offset == 0 and bad[:2] in (b"\xff\xfe", b"\xfe\xff") else "latin-1"
+    guess = "utf-16" if offset == 0 and bad[:2] in (b"\xff\xfe", b"\xfe\xff") else _one_byte_encoding(path, offset)
     row = _row_at(path, encoding, offset)
-    return f"{path}: {value} at offset {offset} (row {row}) is not {encoding}; name the file's encoding, for example --encoding {guess}"
+    example = f", for example --encoding {guess}" if guess else " with --encoding"
+    return f"{path}: {value} at offset {offset} (row {row}) is not {encoding}; name the file's encoding{example}"
+
+
+def _one_byte_encoding(path: str, offset: int) -> str:
+    """What the bytes from ``offset`` on may be: cp1252 where they have signs that latin-1 lacks, "" where they are neither."""
+    used = set()
+    with open_bytes(path) as raw:
+        for _ in _first_bytes(raw, offset):
+            pass
+        while chunk := raw.read(CHUNK):
+            used |= set(chunk) & BEYOND_LATIN_1
+    if used & BEYOND_CP1252:
+        return ""
+    return "cp1252" if used else "latin-1"
 
 
 def _first_bad(path: str, encoding: str) -> tuple[int, bytes] | None:

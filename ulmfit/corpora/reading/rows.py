@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from ulmfit.corpora.reading.formats import FORMATS, Columns, DataFile, Row, file_rows, format_of
 from ulmfit.corpora.reading.opening import open_text
-from ulmfit.corpora.reading.reading_errors import check_encoding, reading_errors
+from ulmfit.corpora.reading.reading_errors import check_encoding, check_name, reading_errors
 from ulmfit.errors import UserError
 from ulmfit.store import filesystem, s3
 
@@ -28,6 +28,7 @@ SPLIT_NAMES = {
 def data_files(location: str | Path) -> list[str]:
     """The files that ``read_rows`` reads of a file or folder, in its order: the same on S3 as in a local folder."""
     root = str(location)
+    check_name(root)
     if not filesystem.is_folder(root):
         if not filesystem.exists(root):
             raise _missing(root)
@@ -35,6 +36,8 @@ def data_files(location: str | Path) -> list[str]:
     names = [name for name in filesystem.files(root) if not _hidden(name) and format_of(name) in FORMATS]
     if not names:
         raise UserError(f"{root}: the folder holds no file of a known format ({', '.join(FORMATS)}, also .gz or .zst)")
+    for name in names:
+        check_name(name)
     return [filesystem.join(root, name) for name in sorted(names, key=lambda name: name.split("/"))]
 
 
