@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -19,6 +20,7 @@ from rich.text import Text
 
 from cli.options import AsJson, WorkspaceDir, print_json
 from ulmfit.errors import UserError
+from ulmfit.store import filesystem
 
 if TYPE_CHECKING:
     from tasks.workspace import Workspace
@@ -102,15 +104,21 @@ def _workspace(root: str | None) -> Iterator[Finding]:
     from tasks.workspace import Workspace
 
     try:
-        workspace = Workspace.open(root)
+        workspace, writable = Workspace.open(root), True
     except UserError as error:
-        yield Finding("error", "workspace", str(error), "choose another with --workspace, or correct its permissions")
-        return
+        workspace, writable = Workspace.named(root), False
+        remedy = "choose another with --workspace, or correct its permissions"
+        if not workspace.database.is_file():
+            yield Finding("error", "workspace", str(error), remedy)
+            return
+        yield Finding("warning", "workspace", f"can only be read, by predict and lineage: {error}", f"to train, {remedy}")
     free = shutil.disk_usage(workspace.root).free
     fact = f"{free / 2**30:.1f} GiB free at {workspace.root}"
     yield Finding("warning", "disk", fact, "free some space") if free < LOW_DISK else Finding("ok", "disk", fact)
     yield from _artifacts(workspace)
-    yield from _tracking(workspace)
+    yield from _tracking(workspace, writable)
+    if writable and not os.environ.get("PREFECT_API_URL"):
+        yield from _database("Prefect", workspace.prefect_database, "move the file away; the next run starts a new one")
 
 
 def _artifacts(workspace: Workspace) -> Iterator[Finding]:
@@ -122,28 +130,37 @@ def _artifacts(workspace: Workspace) -> Iterator[Finding]:
         yield Finding("warning", name, f"damaged: {', '.join(files[:3])}", "run the command again: it is rebuilt")
     if not bad:
         size = sum(artifact.bytes for artifact in artifacts) / 2**20
-        yield Finding("ok", "artifacts", f"{len(artifacts)} finished, {size:.0f} MiB, every digest is correct")
-    unfinished = [path.name[:12] for path in (workspace.store.local / ".work").iterdir()]
+        checked = "names and sizes are correct" if workspace.store.remote else "every digest is correct"
+        yield Finding("ok", "artifacts", f"{len(artifacts)} finished, {size:.0f} MiB, {checked}")
+    unfinished = filesystem.folders(workspace.store.local / ".work")
     if unfinished:
         yield Finding("ok", "unfinished work", f"{len(unfinished)} artifacts were begun; the next run continues them")
 
 
-def _tracking(workspace: Workspace) -> Iterator[Finding]:
-    database = workspace.root / "mlflow.db"
-    if workspace.tracking_uri != f"sqlite:///{database}":
+def _tracking(workspace: Workspace, writable: bool) -> Iterator[Finding]:
+    from tasks.relocation import settle
+
+    if not workspace.tracks_itself:
         yield Finding("ok", "tracking", f"MLflow at {workspace.tracking_uri}")
-    elif database.exists():
-        answer = _quick_check(database)
-        if answer == "ok":
-            yield Finding("ok", "tracking", f"{database} is intact")
-        else:
-            remedy = "move the file away; artifacts are kept, and the next run starts a new one"
-            yield Finding("error", "tracking", f"{database}: {answer}", remedy)
+        return
+    remedy = "move the file away; artifacts are kept, and the next run starts a new one"
+    findings = list(_database("tracking", workspace.database, remedy))
+    yield from findings
+    if writable and any(finding.level == "ok" for finding in findings):
+        for before in settle(workspace):
+            yield Finding("ok", "moved", f"the workspace was at {Path(before).parent}; MLflow's records name this one now")
 
 
-def _quick_check(database: Path) -> str:
+def _database(subject: str, file: Path, remedy: str) -> Iterator[Finding]:
+    """Whether a SQLite database that is there is intact. It is opened by its path, as the run does, and only read."""
+    if not file.exists():
+        return
     try:
-        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
-            return connection.execute("pragma quick_check").fetchone()[0]
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
+            answer = str(connection.execute("pragma quick_check").fetchone()[0])
     except sqlite3.DatabaseError as error:
-        return str(error)
+        answer = str(error)
+    if answer == "ok":
+        yield Finding("ok", subject, f"{file} is intact")
+    else:
+        yield Finding("error", subject, f"{file}: {answer}", remedy)

@@ -27,7 +27,7 @@ def lineage(
     from tasks.registry import version_lineage
     from tasks.workspace import Workspace
 
-    version = version_lineage(Workspace.open(workspace).tracking_uri, uri)
+    version = version_lineage(Workspace.named(workspace), uri)
     if as_json:
         named = {"model": version.model, "version": version.version, "aliases": version.aliases, "tags": version.tags}
         print_json({**named, **version.lineage.model_dump(mode="json", exclude_unset=True)})

@@ -74,11 +74,13 @@ def _load(model: str, workspace: str | None) -> Predictor:
 
     if not model.startswith("models:/"):
         return Predictor(Path(model))
-    from tasks.registry import fetch_bundle
+    from tasks.registry import fetch_bundle, resolve
     from tasks.workspace import Workspace
 
+    home = Workspace.named(workspace)
+    version = resolve(home, model)
     with tempfile.TemporaryDirectory(prefix="ulmfit-predict-") as folder:
-        return Predictor(fetch_bundle(Workspace.open(workspace).tracking_uri, model, Path(folder)))
+        return Predictor(fetch_bundle(home, version, Path(folder)))
 
 
 def _read_texts(file: Path | None, request: PredictRequest) -> list[str]:

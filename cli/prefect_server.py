@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tasks.workspace import Workspace
+from tasks.workspace import Workspace, quoted_path
 
 START_SECONDS = 90.0
 QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_SERVER_LOGGING_LEVEL": "WARNING", "DO_NOT_TRACK": "1"}
@@ -34,6 +34,8 @@ def prefect_server(workspace: Workspace) -> Iterator[str]:
     port, log = free_port(), workspace.prefect_home / "server.log"
     url = f"http://127.0.0.1:{port}/api"
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
+    database = f"sqlite+aiosqlite:///{quoted_path(workspace.prefect_database)}"
+    os.environ.setdefault("PREFECT_SERVER_DATABASE_CONNECTION_URL", database)
     os.environ.update({"PREFECT_HOME": str(workspace.prefect_home), "PREFECT_API_URL": url, **_past_proxies()})
     log.parent.mkdir(parents=True, exist_ok=True)
     with workspace.store.lock("prefect"), open(log, "ab") as output:  # a new database is set up by one server, not by two at once

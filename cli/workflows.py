@@ -94,8 +94,8 @@ def _show_result(summary: Summary, workspace: str | None) -> None:
     typer.echo(f"report  {summary.report}")
     typer.echo(f"model   {model.uri} ({model.alias})")
     elsewhere = f" --workspace {shlex.quote(workspace)}" if workspace else ""
-    typer.echo(f"try it  ulmfit predict models:/{model.name}@{model.alias}{elsewhere} --text '...'")
-    typer.echo(f"look    mlflow ui --backend-store-uri {run.tracking_uri}")
+    typer.echo(f"try it  ulmfit predict {shlex.quote(f'models:/{model.name}@{model.alias}')}{elsewhere} --text '...'")
+    typer.echo(f"look    mlflow ui --backend-store-uri {shlex.quote(run.tracking_uri)}")
 
 
 def _console() -> Console:

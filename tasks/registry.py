@@ -7,18 +7,21 @@ from importlib import metadata
 from pathlib import Path
 
 import mlflow
+import yaml
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model as SavedModel
+from mlflow.models.model import MLMODEL_FILE_NAME
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 import ulmfit
 from tasks.promotion import aliases_of_new_version
+from tasks.relocation import here
 from tasks.run import Job
 from tasks.tracking import KEY_TAG, known_models
+from tasks.workspace import Workspace
 from ulmfit.directions import ENSEMBLE
 from ulmfit.errors import UserError
 from ulmfit.stages.outputs import Evaluation, Model
@@ -87,19 +90,24 @@ def find_version(client: MlflowClient, name: str, key: str) -> Version | None:
 
 
 def save_pyfunc(bundle: Path, folder: Path) -> None:
-    """Write the bundle as an MLflow pyfunc that carries its own code, so a server needs only the requirements."""
+    """Write the bundle as an MLflow pyfunc that carries its own code, so a server needs only the requirements.
+
+    MLflow reads paths as addresses, in which ``?`` and ``%`` mean something else: it is given URIs.
+    """
     mlflow.pyfunc.save_model(
         path=str(folder),
         python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-        artifacts={"bundle": str(bundle)},
+        artifacts={"bundle": bundle.absolute().as_uri()},
         code_paths=[str(Path(ulmfit.__file__).parent)],
         pip_requirements=[f"{name}=={metadata.version(name).split('+')[0]}" for name in REQUIREMENTS],
     )
 
 
-def resolve(tracking_uri: str, uri: str) -> ModelVersion:
+def resolve(workspace: Workspace, uri: str) -> ModelVersion:
     """The version behind ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``; UserError where there is none."""
-    client = MlflowClient(tracking_uri)
+    if workspace.tracks_itself and not workspace.database.exists():  # MLflow would make one
+        raise UserError(f"{uri}: the workspace {workspace.root} has no models; train one, or name another with --workspace")
+    client = MlflowClient(workspace.tracking_uri)
     body = uri.removeprefix("models:/").strip("/")
     try:
         if "@" in body:
@@ -114,12 +122,22 @@ def resolve(tracking_uri: str, uri: str) -> ModelVersion:
         ) from error
 
 
-def fetch_bundle(tracking_uri: str, uri: str, folder: Path) -> Path:
-    """Download the bundle of a registered version into ``folder``; a local store's is found where it lies."""
-    version = resolve(tracking_uri, uri)
-    mlflow.set_tracking_uri(tracking_uri)
-    path = mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}", dst_path=str(folder), tracking_uri=tracking_uri)
-    return Path(path) / SavedModel.load(path).flavors["python_function"]["artifacts"]["bundle"]["path"]
+def fetch_bundle(workspace: Workspace, version: ModelVersion, folder: Path) -> Path:
+    """The bundle of a registered version: where it lies in the workspace, else downloaded into ``folder``."""
+    if workspace.tracks_itself and version.source:
+        path = here(workspace, version.source)
+    else:
+        tracking_uri = workspace.tracking_uri
+        mlflow.set_tracking_uri(tracking_uri)
+        name = f"models:/{version.name}/{version.version}"
+        path = Path(mlflow.artifacts.download_artifacts(name, dst_path=str(folder), tracking_uri=tracking_uri))
+    try:
+        saved = yaml.safe_load((path / MLMODEL_FILE_NAME).read_bytes())  # MLflow's own reader takes no path with ? or %
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path}: the files of {version.name} version {version.version} are missing; bring them back, or train it again"
+        ) from error
+    return path / saved["flavors"]["python_function"]["artifacts"]["bundle"]["path"]
 
 
 @dataclass(frozen=True)
@@ -133,9 +151,9 @@ class VersionLineage:
     lineage: Lineage
 
 
-def version_lineage(tracking_uri: str, uri: str) -> VersionLineage:
+def version_lineage(workspace: Workspace, uri: str) -> VersionLineage:
     """The lineage of a registered version, read from the version itself."""
-    version = resolve(tracking_uri, uri)
+    version = resolve(workspace, uri)
     with tempfile.TemporaryDirectory(prefix="ulmfit-lineage-") as folder:
-        lineage = Lineage.read(fetch_bundle(tracking_uri, uri, Path(folder)))
+        lineage = Lineage.read(fetch_bundle(workspace, version, Path(folder)))
     return VersionLineage(version.name, str(version.version), list(version.aliases), dict(version.tags), lineage)

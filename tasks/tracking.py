@@ -21,6 +21,7 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from pydantic import JsonValue
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
+from tasks.relocation import settle
 from tasks.workspace import Workspace
 from ulmfit.store.artifacts import Artifact
 from ulmfit.store.json import JsonObject
@@ -47,10 +48,12 @@ class Tracker:
         uri = workspace.tracking_uri
         with workspace.store.lock("tracking"):  # a new store is set up by one run, not by two at once: that is when a client is made
             client = MlflowClient(uri)
+            if workspace.tracks_itself:
+                settle(workspace)
             found = client.get_experiment_by_name(experiment)
             if found:
                 return cls(uri, found.experiment_id)
-            own = (workspace.mlflow_artifacts / experiment).as_uri() if uri.startswith("sqlite:///") else None
+            own = (workspace.mlflow_artifacts / experiment).as_uri() if uri.startswith("sqlite") else None
             return cls(uri, client.create_experiment(experiment, artifact_location=own))
 
     @property
@@ -118,7 +121,7 @@ class StageRun:
         """Log what the stage reads: artifacts as datasets with their digests, and those that are models also by their ids."""
         datasets = [
             DatasetInput(
-                Dataset(f"{artifact.kind}", artifact.key[:32], "local", json.dumps({"uri": artifact.location, "key": artifact.key})),
+                Dataset(artifact.kind, artifact.key[:32], "local", json.dumps({"artifact": f"{artifact.kind}/{artifact.key}"})),
                 [InputTag("mlflow.data.context", role)],
             )
             for role, artifact in artifacts.items()
@@ -132,7 +135,7 @@ class StageRun:
 
     def output_model(self, name: str, recipe: Recipe, folder: Path) -> str:
         """Log the model in ``folder`` as this run's output and return its id. Its weights stay in the artifact store."""
-        tags = {KEY_TAG: recipe.key, "ulmfit.path": str(folder)}
+        tags = {KEY_TAG: recipe.key}
         model = self._client.create_logged_model(self._tracker.experiment_id, name, self.run_id, tags=tags, model_type=recipe.kind)
         for file in ("config.json", "history.json"):
             if (folder / file).exists():  # a model that was brought has no history

@@ -1,6 +1,7 @@
 """The workspace: one folder that holds artifacts, tracking, reports, downloads and Prefect's home."""
 
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -21,21 +22,28 @@ class Workspace:
 
     @classmethod
     def open(cls, root: str | Path | None = None, artifacts: str | None = None) -> Self:
-        """The workspace at ``root``, else ``ULMFIT_HOME``, else ``.ulmfit``; made if it is not there.
+        """The workspace at ``root``, else ``ULMFIT_HOME``, else ``.ulmfit``, to work in; made if it is not there.
 
         Its artifacts are at ``artifacts``, else ``ULMFIT_ARTIFACTS``: a folder or ``s3://BUCKET/FOLDER``; else in its
         folder ``artifacts``. Raises UserError where it, or where its artifacts go, cannot be written.
         """
+        workspace = cls.named(root, artifacts)
+        for folder in (workspace.root, workspace.reports, workspace.downloads, workspace.mlflow_artifacts, workspace.prefect_home):
+            _try_to_write(folder)
+        workspace.store.set_up()
+        return workspace
+
+    @classmethod
+    def named(cls, root: str | Path | None = None, artifacts: str | None = None) -> Self:
+        """The same workspace, to read from: nothing is made or written, and it need not be there. UserError where the names cannot be used."""
         path = Path(root or os.environ.get("ULMFIT_HOME") or DEFAULT).expanduser().absolute()
         if path.exists() and not path.is_dir():
             raise UserError(f"the workspace {path} is a file, not a folder; choose another with --workspace")
-        workspace = cls(path, _artifacts(artifacts or os.environ.get("ULMFIT_ARTIFACTS")))
         try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"the workspace cannot be written: {path}: {error.strerror}; choose another with --workspace") from error
-        workspace.store.set_up()
-        return workspace
+            str(path).encode()
+        except UnicodeEncodeError as error:  # MLflow's and Prefect's databases hold text
+            raise UserError(f"the workspace {str(path)!a} has a name that is no UTF-8; choose another with --workspace") from error
+        return cls(path, _artifacts(artifacts or os.environ.get("ULMFIT_ARTIFACTS")))
 
     @property
     def store(self) -> Store:
@@ -58,13 +66,51 @@ class Workspace:
         return self.root / "prefect"
 
     @property
+    def prefect_database(self) -> Path:
+        return self.prefect_home / "prefect.db"
+
+    @property
+    def database(self) -> Path:
+        """MLflow's, where the workspace tracks for itself."""
+        return self.root / "mlflow.db"
+
+    @property
     def tracking_uri(self) -> str:
         """``MLFLOW_TRACKING_URI`` where it is set, else the workspace's own SQLite store."""
-        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
+        return os.environ.get("MLFLOW_TRACKING_URI") or sqlite_address(self.database)
+
+    @property
+    def tracks_itself(self) -> bool:
+        """Whether runs and models are in its own SQLite store, not in another or on a server."""
+        return self.tracking_uri == sqlite_address(self.database)
 
     @property
     def mlflow_artifacts(self) -> Path:
         return self.root / "mlflow-artifacts"
+
+
+def sqlite_address(file: Path) -> str:
+    """The address of a SQLite database for MLflow.
+
+    SQLAlchemy ends the path at a ``?`` and decodes ``%``, so these are quoted. The driver is named then, for MLflow makes the folder of
+    what follows ``sqlite:///`` as it stands.
+    """
+    quoted = quoted_path(file)
+    return f"sqlite:///{quoted}" if quoted == str(file) else f"sqlite+pysqlite:///{quoted}"
+
+
+def quoted_path(file: Path) -> str:
+    """A path as SQLAlchemy reads it in a database's address."""
+    return str(file).replace("%", "%25").replace("?", "%3F")
+
+
+def _try_to_write(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(f"the workspace cannot be written: {folder}: {error.strerror}; choose another with --workspace") from error
 
 
 def _artifacts(location: str | None) -> str | None:

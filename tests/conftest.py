@@ -135,6 +135,17 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace whose MLflow database is set up, which takes seconds. Tests copy it: a workspace can be copied."""
+    from tasks.tracking import Tracker
+    from tasks.workspace import Workspace
+
+    workspace = Workspace.open(tmp_path_factory.mktemp("tracked") / "workspace")
+    Tracker.open(workspace, "ulmfit-first")
+    return workspace.root
+
+
+@pytest.fixture(scope="session")
 def ulmfit(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     """The command line, with that server and nothing of the user's own surroundings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ULMFIT_", "MLFLOW_", "PREFECT_"))}

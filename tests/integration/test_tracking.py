@@ -46,9 +46,11 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def tracker(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tracker:
+def tracker(request: pytest.FixtureRequest, tracked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tracker:
     if request.param == "postgres":
         monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue("postgres"))
+    else:
+        shutil.copytree(tracked, tmp_path / "workspace")
     return Tracker.open(Workspace.open(tmp_path / "workspace"), f"ulmfit-{request.param}")
 
 

@@ -52,11 +52,10 @@ def tokenise(corpus: Corpus, config: TextConfig, quarantine_crashing: bool = Fal
         ]
         records, crashing = tokenise_parts(context.mapper, specs, quarantine_crashing)
         incomplete = {document.part for document in crashing}
-        final = filesystem.join(store.root, recipe.kind, recipe.key)
         for record in records:
             ((file, entry),) = record.files.items()
             if record.part not in incomplete:
-                store.note_part(keys[record.part], KnownPart(filesystem.join(final, file), entry.sha256))
+                store.note_part(keys[record.part], KnownPart(f"{recipe.kind}/{recipe.key}/{file}", entry.sha256))
         return _built(records, crashing)
 
     return Stage(TokenShards, recipe, {"corpus": corpus}, build)

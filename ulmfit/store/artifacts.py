@@ -80,7 +80,7 @@ class Manifest(Facts):
 
 @pydantic_dataclass(frozen=True, config=ConfigDict(populate_by_name=True))
 class KnownPart:
-    """A finished file that other artifacts may reuse: its location (stored as ``place``) and digest."""
+    """A finished file that other artifacts may reuse: its location (stored as ``place``, in the store) and digest."""
 
     location: Annotated[str, Field(alias="place")]
     sha256: str
@@ -202,12 +202,13 @@ class Store:
     def find_part(self, key: str) -> KnownPart | None:
         """The part that :meth:`note_part` stored last under that key, its file not checked; None where there is none, or it is damaged."""
         try:
-            return KNOWN_PART.validate_json(filesystem.read_bytes(self._part(key)))
+            part = KNOWN_PART.validate_json(filesystem.read_bytes(self._part(key)))
         except (FileNotFoundError, ValueError):
             return None
+        return KnownPart(filesystem.join(self.root, part.location), part.sha256)
 
     def note_part(self, key: str, part: KnownPart) -> None:
-        """Store where the finished part with that key lies, for other artifacts that have the same part."""
+        """Store where the finished part with that key lies in the store, ``KIND/KEY/FILE``, for other artifacts that have the same part."""
         filesystem.write_bytes(self._part(key), KNOWN_PART.dump_json(part, by_alias=True))
 
     def _part(self, key: str) -> str:
