@@ -76,7 +76,7 @@ def _one_line(message: str) -> str:
 def set_up(debug: bool) -> None:
     """Logs to standard error, libraries quiet unless ``debug``, and what Ctrl-C and a service manager's SIGTERM do."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True)
-    for name in ("ulmfit", "tasks", "flows"):
+    for name in ("ulmfit", "tasks", "flows", "cli"):
         logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.INFO)
     for name in ("distributed", "prefect", "mlflow", "alembic"):  # the command reports their failures in one line
         logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.CRITICAL)

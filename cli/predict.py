@@ -1,29 +1,34 @@
-"""``ulmfit predict``: a model from a folder or the registry, and texts from options, a file or standard input."""
+"""``ulmfit predict``: a model from a folder or the registry; texts from options, a file, a folder or standard input."""
 
 from __future__ import annotations
 
-import json
+import logging
+import os
 import sys
-import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NotRequired, Optional, TypedDict
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 from pydantic import BaseModel, Field
 
 from cli.options import WORKSPACE, AsJson, options_of, print_json
 from ulmfit.errors import UserError
+from ulmfit.progress import progress
 
 if TYPE_CHECKING:
+    from ulmfit.prediction.answers import Answer, Summary
     from ulmfit.prediction.predictor import Predictor
+    from ulmfit.prediction.records import Records
+    from ulmfit.prediction.writing import Form, Write
+    from ulmfit.store.json import JsonObject
 
+log = logging.getLogger(__name__)
 
-class Prediction(TypedDict):
-    """What is predicted of one text: its ``label``, or its ``labels`` where it may have any number of them."""
-
-    label: NotRequired[str]
-    labels: NotRequired[list[str]]
-    probabilities: dict[str, float]
+STANDARD_INPUT = "-"
+SOME_WITHOUT = 3  # exit code: rows without a prediction
+LONG = 500  # rows from which on progress is shown
 
 
 class PredictRequest(BaseModel):
@@ -31,7 +36,8 @@ class PredictRequest(BaseModel):
 
     text: list[str] = Field(default_factory=list, description="a text")
     text_column: str = Field("text", description="column that holds the text")
-    encoding: str = Field("utf-8", description="encoding of the text files")
+    encoding: str = Field("utf-8", description="encoding of the text files, and of standard input")
+    output: str | None = Field(None, description="file to write: csv, tsv, jsonl or parquet; without it, JSON Lines on standard output")
     workspace: str | None = Field(None, description=WORKSPACE)
 
 
@@ -39,34 +45,99 @@ class PredictRequest(BaseModel):
 def predict(
     model: Annotated[str, typer.Argument(help="a model's folder, or models:/NAME@ALIAS, or models:/NAME/VERSION")],
     file: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Argument(help="csv, tsv, jsonl, parquet or a folder; without it, --text or standard input"),
+        Optional[str],  # noqa: UP045
+        typer.Argument(help="csv, tsv, jsonl, parquet, txt (a text per line) or a folder; - or nothing: lines of standard input"),
     ] = None,
     *,
     as_json: AsJson = False,
     **fields: object,
 ) -> None:
-    """Label and probabilities of texts, a line of JSON each."""
+    """Each row of the input with its label, probabilities, or the reason why it has none. Exit code 3: some rows have none."""
     request = PredictRequest.model_validate(fields)
-    predictions = predict_texts(_load(model, request.workspace), request.text or _read_texts(file, request))
-    if as_json:
-        print_json({"model": model, "predictions": predictions})
+    _check(request, file)
+    predictor = _load(model, request.workspace)
+    summary = predict_records(predictor, _records(request, file), request.output, model if as_json else None)
+    if summary.refused or request.output:
+        log.info("%s%s", summary.line, f"; written to {request.output}" if request.output else "")
+    if summary.refused:
+        raise typer.Exit(SOME_WITHOUT)
+
+
+def predict_records(predictor: Predictor, records: Records, output: str | None = None, model: str | None = None) -> Summary:
+    """Predict and write all ``records``: to the file ``output``, or standard output.
+
+    ``model``: its name, where standard output gets one JSON object for all; with ``output`` that is the summary.
+    """
+    from ulmfit.prediction.answers import Summary, answers
+    from ulmfit.prediction.writing import Form, written
+
+    form = Form(records.columns, predictor.labels, predictor.separator if predictor.task == "multi-label" else None)
+    held: list[JsonObject] = []
+    keep: Write = lambda given: held.extend(map(form.nested, given))
+    summary = Summary()
+    with written(output, form) if output else nullcontext(keep) if model else _standard_output(form) as write, _bar(records.number) as bar:
+        for piece in answers(predictor, records.read()):
+            write(piece)
+            summary.add(piece)
+            bar(piece)
+    if model:
+        facts: JsonObject = {"model": model, "rows": summary.rows, "refused": dict(summary.refused)}
+        print_json(facts | ({"output": output} if output else {"predictions": held}))
+    return summary
+
+
+@contextmanager
+def _standard_output(form: Form) -> Iterator[Write]:
+    """Writes answers to standard output, a line of JSON each. UserError where it is closed or full."""
+    from ulmfit.prediction.writing import json_line
+
+    stream = sys.stdout
+    if stream is None:
+        raise UserError("standard output is closed; name a file with --output")
+
+    def write(given: Sequence[Answer]) -> None:
+        for answer in given:
+            stream.write(json_line(form.nested(answer), stream.encoding or "utf-8"))
+        stream.flush()
+
+    try:
+        yield write
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UserError(f"standard output cannot be written ({error.strerror}); name a file with --output") from error
+
+
+@contextmanager
+def _bar(rows: int | None) -> Iterator[Write]:
+    """Counts answers on a progress bar, if there are many."""
+    if rows is None or rows < LONG:
+        yield lambda given: None
         return
-    for prediction in predictions:
-        typer.echo(json.dumps(prediction, ensure_ascii=False))
+    with progress("predict", rows, "rows") as bar:
+        yield lambda given: bar.advance(len(given))
 
 
-def predict_texts(predictor: Predictor, texts: list[str]) -> list[Prediction]:
-    """The predictions for ``texts``, in order; probabilities are rounded to six digits."""
-    probabilities = predictor.probabilities(texts)
-    predictions = []
-    for labels, row in zip(predictor.decide(probabilities), probabilities, strict=True):
-        shares = {name: round(float(value), 6) for name, value in zip(predictor.labels, row, strict=True)}
-        if predictor.task == "multi-label":
-            predictions.append(Prediction(labels=labels, probabilities=shares))
-        else:
-            predictions.append(Prediction(label=labels[0], probabilities=shares))
-    return predictions
+def _check(request: PredictRequest, file: str | None) -> None:
+    """UserError for what can be found before the model is loaded."""
+    from ulmfit.corpora.reading.reading_errors import check_encoding
+    from ulmfit.corpora.reading.rows import data_files
+
+    check_encoding(request.encoding)
+    if request.text and file is not None:
+        raise UserError(f"both --text and {file} are given; give one of them")
+    read = None if file is None or file == STANDARD_INPUT else file
+    if read is not None:
+        data_files(read)
+    elif not request.text:
+        if sys.stdin is None:
+            raise UserError("standard input is closed; give a FILE, --text '...', or lines on standard input")
+        if file is None and sys.stdin.isatty():
+            raise UserError("nothing to predict: give a FILE, --text '...', or lines on standard input")
+    if request.output is not None:
+        from ulmfit.prediction.writing import check_output
+
+        check_output(request.output, read)
 
 
 def _load(model: str, workspace: str | None) -> Predictor:
@@ -76,19 +147,19 @@ def _load(model: str, workspace: str | None) -> Predictor:
         return Predictor(Path(model))
     from tasks.registry import fetch_bundle, resolve
     from tasks.workspace import Workspace
+    from ulmfit.store.temporary import temporary_folder
 
     home = Workspace.named(workspace)
     version = resolve(home, model)
-    with tempfile.TemporaryDirectory(prefix="ulmfit-predict-") as folder:
-        return Predictor(fetch_bundle(home, version, Path(folder)))
+    with temporary_folder("ulmfit-predict-") as folder:
+        return Predictor(fetch_bundle(home, version, folder))
 
 
-def _read_texts(file: Path | None, request: PredictRequest) -> list[str]:
-    """The texts of ``file``, or the lines of standard input. UserError where standard input is a terminal."""
-    from ulmfit.corpora.reading.rows import read_rows
+def _records(request: PredictRequest, file: str | None) -> Records:
+    from ulmfit.prediction.records import records_of_files, records_of_lines, records_of_texts
 
-    if file is not None:
-        return [str(row.text or "") for row in read_rows(file, request.text_column, None, request.encoding)]
-    if sys.stdin.isatty():
-        raise UserError("nothing to predict: give a FILE, --text '...', or lines on standard input")
-    return [line.rstrip("\n") for line in sys.stdin]
+    if request.text:
+        return records_of_texts(request.text)
+    if file is None or file == STANDARD_INPUT:
+        return records_of_lines(sys.stdin.buffer, "standard input", request.encoding)
+    return records_of_files(os.fspath(file), request.text_column, request.encoding)

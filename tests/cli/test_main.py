@@ -21,10 +21,10 @@ def fails(monkeypatch: pytest.MonkeyPatch):
     """Makes ``ulmfit predict`` end with an error."""
 
     def fail(error: Exception) -> list[str]:
-        def predict_texts(*_: object) -> None:
+        def predict_records(*_: object) -> None:
             raise error
 
-        monkeypatch.setattr(predicting, "predict_texts", predict_texts)
+        monkeypatch.setattr(predicting, "predict_records", predict_records)
         monkeypatch.setattr("ulmfit.prediction.predictor.Predictor", lambda folder: None)
         return ["predict", "folder", "--text", "x"]
 

@@ -61,7 +61,7 @@ def test_the_model_predicts_lists_of_labels(ulmfit: CommandLine, finished: Finis
     texts = ["The parcel was late, the courier lost the box.", "Router and wifi signal; invoice, refund and payment."]
     lines = ulmfit("predict", str(model), *[part for text in texts for part in ("--text", text)]).out.strip().splitlines()
     for row in map(json.loads, lines):
-        assert list(row) == ["labels", "probabilities"] and list(row["probabilities"]) == sorted(TOPICS)
+        assert list(row) == ["text", "labels", "probabilities", "reason"] and list(row["probabilities"]) == sorted(TOPICS)
         assert set(row["labels"]) <= set(TOPICS)
     evaluation = next(stage for stage in finished.json["stages"] if stage["name"] == "evaluate")
     folder = model.parent.parent / "evaluation" / evaluation["key"]

@@ -230,7 +230,7 @@ def test_predict_from_a_folder_and_from_the_registry(ulmfit: CommandLine, argume
         str(workspace(arguments)),
         "--json",
     )
-    assert answer.json["predictions"] == rows
+    assert [{"text": row.pop("body"), **row} for row in answer.json["predictions"]] == rows
 
 
 def test_the_project_is_what_is_tested() -> None:

@@ -192,17 +192,35 @@ def test_one_label_alone_may_be_predicted(tmp_path):
 def test_the_command_line_and_the_registry_tell_several_labels(tmp_path):
     from types import SimpleNamespace
 
-    from cli.predict import predict_texts
     from tasks.pyfunc_model import TextClassifierModel
+    from ulmfit.prediction.answers import answers
+    from ulmfit.prediction.records import records_of_texts
 
     predictor, texts = bundled(tmp_path, forward=several([0.3] * 3), backward=several([0.3] * 3)), texts_of(5, 30, 12)
     decided = predictor.decide(predictor.probabilities(texts))
-    rows = predict_texts(predictor, texts)
-    assert [row["labels"] for row in rows] == decided and list(rows[0]["probabilities"]) == LABELS
+    (piece,) = answers(predictor, records_of_texts(texts).read())
+    assert [answer.labels for answer in piece] == decided
     served = TextClassifierModel()
     served.load_context(SimpleNamespace(artifacts={"bundle": str(tmp_path / "model")}))
     frame = served.predict(None, texts)
     assert frame["labels"].tolist() == decided and frame.columns.tolist()[1:] == [f"probability_{label}" for label in LABELS]
+
+
+def test_answers_do_not_depend_on_their_piece(bundle, monkeypatch):
+    from ulmfit.prediction import answers as pieces
+    from ulmfit.prediction.records import records_of_texts
+
+    predictor, texts = Predictor(bundle), ["", *texts_of(*range(1, 30)), " ", *texts_of(300, 2)]
+    found = lambda: [answer for piece in pieces.answers(predictor, records_of_texts(texts).read()) for answer in piece]
+    whole = found()
+    for name, limit in (("PIECE_RECORDS", 3), ("PIECE_CHARACTERS", 200)):
+        monkeypatch.setattr(pieces, name, limit)
+        parts = found()
+        assert [answer.record.text for answer in parts] == [answer.record.text for answer in whole]
+        assert [answer.labels for answer in parts] == [answer.labels for answer in whole]
+        for one, other in zip(parts, whole, strict=True):
+            assert (one.probabilities is None) == (not one.record.text.strip())
+            assert one.probabilities is None or np.abs(np.subtract(one.probabilities, other.probabilities)).max() < 1e-6
 
 
 def test_logits_of_different_tasks_or_thresholds_do_not_belong_together(tmp_path):

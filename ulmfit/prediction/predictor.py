@@ -57,21 +57,22 @@ class Predictor:
             save_model(folder / direction, model, self.bundle.parts[direction])
         self.bundle.save(folder)
 
-    def probabilities(self, texts: Sequence[str]) -> Probabilities:
-        """float32 [N, L]: the mean of both directions' probabilities, in the order of ``texts``."""
-        return average(self.directions(texts))
+    def probabilities(self, texts: Sequence[str], shown: bool = True) -> Probabilities:
+        """float32 [N, L]: the mean of both directions' probabilities, in the order of ``texts``; ``shown``: with a bar for many."""
+        return average(self.read(self.logits_of(self.encode(texts), shown=shown)))
 
     def directions(self, texts: Sequence[str]) -> dict[Direction, Probabilities]:
         """float32 [N, L] per direction."""
         return self.read(self.logits_of(self.encode(texts)))
 
-    def logits_of(self, documents: Documents, directions: Sequence[Direction] = DIRECTIONS) -> dict[Direction, Tensor]:
+    def logits_of(self, documents: Documents, directions: Sequence[Direction] = DIRECTIONS, shown: bool = True) -> dict[Direction, Tensor]:
         """Logits float32 [N, L] per direction, of documents that are encoded through this model's vocabulary."""
         found = {}
         for direction in directions:
             folded, most = self._folded[direction], self.bundle.parts[direction].max_tokens
-            shown = progress(f"predict {direction}", len(documents), "documents") if len(documents) >= LONG else nullcontext()
-            with shown as bar:
+            with (
+                progress(f"predict {direction}", len(documents), "documents") if shown and len(documents) >= LONG else nullcontext() as bar
+            ):
                 found[direction] = predict_logits(folded, documents, direction, most, bar)
         return found
 

@@ -6,7 +6,7 @@ import io
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import zstandard
 
 from ulmfit.store import filesystem
+from ulmfit.store.temporary import temporary_space
 
 COMPRESSED = (".gz", ".zst")
 CHUNK = 1 << 20  # bytes per read
@@ -81,10 +82,12 @@ def open_parquet(location: str | Path) -> Iterator[pq.ParquetFile]:
 @contextmanager
 def _random_access(location: str | Path) -> Iterator[Any]:
     if _suffix(location) in COMPRESSED:
-        with open_bytes(location) as packed, tempfile.TemporaryFile() as file:
-            shutil.copyfileobj(packed, file, CHUNK)
-            file.seek(0)
-            yield file
+        with ExitStack() as opened:
+            with temporary_space(), open_bytes(location) as packed:
+                unpacked = opened.enter_context(tempfile.TemporaryFile())
+                shutil.copyfileobj(packed, unpacked, CHUNK)
+                unpacked.seek(0)
+            yield unpacked
     elif filesystem.is_remote(location):
         with filesystem.input_file(location) as file:
             yield file

@@ -1,0 +1,71 @@
+"""Answers: what is predicted of each record, or why nothing is, in the order of the records and without holding them all."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from ulmfit.prediction.predictor import Predictor
+from ulmfit.prediction.records import Record
+
+PIECE_RECORDS, PIECE_CHARACTERS = 1_000, 4_000_000  # that are predicted together, at most
+DIGITS = 8  # of a probability
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``labels`` and ``probabilities`` [L] of the record's text; both None where the record has a reason instead."""
+
+    record: Record
+    labels: list[str] | None = None
+    probabilities: list[float] | None = None
+
+
+def answers(predictor: Predictor, records: Iterable[Record]) -> Iterator[list[Answer]]:
+    """An answer for each record, in pieces. A probability does not depend on the piece beyond 1e-6."""
+    for piece in _pieces(records):
+        probabilities = predictor.probabilities([record.text for record in piece if not record.reason], shown=False)
+        found = zip(predictor.decide(probabilities), probabilities.tolist(), strict=True)
+        yield [Answer(record) if record.reason else _answer(record, *next(found)) for record in piece]
+
+
+def _answer(record: Record, labels: list[str], probabilities: list[float]) -> Answer:
+    return Answer(record, labels, [round(value, DIGITS) for value in probabilities])
+
+
+def _pieces(records: Iterable[Record]) -> Iterator[list[Record]]:
+    piece: list[Record] = []
+    characters = 0
+    for record in records:
+        piece.append(record)
+        characters += len(record.text)
+        if len(piece) == PIECE_RECORDS or characters >= PIECE_CHARACTERS:
+            yield piece
+            piece, characters = [], 0
+    if piece:
+        yield piece
+
+
+@dataclass
+class Summary:
+    """Counts of answers: ``refused`` by reason, and the name of the ``first``."""
+
+    rows: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    first: str = ""
+
+    def add(self, given: Iterable[Answer]) -> None:
+        """Count further answers."""
+        for answer in given:
+            self.rows += 1
+            if answer.record.reason:
+                self.refused[answer.record.reason] += 1
+                self.first = self.first or answer.record.name
+
+    @property
+    def line(self) -> str:
+        """One line for the user."""
+        rows, without = f"{self.rows:,} row{'' if self.rows == 1 else 's'}", self.refused.total()
+        if not without:
+            return f"{rows}, each with a prediction"
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.refused.most_common())
+        return f"{rows}, {without:,} without a prediction ({reasons}); the first is {self.first}"
