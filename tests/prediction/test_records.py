@@ -162,6 +162,8 @@ def test_a_folder_of_tables_and_one_of_texts(tmp_path: Path) -> None:
         ("a.csv", "id\n1\n", "there is no column 'text'; there are: 'id'"),
         ("a.jsonl", '{"id": 1}\n', "there is no column 'text'"),
         ("a.csv", "", "the file is empty"),
+        ("a.csv", "id,text,id\n1,x,2\n", "2 columns have the name 'id'"),
+        ("a.csv", 'text\n"x\n', "a quote opened in row 1"),
     ],
 )
 def test_what_makes_a_file_unusable_is_told_before_anything_is_predicted(

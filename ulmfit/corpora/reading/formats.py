@@ -99,6 +99,7 @@ def csv_rows(stream: Iterable[str], file: DataFile, columns: Columns, delimiter:
         header = [column.strip() for column in first]
         text_at = column_index(file.path, header, columns.text, "--text-column")
         label_at = None if columns.label is None else column_index(file.path, header, columns.label, "--label-column")
+        _check_distinct(file.path, header, columns)
         for number, record in found:
             if record is None:
                 yield Row(file.name, number, split=file.split, reason="broken quoting")
@@ -130,6 +131,12 @@ def column_index(path: str, header: list[str], column: str, option: str) -> int:
             f"{path}: {len(places)} columns have the name {column!r} (columns {', '.join(places[:-1])} and {places[-1]}); rename or drop all but one"
         )
     return header.index(column)
+
+
+def _check_distinct(path: str, header: list[str], columns: Columns) -> None:
+    """UserError where whole records are wanted, and two columns have one name."""
+    for column in header if columns.every else ():
+        column_index(path, header, column, "")
 
 
 class _Object(dict[str, Any]):
@@ -177,6 +184,7 @@ def parquet_rows(file: DataFile, columns: Columns, groups: range | None = None, 
     with open_parquet(file.path) as opened:
         header = opened.schema_arrow.names
         column_index(file.path, header, columns.text, "--text-column")
+        _check_distinct(file.path, header, columns)
         wanted = [columns.text]
         if columns.label is not None:
             column_index(file.path, header, columns.label, "--label-column")
