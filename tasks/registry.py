@@ -26,6 +26,7 @@ from ulmfit.directions import ENSEMBLE
 from ulmfit.errors import UserError
 from ulmfit.stages.outputs import Evaluation, Model
 from ulmfit.store.lineage import Lineage
+from ulmfit.store.temporary import temporary_folder, temporary_space
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,8 @@ def register(job: Job, name: str, model: Model, evaluation: Evaluation) -> Versi
         return found
     logged = client.create_logged_model(job.tracker.experiment_id, name, job.run_id, tags={KEY_TAG: key}, model_type="classifier")
     with tempfile.TemporaryDirectory(prefix="ulmfit-model-") as folder:
-        save_pyfunc(model.path, Path(folder) / "model")
+        with temporary_space():
+            save_pyfunc(model.path, Path(folder) / "model")
         client.log_model_artifacts(logged.model_id, str(Path(folder) / "model"))
     client.finalize_logged_model(logged.model_id, "READY")
     ancestors = Lineage.read(model.path).artifacts.values()
@@ -154,6 +156,6 @@ class VersionLineage:
 def version_lineage(workspace: Workspace, uri: str) -> VersionLineage:
     """The lineage of a registered version, read from the version itself."""
     version = resolve(workspace, uri)
-    with tempfile.TemporaryDirectory(prefix="ulmfit-lineage-") as folder:
-        lineage = Lineage.read(fetch_bundle(workspace, version, Path(folder)))
+    with temporary_folder("ulmfit-lineage-") as folder:
+        lineage = Lineage.read(fetch_bundle(workspace, version, folder))
     return VersionLineage(version.name, str(version.version), list(version.aliases), dict(version.tags), lineage)
