@@ -4,8 +4,10 @@ import json
 import os
 import random
 import shutil
+from datetime import date
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -182,6 +184,51 @@ def test_labels_that_are_null_are_set_aside(tmp_path):
         write(tmp_path / "b.parquet", [*RECORDS[:4], *[(f"t{i}", None) for i in range(6)]]),
         r"b\.parquet: 6 of 10 rows cannot be used \(6 no label\)",
     )
+
+
+def in_lists(path, records):
+    """Records whose labels are lists, as JSON or Parquet has them."""
+    table = pa.table({"text": [text for text, _ in records], "label": [labels for _, labels in records]})
+    if path.suffix == ".parquet":
+        pq.write_table(table, path)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+    return path
+
+
+LISTS = [(f"document {i}", [["b", "a"], ["c"], [], ["a"]][i % 4]) for i in range(80)]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_lists_are_the_labels_of_documents_that_may_have_several(tmp_path, kind):
+    """As if they were joined in a csv; a list with an empty label is set aside, and one that is null."""
+    records = [*LISTS, ("null", None), ("empty", ["a", ""]), ("null in it", ["a", None]), ("piped", ["a|b"])]
+    corpus = ingested(in_lists(tmp_path / f"a.{kind}", records), source={"label_separator": "|"})
+    assert corpus.record.labels == ("a", "a|b", "c", "|") and corpus.record.label_names == ("a", "b", "c")
+    assert corpus.record.quarantined == {
+        "no label": 1,
+        "label is a list with a label that is empty": 2,
+        "label is a list with a label with the separator": 1,
+    }
+    joined = write(tmp_path / "b.csv", [(text, "|".join(sorted(labels)) or "|") for text, labels in LISTS])
+    assert corpus.digest == ingested(joined, source={"label_separator": "|"}).digest
+    other = ingested(in_lists(tmp_path / f"a.{kind}", LISTS), source={"label_separator": ";"})
+    assert other.record.labels == (";", "a", "a;b", "c")
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_lists_are_no_single_labels(tmp_path, kind):
+    path = in_lists(tmp_path / f"a.{kind}", LISTS)
+    fails(path, r"80 of 80 rows cannot be used \(80 label is a list: classifier\.task=multi-label takes lists\), the first is row 1")
+
+
+@pytest.mark.parametrize("strange", [{"a": 1}, b"a", date(2024, 1, 1)])
+def test_labels_that_are_no_scalars_are_set_aside(tmp_path, strange):
+    pq.write_table(pa.table({"text": ["one", "two"], "label": [strange, strange]}), tmp_path / "a.parquet")
+    fails(tmp_path / "a.parquet", rf"2 label of type {type(strange).__name__}, not a string or number")
+    if isinstance(strange, dict):
+        (tmp_path / "a.jsonl").write_text(json.dumps({"text": "one", "label": strange}) + "\n")
+        fails(tmp_path / "a.jsonl", "1 label of type dict, not a string or number")
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ulmfit.config import QualityConfig
 from ulmfit.corpora.ingest import quarantine
-from ulmfit.corpora.ingest.quarantine import check_quarantine, excerpt, judge, label_text
+from ulmfit.corpora.ingest.quarantine import check_quarantine, excerpt, judge
 from ulmfit.corpora.reading.rows import Row
 from ulmfit.corpora.text_digests import digests, exact, fold
 from ulmfit.errors import UserError
@@ -33,6 +33,7 @@ from ulmfit.errors import UserError
         (("text", None), "no label"),
         (("text", " "), "no label"),
         (("text", math.nan), "no label"),
+        (("text", {"a": 1}), "label of type dict, not a string or number"),
         (("text", "a", None, "broken quoting"), "broken quoting"),
     ],
 )
@@ -59,11 +60,12 @@ def test_excerpts_are_short():
     assert excerpt("x" * 20_000_000) == "x" * 80
 
 
-@pytest.mark.parametrize(
-    ("value", "text"), [(1, "1"), (1.0, "1"), (1.5, "1.5"), (" pos ", "pos"), (True, "True"), (None, ""), (math.nan, ""), (math.inf, "inf")]
-)
-def test_labels_become_strings(value, text):
-    assert label_text(value) == text
+def test_a_document_may_have_a_list_of_labels():
+    row = Row("f.jsonl", 1, "text", ["b", "a"])
+    assert judge(row, True, "|") == ("", "text", 4, "a|b")
+    assert judge(row, False) == ("", "text", 4, None)
+    reason, *rest = judge(row, True)
+    assert reason.startswith("label is a list") and rest == ["", 0, None]
 
 
 # --- too many that cannot be used

@@ -1,3 +1,5 @@
+from datetime import date
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -65,3 +67,26 @@ def test_texts_are_grouped_by_their_rarest_label():
 
 def test_sets_are_compared_in_any_order():
     assert same_sets([["a", "b"], [], ["a"]], [("b", "a"), set(), ["b"]]).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    "strange", [None, float("nan"), pd.NA, pd.NaT, b"a", {"a": 1}, date(2024, 1, 1), np.datetime64("2024-01-01"), 1j, object]
+)
+def test_a_label_that_is_no_string_or_number_is_refused_by_row(strange):
+    """What no file of a corpus may hold either (``label_values``), and what no model could save."""
+    with pytest.raises(UserError, match=r"labels\[1\] is "):
+        given(["a", strange, "b", "a"])
+    with pytest.raises(UserError, match=r"labels\[1\] is "):
+        given([["a"], [strange], ["b"], ["a"]])
+
+
+@pytest.mark.parametrize("strange", [["b"], [["b"]], ("b",), {"b"}])
+def test_lists_in_lists_are_refused_by_row(strange):
+    with pytest.raises(UserError, match=r"labels\[1\] is "):
+        given([["a"], ["b", strange], ["b"], ["a"]])
+
+
+@pytest.mark.parametrize("labels", ["abab", b"abab", {"a": 1, "b": 2, "c": 3, "d": 4}, {"a", "b", "c", "d"}])
+def test_labels_that_are_no_list_are_refused(labels):
+    with pytest.raises(UserError, match=f"labels is a {type(labels).__name__}: give a list"):
+        given(labels)

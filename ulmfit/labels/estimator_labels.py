@@ -12,6 +12,7 @@ from ulmfit.labels.label_strings import join_labels, split_labels, strata
 
 # Labels given to ``fit``, and returned by ``predict``: one per text, lists of them, 0 and 1 [N, L].
 Kind = Literal["class", "sets", "matrix"]
+SCALARS = (str, bool, int, float, np.bool_, np.integer, np.floating)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,8 @@ class GivenLabels:
         """
         if not texts:
             raise UserError("there are no texts; give two or more, of at least two classes")
+        if isinstance(given, str | bytes | dict | set | frozenset):  # letters, numbers or keys, or labels in no order
+            raise UserError(f"labels is a {type(given).__name__}: give a list of labels, one for each text")
         table = len(getattr(given, "shape", ())) == 2
         labels: Any = given if table else list(given)
         number = labels.shape[0] if table else len(labels)
@@ -115,7 +118,7 @@ def _taken_apart(label: Any, row: int, separator: str) -> list[str]:
 def _check_types(labels: Sequence[tuple[str, Any]]) -> None:
     """UserError unless the ``labels``, each behind its name, are all strings or all numbers."""
     for name, label in labels:
-        if label is None or np.ndim(label) or label != label:
+        if not isinstance(label, SCALARS) or label != label:
             raise UserError(f"{name} is {label!r}: give a string or a number, or drop the text")
         if isinstance(label, str) != isinstance(labels[0][1], str):
             raise UserError(f"{name} is {label!r}, {labels[0][0]} is {labels[0][1]!r}: give strings alone or numbers alone")

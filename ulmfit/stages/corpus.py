@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ulmfit.config import CorpusConfig, QualityConfig
-from ulmfit.corpora.ingest.prepare import INGEST_VERSION, Prepared, prepare, write_corpus
+from ulmfit.corpora.ingest.prepare import INGEST_VERSION, READING_VERSION, Prepared, prepare, write_corpus
 from ulmfit.corpora.source import CorpusSource, Reading, fingerprint
 from ulmfit.errors import UserError
 from ulmfit.stages.outputs import Corpus
@@ -38,10 +38,10 @@ class _Ingest:
         self.prepared: Prepared | None = None
         store, separator = context.store, reading.source.label_separator
         read = {"raw": fingerprint(reading.source, reading.downloads), "labelled": reading.labelled}
-        self.scan = Recipe("scan", INGEST_VERSION, read).key
+        self.scan = Recipe("scan", READING_VERSION, read).key
         self.scans = filesystem.join(store.root if store.remote else str(store.local), ".scans", self.scan)
         known = read | {"config": config, "quality": quality} | ({"separator": separator} if separator else {})
-        self.memo = store.local / ".sources" / f"{Recipe('source', INGEST_VERSION, known).key}.json"
+        self.memo = store.local / ".sources" / f"{Recipe('source', READING_VERSION, known).key}.json"
 
     @contextmanager
     def scanned(self) -> Iterator[None]:

@@ -42,7 +42,8 @@ from ulmfit.store import filesystem
 from ulmfit.store.digests import StoredFile
 from ulmfit.store.recipe import canonical_json
 
-INGEST_VERSION = 2
+INGEST_VERSION = 2  # of corpora; their documents are in the recipe
+READING_VERSION = 3  # of what is remembered of files: raised where the same bytes give other documents
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,11 @@ def prepare(reading: Reading, config: CorpusConfig, thresholds: QualityConfig, s
     """
     source = reading.source
     check_encoding(source.encoding)
-    scans = filesystem.join(scans, hashlib.sha256(canonical_json(reading.parts)).hexdigest()[:16])  # other limits make other slices
-    specs = [ScanSpec(part, number, scans, reading.labelled, reading.parts) for number, part in enumerate(slices(reading))]
+    limits, separator = reading.parts, source.label_separator
+    scans = filesystem.join(
+        scans, hashlib.sha256(canonical_json([limits, separator])).hexdigest()[:16]
+    )  # others make other slices and labels
+    specs = [ScanSpec(part, number, scans, reading.labelled, limits, separator) for number, part in enumerate(slices(reading))]
     records = mapper(PartWork("scan", scan_slice, specs, lambda spec: spec.label))
     findings = _tally(source, records, thresholds)
     parts = [part for record in records for part in record.parts]

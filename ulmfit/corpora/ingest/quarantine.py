@@ -1,6 +1,7 @@
 """Quarantine: rows that cannot be used are set aside with their reason; too many of them stop a run.
 
-A row cannot be used without text, with white space alone, with a lone surrogate, or (where labels are needed) without a label.
+A row cannot be used without text, with white space alone, with a lone surrogate, or (where labels are needed) without a label that
+can be used.
 NUL characters are removed from the text of the others.
 """
 
@@ -19,6 +20,7 @@ from ulmfit.corpora.reading.formats import Row
 from ulmfit.corpora.reading.reading_errors import no_documents
 from ulmfit.corpora.text_digests import BLOCK, blocks
 from ulmfit.errors import UserError
+from ulmfit.labels.label_values import NoLabel, label_string
 from ulmfit.store.digests import StoredFile
 
 EXCERPT = 80  # characters of a rejected record that are kept
@@ -32,8 +34,11 @@ def excerpt(text: Any) -> str:
     return value[:EXCERPT].encode(errors="replace").decode()
 
 
-def judge(row: Row, needs_label: bool) -> tuple[str, str, int, str | None]:
-    """The reason why the row cannot be used (or ""), its cleaned text, the text's bytes in UTF-8, and its label."""
+def judge(row: Row, needs_label: bool, separator: str | None = None) -> tuple[str, str, int, str | None]:
+    """The reason why the row cannot be used (or ""), its cleaned text, the text's bytes in UTF-8, and its label string.
+
+    ``separator``: stands between the labels of a document; None: it has one.
+    """
     if row.reason:
         return row.reason, "", 0, None
     if row.text is None:
@@ -48,9 +53,10 @@ def judge(row: Row, needs_label: bool) -> tuple[str, str, int, str | None]:
         return "broken Unicode", "", 0, None
     if not needs_label:
         return "", text, size, None
-    label = label_text(row.label)
-    if not label:
-        return "no label", "", 0, None
+    try:
+        label = label_string(row.label, separator)
+    except NoLabel as reason:
+        return str(reason), "", 0, None
     return ("", text, size, label) if _encoded_size(label) else ("broken Unicode", "", 0, None)
 
 
@@ -62,15 +68,6 @@ def _encoded_size(text: str) -> int:
         return len(text.encode()) if len(text) <= BLOCK else sum(len(block.encode()) for block in blocks(text))
     except UnicodeEncodeError:
         return 0
-
-
-def label_text(value: Any) -> str:
-    """The label as a string without outer white space; "" for none. 1 and 1.0 (an integer column with gaps) are both "1"."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value).replace("\0", "").strip()
 
 
 class Quarantine:

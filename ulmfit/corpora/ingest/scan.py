@@ -25,13 +25,17 @@ from ulmfit.store.digests import StoredFile
 
 @dataclass(frozen=True)
 class ScanSpec:
-    """Scan ``part`` as slice ``number`` into ``folder``. ``labelled``: its rows need labels, but for unlabelled ones; ``limits``: of raw parts."""
+    """Scan ``part`` as slice ``number`` into ``folder``. ``labelled``: its rows need labels, but for unlabelled ones; ``limits``: of raw parts.
+
+    ``separator``: stands between the labels of a document; None: it has one.
+    """
 
     part: Slice
     number: int
     folder: str
     labelled: bool
     limits: PartsConfig
+    separator: str | None = None
 
     @property
     def name(self) -> str:
@@ -87,7 +91,7 @@ def _scan(spec: ScanSpec) -> ScanRecord:
             split = row.split or "train"
             if split == "test":
                 first_test = first_test or row.source
-            reason, text, size, label = judge(row, needs_label=spec.labelled and split != "unlabelled")
+            reason, text, size, label = judge(row, spec.labelled and split != "unlabelled", spec.separator)
             if reason:
                 quarantine.add(row, reason)
                 continue

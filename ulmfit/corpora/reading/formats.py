@@ -139,13 +139,20 @@ def _check_distinct(path: str, header: list[str], columns: Columns) -> None:
         column_index(path, header, column, "")
 
 
-class _Object(dict[str, Any]):
-    """A JSON object. ``repeated``: the names that stand in it more than once."""
+class _Repeating(dict[str, Any]):
+    """A JSON object in which ``names`` stand more than once."""
 
-    def __init__(self, pairs: list[tuple[str, Any]]):
-        super().__init__(pairs)
-        names = [name for name, _ in pairs] if len(pairs) > len(self) else []
-        self.repeated = {name for name in names if names.count(name) > 1}
+    names: set[str]
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    names = [name for name, _ in pairs]
+    repeating = _Repeating(found)
+    repeating.names = {name for name in names if names.count(name) > 1}
+    return repeating
 
 
 def jsonl_rows(stream: Iterable[str], file: DataFile, columns: Columns) -> Iterator[Row]:
@@ -157,15 +164,15 @@ def jsonl_rows(stream: Iterable[str], file: DataFile, columns: Columns) -> Itera
         if not line.strip():
             continue
         try:
-            record = json.loads(line, object_pairs_hook=_Object)
+            record = json.loads(line, object_pairs_hook=_object)
         except (ValueError, RecursionError):
             yield Row(file.name, number, line, split=file.split, reason="not JSON")
             continue
-        if not isinstance(record, _Object):
+        if not isinstance(record, dict):
             yield Row(file.name, number, line, split=file.split, reason="not a JSON object")
             continue
         seen.update(dict.fromkeys(record))
-        if twice := [column for column in wanted if column in record.repeated]:
+        if isinstance(record, _Repeating) and (twice := [column for column in wanted if column in record.names]):
             yield Row(file.name, number, line, split=file.split, reason=f"two values of {twice[0]!r}")
             continue
         label = record.get(columns.label) if columns.label else None
