@@ -89,5 +89,5 @@ def predict_logits(
         batch, device = pad(documents, index, direction, max_tokens), folded.embedding.device
         logits[torch.from_numpy(index)] = folded.logits(batch.ids.to(device), batch.lengths.to(device)).cpu()
         if bar:
-            bar.advance(len(index))
+            bar.advance(len(index), float(lengths[index].sum()))
     return logits

@@ -70,9 +70,9 @@ class Predictor:
         found = {}
         for direction in directions:
             folded, most = self._folded[direction], self.bundle.parts[direction].max_tokens
-            with (
-                progress(f"predict {direction}", len(documents), "documents") if shown and len(documents) >= LONG else nullcontext() as bar
-            ):
+            work = float(np.minimum(documents.lengths, most or np.iinfo(np.int64).max).sum())
+            watched = shown and len(documents) >= LONG
+            with progress(f"predict {direction}", len(documents), "documents", work) if watched else nullcontext() as bar:
                 found[direction] = predict_logits(folded, documents, direction, most, bar)
         return found
 

@@ -19,8 +19,10 @@ from ulmfit.training.epochs import classifier_epochs
 from ulmfit.training.loop import Step, Trainable
 from ulmfit.training.placement import Placement
 from ulmfit.training.processes.team import slices
+from ulmfit.training.schedules import learning
 from ulmfit.training.specs import TrainingText
 from ulmfit.training.stopping import Best
+from ulmfit.training.work import classifier_step, layer_flops
 
 log = logging.getLogger(__name__)
 
@@ -74,13 +76,26 @@ class Classifying(Trainable):
         positions = config.batch_tokens and max(1, config.batch_tokens * 8 // 9)  # so that they are not too many with round_length's
         self.epochs = [training_batches(lengths, config.batch_size, positions, config.max_gradient_tokens, rng) for _ in range(epochs)]
         self.steps, self.tokens = sum(map(len, self.epochs)), int(lengths.sum()) * epochs
+        self.sizes = model.encoder.config
+        read = np.minimum(text.valid.lengths, config.max_tokens or np.iinfo(np.int64).max)
+        self.validation_work = sum(layer_flops(self.sizes)) * float(read.sum())
+        steps = sum(self._step_work(lengths[index], epoch) for epoch, groups in enumerate(self.epochs) for index in groups)
+        self.work = steps + epochs * self.validation_work
 
     def plan(self, start: int) -> Iterator[Step]:
         for epoch, groups in enumerate(self.epochs):
             for number, index in enumerate(groups[start:], start + 1):
                 batch = self._batch(index)
-                yield Step(batch, epoch, int(batch.longest.sum()), ends_epoch=number == len(groups))
+                tokens, work = int(batch.longest.sum()), self._step_work(batch.longest, epoch)
+                yield Step(batch, epoch, tokens, ends_epoch=number == len(groups), work=work)
             start = max(0, start - len(groups))
+
+    def _step_work(self, lengths: np.ndarray, epoch: int) -> float:
+        """Of a step over documents of these lengths [B]: the text before the gradients' reach is read only forward."""
+        longest = round_length(int(lengths.max()))
+        free = gradient_start(int(lengths.min()), self.config.bptt, self.config.max_gradient_tokens)
+        groups = learning(len(self.model.groups()), epoch, self.config.unfreeze)
+        return classifier_step(self.sizes, groups, longest * len(lengths), max(0, longest - free) * len(lengths))
 
     def _batch(self, index: np.ndarray) -> DocumentsBatch:
         padded = pad(self.text.train, index, self.text.direction, self.config.max_tokens)

@@ -100,12 +100,12 @@ class Pace:
     def __init__(self, bar: Bar, tokens: int = 0, seconds: float = 0.0):
         self.tokens, self._bar, self._started = tokens, bar, time.perf_counter() - seconds
         if tokens:
-            bar.advance(tokens)
+            bar.skip(tokens)
 
-    def add(self, tokens: int) -> None:
-        """Count a step's ``tokens``."""
+    def add(self, tokens: int, work: float) -> None:
+        """Count ``tokens``, and the ``work`` that they took."""
         self.tokens += tokens
-        self._bar.advance(tokens)
+        self._bar.advance(tokens, work)
 
     @property
     def seconds(self) -> float:

@@ -22,6 +22,7 @@ from ulmfit.training.placement import Placement
 from ulmfit.training.processes.team import slices
 from ulmfit.training.specs import TrainingText
 from ulmfit.training.stopping import Best
+from ulmfit.training.work import lm_flops, lm_steps
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,11 @@ class LanguageModelling(Trainable):
         self.model, self.text, self.config, self.place, self.name = model, text, config, place, name
         self.windows = Windows.plan(train.tokens, streams, config.bptt, epochs, config.max_tokens, config.seed)
         self.steps, self.tokens = self.windows.steps, self.windows.tokens
+        words, self.sizes = model.encoder.vocab_size, model.encoder.config
+        self.sampled = config.sampled if config.sampled and config.sampled < words else None
+        self.validation_work = lm_flops(self.sizes, words) * float(min(VALIDATION_TOKENS, text.valid.tokens))
+        validations = len(self.windows.epochs) + (self.steps // config.valid_every if config.valid_every else 0) + (self.best is not None)
+        self.work = self._work(self.tokens, self.steps) + validations * self.validation_work
         if epochs and not self.steps:
             few = f"{train.tokens} tokens are too few for {config.batch_size} parallel streams"
             raise UserError(f"{name}: {few}; give more text, or a smaller batch_size")
@@ -58,8 +64,10 @@ class LanguageModelling(Trainable):
             raise UserError(f"{name}: {config.batch_size} parallel streams cannot be shared by {place.team.size} processes; start fewer")
         self.columns = place.team.columns(config.batch_size)
         self.hidden: State = []
-        words = model.encoder.vocab_size
-        self.sampler = Sampler(words, config.sampled, place.device) if config.sampled and config.sampled < words else None
+        self.sampler = Sampler(words, self.sampled, place.device) if self.sampled else None
+
+    def _work(self, positions: int, steps: int = 1) -> float:
+        return lm_steps(self.sizes, self.sampled or self.model.encoder.vocab_size, positions, steps)
 
     def plan(self, start: int) -> Iterator[Step]:
         every = self.config.valid_every
@@ -67,7 +75,8 @@ class LanguageModelling(Trainable):
         for number, window in enumerate(windows, start + 1):
             own = replace(window, ids=window.ids[:, self.columns], targets=window.targets[:, self.columns])
             scale, check = len(window.ids) / self.config.bptt, every is not None and number % every == 0
-            yield Step(own, window.epoch, window.ids.numel(), scale, ends_epoch=window.last, validate=check)
+            tokens = window.ids.numel()
+            yield Step(own, window.epoch, tokens, scale, ends_epoch=window.last, validate=check, work=self._work(tokens))
 
     def begin(self, epoch: int) -> None:
         self.hidden = self.model.encoder.initial_state(self.columns.stop - self.columns.start)

@@ -38,7 +38,7 @@ EVERY = 10  # steps between two points of a curve, and so between two looks at t
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the plan: its batch and its position. ``tokens``: without padding; ``scale``: factor on the learning rate."""
+    """One step of the plan: its batch and its position. ``tokens``: without padding; ``scale``: factor on the rate; ``work``: see ``work.py``."""
 
     batch: Any
     epoch: int
@@ -46,12 +46,13 @@ class Step:
     scale: float = 1.0
     ends_epoch: bool = False
     validate: bool = False
+    work: float = 0.0
 
 
 class Trainable(ABC):
     """What is trained, on what and where: a model, and a plan of ``steps`` steps over ``tokens`` tokens.
 
-    ``name``: for people. ``figures``: names of what ``validate`` finds. ``best``: stop early, and keep the best weights.
+    ``work``: of all steps, and of the validations between them, each of ``validation_work`` (see ``work.py``). ``name``: for people. ``figures``: names of what ``validate`` finds. ``best``: stop early, and keep the best weights.
     """
 
     model: LanguageModel | Classifier
@@ -60,6 +61,8 @@ class Trainable(ABC):
     name: str
     steps: int
     tokens: int
+    work: float
+    validation_work: float
     figures: tuple[str, ...]
     best: Best | None = None
 
@@ -128,7 +131,7 @@ class _Training:
     def train(self) -> TrainingRecord:
         found = _latest(self.place, self.checkpoints)
         tokens, seconds, stopped = self._resume(found) if found else (0, 0.0, False)
-        with progress(self.name, self.task.tokens, "tokens") as bar:
+        with progress(self.name, self.task.tokens, "tokens", self.task.work) as bar:
             self.pace = Pace(bar, tokens, seconds)
             if not self.task.steps or (self.best and self.best.from_start and not found):
                 self._validated(ends_epoch=True)  # a model that is only carried over is judged all the same
@@ -153,7 +156,7 @@ class _Training:
         self.place.team.add_gradients(self.model.parameters())
         self.watch.add(loss, self.optimizer.step(step.scale))
         number = self.optimizer.step_number
-        self.pace.add(step.tokens)
+        self.pace.add(step.tokens, step.work)
         if number % EVERY == 0 or step.ends_epoch or number == self.task.steps:
             self.curves.add(number, train_loss=self._look(), lr=self.optimizer.lr)
 
@@ -200,6 +203,7 @@ class _Training:
                     raise self._ruined(f"{figure} is {value:.4g}")
             if self.best and ends_epoch:
                 self.best.see(self.figures, self.model, self.optimizer.step_number, self.checkpoints)
+        self.pace.add(0, self.task.validation_work)
         self.curves.add(self.optimizer.step_number, **self.figures)
         if self.figures and self.optimizer.step_number:
             self.optimizer.validated(next(iter(self.figures.values())))
