@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -248,6 +249,14 @@ def test_it_is_a_scikit_learn_estimator(fitted):
         (([], []), "there are no texts"),
         ((["", "  "], ["x", "y"]), "all 2 texts are empty"),
         (("one text", ["x"]), "texts is one string"),
+        ((["a", pd.NA], ["x", "y"]), r"texts\[1\] is NAType, not a string"),
+        ((["a", float("nan")], ["x", "y"]), r"texts\[1\] is float, not a string"),
+        ((["a", b"b"], ["x", "y"]), r"texts\[1\] is bytes, not a string"),
+        (({"a", "b"}, ["x", "y"]), "texts is of type set; give a list"),
+        ((None, ["x", "y"]), "texts is of type NoneType; give a list"),
+        ((["a", "b"], "xy"), "labels is a str: give a list"),
+        ((["a", "b"], ["x", pd.NA]), r"labels\[1\] is <NA>: give a string"),
+        ((["a", "b"], [b"x", b"y"]), r"labels\[0\] is b'x': give a string"),
         (({"text": ["a"]}, ["x"]), "texts is a table"),
         ((TEXTS[:3], LABELS[:3], ["a", 1]), r"unlabelled\[1\] is int"),
     ],
@@ -256,6 +265,15 @@ def test_bad_input_is_told_in_one_line(arguments, said):
     with pytest.raises(UserError, match=said) as caught:
         TextClassifier("tiny").fit(*arguments)
     assert isinstance(caught.value, ValueError) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [None, pd.NA, float("nan"), b"a", 0, ["a"]], ids=repr)
+def test_what_is_no_text_gets_no_prediction(fitted, text):
+    for answer in (fitted.predict, fitted.predict_proba):
+        with pytest.raises(UserError, match=rf"^texts\[1\] is {type(text).__name__}, not a string; convert or drop it$"):
+            answer(["a", text])
+    with pytest.raises(UserError, match=r"^labels\[1\] is <NA>: give a string"):
+        fitted.score(["a", "b"], [LABELS[0], pd.NA])
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from ulmfit.config import Settings
 from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.errors import UserError
 from ulmfit.evaluation.metrics import decisions
-from ulmfit.labels.estimator_labels import GivenLabels, Kind, same_sets
+from ulmfit.labels.estimator_labels import GivenLabels, Kind, check_classes, listed_labels, same_sets
 from ulmfit.models.saving import read_saved_model
 from ulmfit.prediction.bundle import FILES, LINEAGE, missing, write_bundle
 from ulmfit.prediction.predictor import Predictor
@@ -114,6 +114,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
     def score(self, texts: Iterable[str], labels: Any, sample_weight: Any = None) -> float:
         """Share of the texts whose label, or all of whose labels, are predicted right; ``labels`` as in ``fit``."""
         self._fitted()
+        if self._kind == "class":
+            check_classes(listed_labels(labels))
         if self._kind != "sets":
             return super().score(texts, labels, sample_weight)
         return float(np.average(same_sets(self.predict(texts), labels), weights=sample_weight))
@@ -240,6 +242,8 @@ def _texts(given: Iterable[str], name: str) -> list[str]:
         raise UserError(f"{name} is one string; give a list of strings")
     if hasattr(given, "columns") or isinstance(given, dict):
         raise UserError(f"{name} is a table; give the column that holds the text")
+    if not isinstance(given, Iterable) or isinstance(given, bytes | set | frozenset) or getattr(given, "shape", None) == ():
+        raise UserError(f"{name} is of type {type(given).__name__}; give a list of strings")
     texts = list(given)
     for index, text in enumerate(texts):
         if not isinstance(text, str):

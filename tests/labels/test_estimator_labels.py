@@ -86,7 +86,31 @@ def test_lists_in_lists_are_refused_by_row(strange):
         given([["a"], ["b", strange], ["b"], ["a"]])
 
 
-@pytest.mark.parametrize("labels", ["abab", b"abab", {"a": 1, "b": 2, "c": 3, "d": 4}, {"a", "b", "c", "d"}])
+@pytest.mark.parametrize("labels", ["ab", b"ab", {"a": 1, "b": 2}, {"a", "b"}, None, 2, np.array("a")], ids=repr)
 def test_labels_that_are_no_list_are_refused(labels):
     with pytest.raises(UserError, match=f"labels is a {type(labels).__name__}: give a list"):
-        given(labels)
+        GivenLabels.of(labels, 2, "|", False)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series(["a", "b", None], dtype="string"),
+        pd.Series([1, 2, None], dtype="Int64"),
+        pd.Series([True, False, None], dtype="boolean"),
+        pd.Series(["a", "b", None], dtype="category"),
+        pd.Series([1.0, 2.0, None]),
+        pd.Series(["a", "b", date(2026, 1, 2)], dtype=object),
+    ],
+    ids=lambda column: str(column.dtype),
+)
+def test_columns_of_pandas(column):
+    with pytest.raises(UserError, match=r"^labels\[2\] is "):
+        given(column)
+    assert given(column[:2]).classes.tolist() == sorted(column[:2])
+
+
+@pytest.mark.parametrize("cell", [None, pd.NA, float("nan"), "1", b"1", 2])
+def test_a_table_with_anything_but_0_and_1(cell):
+    with pytest.raises(UserError, match=r"^labels\[1\] is .*a table of labels holds 0 and 1"):
+        given(pd.DataFrame({"sport": [1, cell], "art": [0, 1]}, dtype=object))

@@ -12,7 +12,8 @@ from ulmfit.labels.label_strings import join_labels, split_labels, strata
 
 # Labels given to ``fit``, and returned by ``predict``: one per text, lists of them, 0 and 1 [N, L].
 Kind = Literal["class", "sets", "matrix"]
-SCALARS = (str, bool, int, float, np.bool_, np.integer, np.floating)
+NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
+SCALARS = (str, *NUMBERS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +38,8 @@ class GivenLabels:
         """
         if not texts:
             raise UserError("there are no texts; give two or more, of at least two classes")
-        if isinstance(given, str | bytes | dict | set | frozenset):  # letters, numbers or keys, or labels in no order
-            raise UserError(f"labels is a {type(given).__name__}: give a list of labels, one for each text")
         table = len(getattr(given, "shape", ())) == 2
-        labels: Any = given if table else list(given)
+        labels: Any = given if table else listed_labels(given)
         number = labels.shape[0] if table else len(labels)
         if number != texts:
             raise UserError(f"{texts} texts and {number} labels: give one label for each text")
@@ -62,8 +61,21 @@ class GivenLabels:
         return np.sort(np.concatenate(chosen))
 
 
-def _of_classes(labels: list[Any]) -> GivenLabels:
+def listed_labels(given: Any) -> list[Any]:
+    """The labels as a list. UserError for what is none: letters, numbers or keys, labels in no order, a single one."""
+    none = isinstance(given, str | bytes | dict | set | frozenset) or not isinstance(given, Iterable) or getattr(given, "shape", None) == ()
+    if none:
+        raise UserError(f"labels is a {type(given).__name__}: give a list of labels, one for each text")
+    return list(given)
+
+
+def check_classes(labels: Sequence[Any]) -> None:
+    """UserError unless the ``labels`` are all strings or all numbers."""
     _check_types([(f"labels[{row}]", label) for row, label in enumerate(labels)])
+
+
+def _of_classes(labels: list[Any]) -> GivenLabels:
+    check_classes(labels)
     classes, codes = np.unique(np.asarray(labels), return_inverse=True)
     if len(classes) < 2:
         raise UserError(f"all {len(labels)} labels are {labels[0]!r}: give texts of at least two classes")
@@ -87,6 +99,8 @@ def _of_sets(labels: list[Any], separator: str) -> GivenLabels:
 def _of_matrix(given: Any, separator: str) -> GivenLabels:
     classes = np.asarray([str(name) for name in given.columns]) if hasattr(given, "columns") else np.arange(given.shape[1])
     values = np.asarray(given.toarray() if hasattr(given, "toarray") else given)
+    if values.dtype == object:  # pandas.NA is not even compared with a number
+        values = np.array([[cell if isinstance(cell, NUMBERS) else np.nan for cell in row] for row in values.tolist()], float)
     strange = np.flatnonzero(~np.isin(values, (0, 1)).all(axis=1))
     if len(strange):
         raise UserError(
