@@ -30,6 +30,7 @@ from ulmfit.corpora.ingest.raw_parts import RawPart
 from ulmfit.corpora.ingest.scan import ScanRecord, ScanSpec, scan_slice
 from ulmfit.corpora.ingest.slices import slices
 from ulmfit.corpora.quality.measuring import merge
+from ulmfit.corpora.quality.plausibility import doubtful_labels, doubtful_texts
 from ulmfit.corpora.quality.quality_record import Findings, Quality, describe
 from ulmfit.corpora.quality.thresholds import check
 from ulmfit.corpora.reading.opening import open_parquet
@@ -77,11 +78,14 @@ def prepare(reading: Reading, config: CorpusConfig, thresholds: QualityConfig, s
     findings = _tally(source, records, thresholds)
     parts = [part for record in records for part in record.parts]
     facts = read_facts([filesystem.join(scans, part.facts) for part in parts], sum(part.documents for part in parts))
-    column = source.label_column if source.source not in CATALOG else None
-    subject = Subject(source.source, column, lambda number: _name_of(scans, parts, number))
+    measured = merge(part.measured for part in parts)
+    columns = (source.text_column, source.label_column) if source.source not in CATALOG else (None, None)
+    for warning in doubtful_texts(measured, bool((facts.exact == facts.exact[:1]).all()), columns[0]):
+        findings.warn(warning)
+    subject = Subject(source.source, columns[1], lambda number: _name_of(scans, parts, number))
     decided = decide(facts, config, reading.labelled, subject, findings, source.label_separator)
-    quality = describe(merge(part.measured for part in parts), findings, decided.splits())
-    for warning in check(quality, thresholds, source.source):
+    quality = describe(measured, findings, decided.splits())
+    for warning in (*doubtful_labels(decided.names), *check(quality, thresholds, source.source)):
         findings.warn(warning)
     return Prepared(source, config, scans, records, decided, findings, quality, decided.digest)
 

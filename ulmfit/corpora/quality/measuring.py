@@ -7,6 +7,8 @@ Measured before duplicates and overlaps are removed. These documents are counted
   tokenizer understands. A document with any of the three counts as ``html``. Tags of no HTML element (``<unk>``) do not count.
 - A broken encoding: U+FFFD, a C1 control (U+0080 to U+009F), or UTF-8 that was read as Latin-1 or Windows-1252. The last is known by
   pairs of characters that no language writes: ``Ã©`` for é, ``â€™`` for ’, ``Ð¿`` for п, ``Å‚`` for ł, ``ä¸­`` for 中.
+- What is not text: a document ``without_letters``, such as a number; ``identifiers``, one word of ASCII with a digit in it; and ``missing``: a
+  word that programs write for a missing value (``nan``, ``None``).
 - A guess of the language, for at most ``SAMPLE`` evenly spaced documents of a part, from their first ``EXCERPT`` characters.
 """
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 SAMPLE = 64  # documents of a part whose language is guessed: half a millisecond each
 EXCERPT = 400  # characters of each; with 200, one in a hundred English articles was taken for another language
+SHORT = 64  # characters of what may be a number, an identifier or a missing value, at most
 CERTAIN = 0.5  # a guess with less certainty is dropped
 
 _ELEMENTS = (
@@ -62,6 +65,10 @@ BROKEN = "|".join(
 )
 
 
+LETTER, IDENTIFIER = r"\pL", r"^\s*[!-~]*[0-9][!-~]*\s*$"
+MISSING = re.compile(r"\s*(?:nan|null|none|n/a|<na>|nat|#n/a|undefined)\s*", re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class Measurements:
     """Counts of documents, but for ``characters``. Of very long documents the first piece alone is measured.
@@ -76,6 +83,9 @@ class Measurements:
     line_breaks: int = 0
     entities: int = 0
     broken: int = 0
+    without_letters: int = 0
+    identifiers: int = 0
+    missing: int = 0
     sampled: int = 0
     languages: dict[str, int] = field(default_factory=dict)
 
@@ -85,6 +95,7 @@ def measure(texts: Sequence[str]) -> Measurements:
     tags = {i for i, text in enumerate(texts) if "<" in text and TAG.search(text)}
     breaks = {i for i, text in enumerate(texts) if "<" in text and LINE_BREAK.search(text)}
     entities = {i for i, text in enumerate(texts) if ";" in text and (("&" in text and ENTITY.search(text)) or LOST_ENTITY.search(text))}
+    short = pa.array([text for text in texts if len(text) <= SHORT], pa.string())
     sample = [texts[i * len(texts) // SAMPLE] for i in range(SAMPLE)] if len(texts) > SAMPLE else texts
     return Measurements(
         documents=len(texts),
@@ -94,14 +105,20 @@ def measure(texts: Sequence[str]) -> Measurements:
         line_breaks=len(breaks),
         entities=len(entities),
         broken=_broken(texts),
+        without_letters=len(short) - _matching(short, LETTER),
+        identifiers=_matching(short, IDENTIFIER),
+        missing=sum(1 for text in texts if len(text) <= SHORT and MISSING.fullmatch(text)),
         sampled=len(sample),
         languages=languages(sample),
     )
 
 
 def _broken(texts: Sequence[str]) -> int:
-    column = pa.array([text for text in texts if not text.isascii()], pa.large_string())
-    return pc.sum(pc.match_substring_regex(column, BROKEN)).as_py() or 0
+    return _matching(pa.array([text for text in texts if not text.isascii()], pa.large_string()), BROKEN)
+
+
+def _matching(texts: pa.StringArray, pattern: str) -> int:
+    return pc.sum(pc.match_substring_regex(texts, pattern)).as_py() or 0
 
 
 def languages(texts: Iterable[str]) -> dict[str, int]:
