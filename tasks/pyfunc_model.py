@@ -1,13 +1,18 @@
 """The registered model as MLflow loads it: code and safetensors, no pickle ("models from code")."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
 from ulmfit.prediction.predictor import Predictor
+
+TEXT = "text"  # the column
 
 
 class TextClassifierModel(PythonModel):
@@ -16,24 +21,75 @@ class TextClassifierModel(PythonModel):
     def load_context(self, context: Any) -> None:
         self.predictor = Predictor(Path(context.artifacts["bundle"]))
 
-    def predict(self, context: Any, model_input: list[str], params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """``model_input``: texts, or a data frame whose only column, or column ``text``, holds them.
+    # No type hint, for MLflow would refuse all forms but that one; no signature either, see tasks/registry.py.
+    def predict(self, context, model_input, params=None):
+        """``model_input``: texts in any form of ``texts_of``; an MlflowException of one line where it holds anything else.
 
         Returns a frame with ``label``, or a list of ``labels`` where a text has any number of them, and a column a class,
         ``probability_<label>``.
         """
-        texts = _texts(model_input)
-        probabilities = self.predictor.probabilities(texts)
+        probabilities = self.predictor.probabilities(texts_of(model_input))
         decided = self.predictor.decide(probabilities)
         said = {"labels": decided} if self.predictor.task == "multi-label" else {"label": [label for (label,) in decided]}
         columns = {f"probability_{label}": probabilities[:, code] for code, label in enumerate(self.predictor.labels)}
         return pd.DataFrame({**said, **columns})
 
 
-def _texts(given: Any) -> list[str]:
+def texts_of(given: Any) -> list[str]:
+    """The texts in what MLflow passes on: a string; a list, array or Series of them; a frame, a dict or a list of records with a
+    column ``text``. MlflowException, which becomes an answer of 400, where there is no such column, or a text is missing or no string.
+    """
+    texts = [_scalar(text) for text in _column(given)]
+    for row, text in enumerate(texts, 1):
+        if not isinstance(text, str):
+            missing = text is None or text is pd.NA or (isinstance(text, float) and text != text)
+            raise refusal(f"the text in row {row} is {'missing' if missing else f'of type {type(text).__name__}'}; give a string")
+    return texts
+
+
+def _column(given: Any) -> Iterable[Any]:
     if isinstance(given, pd.DataFrame):
-        return [str(text) for text in given["text" if "text" in given.columns else given.columns[0]]]
-    return [str(text) for text in given]
+        return _of_frame(given)
+    if isinstance(given, Mapping):
+        return _listed(_of_record(given))
+    if isinstance(given, np.ndarray) and given.ndim == 2 and given.shape[1] == 1:
+        return given[:, 0].tolist()
+    given = _listed(given)
+    return [_of_record(held) if isinstance(held, Mapping) else held for held in given]
+
+
+def _listed(given: Any) -> Iterable[Any]:
+    given = _scalar(given)
+    return given if isinstance(given, Iterable) and not isinstance(given, str | bytes) else [given]
+
+
+def _scalar(value: Any) -> Any:
+    """What MLflow's server makes an array without a dimension."""
+    return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+
+
+def _of_frame(frame: pd.DataFrame) -> Iterable[Any]:
+    columns = frame.columns.tolist()
+    if columns == [0]:  # a table without names
+        return frame[0].tolist()
+    if columns.count(TEXT) == 1:
+        return frame[TEXT].tolist()
+    raise refusal(f"{columns.count(TEXT) or 'no'} columns have the name {TEXT!r} (there are: {_names(columns)}); name one of them so")
+
+
+def _of_record(record: Mapping[Any, Any]) -> Any:
+    if TEXT not in record:
+        raise refusal(f"there is no {TEXT!r} (there are: {_names(list(record))}); name the text so")
+    return record[TEXT]
+
+
+def _names(columns: list[Any]) -> str:
+    return ", ".join(repr(str(name)[:40]) for name in columns[:10]) + (", ..." if len(columns) > 10 else "") or "none"
+
+
+def refusal(line: str) -> MlflowException:
+    """An error that MLflow's server answers with 400 and without a traceback."""
+    return MlflowException.invalid_parameter_value(line)
 
 
 set_model(TextClassifierModel())

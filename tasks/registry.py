@@ -94,7 +94,8 @@ def find_version(client: MlflowClient, name: str, key: str) -> Version | None:
 def save_pyfunc(bundle: Path, folder: Path) -> None:
     """Write the bundle as an MLflow pyfunc that carries its own code, so a server needs only the requirements.
 
-    MLflow reads paths as addresses, in which ``?`` and ``%`` mean something else: it is given URIs.
+    MLflow reads paths as addresses, in which ``?`` and ``%`` mean something else: it is given URIs. There is no signature: with one
+    of a column ``text``, MLflow makes the string "None" of a null, and refuses lists, arrays, Series and single strings.
     """
     mlflow.pyfunc.save_model(
         path=str(folder),
