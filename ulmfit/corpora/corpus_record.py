@@ -34,11 +34,27 @@ class PartFacts(Facts):
     texts: str
 
 
+class Left(Facts):
+    """``files`` of a folder that are not read; ``first``: the names of some."""
+
+    files: int
+    first: tuple[str, ...]
+
+
+class FolderFacts(Facts):
+    """What was read of a folder: ``read`` files; ``left``: reason -> files that were not."""
+
+    location: str
+    read: int
+    left: dict[str, Left]
+
+
 class CorpusRecord(SparseFacts):
-    """The facts of a corpus. ``corpus.json`` lacks the last four, and so may an artifact.
+    """The facts of a corpus. ``corpus.json`` lacks the last five, and so may an artifact.
 
     ``digest``: see ``Decided.digest``. ``labels``: the label strings, sorted; ``label_names``: the labels in them, where a document may
-    have several. ``quarantined``: reason -> rows. ``source``, ``more``: what the user named. ``settings``: of splits and samples.
+    have several. ``quarantined``: reason -> rows. ``source``, ``more``: what the user named. ``settings``: of splits and samples. ``folders``: those
+    that were read, if any.
     """
 
     name: str
@@ -55,3 +71,4 @@ class CorpusRecord(SparseFacts):
     more: tuple[str, ...] | None = None
     settings: CorpusConfig | None = None
     quality: Quality | None = None
+    folders: tuple[FolderFacts, ...] | None = None

@@ -21,10 +21,11 @@ import numpy as np
 
 from ulmfit.config import CorpusConfig, QualityConfig
 from ulmfit.corpora.catalog.entries import CATALOG
-from ulmfit.corpora.corpus_record import CorpusRecord, SplitFacts
+from ulmfit.corpora.corpus_record import CorpusRecord, FolderFacts, SplitFacts
 from ulmfit.corpora.ingest.assemble import AssembleSpec, PartInfo, assemble_part
 from ulmfit.corpora.ingest.decide import Decided, Subject, decide
 from ulmfit.corpora.ingest.facts import read_facts
+from ulmfit.corpora.ingest.folder_facts import told_folders
 from ulmfit.corpora.ingest.quarantine import check_quarantine
 from ulmfit.corpora.ingest.raw_parts import RawPart
 from ulmfit.corpora.ingest.scan import ScanRecord, ScanSpec, scan_slice
@@ -58,6 +59,7 @@ class Prepared:
     decided: Decided
     findings: Findings
     quality: Quality
+    folders: tuple[FolderFacts, ...]
     digest: str
 
 
@@ -74,8 +76,10 @@ def prepare(reading: Reading, config: CorpusConfig, thresholds: QualityConfig, s
         scans, hashlib.sha256(canonical_json([limits, separator])).hexdigest()[:16]
     )  # others make other slices and labels
     specs = [ScanSpec(part, number, scans, reading.labelled, limits, separator) for number, part in enumerate(slices(reading))]
+    findings = Findings()
+    folders = told_folders(source, reading.labelled, findings)
     records = mapper(PartWork("scan", scan_slice, specs, lambda spec: spec.label))
-    findings = _tally(source, records, thresholds)
+    _tally(source, records, thresholds, findings)
     parts = [part for record in records for part in record.parts]
     facts = read_facts([filesystem.join(scans, part.facts) for part in parts], sum(part.documents for part in parts))
     measured = merge(part.measured for part in parts)
@@ -87,12 +91,11 @@ def prepare(reading: Reading, config: CorpusConfig, thresholds: QualityConfig, s
     quality = describe(measured, findings, decided.splits())
     for warning in (*doubtful_labels(decided.names), *check(quality, thresholds, source.source)):
         findings.warn(warning)
-    return Prepared(source, config, scans, records, decided, findings, quality, decided.digest)
+    return Prepared(source, config, scans, records, decided, findings, quality, folders, decided.digest)
 
 
-def _tally(source: CorpusSource, records: Iterable[ScanRecord], thresholds: QualityConfig) -> Findings:
-    """What the scans found; UserError where too few rows can be used, or there are two sets of test rows."""
-    findings = Findings()
+def _tally(source: CorpusSource, records: Iterable[ScanRecord], thresholds: QualityConfig, findings: Findings) -> None:
+    """Add what the scans found to ``findings``; UserError where too few rows can be used, or there are two sets of test rows."""
     quarantined: Counter[str] = Counter()
     first = ""
     for record in records:
@@ -108,7 +111,6 @@ def _tally(source: CorpusSource, records: Iterable[ScanRecord], thresholds: Qual
     unusable = check_quarantine(source.source, findings.rows, findings.quarantined, first, thresholds)
     if unusable:
         findings.warn(unusable)
-    return findings
 
 
 def _name_of(scans: str, parts: Iterable[RawPart], number: int) -> str:
@@ -132,6 +134,7 @@ def write_corpus(prepared: Prepared, folder: str, mapper: Mapper) -> tuple[Corpu
     _write_json(folder, "corpus.json", record.model_dump(mode="json"))
     source = prepared.source
     named = {"source": source.source, "more": source.more, "settings": prepared.config, "quality": prepared.quality}
+    named |= {"folders": prepared.folders} if prepared.folders else {}
     return record.model_copy(update=named), files
 
 

@@ -70,7 +70,7 @@ def _divided(whole: Slice, limits: PartsConfig) -> Iterator[Slice]:
     sizes = filesystem.files(whole.location)
     together: list[str] = []
     held = 0
-    for file in data_files(whole.location):
+    for file in data_files(whole.location, whole.columns.label is not None):
         packing = PACKING if file.lower().endswith((*COMPRESSED, ".parquet")) else 1
         size = FILE_BYTES + packing * (sizes[name_in(whole.location, file)] if sizes else filesystem.size(file))
         if together and (held + size > limits.together_bytes or _folder(file) != _folder(together[0])):

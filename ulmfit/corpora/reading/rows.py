@@ -1,44 +1,33 @@
-"""Rows of text out of files and folders, local or ``s3://``: which files are read, and the splits and labels that their paths tell."""
+"""Rows of text out of files and folders, local or ``s3://``."""
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from ulmfit.corpora.reading.formats import FORMATS, Columns, DataFile, Row, file_rows, format_of
+from ulmfit.corpora.reading.folders import contents
+from ulmfit.corpora.reading.formats import Columns, DataFile, Row, file_rows, format_of
 from ulmfit.corpora.reading.opening import open_text
+from ulmfit.corpora.reading.paths import label_of, split_of
 from ulmfit.corpora.reading.reading_errors import check_encoding, check_name, reading_errors
 from ulmfit.errors import UserError
 from ulmfit.store import filesystem, s3
 
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "valid": "valid",
-    "validation": "valid",
-    "val": "valid",
-    "dev": "valid",
-    "test": "test",
-    "unsup": "unlabelled",
-    "unlabelled": "unlabelled",
-    "unlabeled": "unlabelled",
-    "unsupervised": "unlabelled",
-}
 
+def data_files(location: str | Path, labelled: bool = False) -> list[str]:
+    """The files that ``read_rows`` reads of a file or folder, in its order: the same on S3 as in a local folder.
 
-def data_files(location: str | Path) -> list[str]:
-    """The files that ``read_rows`` reads of a file or folder, in its order: the same on S3 as in a local folder."""
+    UserError where there are none, or where they are ``labelled`` and a class of the folder would be lost.
+    """
     root = str(location)
     check_name(root)
     if not filesystem.is_folder(root):
         if not filesystem.exists(root):
             raise _missing(root)
         return [root]
-    names = [name for name in filesystem.files(root) if not _hidden(name) and format_of(name) in FORMATS]
-    if not names:
-        raise UserError(f"{root}: the folder holds no file of a known format ({', '.join(FORMATS)}, also .gz or .zst)")
-    for name in names:
-        check_name(name)
-    return [filesystem.join(root, name) for name in sorted(names, key=lambda name: name.split("/"))]
+    found = contents(root)
+    if labelled and found.lost:
+        raise UserError(f"{root}: {found.lost}")
+    return [filesystem.join(root, name) for name in found.read]
 
 
 def name_in(root: str | Path, file: str) -> str:
@@ -54,30 +43,6 @@ def _missing(location: str) -> UserError:
     return UserError(f"{location}: there is no such file or folder; give a file, a folder or the name of a corpus")
 
 
-def _hidden(name: str) -> bool:
-    return any(part.startswith((".", "_")) for part in name.split("/"))
-
-
-def split_of(name: str) -> str | None:
-    """The split that a path inside a folder tells: by its innermost folder that names one, or else the start of the file's name."""
-    path = PurePosixPath(name)
-    named = [SPLIT_NAMES[part.lower()] for part in path.parts[:-1] if part.lower() in SPLIT_NAMES]
-    if named:
-        return named[-1]
-    word = path.name.lower()
-    for cut in "-_. ":
-        word = word.split(cut)[0]
-    return SPLIT_NAMES.get(word)
-
-
-def label_of(name: str) -> tuple[str | None, str | None]:
-    """(split, label) that the folders of a document tell: the innermost that names a split, and the innermost that names none."""
-    folders = PurePosixPath(name).parts[:-1]
-    splits = [SPLIT_NAMES[folder.lower()] for folder in folders if folder.lower() in SPLIT_NAMES]
-    labels = [folder for folder in folders if folder.lower() not in SPLIT_NAMES]
-    return splits[-1] if splits else None, labels[-1] if labels else None
-
-
 def read_rows(
     location: str | Path, text_column: str = "text", label_column: str | None = "label", encoding: str = "utf-8"
 ) -> Iterator[Row]:
@@ -85,13 +50,13 @@ def read_rows(
 
     A folder holds data files (``train*.csv``, ``test*.parquet``, ...; a file of another name is training data), or
     ``.txt`` files, a document each, or a sub-folder of them per label, or such sub-folders below ``train/``, ``test/``,
-    ``valid/`` and ``unsup/``.
+    ``valid/`` and ``unsup/``. What else it holds is left (see ``folders.py``).
 
-    Raises UserError where the location is missing or cannot be reached, its format unknown, a column absent, or its bytes
-    not in ``encoding``.
+    Raises UserError where the location is missing or cannot be reached, its format unknown, a column absent, its bytes
+    not in ``encoding``, or a class of a folder would be lost.
     """
     check_encoding(encoding)
-    for file in data_files(location):
+    for file in data_files(location, label_column is not None):
         yield from read_file(location, file, Columns(text_column, label_column), encoding)
 
 

@@ -1,0 +1,52 @@
+"""Tells what was read of the folders of a source, and what was left and why."""
+
+import logging
+from collections import Counter
+
+from ulmfit.corpora.catalog.entries import CATALOG
+from ulmfit.corpora.corpus_record import FolderFacts, Left
+from ulmfit.corpora.quality.quality_record import Findings
+from ulmfit.corpora.reading.folders import HIDDEN, NOTE, Contents, contents
+from ulmfit.corpora.reading.formats import format_of
+from ulmfit.corpora.reading.paths import label_of, outer_folders, split_of
+from ulmfit.corpora.source import CorpusSource
+from ulmfit.store import filesystem
+
+log = logging.getLogger(__name__)
+
+QUIET = (HIDDEN, NOTE)  # reasons that are expected
+NAMES = 20  # of files left for a reason that the record holds
+SHOWN = 3  # and that a line shows
+
+
+def told_folders(source: CorpusSource, labelled: bool, findings: Findings) -> tuple[FolderFacts, ...]:
+    """The facts of the folders of ``source``. They are logged, and what is left unexpectedly becomes a warning."""
+    folders = [place for _, place, _ in source.locations() if place not in CATALOG and filesystem.is_folder(place)]
+    return tuple(_told(place, contents(place), labelled, findings) for place in folders)
+
+
+def _told(location: str, found: Contents, labelled: bool, findings: Findings) -> FolderFacts:
+    name = location.rstrip("/").rpartition("/")[2] or location
+    formats, splits = Counter(map(format_of, found.read)), Counter(_split(file) or "no split of their own" for file in found.read)
+    counted = ", ".join(f"{count} {what}" for counts in (formats, splits) for what, count in sorted(counts.items()))
+    log.info("%s: %d files are read: %s", name, len(found.read), counted)
+    for reason, left in found.left.items():
+        message = f"{name}: {len(left)} left ({reason}): {_listed(left)}"
+        log.info("%s", message) if reason in QUIET else findings.warn(message)
+    outer = sorted({folder for file in found.read if format_of(file) == ".txt" for folder in outer_folders(file)})
+    if labelled and len(outer) > 1:
+        findings.warn(f"{name}: the labels are the names of the innermost folders; those around them are none: {_listed(outer)}")
+    return FolderFacts(
+        location=location,
+        read=len(found.read),
+        left={reason: Left(files=len(left), first=tuple(left[:NAMES])) for reason, left in found.left.items()},
+    )
+
+
+def _split(file: str) -> str | None:
+    return label_of(file)[0] if format_of(file) == ".txt" else split_of(file)
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(ascii(name)[1:-1] if not name.isprintable() else name for name in names[:SHOWN])
+    return shown + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
