@@ -134,3 +134,16 @@ def test_text_without_labels_by_its_name(tmp_path):
     assert (len(documents), set(documents.labels.tolist())) == (40, {-1})
     with pytest.raises(UserError, match="no such file or folder"):
         make_shards(str(tmp_path / "none"), tmp_path / "out")
+
+
+def test_two_drivers_write_the_same_bytes(corpus, tmp_path):
+    """But for artifact.json, which holds times: so a file of one driver in an artifact of the other is no damage."""
+
+    def made(out: Path) -> dict[Path, bytes]:
+        shards = make_shards(CorpusSource(str(corpus)), out, parts=PARTS, vocab=SMALL)
+        folders = [output.path for output in (shards.corpus, shards.tokens, shards.vocab, shards.ids)]
+        files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and path.name != "artifact.json"]
+        return {path.relative_to(out): path.read_bytes() for path in files}
+
+    first, second = made(tmp_path / "one"), made(tmp_path / "two")
+    assert first == second and sum(path.name == "part-00000.json" for path in first) == 2

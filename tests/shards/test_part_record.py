@@ -21,7 +21,7 @@ from ulmfit.text.vocab import Vocab
 def finished(tmp_path):
     write_part(tmp_path, "part-00000", [[1, 2], [3]])
     path = tmp_path / f"part-00000{IDS_SUFFIX}"
-    record = PartRecord("part-00000", 2, 3, 3, {path.name: stored_file(path)}, 0.5)
+    record = PartRecord("part-00000", 2, 3, 3, {path.name: stored_file(path)})
     save_record(tmp_path, record)
     return tmp_path, path, record
 

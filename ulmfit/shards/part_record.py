@@ -1,7 +1,6 @@
 """The record that declares a part of a corpus done: ``{part}.json`` beside its shard, written last."""
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,14 +14,16 @@ from ulmfit.store.digests import StoredFile, is_intact, stored_file
 
 @dataclass(frozen=True)
 class PartRecord:
-    """What was made of one part. ``distinct``: different tokens or ids; ``files``: by name."""
+    """What was made of one part. ``distinct``: different tokens or ids; ``files``: by name.
+
+    It holds no times, so that two drivers that make the same part write the same bytes.
+    """
 
     part: str
     documents: int
     tokens: int
     distinct: int
     files: dict[str, StoredFile]
-    seconds: float
 
 
 def make_part(folder: str, part: str, suffix: str, write: Callable[[str], pa.ListArray]) -> PartRecord:
@@ -30,13 +31,12 @@ def make_part(folder: str, part: str, suffix: str, write: Callable[[str], pa.Lis
     done = done_part(folder, part)
     if done:
         return done
-    started = time.perf_counter()
     location = filesystem.join(folder, f"{part}{suffix}")
     documents = write(location)
     values = documents.values
     distinct = len(values.dictionary if pa.types.is_dictionary(values.type) else values.unique())
     files = {f"{part}{suffix}": stored_file(location)}
-    record = PartRecord(part, len(documents), len(values), distinct, files, round(time.perf_counter() - started, 3))
+    record = PartRecord(part, len(documents), len(values), distinct, files)
     save_record(folder, record)
     return record
 

@@ -24,7 +24,6 @@ class ShardsRecord(Facts):
     parts: int
     documents: int
     tokens: int
-    seconds: float
     poisoned: tuple[CrashingDocument, ...] = ()
 
 

@@ -129,6 +129,6 @@ def _groups(items: Sequence[Item]) -> list[Sequence[Item]]:
 
 
 def _built(records: Sequence[PartRecord], crashing: Sequence[CrashingDocument] | None = None) -> Built:
-    sums = {field: sum(getattr(record, field) for record in records) for field in ("documents", "tokens", "seconds")}
+    sums = {field: sum(getattr(record, field) for record in records) for field in ("documents", "tokens")}
     more = {} if crashing is None else {"poisoned": [asdict(document) for document in crashing]}
     return Built({"parts": len(records), **sums, **more}, {name: entry for record in records for name, entry in record.files.items()})

@@ -1,7 +1,6 @@
 """The third step of ingest, on a worker: writes a part of the corpus from a raw part and what was decided."""
 
 import hashlib
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -40,11 +39,10 @@ class AssembleSpec:
 
 @dataclass(frozen=True)
 class PartInfo:
-    """A part that is written: its facts, the digest of its file, and the seconds that it took."""
+    """A part that is written: its facts, and the digest of its file."""
 
     facts: PartFacts
     files: dict[str, StoredFile]
-    seconds: float
 
 
 def assemble_part(spec: AssembleSpec) -> PartInfo:
@@ -53,7 +51,6 @@ def assemble_part(spec: AssembleSpec) -> PartInfo:
 
 
 def _assemble(spec: AssembleSpec) -> PartInfo:
-    started = time.perf_counter()
     with filesystem.input_file(spec.decisions) as stored:
         stored.seek(spec.first)
         decisions = np.frombuffer(stored.read(spec.documents), np.int8)
@@ -72,7 +69,7 @@ def _assemble(spec: AssembleSpec) -> PartInfo:
         characters=int(documents.characters[kept].sum()),
         texts=hashlib.sha256(documents.exact[kept].tobytes()).hexdigest(),
     )
-    return PartInfo(facts, files, round(time.perf_counter() - started, 3))
+    return PartInfo(facts, files)
 
 
 def _kept(raw: str, decisions: np.ndarray) -> Iterator[pa.Table]:

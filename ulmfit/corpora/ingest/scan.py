@@ -9,7 +9,6 @@ Of slice 00003 a scan folder holds these files. The record is written last; a sl
     00003.json                  the ScanRecord
 """
 
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -64,7 +63,6 @@ class ScanRecord:
     first_test: str | None
     parts: tuple[RawPart, ...]
     files: dict[str, StoredFile]
-    seconds: float
 
     @property
     def quarantine(self) -> str | None:
@@ -79,7 +77,6 @@ def scan_slice(spec: ScanSpec) -> ScanRecord:
 
 
 def _scan(spec: ScanSpec) -> ScanRecord:
-    started = time.perf_counter()
     files: dict[str, StoredFile] = {}
     parts = RawParts(spec.folder, spec.name, spec.limits, files)
     rows = with_nul = 0
@@ -110,5 +107,4 @@ def _scan(spec: ScanSpec) -> ScanRecord:
         first_test=first_test,
         parts=tuple(parts.done),
         files=files,
-        seconds=round(time.perf_counter() - started, 3),
     )
