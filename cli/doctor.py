@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -76,8 +76,6 @@ def _fault(requirement: Requirement) -> Finding | None:
 
 
 def _environment() -> Iterator[Finding]:
-    if os.environ.get("PREFECT_API_URL"):
-        yield Finding("ok", "Prefect", f"uses the server at {os.environ['PREFECT_API_URL']}")
     data = os.environ.get("ULMFIT_DATA")
     if data and not Path(data).is_dir():
         yield Finding("error", "ULMFIT_DATA", f"names {data}, which is not a folder", "unset it, or name the folder that holds the corpora")
@@ -117,8 +115,7 @@ def _workspace(root: str | None) -> Iterator[Finding]:
     yield Finding("warning", "disk", fact, "free some space") if free < LOW_DISK else Finding("ok", "disk", fact)
     yield from _artifacts(workspace)
     yield from _tracking(workspace, writable)
-    if writable and not os.environ.get("PREFECT_API_URL"):
-        yield from _database("Prefect", workspace.prefect_database, "move the file away; the next run starts a new one")
+    yield from _prefect(workspace, writable)
 
 
 def _artifacts(workspace: Workspace) -> Iterator[Finding]:
@@ -138,29 +135,61 @@ def _artifacts(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _tracking(workspace: Workspace, writable: bool) -> Iterator[Finding]:
-    from tasks.relocation import settle
+    from tasks.servers import check_tracking, without_password
 
-    if not workspace.tracks_itself:
-        yield Finding("ok", "tracking", f"MLflow at {workspace.tracking_uri}")
-        return
-    remedy = "move the file away; artifacts are kept, and the next run starts a new one"
-    findings = list(_database("tracking", workspace.database, remedy))
-    yield from findings
-    if writable and any(finding.level == "ok" for finding in findings):
+    found = Finding("ok", "tracking", f"MLflow at {without_password(workspace.tracking_uri)}")
+    if workspace.tracks_itself:
+        if not workspace.database.exists():
+            return
+        found = _database("tracking", workspace.database, "move the file away; artifacts are kept, and the next run starts a new one")
+    faults = [found] if found.level == "error" else list(_asked("tracking", check_tracking, workspace))
+    yield from faults or [found]
+    if not faults:
+        yield from _experiments(workspace, writable)
+
+
+def _experiments(workspace: Workspace, writable: bool) -> Iterator[Finding]:
+    from tasks.relocation import settle
+    from tasks.tracking import deleted_experiments
+
+    for fact, remedy in deleted_experiments(workspace):
+        yield Finding("warning", "tracking", fact, remedy)
+    if writable and workspace.tracks_itself:
         for before in settle(workspace):
             yield Finding("ok", "moved", f"the workspace was at {Path(before).parent}; MLflow's records name this one now")
 
 
-def _database(subject: str, file: Path, remedy: str) -> Iterator[Finding]:
-    """Whether a SQLite database that is there is intact. It is opened by its path, as the run does, and only read."""
-    if not file.exists():
+def _asked(subject: str, question: Callable[[Workspace], None], workspace: Workspace) -> Iterator[Finding]:
+    """What a question that a run asks first finds at fault."""
+    try:
+        question(workspace)
+    except UserError as error:
+        fact, _, remedy = str(error).partition("; ")
+        yield Finding("error", subject, fact, remedy)
+
+
+def _prefect(workspace: Workspace, writable: bool) -> Iterator[Finding]:
+    from cli.prefect_server import check_prefect
+
+    address = os.environ.get("PREFECT_API_URL")
+    if not writable:
         return
+    if address:
+        from tasks.servers import without_password
+
+        fine = Finding("ok", "Prefect", f"uses the server at {without_password(address)}")
+        yield from [*_asked("Prefect", check_prefect, workspace)] or [fine]
+    elif workspace.prefect_database.exists():
+        yield _database("Prefect", workspace.prefect_database, "move the file away; the next run starts a new one")
+
+
+def _database(subject: str, file: Path, remedy: str) -> Finding:
+    """Whether a SQLite database is intact. It is opened by its path, as the run does, and only read."""
     try:
         with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
             answer = str(connection.execute("pragma quick_check").fetchone()[0])
     except sqlite3.DatabaseError as error:
         answer = str(error)
     if answer == "ok":
-        yield Finding("ok", subject, f"{file} is intact")
-    else:
-        yield Finding("error", subject, f"{file}: {answer}", remedy)
+        return Finding("ok", subject, f"{file} is intact")
+    return Finding("error", subject, f"{file}: {answer}", remedy)

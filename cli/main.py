@@ -1,7 +1,6 @@
 """The command line as a process. Exit code 0: done; 2: the user's input or setting is at fault, in one line; 1: anything else."""
 
 import errno
-import io
 import logging
 import os
 import signal
@@ -14,8 +13,11 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
+from cli.surroundings import settle
 from ulmfit.compute.pages import keep_pages
 from ulmfit.errors import RunFailed, UserError
+
+log = logging.getLogger("ulmfit")
 
 # Errors of the operating system that the user can correct.
 SYSTEM_FAULTS = {
@@ -76,24 +78,13 @@ def _one_line(message: str) -> str:
 
 def set_up(debug: bool) -> None:
     """Logs to standard error, libraries quiet unless ``debug``, and what Ctrl-C and a service manager's SIGTERM do."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a path that is no UTF-8, a label beyond the terminal's letters
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True)
     for name in ("ulmfit", "tasks", "flows", "cli"):
         logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.INFO)
     for name in ("distributed", "prefect", "mlflow", "alembic"):  # the command reports their failures in one line
         logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.CRITICAL)
-    prefect_level = "DEBUG" if debug else "CRITICAL"
-    quiet = {
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_CONFIGURE_LOGGING": "0",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        "PREFECT_LOGGING_LEVEL": prefect_level,
-        "PREFECT_LOGGING_INTERNAL_LEVEL": prefect_level,
-        "PYTHONWARNINGS": "ignore",
-    }
-    for name, value in quiet.items():
-        os.environ.setdefault(name, value)
+    if left_out := settle(os.environ, debug):
+        log.warning("not used by ulmfit, and left out: %s", ", ".join(left_out))
     warnings.simplefilter("default" if debug else "ignore")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)

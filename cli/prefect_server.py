@@ -13,9 +13,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 
+from cli.surroundings import past_proxies
 from tasks.workspace import Workspace, quoted_path
 
 START_SECONDS = 90.0
@@ -26,23 +27,24 @@ QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_SERVER_LOGGING_LE
 def prefect_server(workspace: Workspace) -> Iterator[str]:
     """Yield the address of the API; a server that is started here is stopped at the end.
 
-    Prefect reads its settings when it is first imported, so enter this before that import. RuntimeError if the server does not start.
+    Enter this before Prefect is imported. UserError if the server of PREFECT_API_URL does not answer, RuntimeError if ours does not start.
     """
     if known := os.environ.get("PREFECT_API_URL"):
+        check_prefect(workspace)
         yield known
         return
     port, log = free_port(), workspace.prefect_home / "server.log"
     url = f"http://127.0.0.1:{port}/api"
-    os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     database = f"sqlite+aiosqlite:///{quoted_path(workspace.prefect_database)}"
-    os.environ.setdefault("PREFECT_SERVER_DATABASE_CONNECTION_URL", database)
-    os.environ.update({"PREFECT_HOME": str(workspace.prefect_home), "PREFECT_API_URL": url, **_past_proxies()})
+    own = {"PREFECT_HOME": str(workspace.prefect_home), "PREFECT_API_URL": url, "PREFECT_SERVER_DATABASE_CONNECTION_URL": database}
+    os.environ.update(QUIET | own | past_proxies(os.environ))
     log.parent.mkdir(parents=True, exist_ok=True)
     with workspace.store.lock("prefect"), open(log, "ab") as output:  # a new database is set up by one server, not by two at once
         # Not in the user's folder: its Python files would be imported in place of libraries, and its Prefect settings read.
         server = subprocess.Popen(
             server_command(port), cwd=log.parent, stdout=output, stderr=output, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent
         )
+        _import_prefect(workspace)
         _wait(url, server, log)
     try:
         yield url
@@ -53,6 +55,23 @@ def prefect_server(workspace: Workspace) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             server.kill()
         del os.environ["PREFECT_API_URL"]
+
+
+def check_prefect(workspace: Workspace) -> None:
+    """UserError if the server that ``PREFECT_API_URL`` names does not answer."""
+    from tasks.servers import check_orchestrator
+
+    if known := os.environ.get("PREFECT_API_URL"):
+        _import_prefect(workspace)
+        check_orchestrator(known)
+
+
+def _import_prefect(workspace: Workspace) -> None:
+    """Import Prefect, which reads its settings then: not those in the user's folder (prefect.toml, pyproject.toml, .env) or home."""
+    workspace.prefect_home.mkdir(parents=True, exist_ok=True)
+    os.environ["PREFECT_HOME"] = str(workspace.prefect_home)
+    with chdir(workspace.prefect_home):
+        import prefect.main  # noqa: F401
 
 
 def server_command(port: int) -> list[str]:
@@ -72,12 +91,6 @@ def server_command(port: int) -> list[str]:
         "--log-level",
         "warning",
     ]
-
-
-def _past_proxies() -> dict[str, str]:
-    """The variables by which clients reach the loopback interface directly, whatever proxy the user has."""
-    known = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
-    return dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(filter(None, (known, "127.0.0.1", "localhost"))))
 
 
 def free_port() -> int:

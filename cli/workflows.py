@@ -25,7 +25,7 @@ def train(*, as_json: AsJson = False, **fields: object) -> None:
     """The main job: two corpora in, a registered forward+backward classifier out."""
     request = TrainRequest.model_validate(fields)
     summary = run_flow(request, "train")
-    show_result(summary, request.workspace)
+    _show_result(summary, request.workspace)
     if as_json:
         print_json(summary.model_dump(mode="json"))
 
@@ -76,16 +76,16 @@ def run_flow(request: TextRequest, module: str) -> Any:
     """
     from cli.prefect_server import prefect_server
     from flows.plan import resolve
+    from tasks.servers import server_failures
 
     plan = resolve(request)
-    with prefect_server(plan.workspace):
+    with prefect_server(plan.workspace), server_failures(plan.workspace):
         from flows.tracked import start
 
         return start(module, getattr(import_module(f"flows.{module}"), f"{module}_by"), plan)
 
 
-def show_result(summary: Summary, workspace: str | None) -> None:
-    """Print the scores of a training, and what to do next: commands that a shell takes as they are."""
+def _show_result(summary: Summary, workspace: str | None) -> None:
     from ulmfit.report.terminal import result_table
 
     _console().print(result_table(summary.results))

@@ -11,7 +11,6 @@ from ulmfit.config import Settings
 from ulmfit.corpora.source import CorpusSource, peek
 from ulmfit.errors import UserError
 from ulmfit.pretrained.transport import Pretrained, pretrained
-from ulmfit.store.destinations import new_folder
 from ulmfit.training.placement import Placement
 
 
@@ -32,7 +31,7 @@ class Plan:
 
 
 def resolve(request: TextRequest) -> Plan:
-    """The plan of a request. Raises UserError for what would be found at fault after minutes: options, files, columns, language models, devices."""
+    """The plan of a request. Raises UserError for what would be found at fault after minutes: options, files, columns, language models, devices, servers."""
     settings, source = request.settings(), request.source()
     workspace = Workspace.open(request.workspace, request.out)
     peek(source)
@@ -40,13 +39,12 @@ def resolve(request: TextRequest) -> Plan:
         raise UserError(
             f"--test {source.test}: is the file of --corpus; give another, or leave --test away to hold out a share of the corpus"
         )
+    _check_servers(workspace, request.dask)
     if not isinstance(request, TrainingRequest):
         return Plan(request, workspace, settings, domain=source)
     found = _language_model(request, settings, workspace)
     if isinstance(request, TrainRequest):
         check_model_name(request.registered_name)
-    if isinstance(request, PretrainRequest) and request.export is not None:
-        new_folder(request.export, "--export")
     domain, general = (None, source) if isinstance(request, PretrainRequest) else (source, None)
     if isinstance(request, TrainRequest) and not found:
         general = request.general()
@@ -55,6 +53,14 @@ def resolve(request: TextRequest) -> Plan:
         settings = settings.model_copy(update={"model": found.model})
     placement = Placement(resolve_device(request.device, request.devices), request.devices, resume=request.resume)
     return Plan(request, workspace, settings, domain, general, found, placement)
+
+
+def _check_servers(workspace: Workspace, dask: str | None) -> None:
+    from tasks.cluster import check_scheduler  # their libraries take seconds to import, and come after what is found without them
+    from tasks.servers import check_tracking
+
+    check_tracking(workspace)
+    check_scheduler(dask)
 
 
 def _language_model(request: TrainingRequest, settings: Settings, workspace: Workspace) -> Pretrained | None:

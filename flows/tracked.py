@@ -14,9 +14,10 @@ from flows.plan import Plan
 from flows.request import TextRequest
 from tasks.cluster import open_cluster
 from tasks.run import Job
-from tasks.tracking import Tracker
+from tasks.tracking import EXPERIMENTS, Tracker
 from ulmfit.directions import DIRECTIONS
 from ulmfit.stages.stage import Context
+from ulmfit.store.recipe import flatten
 
 Result = TypeVar("Result")
 
@@ -35,10 +36,11 @@ def start(name: str, work: Callable[[Plan], Result], plan: Plan) -> Result:
 def tracked_job(flow_name: str, plan: Plan) -> Iterator[Job]:
     """A job for the stages of a flow run. Its tracked run ends as the block does: finished, failed or killed."""
     request, workspace = plan.request, plan.workspace
-    tracker = Tracker.open(workspace, f"ulmfit-{request.name}")
+    tracker = Tracker.open(workspace, f"{EXPERIMENTS}{request.name}")
     tags = {"ulmfit.flow": flow_name, "ulmfit.corpus": request.corpus, "ulmfit.preset": request.preset}
     run_id = tracker.start(f"{flow_name} {request.name}", tags)
-    tracker.log_settings(run_id, plan.settings)
+    for name, value in flatten(plan.settings.model_dump(mode="json")).items():
+        tracker.client.log_param(run_id, name, value)
     threads = max(1, (os.cpu_count() or 1) // len(DIRECTIONS))
     try:
         with open_cluster(request.dask) as cluster:

@@ -4,6 +4,7 @@ Workers die, parts kill workers, schedulers are restarted: a map survives the fi
 It holds the records and a bounded number of parts under way, never a task for each of a hundred thousand parts.
 """
 
+import asyncio
 import errno
 import logging
 import os
@@ -19,7 +20,9 @@ from typing import Any, Generic, TypeVar
 import dask
 from distributed import Client, Future, LocalCluster
 from distributed.client import ClosedClientError
+from distributed.core import rpc
 from distributed.scheduler import KilledWorker
+from distributed.security import Security
 
 from ulmfit.errors import RunFailed, UserError
 from ulmfit.progress import progress
@@ -256,17 +259,42 @@ class _Mapping(Generic[Spec, Record]):
         self.client = self.cluster.client()
 
 
+def check_scheduler(address: str | None) -> None:
+    """UserError where ``--dask`` names no scheduler that answers within CONNECT seconds, or no workers at all."""
+    if not address or (address.isdecimal() and int(address)):
+        return
+    if address.isdecimal():
+        raise UserError("--dask 0: give at least one local worker")
+    try:
+        found = asyncio.run(asyncio.wait_for(_type(address), CONNECT))
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        ImportError,
+        RuntimeError,
+    ) as error:  # TypeError: of tls:// without keys; TimeoutError is an OSError
+        raise UserError(f"--dask {address}: no Dask scheduler answers there; start one, or give a number of local workers") from error
+    if found != "Scheduler":
+        raise UserError(
+            f"--dask {address}: there is a {found}, not a Dask scheduler; give the scheduler's address, or a number of local workers"
+        )
+
+
+async def _type(address: str) -> str:
+    """What answers at a Dask address: Scheduler, Worker or Nanny. A client would wait for ever for one that accepts and says nothing."""
+    async with rpc(address, connection_args=Security().get_connection_args("client")) as server:
+        return (await server.identity())["type"]
+
+
 def _connect(address: str | None) -> Client:
     for name in ("distributed", "distributed.client"):  # what they say of workers and schedulers that come and go is said here
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    if address and not address.isdigit():
-        try:
-            return Client(address, timeout=CONNECT)
-        except (OSError, ValueError) as error:
-            raise UserError(f"--dask {address}: no Dask scheduler answers there; start one, or give a number of local workers") from error
+    check_scheduler(address)
+    if address and not address.isdecimal():
+        return Client(address, timeout=CONNECT)
     workers = int(address) if address else (os.cpu_count() or 1)
-    if workers < 1:
-        raise UserError("--dask 0: give at least one local worker")
+    dask.config.refresh(paths=[], env={})  # the user's own settings, which may load other code or files, are for clusters of their own
     dask.config.set(
         {
             "distributed.scheduler.allowed-failures": ALLOWED_DEATHS,

@@ -20,6 +20,7 @@ import ulmfit
 from tasks.promotion import aliases_of_new_version
 from tasks.relocation import here
 from tasks.run import Job
+from tasks.servers import check_tracking, server_failures
 from tasks.tracking import KEY_TAG, known_models
 from tasks.workspace import Workspace
 from ulmfit.directions import ENSEMBLE
@@ -110,6 +111,7 @@ def resolve(workspace: Workspace, uri: str) -> ModelVersion:
     """The version behind ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``; UserError where there is none."""
     if workspace.tracks_itself and not workspace.database.exists():  # MLflow would make one
         raise UserError(f"{uri}: the workspace {workspace.root} has no models; train one, or name another with --workspace")
+    check_tracking(workspace)
     client = MlflowClient(workspace.tracking_uri)
     body = uri.removeprefix("models:/").strip("/")
     try:
@@ -119,7 +121,8 @@ def resolve(workspace: Workspace, uri: str) -> ModelVersion:
         name, _, version = body.partition("/")
         return client.get_model_version(name, version)
     except MlflowException as error:
-        known = ", ".join(sorted(model.name for model in client.search_registered_models())) or "none"
+        with server_failures(workspace):
+            known = ", ".join(sorted(model.name for model in client.search_registered_models())) or "none"
         raise UserError(
             f"{uri}: no such registered version; write models:/NAME@ALIAS or models:/NAME/VERSION (models there are: {known})"
         ) from error
@@ -133,7 +136,8 @@ def fetch_bundle(workspace: Workspace, version: ModelVersion, folder: Path) -> P
         tracking_uri = workspace.tracking_uri
         mlflow.set_tracking_uri(tracking_uri)
         name = f"models:/{version.name}/{version.version}"
-        path = Path(mlflow.artifacts.download_artifacts(name, dst_path=str(folder), tracking_uri=tracking_uri))
+        with server_failures(workspace):
+            path = Path(mlflow.artifacts.download_artifacts(name, dst_path=str(folder), tracking_uri=tracking_uri))
     try:
         saved = yaml.safe_load((path / MLMODEL_FILE_NAME).read_bytes())  # MLflow's own reader takes no path with ? or %
     except FileNotFoundError as error:

@@ -15,14 +15,28 @@ from pathlib import Path
 from typing import Self
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, LoggedModelOutput, Metric, Param, RunTag
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    Experiment,
+    InputTag,
+    LifecycleStage,
+    LoggedModelInput,
+    LoggedModelOutput,
+    Metric,
+    Param,
+    RunTag,
+    ViewType,
+)
 from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-from pydantic import BaseModel, JsonValue
+from pydantic import JsonValue
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from tasks.relocation import settle
+from tasks.servers import without_password
 from tasks.workspace import Workspace
+from ulmfit.errors import UserError
 from ulmfit.store.artifacts import Artifact
 from ulmfit.store.json import JsonObject
 from ulmfit.store.recipe import Recipe, flatten, stable
@@ -30,11 +44,9 @@ from ulmfit.store.recipe import Recipe, flatten, stable
 log = logging.getLogger(__name__)
 
 KEY_TAG = "ulmfit.artifact"
+EXPERIMENTS = "ulmfit-"  # what the names of ours begin with
 PARENT_TAG = "mlflow.parentRunId"
 FLUSH_METRICS, FLUSH_SECONDS = 200, 5.0  # one batch costs about what ten single metrics do
-LONGEST_METRIC = 250  # letters of its name, for MLflow
-LONGEST_PARAMETER = 500  # letters
-PARAMETERS = 100  # in one call, for MLflow
 SYSTEM_METRICS_EVERY = 5  # seconds
 
 
@@ -47,13 +59,15 @@ class Tracker:
 
     @classmethod
     def open(cls, workspace: Workspace, experiment: str) -> Self:
-        """The named experiment, made if it is not there."""
+        """The named experiment, made if it is not there. UserError where somebody has deleted it in MLflow."""
         uri = workspace.tracking_uri
         with workspace.store.lock("tracking"):  # a new store is set up by one run, not by two at once: that is when a client is made
             client = MlflowClient(uri)
             if workspace.tracks_itself:
                 settle(workspace)
             found = client.get_experiment_by_name(experiment)
+            if found and found.lifecycle_stage == LifecycleStage.DELETED:
+                raise UserError(f"{_deleted(found)}; {_restore(found, uri)}")
             if found:
                 return cls(uri, found.experiment_id)
             own = (workspace.mlflow_artifacts / experiment).as_uri() if uri.startswith("sqlite") else None
@@ -83,15 +97,24 @@ class Tracker:
         """Tag a flow's run with what came of a stage."""
         self.client.set_tag(run_id, f"ulmfit.stage.{name}", f"{artifact.key} run={artifact.run_id} {'cached' if cached else 'made'}")
 
-    def log_settings(self, run_id: str, settings: Mapping[str, object] | BaseModel) -> None:
-        """Log settings as parameters of a run; long values are cut."""
-        params = [Param(name, str(value)[:LONGEST_PARAMETER]) for name, value in flatten(stable(settings)).items()]
-        for start in range(0, len(params), PARAMETERS):
-            self.client.log_batch(run_id, params=params[start : start + PARAMETERS])
-
     def finish(self, run_id: str, status: str = "FINISHED") -> None:
         """End a run."""
         self.client.set_terminated(run_id, status)
+
+
+def deleted_experiments(workspace: Workspace) -> list[tuple[str, str]]:
+    """Experiments of ours that somebody has deleted in MLflow, so that no run can be tracked in them: what is known of each, and the remedy."""
+    uri = workspace.tracking_uri
+    found = MlflowClient(uri).search_experiments(ViewType.DELETED_ONLY, filter_string=f"name LIKE '{EXPERIMENTS}%'")
+    return [(_deleted(experiment), _restore(experiment, uri)) for experiment in found]
+
+
+def _deleted(experiment: Experiment) -> str:
+    return f"MLflow's experiment {experiment.name} was deleted"
+
+
+def _restore(experiment: Experiment, uri: str) -> str:
+    return f"bring it back: MLFLOW_TRACKING_URI='{without_password(uri)}' mlflow experiments restore -x {experiment.experiment_id}"
 
 
 class StageRun:
@@ -122,9 +145,9 @@ class StageRun:
 
     def describe(self, recipe: Recipe) -> None:
         """Log the recipe: settings as parameters, identity as tags."""
+        params = [Param(name, str(value)[:500]) for name, value in flatten(stable(recipe.config)).items()]
         tags = [RunTag("ulmfit.kind", recipe.kind), RunTag("ulmfit.inputs", json.dumps(dict(recipe.inputs)))]
-        self._client.log_batch(self.run_id, tags=tags)
-        self._tracker.log_settings(self.run_id, recipe.config)
+        self._client.log_batch(self.run_id, params=params[:100], tags=tags)
 
     def inputs(self, artifacts: Mapping[str, Artifact]) -> None:
         """Log what the stage reads: artifacts as datasets with their digests, and those that are models also by their ids."""
@@ -159,7 +182,7 @@ class StageRun:
         if labels:
             self._client.log_dict(self.run_id, labels, "labels.json")
         numbers = {name: value for name, value in flatten(rest).items() if isinstance(value, int | float) and not isinstance(value, bool)}
-        self.observe(0, {metric_name(f"result.{name}"): value for name, value in numbers.items()})
+        self.observe(0, {re.sub(r"[^\w\-. /]", "-", f"result.{name}"): value for name, value in numbers.items()})
         self.flush()
 
     @contextmanager
@@ -171,11 +194,6 @@ class StageRun:
             yield
         finally:
             monitor.finish()
-
-
-def metric_name(name: str) -> str:
-    """The name as MLflow takes it: a ``/`` in it would make a path."""
-    return re.sub(r"[^\w\-. ]", "-", name)[:LONGEST_METRIC]
 
 
 def _without_labels(tree: Mapping[str, JsonValue], prefix: str = "") -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:

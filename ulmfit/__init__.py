@@ -3,7 +3,7 @@
 ``from ulmfit import Tokenizer, TextClassifier`` is all that a notebook needs.
 """
 
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ _PLACES = {"TextClassifier": "ulmfit.estimator", "Tokenizer": "ulmfit.text.token
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib import metadata  # it imports much, and with `python -m ulmfit` from the user's folder first
+
         return metadata.version("ulmfit")
     if name not in _PLACES:
         raise AttributeError(f"module 'ulmfit' has no attribute {name!r}")

@@ -1,5 +1,6 @@
 """``ulmfit`` and ``python -m ulmfit``: hands over to the command line in ``cli/`` of a checkout."""
 
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 
 def main() -> None:
     """Run the checkout's command line and exit; with exit code 2 where the package is installed alone."""
+    if sys.path[0] in ("", os.getcwd()):  # ``python -m`` put it there, and the user's files would be imported in place of libraries
+        del sys.path[0]
     root = Path(__file__).resolve().parents[1]
     if not ((root / "cli" / "main.py").is_file() and (root / "pyproject.toml").is_file()):
         sys.stderr.write(

@@ -91,6 +91,15 @@ def test_the_package_alone_says_where_the_commands_are(tmp_path: Path) -> None:
     assert "checkout" in ended.stderr and "from ulmfit import TextClassifier" in ended.stderr and ended.stderr.count("\n") == 1
 
 
+def test_the_users_files_are_not_imported(tmp_path: Path) -> None:
+    for module in ("platform", "queue", "random", "typer"):
+        (tmp_path / f"{module}.py").write_text("raise SystemExit('the user\\'s file was run')\n")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "ulmfit", "train", "--nothing"]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 2 and "--nothing" in ended.stderr
+
+
 def test_training_begins_before_any_library_has_threads(tmp_path: Path) -> None:
     """Memory is kept from step to step in one arena: so the C library is asked before numpy and pyarrow are imported."""
     program = """

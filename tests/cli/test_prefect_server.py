@@ -11,25 +11,45 @@ from tests.conftest import ROOT
 
 CODE = """
 import json, sys
-from pathlib import Path
+from cli.main import set_up
+set_up(debug=False)
 from cli.prefect_server import prefect_server
 from tasks.workspace import Workspace
-with prefect_server(Workspace.open(sys.argv[1])) as url:
-    import httpx
-    print(json.dumps(httpx.get(url + "/health", timeout=5).json()))
+with prefect_server(Workspace.open(sys.argv[1])):
+    from prefect.client.orchestration import get_client
+    from prefect.settings import get_current_settings
+    with get_client(sync_client=True) as client:
+        flows = client.read_flows()
+    now = get_current_settings()
+    print(json.dumps({"flows": flows, "home": str(now.home), "retries": now.tasks.default_retries, "persist": now.results.persist_by_default}))
 """
 
 
 @pytest.mark.server
-def test_it_starts_behind_a_proxy_and_beside_files_named_as_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_starts_whatever_surrounds_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "project"
     folder.mkdir()
     for module in ("platform", "queue", "random"):
         (folder / f"{module}.py").write_text("raise SystemExit('the user\\'s file was run')\n")
+    (folder / "prefect.toml").write_text("[tasks]\ndefault_retries = 7\n")
+    (folder / "pyproject.toml").write_text("[tool.prefect.results]\npersist_by_default = true\n")
+    (folder / ".env").write_text("PREFECT_TASKS_DEFAULT_RETRIES=8\nPREFECT_API_URL=http://127.0.0.1:9/api\n")
+    (folder / "profiles.toml").write_text('active = "mine"\n[profiles.mine]\nPREFECT_RESULTS_PERSIST_BY_DEFAULT = "true"\n')
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+    database = f"sqlite+aiosqlite:///{folder}/teams.db"
+    mine = {"DATABASE_CONNECTION_URL": database, "PROFILE": "mine"}
+    for name, value in (
+        mine | {"PROFILES_PATH": str(folder / "profiles.toml"), "TASKS_DEFAULT_RETRIES": "9", "API_DATABASE_CONNECTION_URL": database}
+    ).items():
+        monkeypatch.setenv(f"PREFECT_{name}", value)
+    for name in ("HTTP_PROXY", "http_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody answers there
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "[::1],fe80::/10,.example.org")  # which Prefect's client cannot read
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     command = [sys.executable, "-P", "-c", CODE, str(tmp_path / "workspace")]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=150)
-    assert done.returncode == 0 and json.loads(done.stdout) is True, done.stderr[-2000:]
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout) == {"flows": [], "home": str(tmp_path / "workspace" / "prefect"), "retries": 0, "persist": False}
+    assert not (folder / "teams.db").exists()
