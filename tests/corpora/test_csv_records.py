@@ -17,7 +17,8 @@ SOUND = '"a plain, quoted one",neg\nx,y\n'
 
 
 def read(body, delimiter=","):
-    return list(records(io.StringIO(HEADER.replace(",", delimiter) + body, newline=""), delimiter))[1:]
+    found = records(io.StringIO(HEADER.replace(",", delimiter) + body, newline=""), delimiter)
+    return [(record.row, record.fields) for record in found][1:]
 
 
 def read_up_to(count, body):
@@ -97,3 +98,20 @@ def test_a_broken_file_names_the_row_and_the_remedy(tmp_path, name):
     (tmp_path / name).write_bytes(packed(b'"te"xt,label\n'))
     with pytest.raises(UserError, match=r"the header cannot be read"):
         list(read_rows(tmp_path / name))
+
+
+def test_the_end_of_a_text_without_quotes_is_no_labelled_document(tmp_path):
+    """A line break in a text that is not quoted: neither piece is a document; a record that begins with a quote is one."""
+    (tmp_path / "a.csv").write_text(HEADER + 'one\nof three\nlines,pos\nx,y\nno label\n"a, b",neg\nlast,pos\n')
+    assert [(row.text, row.reason) for row in read_rows(tmp_path / "a.csv")] == [
+        ("one", "wrong number of fields"),
+        ("of three", "wrong number of fields"),
+        ("lines,pos", "may be the end of the row before"),
+        ("x", ""),
+        ("no label", "wrong number of fields"),
+        ("a, b", ""),
+        ("last", ""),
+    ]
+    assert [row.reason for row in read_rows(tmp_path / "a.csv", label_column=None)][2] == ""
+    (tmp_path / "b.csv").write_text("text\none\ntwo\n")
+    assert [row.reason for row in read_rows(tmp_path / "b.csv", label_column=None)] == ["", ""]

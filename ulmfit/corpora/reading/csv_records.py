@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 AHEAD = 1 << 22  # characters of sound records without a quote that prove an end
 WINDOWS = (1 << 14, 1 << 18, 1 << 22, 1 << 24)  # characters that are looked at, one after the other, until the end is found
@@ -21,6 +22,14 @@ class EndlessRecord(ValueError):
     def __init__(self, row: int, line: int, open: bool):
         super().__init__(row, line, open)
         self.row, self.line, self.open = row, line, open
+
+
+class Record(NamedTuple):
+    """A record of a file. ``row``: its number, 0 for the header; ``fields``: None where broken quoting hides them; ``quoted``: it begins with a quote."""
+
+    row: int
+    fields: list[str] | None
+    quoted: bool
 
 
 @dataclass(frozen=True)
@@ -74,8 +83,8 @@ def _chained(first: list[str], then: Iterator[str]) -> Iterator[str]:
     yield from then
 
 
-def records(stream: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str] | None]]:
-    """(row, fields) of the header, which is row 0, and of each record; None in place of fields that cannot be told for broken quoting.
+def records(stream: Iterable[str], delimiter: str) -> Iterator[Record]:
+    """The header and all records.
 
     Blank lines are skipped, but counted as rows. Raises EndlessRecord where the next record cannot be found.
     """
@@ -90,13 +99,13 @@ def records(stream: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[s
             record = next(reader, None)
         except csv.Error as error:
             _skip(lines, delimiter, fields, EndlessRecord(row, begun, "unexpected end" in str(error)))
-            yield row, None
+            yield Record(row, None, True)
         else:
             if record is None:
                 return
             fields = fields or len(record)
             if record:
-                yield row, record
+                yield Record(row, record, lines.held[0].startswith('"'))
         row += bool(fields)
 
 

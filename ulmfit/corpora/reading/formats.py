@@ -89,22 +89,27 @@ def text_rows(stream: Iterable[str], file: DataFile) -> Iterator[Row]:
 def csv_rows(stream: Iterable[str], file: DataFile, columns: Columns, delimiter: str) -> Iterator[Row]:
     """Records of a csv or tsv with a header. A value may hold line breaks; broken quoting spoils that record alone.
 
-    UserError with its row where nobody can tell where a broken record ends.
+    A line of one field may be the beginning of a text with a line break and without quotes; a labelled record behind it, which may be the end of
+    that text, is not believed. UserError with its row where nobody can tell where a broken record ends.
     """
     try:
         found = records(stream, delimiter)
-        _, first = next(found, (0, None))
+        first = next(found, None)
         if first is None:
             raise UserError(f"{file.path}: the file is empty; it needs a header and rows")
-        header = [column.strip() for column in first]
+        header = [column.strip() for column in first.fields or ()]
         text_at = column_index(file.path, header, columns.text, "--text-column")
         label_at = None if columns.label is None else column_index(file.path, header, columns.label, "--label-column")
         _check_distinct(file.path, header, columns)
-        for number, record in found:
+        cut = False  # the record before has one field
+        for number, record, quoted in found:
+            before, cut = cut, record is not None and len(record) == 1 < len(header)
             if record is None:
                 yield Row(file.name, number, split=file.split, reason="broken quoting")
             elif len(record) != len(header):
                 yield Row(file.name, number, delimiter.join(record), split=file.split, reason="wrong number of fields")
+            elif before and label_at is not None and not quoted:
+                yield Row(file.name, number, delimiter.join(record), split=file.split, reason="may be the end of the row before")
             else:
                 whole = dict(zip(header, record, strict=True)) if columns.every else None
                 yield Row(file.name, number, record[text_at], None if label_at is None else record[label_at], file.split, record=whole)
