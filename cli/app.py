@@ -1,22 +1,31 @@
-"""The list of commands of ``ulmfit``."""
+"""The list of commands of ``ulmfit``. Only the command that is asked for is imported: a prediction needs no workflow."""
 
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from cli.convert import export_fastai, import_fastai
-from cli.doctor import doctor
-from cli.lineage_tree import lineage
-from cli.predict import predict
-from cli.workflows import preprocess, pretrain, train
+MODULES = {
+    "train": "cli.workflows",
+    "preprocess": "cli.workflows",
+    "pretrain": "cli.workflows",
+    "predict": "cli.predict",
+    "lineage": "cli.lineage_tree",
+    "import-fastai": "cli.convert",
+    "export-fastai": "cli.convert",
+    "doctor": "cli.doctor",
+}
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+def app(arguments: Sequence[str]) -> typer.Typer:
+    """The application for a command line: with its command, or all of them where the first argument is none."""
+    made = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+    made.callback()(common)
+    for name in arguments[:1] if MODULES.keys() & arguments[:1] else MODULES:
+        made.command(name)(getattr(import_module(MODULES[name]), name.replace("-", "_")))
+    return made
 
 
-@app.callback()
 def common(debug: Annotated[bool, typer.Option("--debug", help="show the traceback of an error")] = False) -> None:
     """Text classifiers that a team can retrain on its own data, on schedule, and defend."""
-
-
-for command in (train, preprocess, pretrain, predict, lineage, import_fastai, export_fastai, doctor):
-    app.command(command.__name__.replace("_", "-"))(command)

@@ -46,7 +46,7 @@ def run(arguments: Sequence[str], debug: bool = False) -> int:
     from cli.app import app  # after the process is set up
 
     try:
-        code = app(list(arguments), standalone_mode=False)
+        code = app(arguments)(list(arguments), standalone_mode=False)
     except typer.Abort:
         return _interrupted()
     except Exception as error:

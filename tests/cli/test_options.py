@@ -27,7 +27,7 @@ BY_HAND = {
     ("command", "request_type"), [("train", TrainRequest), ("preprocess", PreprocessRequest), ("pretrain", PretrainRequest)]
 )
 def test_each_field_of_a_request_is_an_option(command: str, request_type: type[BaseModel]) -> None:
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(app([]))
     parameters = {parameter.name: parameter for parameter in group.commands[command].params}  # type: ignore[attr-defined]
     for name, field in request_type.model_fields.items():
         if name in BY_HAND[command]:

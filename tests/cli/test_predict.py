@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import logging
+import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -17,8 +18,13 @@ import numpy as np
 import pytest
 
 from cli.main import run
+from tests.conftest import ROOT
+from tests.prediction.test_predictor import VOCAB, save_classifier
+from ulmfit.directions import DIRECTIONS
+from ulmfit.prediction.bundle import write_bundle
 from ulmfit.prediction.predictor import Predictor
 from ulmfit.store.temporary import temporary_folder, temporary_space
+from ulmfit.text.tokenizer import Tokenizer
 
 
 def fake(task: str) -> Predictor:
@@ -146,3 +152,17 @@ def test_a_full_or_missing_folder_for_temporary_files_is_named(tmp_path: Path, m
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/x']")
     with pytest.raises(KeyError), temporary_folder("x"):
         raise KeyError("another error stays as it is")
+
+
+def test_a_prediction_imports_no_workflow(tmp_path: Path) -> None:
+    """What is not imported need not be waited for. pandas, for one, is imported by pyarrow when it makes an array of a list."""
+    VOCAB.save(tmp_path / "vocab.json")
+    parts = [save_classifier(tmp_path / name, name, 1) for name in DIRECTIONS]
+    write_bundle(tmp_path / "model", *parts, tmp_path / "vocab.json", Tokenizer().definition)
+    code = "import sys; from cli.main import run; code = run(['predict', sys.argv[1], '--text', 'x']); print(code, *sorted(sys.modules))"
+    command = [sys.executable, "-c", code, str(tmp_path / "model")]
+    done = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True)
+    exit_code, *modules = done.stdout.splitlines()[-1].split()
+    assert exit_code == "0" and "ulmfit.prediction.predictor" in modules
+    heavy = {"pandas", "sklearn", "scipy", "mlflow", "prefect", "dask", "distributed", "botocore", "matplotlib", "flows", "tasks"}
+    assert not heavy.intersection(modules) and not [name for name in modules if name.startswith("ulmfit.training")]

@@ -129,7 +129,7 @@ class AWDLSTM(nn.Module):
         super().__init__()
         self.config, self.dropouts, self.vocab_size = config, dropouts, vocab_size
         self.sizes = [config.embedding, *[config.hidden] * (config.layers - 1), config.embedding]
-        self.embedding = nn.Embedding(vocab_size, config.embedding)
+        self.embedding = nn.Embedding.from_pretrained(torch.empty(vocab_size, config.embedding), freeze=False)  # drawn below, once
         self.seed(seed)
         # Rows are as long as the paper's, +-0.1 in 400 dimensions; shorter rows give a narrow LSTM too little input.
         reach = 2 / math.sqrt(config.embedding)

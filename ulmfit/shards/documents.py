@@ -21,9 +21,15 @@ class Documents:
     """
 
     def __init__(
-        self, shards: list[np.ndarray], shard: np.ndarray, start: np.ndarray, lengths: np.ndarray, labels: np.ndarray, ids: pa.ChunkedArray
+        self,
+        shards: list[np.ndarray],
+        shard: np.ndarray,
+        start: np.ndarray,
+        lengths: np.ndarray,
+        labels: np.ndarray,
+        ids: pa.ChunkedArray | None,  # None: their numbers; pyarrow imports pandas when it makes an array of a list
     ):
-        assert len(shard) == len(start) == len(lengths) == len(labels) == len(ids)
+        assert len(shard) == len(start) == len(lengths) == len(labels) and (ids is None or len(ids) == len(labels))
         assert len({flat.dtype for flat in shards}) <= 1, "shards of one vocabulary have ids of one width"
         self._shards, self._shard, self._start, self._names = shards, shard, start, ids
         self.lengths = lengths
@@ -71,7 +77,7 @@ class Documents:
             flat = flat.astype(np.uint16 if not flat.size or flat.max() < 2**16 else np.uint32)
         flat.flags.writeable = False
         codes = np.full(len(documents), -1, np.int32) if labels is None else np.asarray(labels, dtype=np.int32)
-        names = pa.chunked_array([pa.array(ids if ids is not None else [str(i) for i in range(len(documents))], pa.string())])
+        names = None if ids is None else pa.chunked_array([pa.array(ids, pa.string())])
         return cls([flat], np.zeros(len(documents), np.int64), np.cumsum(lengths) - lengths, lengths, codes, names)
 
     def __len__(self) -> int:
@@ -89,7 +95,11 @@ class Documents:
     @cached_property
     def ids(self) -> list[str]:
         """The documents' names."""
-        return self._names.to_pylist()
+        return self._named.to_pylist()
+
+    @property
+    def _named(self) -> pa.ChunkedArray:
+        return pa.chunked_array([pa.array(map(str, range(len(self))), pa.string())]) if self._names is None else self._names
 
     def doc(self, i: int) -> np.ndarray:
         """Document ``i``: a read-only view [lengths[i]]."""
@@ -100,7 +110,7 @@ class Documents:
         """The documents at ``order`` (integers), as views."""
         index = np.asarray(order, dtype=np.int64)
         return type(self)(
-            self._shards, self._shard[index], self._start[index], self.lengths[index], self.labels[index], self._names.take(pa.array(index))
+            self._shards, self._shard[index], self._start[index], self.lengths[index], self.labels[index], self._named.take(pa.array(index))
         )
 
     def joined(self, order: np.ndarray | None = None) -> JoinedIds:
