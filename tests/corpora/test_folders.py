@@ -163,6 +163,15 @@ def test_the_record_and_the_log_tell_what_was_read_and_left(tmp_path, caplog):
     assert not any("hidden" in warning for warning in corpus.record.warnings)
 
 
+def test_names_that_are_left_may_hold_anything(tmp_path):
+    root = classes(tmp_path / "root", "a", "b", count=9)
+    for name in (b"caf\xe9.md", b"two\nlines.md", "é.md".encode()):
+        (root / os.fsdecode(name)).write_text("x")
+    record = ingest(CorpusSource(str(root)), tmp_path / "corpus").record
+    assert record.folders[0].left[UNKNOWN].first == (r"caf\udce9.md", r"two\nlines.md", "é.md") and record.model_dump_json()
+    assert record.warnings == (r"root: 3 left (formats that are not read): caf\udce9.md, two\nlines.md, é.md",)
+
+
 def test_folders_around_the_labels_are_told(tmp_path):
     root = classes(tmp_path / "root", "pos/part1", "pos/part2", "neg/part1", "neg/part2", count=9)
     corpus = ingest(CorpusSource(str(root)), tmp_path / "corpus")

@@ -39,7 +39,7 @@ def _told(location: str, found: Contents, labelled: bool, findings: Findings) ->
     return FolderFacts(
         location=location,
         read=len(found.read),
-        left={reason: Left(files=len(left), first=tuple(left[:NAMES])) for reason, left in found.left.items()},
+        left={reason: Left(files=len(left), first=tuple(map(_printable, left[:NAMES]))) for reason, left in found.left.items()},
     )
 
 
@@ -48,5 +48,9 @@ def _split(file: str) -> str | None:
 
 
 def _listed(names: list[str]) -> str:
-    shown = ", ".join(ascii(name)[1:-1] if not name.isprintable() else name for name in names[:SHOWN])
-    return shown + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    return ", ".join(map(_printable, names[:SHOWN])) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+
+
+def _printable(name: str) -> str:
+    """A name that can be written and takes one line: it may hold line breaks, or bytes that are no UTF-8."""
+    return name if name.isprintable() else ascii(name)[1:-1]

@@ -6,9 +6,8 @@ begins with ``.`` or ``_``); notes about a corpus (``README``, ``LICENSE``); a `
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 from ulmfit.corpora.reading.formats import FORMATS, format_of
 from ulmfit.corpora.reading.paths import label_of
@@ -18,6 +17,7 @@ from ulmfit.store import filesystem
 
 HIDDEN, NOTE, BESIDE, UNKNOWN = "hidden", "notes about the corpus", "texts beside tables", "formats that are not read"
 LINK, EMPTY, SPECIAL = "links to folders", "empty folders", "neither file nor folder"
+DOCUMENT = ".txt"
 NOTES = frozenset(["readme", "license", "licence", "copying", "notice", "authors", "contributors", "changelog", "citation"])
 TOOLS = frozenset((".git", ".svn", ".hg", ".cache", ".ipynb_checkpoints", ".idea", ".vscode", "__MACOSX", "__pycache__"))
 
@@ -45,20 +45,21 @@ class _Listing:
 def contents(root: str) -> Contents:
     """What the folder ``root`` holds. UserError for one without a file to read, one that may not be read, or a name that is no UTF-8."""
     listing = _Listing(filesystem.files(root)) if filesystem.is_remote(root) else _listed(root)
-    left = {reason: list(names) for reason, names in listing.others.items()}
-    read = []
-    tables = {_folder(name) for name in listing.files if _is_read(name) and not _is_document(name)}
-    classes = _classes(name for name in listing.files if _is_read(name) and _folder(name) not in tables)
-    for name in listing.files:
-        if reason := _reason(name, tables, bool(classes)):
-            left.setdefault(reason, []).append(name)
-        else:
-            check_name(name)
-            read.append(name)
+    formats = {name: format_of(name) for name in listing.files if not _is_hidden(name) and not _is_note(name)}
+    documents = {name for name, kind in formats.items() if kind == DOCUMENT}
+    tables = {_folder(name) for name, kind in formats.items() if kind in FORMATS and kind != DOCUMENT}
+    has_classes = bool(_classes(documents) - tables)
+    beside = {name for name in documents if _folder(name) in tables and not (has_classes and label_of(name)[1])}
+    read = sorted((name for name, kind in formats.items() if kind in FORMATS and name not in beside), key=lambda name: name.split("/"))
     if not read:
         raise UserError(f"{root}: the folder holds no file of a known format ({', '.join(FORMATS)}, also .gz or .zst)")
-    read.sort(key=lambda name: name.split("/"))
-    lost = next(_lost(read, left, listing, tables), "")
+    for name in read:
+        check_name(name)
+    left = {reason: list(names) for reason, names in listing.others.items()}
+    for name in sorted(listing.files.keys() - read):
+        reason = HIDDEN if _is_hidden(name) else NOTE if _is_note(name) else BESIDE if name in beside else UNKNOWN
+        left.setdefault(reason, []).append(name)
+    lost = next(_lost(read, documents - beside, tables, listing, left.get(LINK, ())), "")
     return Contents({name: listing.files[name] for name in read}, {reason: sorted(left[reason]) for reason in sorted(left)}, lost)
 
 
@@ -93,59 +94,37 @@ def _may_not_be_read(error: OSError) -> None:
     raise UserError(f"{error.filename}: the folder may not be read ({error.strerror}); change its permissions") from error
 
 
-def _reason(name: str, tables: set[str], has_classes: bool) -> str:
-    """Why a file is left; "" for one that is read."""
-    if _is_hidden(name):
-        return HIDDEN
-    if _is_note(name):
-        return NOTE
-    if format_of(name) not in FORMATS:
-        return UNKNOWN
-    if _is_document(name) and _folder(name) in tables and not (has_classes and label_of(name)[1]):
-        return BESIDE
-    return ""
-
-
 def _is_hidden(name: str) -> bool:
-    return any(part.startswith((".", "_")) for part in name.split("/"))
+    return name.startswith((".", "_")) or "/." in name or "/_" in name
 
 
 def _is_note(name: str) -> bool:
-    return PurePosixPath(name).name.split(".")[0].lower() in NOTES
-
-
-def _is_read(name: str) -> bool:
-    return not _is_hidden(name) and not _is_note(name) and format_of(name) in FORMATS
-
-
-def _is_document(name: str) -> bool:
-    return format_of(name) == ".txt"
+    return name.rpartition("/")[2].partition(".")[0].lower() in NOTES
 
 
 def _folder(name: str) -> str:
     return name.rpartition("/")[0]
 
 
-def _classes(names: Iterable[str]) -> set[str]:
+def _classes(documents: Iterable[str]) -> set[str]:
     """The folders of documents that are classes."""
-    return {_folder(name) for name in names if _is_document(name) and label_of(name)[1]}
+    return {_folder(name) for name in documents if label_of(name)[1]}
 
 
-def _lost(read: list[str], left: Mapping[str, list[str]], listing: _Listing, tables: set[str]) -> Iterator[str]:
-    """What would be a class beside those that are read, but is none, in words."""
-    classes = _classes(read)
+def _lost(read: Iterable[str], documents: set[str], tables: set[str], listing: _Listing, links: Iterable[str]) -> Iterator[str]:
+    """What would be a class beside those that are read, but is none, in words. ``documents``: those that are read."""
+    classes = _classes(documents)
     beside = {_folder(folder) for folder in classes}  # where the classes stand
     if not classes:
         return
-    for folder in left.get(LINK, ()):
+    for folder in links:
         yield f"{folder} is a link to a folder, which is not followed; put the folder itself in its place, or take the link away"
     for folder in sorted(classes & tables):
         yield f"{folder}/ holds documents (.txt) and tables; give each a folder of their own"
-    for folder, split in sorted({(_folder(name), label_of(name)[0]) for name in read if _is_document(name) and not label_of(name)[1]}):
+    for folder, split in sorted({(_folder(name), label_of(name)[0]) for name in documents if not label_of(name)[1]}):
         if split not in (None, "unlabelled") and _folder(folder) in beside:
             yield f"{folder}/ is taken for the split {split}, but stands beside classes; rename it if it is one, else give it a folder per class"
-    holds = {parent for name in read for parent in _parents(name)}
-    for folder in sorted({parent for name in listing.files for parent in _parents(name)} - holds):
+    for folder in sorted(_around(listing.files) - _around(read)):
         if _folder(folder) in beside and (why := _unread(folder, listing.files)):
             yield f"{folder}/ stands beside classes, but {why}, or take it away"
 
@@ -157,14 +136,19 @@ def _unread(folder: str, files: Iterable[str]) -> str:
     if name in TOOLS:
         return ""
     if name.startswith((".", "_")):
-        documents = any(_is_read(file.removeprefix(f"{folder}/")) and _is_document(file) for file in inside)
+        own = [file.removeprefix(f"{folder}/") for file in inside]
+        documents = any(format_of(file) == DOCUMENT and not _is_hidden(file) and not _is_note(file) for file in own)
         return f"is hidden, for its name begins with {name[0]!r}; rename it" if documents else ""
-    if all(_is_note(file) or PurePosixPath(file).name == ".DS_Store" for file in inside):
+    if all(_is_note(file) or file.endswith("/.DS_Store") for file in inside):
         return ""
-    return f"holds no document that is read ({PurePosixPath(inside[0]).name}); write its documents as .txt"
+    return f"holds no document that is read ({inside[0].rpartition('/')[2]}); write its documents as .txt"
 
 
-def _parents(name: str) -> Iterator[str]:
-    """The folders around a file, without the root."""
-    while name := _folder(name):
-        yield name
+def _around(names: Iterable[str]) -> set[str]:
+    """All folders around the files, without the root."""
+    found: set[str] = set()
+    for folder in {_folder(name) for name in names}:
+        while folder and folder not in found:
+            found.add(folder)
+            folder = _folder(folder)
+    return found

@@ -7,7 +7,6 @@ whole file unusable raises UserError.
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -54,10 +53,10 @@ class DataFile:
 
 def format_of(path: str) -> str:
     """The suffix that tells a file's format, in lower case, without that of its compression; "" where there is none."""
-    suffixes = [suffix.lower() for suffix in PurePosixPath(path).suffixes]
-    if suffixes and suffixes[-1] in COMPRESSED:
+    suffixes = path.rpartition("/")[2].lstrip(".").lower().split(".")[1:]
+    if suffixes and f".{suffixes[-1]}" in COMPRESSED:
         suffixes.pop()
-    return suffixes[-1] if suffixes else ""
+    return f".{suffixes[-1]}" if suffixes and suffixes[-1] else ""
 
 
 def file_rows(file: DataFile, columns: Columns, encoding: str) -> Iterator[Row]:

@@ -1,5 +1,6 @@
 """The splits and labels that the paths of files in a folder tell."""
 
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 SPLIT_NAMES = {
@@ -31,7 +32,12 @@ def split_of(name: str) -> str | None:
 
 def label_of(name: str) -> tuple[str | None, str | None]:
     """(split, label) that the folders of a document tell: the innermost that names a split, and the innermost that names none."""
-    folders = PurePosixPath(name).parts[:-1]
+    return _told_by(name.rpartition("/")[0])
+
+
+@lru_cache(maxsize=1 << 12)
+def _told_by(folder: str) -> tuple[str | None, str | None]:
+    folders = PurePosixPath(folder).parts
     splits = [SPLIT_NAMES[folder.lower()] for folder in folders if folder.lower() in SPLIT_NAMES]
     labels = [folder for folder in folders if folder.lower() not in SPLIT_NAMES]
     return splits[-1] if splits else None, labels[-1] if labels else None
