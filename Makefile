@@ -48,6 +48,7 @@ lint: dev
 bench: dev
 	$(BIN)/python benchmarks/lm_speed.py
 	$(BIN)/python benchmarks/scheduling.py
+	$(BIN)/python benchmarks/latency.py
 
 # Beside fastai, on the corpora in ULMFIT_DATA. It gets a folder of its own, so that nothing here changes for it.
 bench-fastai: dev .fastai

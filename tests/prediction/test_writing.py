@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import io
 import json
 import os
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from ulmfit.errors import UserError
 from ulmfit.prediction import answers as module
 from ulmfit.prediction.answers import Answer, Summary, answers
 from ulmfit.prediction.predictor import Predictor
-from ulmfit.prediction.records import Record, Records, records_of_files, records_of_texts
+from ulmfit.prediction.records import Record, Records, records_of_files, records_of_lines, records_of_texts
 from ulmfit.prediction.writing import Form, check_output, json_line, plain, written
 
 
@@ -75,6 +76,12 @@ def test_every_row_has_its_answer_or_the_reason_in_its_place(tmp_path: Path, kin
         assert float(rows[2]["probability_a"]) == pytest.approx(1 / 18) and rows[1]["probability_a"] is None
     expected = "5 rows, 2 without a prediction (1 empty, 1 wrong number of fields); the first is row 2 of in.csv"
     assert (summary.rows, summary.line) == (5, expected)
+
+
+def test_a_stream_is_read_as_its_answers_are_asked_for() -> None:
+    stream = io.BytesIO(b"a text\n" * 100_000)
+    pieces = answers(PREDICTOR, records_of_lines(stream, "stream", "utf-8").read())
+    assert len(next(pieces)) == module.PIECE_RECORDS and stream.tell() < 3 * 7 * module.PIECE_RECORDS
 
 
 def test_parquet_in_parquet_out_keeps_the_types(tmp_path: Path) -> None:
