@@ -65,6 +65,7 @@ LINES: list[tuple[str, str, str]] = [  # of JSON, the text in it, the reason why
     ('{"text": "go', "", "not JSON"),
     ("", "", "blank line"),
     ('["good"]', "", "not a JSON object"),
+    ('{"n": 1, "n": 2, "text": "good"}', "", "two values of 'n'"),
     ('{"text": "a\\u0000b"}', "ab", ""),
 ]
 

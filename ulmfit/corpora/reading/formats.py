@@ -176,7 +176,9 @@ def jsonl_rows(stream: Iterable[str], file: DataFile, columns: Columns) -> Itera
             yield Row(file.name, number, line, split=file.split, reason="not a JSON object")
             continue
         seen.update(dict.fromkeys(record))
-        if isinstance(record, _Repeating) and (twice := [column for column in wanted if column in record.names]):
+        if isinstance(record, _Repeating) and (
+            twice := [column for column in (record if columns.every else wanted) if column in record.names]
+        ):
             yield Row(file.name, number, line, split=file.split, reason=f"two values of {twice[0]!r}")
             continue
         label = record.get(columns.label) if columns.label else None
