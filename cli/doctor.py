@@ -84,6 +84,8 @@ def _environment() -> Iterator[Finding]:
 def _device() -> Iterator[Finding]:
     import torch
 
+    from ulmfit.compute.cores import cores
+
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
             properties = torch.cuda.get_device_properties(number)
@@ -91,10 +93,10 @@ def _device() -> Iterator[Finding]:
             yield Finding("ok", f"GPU {number}", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB, {bf16}")
     else:
         features = torch.backends.cpu.get_cpu_capability()
-        yield Finding("ok", "CPU", f"{os.cpu_count()} cores, {features}; the two directions train side by side")
+        yield Finding("ok", "CPU", f"{cores()} cores, {features}; the two directions train side by side")
         if shutil.which("nvidia-smi"):
             yield Finding("warning", "GPU", "the machine has one, but this torch does not see it", "install a CUDA build of torch")
-    if (os.cpu_count() or 1) < 2:
+    if cores() < 2:
         yield Finding("warning", "CPU", "one core: the directions train one after the other", "give the machine a second core")
 
 

@@ -7,6 +7,7 @@ from flows.request import PretrainRequest, TextRequest, TrainingRequest, TrainRe
 from tasks.promotion import check_model_name
 from tasks.workspace import Workspace
 from ulmfit.compute.devices import resolve_device
+from ulmfit.compute.precision import TRAINING_SIZE, keep_gain
 from ulmfit.config import Settings
 from ulmfit.corpora.source import CorpusSource, peek
 from ulmfit.errors import UserError
@@ -52,6 +53,8 @@ def resolve(request: TextRequest) -> Plan:
     if found:
         settings = settings.model_copy(update={"model": found.model})
     placement = Placement(resolve_device(request.device, request.devices), request.devices, resume=request.resume)
+    if placement.device == "cpu" and settings.model.hidden >= TRAINING_SIZE:
+        keep_gain(workspace.bf16_gain)
     return Plan(request, workspace, settings, domain, general, found, placement)
 
 

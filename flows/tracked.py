@@ -1,6 +1,5 @@
 """The surroundings of a flow run: its start, its tracked run, parent of its stages' runs, and the cluster for work on parts."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from flows.request import TextRequest
 from tasks.cluster import open_cluster
 from tasks.run import Job
 from tasks.tracking import EXPERIMENTS, Tracker
+from ulmfit.compute.cores import cores
 from ulmfit.directions import DIRECTIONS
 from ulmfit.stages.stage import Context
 from ulmfit.store.recipe import flatten
@@ -41,7 +41,7 @@ def tracked_job(flow_name: str, plan: Plan) -> Iterator[Job]:
     run_id = tracker.start(f"{flow_name} {request.name}", tags)
     for name, value in flatten(plan.settings.model_dump(mode="json")).items():
         tracker.client.log_param(run_id, name, value)
-    threads = max(1, (os.cpu_count() or 1) // len(DIRECTIONS))
+    threads = max(1, cores() // len(DIRECTIONS))
     try:
         with open_cluster(request.dask) as cluster:
             context = Context(workspace.store, workspace.downloads, cluster.map, plan.settings.parts, plan.placement)

@@ -62,6 +62,11 @@ class Workspace:
         return self.root / "downloads"
 
     @property
+    def bf16_gain(self) -> Path:
+        """What was measured of this machine, see ``ulmfit/compute/precision.py``."""
+        return self.root / "bf16-gain.json"
+
+    @property
     def prefect_home(self) -> Path:
         return self.root / "prefect"
 

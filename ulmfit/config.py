@@ -122,7 +122,7 @@ class TrainingConfig(Stage):
         False, description="try rising rates first; the curve and a suggestion go into the report, the rate is not changed"
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="of the matrix products; auto: bf16 where the hardware has a unit for it"
+        "auto", description="of the matrix products; auto: bf16 where this machine is faster in it"
     )
     seed: Seed = 0
 

@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags
 
+from ulmfit.compute.cores import side_by_side
 from ulmfit.compute.devices import resolve_device
 from ulmfit.config import Settings
 from ulmfit.directions import DIRECTIONS, Direction
@@ -194,11 +195,14 @@ class _Training:
         train, valid = documents.take(np.setdiff1d(np.arange(len(codes)), held)), documents.take(held)
         text = documents.take(np.setdiff1d(np.arange(len(documents)), held))
         config, place = self.settings.classifier, Placement(self.device)
-        for direction in DIRECTIONS:
+
+        def learn(direction: Direction) -> None:
             lm = self._language_model(TrainingText(text, valid, vocab, direction), place) if config.init == "finetuned" else None
             model = read_saved_model(lm).model if lm else self.settings.model
             labelled = TrainingText(train, valid, vocab, direction, tuple(given.strings))
             method.train_classifier(labelled, lm, model, config, self.work / direction, place)
+
+        side_by_side(learn, DIRECTIONS, self.device)
         bundle = self.work / "bundle"
         write_bundle(bundle, self.work / "forward", self.work / "backward", self.work / "vocab.json", tokenizer.definition)
         return Predictor(bundle, self.device)

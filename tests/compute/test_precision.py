@@ -1,15 +1,17 @@
+import json
+
 import pytest
 import torch
 
 from ulmfit.compute import precision
-from ulmfit.compute.precision import INFERENCE_SIZE, TRAINING_SIZE, has_bf16_unit, inference_products, products
+from ulmfit.compute.precision import INFERENCE_SIZE, LEAST_GAIN, TRAINING_SIZE, faster_in_bf16, inference_products, keep_gain, products
 
 FP32, BF16 = torch.float32, torch.bfloat16
 
 
-@pytest.fixture(params=[True, False], ids=["with a unit", "without a unit"])
+@pytest.fixture(params=[True, False], ids=["faster in bf16", "slower in bf16"])
 def unit(request, monkeypatch) -> bool:
-    monkeypatch.setattr(precision, "has_bf16_unit", lambda device: request.param)
+    monkeypatch.setattr(precision, "faster_in_bf16", lambda device: request.param)
     return request.param
 
 
@@ -34,14 +36,61 @@ def test_prediction_takes_bf16_for_large_models_alone(unit, device):
     assert inference_products("auto", device, INFERENCE_SIZE - 1) == FP32
 
 
-@pytest.mark.parametrize(("library", "tiles"), [(True, True), (True, False), (False, True)])
-def test_a_cpu_has_a_unit_where_it_has_tiles_and_a_library_for_them(monkeypatch, library, tiles):
-    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: library)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
-    assert has_bf16_unit("cpu") == (library and tiles)
+@pytest.fixture
+def cpu(monkeypatch):
+    """A CPU that knows some instructions and has a gain, and the number of times that the gain was measured."""
+    measured = list[float]()
+
+    def make(*instructions: str, gain: float = 2.0, library: bool = True) -> list[float]:
+        monkeypatch.setattr(precision, "_gains", {})
+        monkeypatch.setattr(precision, "_measure", lambda: measured.append(gain) or gain)
+        monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: library)
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": "some", **dict.fromkeys(instructions, True)})
+        return measured
+
+    return make
+
+
+@pytest.mark.parametrize("instructions", [("amx_bf16",), ("avx512_bf16",), ("bf16",), ("avx512_bf16", "amx_bf16")])
+@pytest.mark.parametrize("gain", [0.5, LEAST_GAIN - 0.01, LEAST_GAIN, 4.0])
+def test_a_cpu_that_knows_bf16_takes_it_where_it_was_measured_to_be_faster(cpu, instructions, gain):
+    measured = cpu(*instructions, gain=gain)
+    assert [faster_in_bf16("cpu") for _ in range(3)] == [gain >= LEAST_GAIN] * 3
+    assert measured == [gain]
+
+
+@pytest.mark.parametrize(("instructions", "library"), [(("avx2",), True), ((), True), (("amx_bf16",), False)])
+def test_a_cpu_that_does_not_know_bf16_is_not_measured(cpu, tmp_path, instructions, library):
+    measured = cpu(*instructions, library=library)
+    keep_gain(tmp_path / "machine.json")
+    assert not faster_in_bf16("cpu") and measured == [] and not list(tmp_path.iterdir())
+
+
+def test_the_gain_is_kept_for_later_processes(cpu, tmp_path):
+    file, measured = tmp_path / "machine.json", cpu("avx512_bf16", gain=1.7)
+    keep_gain(file)
+    cpu("avx512_bf16", gain=0.5)  # as a process that would measure something else
+    keep_gain(file)
+    assert faster_in_bf16("cpu") and measured == [1.7]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", json.dumps({"machine": "another", "gain": 9.0}).encode()])
+def test_what_another_machine_measured_or_nobody_can_read_is_measured_again(cpu, tmp_path, monkeypatch, content):
+    file, measured = tmp_path / "machine.json", cpu("avx512_bf16", gain=0.5)
+    file.write_bytes(content)
+    keep_gain(file)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")  # oneDNN is told to use less of the processor
+    keep_gain(file)
+    assert not faster_in_bf16("cpu") and measured == [0.5, 0.5]
+
+
+def test_the_gain_is_measured_in_steps_of_both_types(monkeypatch):
+    monkeypatch.setattr(precision, "_gains", {})
+    threads = torch.get_num_threads()
+    assert 0.01 < precision.gain() < 1000 and torch.get_num_threads() == threads
 
 
 @pytest.mark.parametrize("supported", [True, False])
 def test_a_gpu_is_asked_for_the_unit_itself_not_for_its_emulation(monkeypatch, supported):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or supported)
-    assert has_bf16_unit("cuda:0") == supported
+    assert faster_in_bf16("cuda:0") == supported

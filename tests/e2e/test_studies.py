@@ -8,7 +8,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 from flows.dag import Dag, Node
 from flows.plan import resolve
@@ -54,7 +53,6 @@ def noted(node: Node, outputs: dict[Node, Any], built: set[str]) -> Stage[Any]:
 
     def build(work: Path, context: Context) -> Built:
         built.add(str(node.name))
-        torch.set_num_threads(1)  # evaluation takes all cores, and leaves it so; other tests run beside this one
         return stage.build(work, context)
 
     return replace(stage, build=build)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ulmfit.compute.cores import side_by_side
 from ulmfit.compute.pages import keep_pages
 from ulmfit.compute.precision import inference_products
 from ulmfit.directions import DIRECTIONS, Direction
@@ -46,6 +47,7 @@ class Predictor:
         self.labels: list[str] = self.bundle.labels
         self.tokenizer = _tokenizer(json.dumps(self.bundle.tokenizer, sort_keys=True))
         self.vocab = self.bundle.vocab
+        self._device = device
         self._models = {direction: load_classifier(Path(folder, direction)).to(device) for direction in DIRECTIONS}
         products = lambda model: inference_products(precision, device, model.encoder.config.hidden)
         self._folded = {direction: FoldedClassifier(model, products(model)) for direction, model in self._models.items()}
@@ -65,16 +67,16 @@ class Predictor:
         """float32 [N, L] per direction."""
         return self.read(self.logits_of(self.encode(texts)))
 
-    def logits_of(self, documents: Documents, directions: Sequence[Direction] = DIRECTIONS, shown: bool = True) -> dict[Direction, Tensor]:
+    def logits_of(self, documents: Documents, shown: bool = True) -> dict[Direction, Tensor]:
         """Logits float32 [N, L] per direction, of documents that are encoded through this model's vocabulary."""
-        found = {}
-        for direction in directions:
-            folded, most = self._folded[direction], self.bundle.parts[direction].max_tokens
-            work = float(np.minimum(documents.lengths, most or np.iinfo(np.int64).max).sum())
-            watched = shown and len(documents) >= LONG
-            with progress(f"predict {direction}", len(documents), "documents", work) if watched else nullcontext() as bar:
-                found[direction] = predict_logits(folded, documents, direction, most, bar)
-        return found
+
+        def read(direction: Direction) -> Tensor:
+            with (
+                progress(f"predict {direction}", len(documents), "documents") if shown and len(documents) >= LONG else nullcontext() as bar
+            ):
+                return predict_logits(self._folded[direction], documents, direction, self.bundle.parts[direction].max_tokens, bar)
+
+        return dict(zip(DIRECTIONS, side_by_side(read, DIRECTIONS, self._device), strict=True))
 
     def read(self, logits: Mapping[Direction, Tensor], calibrated: bool = True) -> dict[Direction, Probabilities]:
         """Probabilities of ``logits_of`` documents; each direction has its own temperature, 1 where not ``calibrated``."""

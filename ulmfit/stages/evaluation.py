@@ -1,6 +1,5 @@
 """Measure a model on the test rows of its corpus, or its validation rows, beside the baseline trained on the same rows."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Self
 
 import numpy as np
 import pyarrow.parquet as pq
-import torch
 from numpy.typing import NDArray
 
 from ulmfit.config import ClassifierConfig, Settings
@@ -44,7 +42,6 @@ def measure(corpus: Corpus, ids: IdShards, model: Model, scratch: Model | None, 
     recipe = Recipe("evaluation", EVALUATE_VERSION, {**config.model_dump(mode="json"), **drawn, **judged}, keys_of(inputs))
 
     def build(work: Path, context: Context) -> Built:
-        torch.set_num_threads(os.cpu_count() or 1)  # no other stage runs now
         device, test, rows = context.placement.device, Documents.open(ids.path, [settings.judge]), _read(corpus, settings.judge)
         assert rows.ids == test.ids, "shards and corpus parts stand in one order"
         predictor, strings = Predictor(model.path, device), corpus.record.labels

@@ -103,6 +103,7 @@ class CheckpointFacts(Facts):
 
     epoch: int
     parts: int
+    products: Literal["float32", "bfloat16"]
     stopped: bool
     figures: dict[str, float]
     watch: dict[Literal["weight"], float]
@@ -229,6 +230,7 @@ class _Training:
         facts = CheckpointFacts(
             epoch=self.epoch,
             parts=self.parts,
+            products=dtype_name(self.encoder.products),
             stopped=stopped,
             figures=self.figures,
             watch={"weight": self.watch.weight},
@@ -248,6 +250,7 @@ class _Training:
         self.task.restore({name: tensor.to(self.place.device) for name, tensor in below("task.", tensors).items()})
         self.encoder.generator.set_state(tensors["generator"])
         self.watch.restore(below("watch.", tensors), facts.watch["weight"], self.place.device)
+        self.encoder.products = getattr(torch, facts.products)  # as it began, whatever this machine would choose
         self.epoch, self.parts, self.figures, self.last_good = facts.epoch, facts.parts, facts.figures, found.step
         self.curves.points = facts.points
         if self.best and facts.best:
@@ -264,13 +267,18 @@ class _Training:
         processes = self.place.team.size
         return TrainingRecord(
             steps=self.optimizer.step_number,
-            products=str(self.encoder.products).removeprefix("torch."),
+            products=dtype_name(self.encoder.products),
             best_step=self.best.step if self.best else None,
             parts=self.parts if self.parts > 1 else None,
             processes=processes if processes > 1 else None,
             **self.pace.record(),
             **self.figures,
         )
+
+
+def dtype_name(products: torch.dtype) -> Literal["float32", "bfloat16"]:
+    """The dtype of matrix products in a record."""
+    return "bfloat16" if products == torch.bfloat16 else "float32"
 
 
 def _latest(place: Placement, checkpoints: Checkpoints | None) -> Checkpoint | None:

@@ -17,7 +17,9 @@ from typing import IO, Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 import ulmfit
+from ulmfit.compute.cores import cores
 from ulmfit.compute.devices import check_devices
+from ulmfit.compute.precision import gain
 from ulmfit.errors import RunFailed, UserError
 from ulmfit.store.json import Facts
 from ulmfit.training.checkpoint import FOLDER, Checkpoints
@@ -42,6 +44,7 @@ class Job(Facts):
     device: str
     processes: int
     threads: int
+    bf16_gain: float
     level: int
     record: Path
 
@@ -104,7 +107,8 @@ def run_on(spec: TrainingSpec, folder: Path, place: Placement) -> TrainingRecord
             folder=folder.resolve(),
             device=place.device,
             processes=place.processes,
-            threads=max(1, (os.cpu_count() or 1) // place.processes),
+            threads=max(1, cores() // place.processes),
+            bf16_gain=gain() if place.device == "cpu" else 0.0,
             level=logging.getLogger("ulmfit").getEffectiveLevel(),
             record=Path(scratch) / "record.json",
         )

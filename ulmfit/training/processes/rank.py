@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from ulmfit.compute.precision import take_gain
 from ulmfit.errors import UserError
 from ulmfit.store.filesystem import write_bytes
 from ulmfit.training.method import train
@@ -53,6 +54,7 @@ def main(path: str) -> int:
 
 def _train(job: Job, pipe: int) -> None:
     torch.set_num_threads(job.threads)
+    take_gain(job.bf16_gain)
     device = job.device
     if device.startswith("cuda"):
         device = f"cuda:{os.environ['LOCAL_RANK']}"
