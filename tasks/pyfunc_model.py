@@ -21,8 +21,9 @@ class TextClassifierModel(PythonModel):
     def load_context(self, context: Any) -> None:
         self.predictor = Predictor(Path(context.artifacts["bundle"]))
 
-    # No type hint, for MLflow would refuse all forms but that one; no signature either, see tasks/registry.py.
-    def predict(self, context, model_input, params=None):
+    # Most type hints make MLflow refuse every other form, and none at all makes it warn; of this one it takes no notice. Why there
+    # is no signature either is told in tasks/registry.py.
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """``model_input``: texts in any form of ``texts_of``; an MlflowException of one line where it holds anything else.
 
         Returns a frame with ``label``, or a list of ``labels`` where a text has any number of them, and a column a class,
