@@ -10,8 +10,10 @@ from flows.plan import Plan, resolve
 from flows.request import TrainRequest
 from flows.text import Text, text_stages
 from flows.tracked import tracked_job
+from tasks.model_names import ModelSource, own_name, reserve
 from tasks.registry import register
 from tasks.report import Trained, report
+from tasks.run import Job
 from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.report.summary import Summary
 from ulmfit.stages.evaluation import measure
@@ -38,10 +40,21 @@ def train_by(plan: Plan) -> Summary:
         promised = train_dag(dag, plan, job.context)
         finished = run(dag, job)
         model, evaluation = finished[promised.model], finished[promised.evaluation]
-        version = register(job, plan.request.registered_name, model, evaluation)
+        version = register(job, _registered_name(plan, job), model, evaluation)
         domain = _read(finished, promised.domain)
         general = _read(finished, promised.general) if promised.general else None
         return report(job, Trained(plan.request.name, plan.settings, list(finished), domain, general, model, evaluation, version, started))
+
+
+def _registered_name(plan: Plan, job: Job) -> str:
+    """The name that the user chose, or the corpus's own."""
+    request = plan.request
+    assert isinstance(request, TrainRequest)
+    source = ModelSource.of(request.corpus, plan.workspace)
+    if request.model_name:
+        reserve(job.tracker.client, request.model_name, source)
+        return request.model_name
+    return own_name(job.tracker.client, request.registered_name, source)
 
 
 def _read(finished: Results, text: Text) -> tuple[Corpus, Vocabulary]:
