@@ -1,6 +1,7 @@
 """The command line as a process. Exit code 0: done; 2: the user's input or setting is at fault, in one line; 1: anything else."""
 
 import errno
+import io
 import logging
 import os
 import signal
@@ -78,6 +79,8 @@ def _one_line(message: str) -> str:
 
 def set_up(debug: bool) -> None:
     """Logs to standard error, libraries quiet unless ``debug``, and what Ctrl-C and a service manager's SIGTERM do."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path that is no UTF-8, a label beyond the terminal's letters
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True)
     for name in ("ulmfit", "tasks", "flows", "cli"):
         logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.INFO)

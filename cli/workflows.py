@@ -25,7 +25,7 @@ def train(*, as_json: AsJson = False, **fields: object) -> None:
     """The main job: two corpora in, a registered forward+backward classifier out."""
     request = TrainRequest.model_validate(fields)
     summary = run_flow(request, "train")
-    _show_result(summary, request.workspace)
+    show_result(summary, request.workspace)
     if as_json:
         print_json(summary.model_dump(mode="json"))
 
@@ -85,7 +85,8 @@ def run_flow(request: TextRequest, module: str) -> Any:
         return start(module, getattr(import_module(f"flows.{module}"), f"{module}_by"), plan)
 
 
-def _show_result(summary: Summary, workspace: str | None) -> None:
+def show_result(summary: Summary, workspace: str | None) -> None:
+    """Print the scores of a training, and what to do next: commands that a shell takes as they are."""
     from ulmfit.report.terminal import result_table
 
     _console().print(result_table(summary.results))

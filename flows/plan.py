@@ -12,6 +12,7 @@ from ulmfit.config import Settings
 from ulmfit.corpora.source import CorpusSource, peek
 from ulmfit.errors import UserError
 from ulmfit.pretrained.transport import Pretrained, pretrained
+from ulmfit.store.destinations import new_folder
 from ulmfit.training.placement import Placement
 
 
@@ -46,6 +47,8 @@ def resolve(request: TextRequest) -> Plan:
     found = _language_model(request, settings, workspace)
     if isinstance(request, TrainRequest):
         check_model_name(request.registered_name)
+    if isinstance(request, PretrainRequest) and request.export is not None:
+        new_folder(request.export, "--export")
     domain, general = (None, source) if isinstance(request, PretrainRequest) else (source, None)
     if isinstance(request, TrainRequest) and not found:
         general = request.general()

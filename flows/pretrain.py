@@ -45,7 +45,7 @@ def pretrain_by(plan: Plan) -> PretrainSummary:
     models = {direction: finished[model] for direction, model in promised.items()}
     facts = _facts(plan, finished[text.corpus], models)
     folders = {direction: model.path for direction, model in models.items()}
-    exported = export(request.export, folders, facts) if request.export else None
+    exported = export(request.export, folders, facts) if request.export is not None else None
     written = {direction: str(folder) for direction, folder in folders.items()}
     return PretrainSummary(**facts.model_dump(), models=written, export=exported, run=BriefRun.of(job, started))
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from ulmfit.config import Settings
 from ulmfit.corpora.source import CorpusSource
@@ -47,6 +48,15 @@ class TextRequest(BaseModel):
     out: str | None = Field(None, description="where artifacts are kept, if not in the workspace: a folder or s3://BUCKET/FOLDER")
     dask: str | None = Field(None, description="address of a Dask scheduler, or a number of local workers")
     quarantine_crashing: bool = Field(False, description="quarantine a document that crashes the worker which tokenises it")
+
+    @field_validator("*")
+    @classmethod
+    def _is_text(cls, value: object) -> object:
+        """Prefect and MLflow keep requests as UTF-8."""
+        for string in value if isinstance(value, list) else [value]:
+            if isinstance(string, str) and string != string.encode(errors="replace").decode():
+                raise PydanticCustomError("text", "holds bytes that are no UTF-8; rename what it names")
+        return value
 
     def settings(self) -> Settings:
         """The preset with the options applied. Raises UserError for an option that does not exist."""

@@ -17,7 +17,6 @@ from tasks.tracking import EXPERIMENTS, Tracker
 from ulmfit.compute.cores import cores
 from ulmfit.directions import DIRECTIONS
 from ulmfit.stages.stage import Context
-from ulmfit.store.recipe import flatten
 
 Result = TypeVar("Result")
 
@@ -39,8 +38,7 @@ def tracked_job(flow_name: str, plan: Plan) -> Iterator[Job]:
     tracker = Tracker.open(workspace, f"{EXPERIMENTS}{request.name}")
     tags = {"ulmfit.flow": flow_name, "ulmfit.corpus": request.corpus, "ulmfit.preset": request.preset}
     run_id = tracker.start(f"{flow_name} {request.name}", tags)
-    for name, value in flatten(plan.settings.model_dump(mode="json")).items():
-        tracker.client.log_param(run_id, name, value)
+    tracker.log_settings(run_id, plan.settings)
     threads = max(1, cores() // len(DIRECTIONS))
     try:
         with open_cluster(request.dask) as cluster:

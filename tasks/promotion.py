@@ -4,7 +4,8 @@ from collections.abc import Collection
 
 from ulmfit.errors import UserError
 
-FORBIDDEN, LONGEST = frozenset("/:.%\"'"), 250  # in a name, for MLflow: the registry refuses some of them, its logged models the others
+# In a name, for MLflow: the registry refuses some of them, its logged models others, and the rest mean something in models:/NAME@ALIAS.
+FORBIDDEN, LONGEST = frozenset("/:.%\"'@?#\\"), 250
 CHAMPION, CHALLENGER = "champion", "challenger"
 
 
@@ -17,5 +18,5 @@ def check_model_name(name: str) -> None:
     """UserError for a name that the registry would refuse after the training."""
     if strange := sorted(FORBIDDEN & set(name)):
         raise UserError(f"--model-name {name}: a model's name cannot hold {strange[0]}; use letters, digits, - and _")
-    if not name.strip() or len(name) > LONGEST or not name.isprintable():
-        raise UserError(f"--model-name {name[:60]!r}: give a name of 1 to {LONGEST} printable letters")
+    if not name or name != name.strip() or len(name) > LONGEST or not name.isprintable():
+        raise UserError(f"--model-name {name[:60]!r}: give a name of 1 to {LONGEST} printable letters, without spaces around it")

@@ -30,7 +30,7 @@ from mlflow.entities import (
 )
 from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from tasks.relocation import settle
@@ -47,6 +47,9 @@ KEY_TAG = "ulmfit.artifact"
 EXPERIMENTS = "ulmfit-"  # what the names of ours begin with
 PARENT_TAG = "mlflow.parentRunId"
 FLUSH_METRICS, FLUSH_SECONDS = 200, 5.0  # one batch costs about what ten single metrics do
+LONGEST_METRIC = 250  # letters of its name, for MLflow
+LONGEST_PARAMETER = 500  # letters
+PARAMETERS = 100  # in one call, for MLflow
 SYSTEM_METRICS_EVERY = 5  # seconds
 
 
@@ -97,6 +100,12 @@ class Tracker:
         """Tag a flow's run with what came of a stage."""
         self.client.set_tag(run_id, f"ulmfit.stage.{name}", f"{artifact.key} run={artifact.run_id} {'cached' if cached else 'made'}")
 
+    def log_settings(self, run_id: str, settings: Mapping[str, object] | BaseModel) -> None:
+        """Log settings as parameters of a run; long values are cut."""
+        params = [Param(name, str(value)[:LONGEST_PARAMETER]) for name, value in flatten(stable(settings)).items()]
+        for start in range(0, len(params), PARAMETERS):
+            self.client.log_batch(run_id, params=params[start : start + PARAMETERS])
+
     def finish(self, run_id: str, status: str = "FINISHED") -> None:
         """End a run."""
         self.client.set_terminated(run_id, status)
@@ -145,9 +154,9 @@ class StageRun:
 
     def describe(self, recipe: Recipe) -> None:
         """Log the recipe: settings as parameters, identity as tags."""
-        params = [Param(name, str(value)[:500]) for name, value in flatten(stable(recipe.config)).items()]
         tags = [RunTag("ulmfit.kind", recipe.kind), RunTag("ulmfit.inputs", json.dumps(dict(recipe.inputs)))]
-        self._client.log_batch(self.run_id, params=params[:100], tags=tags)
+        self._client.log_batch(self.run_id, tags=tags)
+        self._tracker.log_settings(self.run_id, recipe.config)
 
     def inputs(self, artifacts: Mapping[str, Artifact]) -> None:
         """Log what the stage reads: artifacts as datasets with their digests, and those that are models also by their ids."""
@@ -182,7 +191,7 @@ class StageRun:
         if labels:
             self._client.log_dict(self.run_id, labels, "labels.json")
         numbers = {name: value for name, value in flatten(rest).items() if isinstance(value, int | float) and not isinstance(value, bool)}
-        self.observe(0, {re.sub(r"[^\w\-. /]", "-", f"result.{name}"): value for name, value in numbers.items()})
+        self.observe(0, {metric_name(f"result.{name}"): value for name, value in numbers.items()})
         self.flush()
 
     @contextmanager
@@ -194,6 +203,11 @@ class StageRun:
             yield
         finally:
             monitor.finish()
+
+
+def metric_name(name: str) -> str:
+    """The name as MLflow takes it: a ``/`` in it would make a path."""
+    return re.sub(r"[^\w\-. ]", "-", name)[:LONGEST_METRIC]
 
 
 def _without_labels(tree: Mapping[str, JsonValue], prefix: str = "") -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:

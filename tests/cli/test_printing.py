@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
+import shlex
 
+import pytest
 from rich.console import Console, RenderableType
 
 from cli.convert import describe
 from cli.doctor import Finding, finding_table
 from cli.lineage_tree import lineage_tree
+from cli.workflows import show_result
 from tasks.registry import VersionLineage
+from tests.report.example import summary_of
 from ulmfit.interop.exchange import Converted
+from ulmfit.report.summary import Summary
 from ulmfit.store.lineage import Ancestor, Lineage
 
 
@@ -33,6 +38,15 @@ def test_a_lineage_shows_each_artifact_once() -> None:
     text = printed(lineage_tree(VersionLineage("m[/]", "1", ["champion"], {}, lineage)))
     assert "m[/] version 1 (champion)" in text and "name [/x].csv, documents 3" in text and "seconds 1.23457" in text
     assert "run r1" in text and text.count("settings seed=0") == 1 and text.count("(see above)") == 1 and "other" not in text
+
+
+def test_commands_to_try_can_be_given_to_a_shell(capsys: pytest.CaptureFixture[str]) -> None:
+    facts = summary_of()
+    facts["model"]["name"], facts["run"]["tracking_uri"] = "my $(model)", "sqlite+pysqlite:////a b/c%3F #;x/mlflow.db"
+    show_result(Summary.model_validate(facts), "/a b/it's")
+    said = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if line.startswith(("try it", "look")))
+    assert shlex.split(said["look"])[-1] == "sqlite+pysqlite:////a b/c%3F #;x/mlflow.db"
+    assert shlex.split(said["try"].removeprefix("it "))[2:5] == ["models:/my $(model)@challenger", "--workspace", "/a b/it's"]
 
 
 def test_a_converted_model_is_described() -> None:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from flows.plan import resolve
-from flows.request import TextRequest, TrainRequest
+from flows.request import PretrainRequest, TextRequest, TrainRequest
 from ulmfit.errors import UserError
 from ulmfit.pretrained.catalog import SHIPPED
 
@@ -41,13 +41,31 @@ def test_no_two_files_share_a_name_because_of_their_letters() -> None:
     assert len(set(names)) == len(files) and all(name.isascii() and len(name) < 80 for name in names)
 
 
-@pytest.mark.parametrize("name", ["team/a:b", "v1.2", "a%b", "it's", 'say "x"', " ", "x" * 251, "two\nlines"])
+@pytest.mark.parametrize(
+    "name", ["team/a:b", "v1.2", "a%b", "it's", 'say "x"', " ", "x" * 251, "two\nlines", "a@b", "a?b", "a#b", "a\\b", " a", "a "]
+)
 def test_a_name_that_the_registry_refuses_is_refused_first(name: str, tmp_path: Path) -> None:
     (tmp_path / "good.csv").write_text("text,label\na b,x\nc d,y\n")
     request = TrainRequest(corpus=str(tmp_path / "good.csv"), model_name=name, workspace=str(tmp_path / "workspace"))
     with pytest.raises(UserError, match="--model-name") as error:
         resolve(request)
     assert "\n" not in str(error.value)
+
+
+def test_a_destination_that_cannot_be_written_is_refused_first(tmp_path: Path) -> None:
+    (tmp_path / "text.csv").write_text("text\na b\nc d\n")
+    for location in (tmp_path / "text.csv", tmp_path, tmp_path / "text.csv" / "below", "gs://bucket/lm"):
+        request = PretrainRequest(corpus=str(tmp_path / "text.csv"), export=str(location), workspace=str(tmp_path / "workspace"))
+        with pytest.raises(UserError, match="--export"):
+            resolve(request)
+
+
+@pytest.mark.parametrize("field", ["corpus", "text_column", "workspace", "pretrained", "model_name"])
+def test_names_that_are_no_utf8_are_refused_first(field: str) -> None:
+    with pytest.raises(ValidationError, match="no UTF-8"):
+        TrainRequest(**{field: "a\udcff"})
+    with pytest.raises(ValidationError, match="no UTF-8"):
+        TrainRequest(options=["text.lang=de", "text.rules=\udcff"])
 
 
 @pytest.mark.parametrize("seed", [-1, 2**63])

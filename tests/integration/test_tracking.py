@@ -75,6 +75,10 @@ def test_a_retried_stage_reopens_its_run(tracker: Tracker) -> None:
 def test_labels_are_no_names_of_metrics(tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # where MLflow keeps files of a database that names no place for them
     run = StageRun(tracker, tracker.start("stage", {}))
+    names = {"and/or/": 1, "../x": 2, "https://host": 3, "n" * 300: 4, "": 5}
+    run.result({"reasons": names})
+    assert sorted(tracker.client.get_run(run.run_id).data.metrics.values()) == [1, 2, 3, 4, 5]
+    run = StageRun(tracker, tracker.start("stage", {}))
     counts: dict[str, JsonValue] = {"and/or/": 1, "http://x": 2, "[/x]": 3, "l" * 300: 4, "": 5, "a.b": 6}
     run.result({"documents": 21, "splits": {"train": {"documents": 21, "labels": counts}}})
     assert tracker.client.get_run(run.run_id).data.metrics == {"result.documents": 21, "result.splits.train.documents": 21}
@@ -84,8 +88,10 @@ def test_labels_are_no_names_of_metrics(tracker: Tracker, tmp_path: Path, monkey
 
 def test_a_recipe_shows_as_parameters(tracker: Tracker) -> None:
     run = StageRun(tracker, tracker.start("stage", {}))
-    run.describe(Recipe("vocab", 1, {"max_size": 100, "inner": {"min_count": 2}}, {"tokens": "a" * 64}))
+    many = {f"n{number}": number for number in range(150)}
+    run.describe(Recipe("vocab", 1, {"max_size": 100, "inner": {"min_count": 2}, "separator": "|" * 9_000, **many}, {"tokens": "a" * 64}))
     run.result({"tokens": 99, "note": "text", "scores": {"forward+backward": {"accuracy": 0.5}}})
     found = tracker.client.get_run(run.run_id).data
-    assert found.params == {"max_size": "100", "inner.min_count": "2"}
+    assert found.params["max_size"] == "100" and found.params["inner.min_count"] == "2" and len(found.params) == 153
+    assert set(found.params["separator"]) == {"|"}
     assert found.metrics["result.tokens"] == 99 and found.metrics["result.scores.forward-backward.accuracy"] == 0.5

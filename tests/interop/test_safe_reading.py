@@ -325,6 +325,7 @@ def test_what_is_there_is_left_alone(given, monkeypatch, capsys):
     for arguments, said in (
         (["m", "--out", "lm.pth"], "exists already"),
         (["m", "--out", "x.pth", "--vocab", "words.json"], "exists already"),
+        (["m", "--out", "x.pth", "--vocab", "x.pth"], "file of --out"),
         (["m", "--out", "x.bin"], ".pth or a .safetensors"),
         (["m", "--out", "x.pth", "--vocab", "x.json"], "vocab.json"),
         (["full", "--out", "x.pth"], "not a model folder"),

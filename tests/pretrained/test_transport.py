@@ -110,7 +110,7 @@ def test_both_directions_are_of_one_size(tmp_path: Path) -> None:
 
 def test_nothing_is_overwritten(exported: Path, tmp_path: Path) -> None:
     before = sha256(exported / MANIFEST)
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="is not empty"):
         export(str(exported), {"forward": tmp_path / "made" / "forward"}, FACTS)
     assert sha256(exported / MANIFEST) == before
 

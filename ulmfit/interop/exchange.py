@@ -16,6 +16,7 @@ from ulmfit.interop.safe_reading import naming, read_weights, read_words
 from ulmfit.models.classifier import Classifier
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.models.saving import ModelFacts, load_classifier, load_language_model, read_saved_model, save_model
+from ulmfit.store.destinations import new_file, new_folder
 from ulmfit.store.filesystem import output_folder, write_bytes
 from ulmfit.text.tokenizer import Tokenizer
 from ulmfit.text.vocab import Vocab
@@ -46,8 +47,7 @@ def import_fastai(weights: Path, vocab: Path, out: Path, direction: str, labels:
     """
     if direction not in DIRECTIONS:
         raise UserError(f"--direction {direction}: choose one of: {', '.join(DIRECTIONS)}")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"--out {out}: {'is not empty' if out.is_dir() else 'is a file'}; choose a new folder")
+    out = Path(new_folder(str(out), "--out"))
     tokenizer = Tokenizer(lang, "fastai")
     tensors, words = read_weights(weights), read_words(vocab)
     with naming(weights):
@@ -73,9 +73,9 @@ def export_fastai(folder: Path, out: Path, vocab: Path | None) -> Converted:
     """
     if out.suffix not in (*PTH, SAFETENSORS):
         raise UserError(f"--out {out}: weights go to a .pth or a .safetensors file")
-    for path in filter(None, (out, vocab)):
-        if path.exists():
-            raise UserError(f"{path}: exists already; choose another name")
+    out, vocab = new_file(str(out), "--out"), new_file(str(vocab), "--vocab") if vocab else None
+    if out == vocab:
+        raise UserError(f"--vocab {vocab}: is the file of --out; choose another name")
     direction = next((part for part in DIRECTIONS if (folder / part).is_dir()), None)
     if direction:
         raise UserError(f"{folder}: holds one model per direction; name one of them, {folder / direction}")

@@ -21,6 +21,7 @@ from ulmfit.models.saving import load_language_model, read_saved_model, save_mod
 from ulmfit.pretrained.catalog import CATALOG, Known
 from ulmfit.pretrained.manifest import FILES, MANIFEST, DirectionFacts, PretrainedManifest, check_files, file_digests, parse_manifest
 from ulmfit.store import filesystem
+from ulmfit.store.destinations import new_folder
 from ulmfit.store.digests import is_intact
 from ulmfit.store.download import CONNECT_TIMEOUT, Unreachable, download
 
@@ -124,11 +125,8 @@ def _read_manifest(location: str) -> bytes:
 
 
 def export(target: str, folders: Mapping[Direction, Path], facts: PretrainedManifest) -> str:
-    """Write language models, in 8 bits a weight, with the manifest of ``facts``, into a new or empty folder, also on S3."""
-    if filesystem.is_remote(target) and filesystem.files(target):
-        raise UserError(f"{target}: is not empty; choose a new folder")
-    if not filesystem.is_remote(target) and Path(target).exists() and (not Path(target).is_dir() or any(Path(target).iterdir())):
-        raise UserError(f"{target}: is there already; choose a new folder")
+    """Write language models, in 8 bits a weight, with the manifest of ``facts``, into a new or empty folder, also on S3; its location in full."""
+    target = new_folder(target, "--export")
     with tempfile.TemporaryDirectory(prefix="ulmfit-export-") as name:
         work = Path(name)
         for direction, source in folders.items():
