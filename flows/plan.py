@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 
 from flows.request import PretrainRequest, TextRequest, TrainingRequest, TrainRequest
+from flows.room import check_room
 from tasks.promotion import check_model_name
 from tasks.workspace import Workspace
 from ulmfit.compute.devices import resolve_device
@@ -34,6 +35,12 @@ class Plan:
 
 def resolve(request: TextRequest) -> Plan:
     """The plan of a request. Raises UserError for what would be found at fault after minutes: options, files, columns, language models, devices, servers."""
+    plan = _resolved(request)
+    check_room(plan)
+    return plan
+
+
+def _resolved(request: TextRequest) -> Plan:
     settings, source = request.settings(), request.source()
     workspace = Workspace.open(request.workspace, request.out)
     peek(source)
