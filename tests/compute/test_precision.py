@@ -12,6 +12,7 @@ FP32, BF16 = torch.float32, torch.bfloat16
 @pytest.fixture(params=[True, False], ids=["faster in bf16", "slower in bf16"])
 def unit(request, monkeypatch) -> bool:
     monkeypatch.setattr(precision, "faster_in_bf16", lambda device: request.param)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     return request.param
 
 
@@ -49,6 +50,16 @@ def cpu(monkeypatch):
         return measured
 
     return make
+
+
+@pytest.mark.parametrize(
+    ("instructions", "limit", "expected"), [("amx_bf16", "", []), ("amx_bf16", "AVX512_CORE", [2.0]), ("avx512_bf16", "", [2.0])]
+)
+def test_prediction_measures_nothing_where_there_is_a_matrix_unit(cpu, monkeypatch, instructions, limit, expected):
+    if limit:
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    measured = cpu(instructions)
+    assert inference_products("auto", "cpu", INFERENCE_SIZE) == BF16 and measured == expected
 
 
 @pytest.mark.parametrize("instructions", [("amx_bf16",), ("avx512_bf16",), ("bf16",), ("avx512_bf16", "amx_bf16")])

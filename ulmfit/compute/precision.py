@@ -52,8 +52,16 @@ def products(precision: str, device: str, size: int) -> torch.dtype:
 
 
 def inference_products(precision: str, device: str, size: int) -> torch.dtype:
-    """As :func:`products`, for prediction."""
-    return torch.float32 if precision == "auto" and size < INFERENCE_SIZE else products(precision, device, size)
+    """As :func:`products`, for prediction. On a CPU with a matrix unit nothing is measured, for one text should not wait for that."""
+    if precision == "auto" and size < INFERENCE_SIZE:
+        return torch.float32
+    if precision == "auto" and device == "cpu" and _has_matrix_unit():
+        return torch.bfloat16
+    return products(precision, device, size)
+
+
+def _has_matrix_unit() -> bool:
+    return _knows_bf16() and bool(torch.cpu.get_capabilities().get("amx_bf16")) and "ONEDNN_MAX_CPU_ISA" not in os.environ
 
 
 def _knows_bf16() -> bool:
