@@ -17,6 +17,7 @@ from typer.exceptions import TyperException
 from cli.surroundings import settle
 from ulmfit.compute.pages import keep_pages
 from ulmfit.errors import RunFailed, UserError
+from ulmfit.training.interruption import INTERRUPTION
 
 log = logging.getLogger("ulmfit")
 
@@ -29,6 +30,7 @@ SYSTEM_FAULTS = {
     errno.EPERM: "not permitted; choose another folder, or correct its permissions",
 }
 
+LAST_STEP = 8.0  # seconds for a training to end its step and write a checkpoint
 TRAINING = ("train", "pretrain")  # commands
 
 
@@ -78,7 +80,7 @@ def _one_line(message: str) -> str:
 
 
 def set_up(debug: bool) -> None:
-    """Logs to standard error, libraries quiet unless ``debug``, and what Ctrl-C and a service manager's SIGTERM do."""
+    """Logs to standard error, libraries quiet unless ``debug``, and what Ctrl-C, a service manager's SIGTERM and a closed terminal do."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path that is no UTF-8, a label beyond the terminal's letters
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True)
@@ -91,18 +93,22 @@ def set_up(debug: bool) -> None:
     warnings.simplefilter("default" if debug else "ignore")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup has it
+        signal.signal(signal.SIGHUP, _stop)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """End at once: training threads cannot be interrupted, and finished work and checkpoints are safe in the store."""
+    """End within seconds: trainings write a checkpoint after their step; finished work is safe in the store. A second signal ends at once."""
     import psutil
 
+    if not INTERRUPTION.asked:
+        INTERRUPTION.ask(LAST_STEP)
     for child in psutil.Process().children(recursive=True):
         child.terminate()
     os._exit(_interrupted(number))
 
 
 def _interrupted(number: int = signal.SIGINT) -> int:
-    sys.stderr.write("\ninterrupted; finished stages are kept, and the same command continues from there\n")
+    sys.stderr.write("\ninterrupted; finished stages and checkpoints are kept, and the same command continues from there\n")
     sys.stderr.flush()
     return 128 + number

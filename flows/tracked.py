@@ -1,9 +1,10 @@
 """The surroundings of a flow run: its start, its tracked run, parent of its stages' runs, and the cluster for work on parts."""
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from prefect import flow
 from pydantic import BaseModel
@@ -17,6 +18,7 @@ from tasks.tracking import EXPERIMENTS, Tracker
 from ulmfit.compute.cores import cores
 from ulmfit.directions import DIRECTIONS
 from ulmfit.stages.stage import Context
+from ulmfit.training.interruption import INTERRUPTION
 
 Result = TypeVar("Result")
 
@@ -24,11 +26,24 @@ Result = TypeVar("Result")
 def start(name: str, work: Callable[[Plan], Result], plan: Plan) -> Result:
     """``work(plan)`` as a flow run of that name. The request stands as its parameter; it is not resolved a second time."""
 
+    ours = signal.getsignal(signal.SIGTERM)
+
     @flow(name=name, task_runner=RUNNER, persist_result=False)
     def resolved(request: TextRequest) -> Result:
-        return work(plan)
+        with _on_sigterm(ours):
+            return work(plan)
 
     return resolved(plan.request)
+
+
+@contextmanager
+def _on_sigterm(handler: Any) -> Iterator[None]:
+    """Handle the signal as before the flow run: Prefect's own way would wait for all stages under way to end."""
+    prefects = signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, prefects)
 
 
 @contextmanager
@@ -45,6 +60,8 @@ def tracked_job(flow_name: str, plan: Plan) -> Iterator[Job]:
             context = Context(workspace.store, workspace.downloads, cluster.map, plan.settings.parts, plan.placement)
             yield Job(workspace, tracker, run_id, context, threads)
     except BaseException as error:
+        if not isinstance(error, Exception):  # a worker's SIGTERM, as Prefect passes it on: then it waits for all stages under way
+            INTERRUPTION.ask()
         tracker.finish(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
         raise
     tracker.finish(run_id)

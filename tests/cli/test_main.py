@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cli import predict as predicting
@@ -98,6 +101,56 @@ def test_the_users_files_are_not_imported(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ulmfit", "train", "--nothing"]
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert ended.returncode == 2 and "--nothing" in ended.stderr
+
+
+SIGNALLED = """
+import signal, subprocess, sys, threading, time
+from cli.main import set_up
+from ulmfit.training.interruption import INTERRUPTION
+set_up(debug=False)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+print(child.pid, flush=True)
+begun = threading.Event()
+def train():
+    with INTERRUPTION.awaited():
+        begun.set()
+        while not INTERRUPTION.asked:
+            time.sleep(0.01)
+        print("checkpoint", flush=True)
+threading.Thread(target=train, daemon=True).start()
+begun.wait()
+signal.raise_signal(int(sys.argv[1]))
+time.sleep(0.1)
+print("still here")
+child.kill()
+"""
+
+
+def ends(process: int) -> bool:
+    """Whether a process ends within seconds; nobody may be there to collect it."""
+    for _ in range(500):
+        try:
+            if psutil.Process(process).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])  # a service manager, Kubernetes; a terminal that is closed
+def test_a_signal_waits_for_checkpoints_and_ends_the_children(number: int, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SIGNALLED, str(int(number))]
+    ended = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    child, *said = ended.stdout.split()
+    assert (ended.returncode, said) == (128 + number, ["checkpoint"]), ended.stderr
+    assert "the same command continues from there" in ended.stderr and ends(int(child))
+
+
+def test_nohup_is_respected(tmp_path: Path) -> None:
+    command = ["nohup", sys.executable, "-c", SIGNALLED, str(int(signal.SIGHUP))]
+    ended = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert ended.returncode == 0 and ended.stdout.split()[1:] == ["still", "here"]
 
 
 def test_training_begins_before_any_library_has_threads(tmp_path: Path) -> None:

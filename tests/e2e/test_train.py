@@ -142,9 +142,10 @@ def test_killed_anywhere_the_next_run_goes_on(ulmfit: CommandLine, arguments: li
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])  # Ctrl-C; a service manager, Kubernetes
-def test_a_signal_ends_at_once_and_says_what_is_kept(number: int, ulmfit: CommandLine, arguments: list[str], tmp_path: Path) -> None:
-    process = ulmfit.start(*arguments[: arguments.index("--workspace")], "--workspace", str(tmp_path))
-    while not list((tmp_path / "artifacts").glob("corpus/*/artifact.json")):
+def test_a_signal_ends_a_training_and_says_what_is_kept(number: int, ulmfit: CommandLine, arguments: list[str], tmp_path: Path) -> None:
+    long = ["--set", "pretrain.epochs=500", "--workspace", str(tmp_path)]
+    process = ulmfit.start(*arguments[: arguments.index("--workspace")], *long)
+    while not list((tmp_path / "artifacts").glob(".work/*/checkpoints/step-*")):
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(number)

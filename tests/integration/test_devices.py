@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -26,8 +27,10 @@ from ulmfit.shards.arrow import IDS_SUFFIX, SPLIT, write_ipc
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
 from ulmfit.training import method as door
+from ulmfit.training.interruption import Interruption
 from ulmfit.training.method import train
 from ulmfit.training.placement import Placement
+from ulmfit.training.processes import launcher
 from ulmfit.training.specs import ClassifySpec, PretrainSpec, TrainingRecord
 
 VOCAB = Vocab([*SPECIALS, *"abcdefghijkl"])
@@ -143,6 +146,18 @@ def test_a_killed_process_ends_the_job_with_one_line_and_it_goes_on(spec: Pretra
     weights = load_file(expected / "model.safetensors")
     for name, found in load_file(other / "model.safetensors").items():
         assert torch.allclose(found, weights[name], rtol=0, atol=1e-4 * float(weights[name].abs().max())), name
+
+
+@pytest.mark.slow
+def test_processes_that_are_asked_to_end_write_a_checkpoint_first(
+    spec: PretrainSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = Interruption()
+    monkeypatch.setattr(launcher, "INTERRUPTION", asking)
+    with pytest.raises(RunFailed, match=r"interrupted after step \d+") as failure:
+        train(longer(spec), tmp_path / "lm", two(lambda step, _: None if asking.asked else asking.ask()))
+    last = int(re.findall(r"interrupted after step (\d+)", str(failure.value))[0])
+    assert f"it goes on from step {last}" in str(failure.value)
 
 
 def test_a_ruined_training_stops_all_with_the_users_line(spec: PretrainSpec, tmp_path: Path) -> None:

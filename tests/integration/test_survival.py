@@ -29,11 +29,12 @@ from ulmfit.labels.label_set import LabelSet
 from ulmfit.models.awd_lstm import AWDLSTM
 from ulmfit.models.classifier import Classifier, HeadConfig
 from ulmfit.store import filesystem
-from ulmfit.training import classifying
+from ulmfit.training import classifying, loop
 from ulmfit.training import curves as watching
 from ulmfit.training.checkpoint import FACTS, TENSORS, Checkpoints
 from ulmfit.training.classifier_objective import Objective
 from ulmfit.training.curves import Curves, Point
+from ulmfit.training.interruption import Interrupted, Interruption
 from ulmfit.training.loop import fit
 from ulmfit.training.optimizers import Optimizer
 from ulmfit.training.placement import Placement
@@ -145,6 +146,17 @@ def flip(place: Path, name: str) -> None:
     data = bytearray((place / name).read_bytes())
     data[len(data) // 2] ^= 1
     (place / name).write_bytes(data)
+
+
+def test_a_training_that_is_asked_to_end_writes_a_checkpoint_first(tmp_path, undisturbed, monkeypatch) -> None:
+    asking = Interruption()
+    monkeypatch.setattr(loop, "INTERRUPTION", asking)
+    place = Placement(checkpoint_seconds=3600, observe=lambda step, _: asking.ask() if step == 10 else None)
+    with pytest.raises(Interrupted, match="interrupted after step 10"):
+        train_lm(tmp_path, place)
+    assert "step-000000010" in filesystem.folders(tmp_path / "checkpoints")
+    monkeypatch.setattr(loop, "INTERRUPTION", Interruption())
+    assert result(tmp_path, train_lm(tmp_path, Placement())) == undisturbed["lm"]
 
 
 DAMAGES: dict[str, Callable[[Path], None]] = {

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ulmfit.compute.parent import PARENT
 from ulmfit.shards.crashing import CrashingDocument, documents, find_crashing_document
 from ulmfit.shards.tokenise import TokenizeSpec
 
@@ -88,3 +92,10 @@ def test_a_part_that_cannot_be_read_is_no_documents_fault(make: Make) -> None:
     Path(spec.source).write_bytes(b"no parquet")
     with pytest.raises(RuntimeError, match=r"part-00003: .* outside of any document, by exit code 1: .*not a part of a corpus"):
         find_crashing_document(spec)
+
+
+def test_the_child_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    """A document may keep it at work for ever. Here its parent has ended before it began."""
+    command = [sys.executable, "-P", "-m", "ulmfit.shards.crashing", "no spec is read"]
+    ended = subprocess.run(command, env={**os.environ, PARENT: "1", "PYTHONPATH": str(ROOT)}, cwd=tmp_path, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "")

@@ -19,6 +19,7 @@ from typing import IO
 
 from pydantic import TypeAdapter
 
+from ulmfit.compute.parent import PARENT, die_with_parent
 from ulmfit.errors import UserError
 from ulmfit.shards.corpus_part import read_documents
 from ulmfit.shards.mapping import Mapper, PartKilled, PartWork
@@ -101,7 +102,8 @@ def find_crashing_document(spec: TokenizeSpec, memory: int | None = None, patien
     """
     with tempfile.TemporaryFile() as errors:
         command = [sys.executable, "-P", "-m", "ulmfit.shards.crashing", json.dumps(asdict(spec))]
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors) as child:
+        surroundings = {**os.environ, PARENT: str(os.getpid())}
+        with subprocess.Popen(command, env=surroundings, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors) as child:
             try:
                 line, death = _watch(child, memory, patience)
             finally:
@@ -161,6 +163,7 @@ def documents(spec: TokenizeSpec) -> Iterator[tuple[int, str, Iterator[str]]]:
 
 def main(argument: str) -> None:
     """Tokenise the documents one by one. A line of JSON for each step: [number, id] at a document, null between two of them."""
+    die_with_parent()  # a document may keep it at work for ever
     spec = TypeAdapter(TokenizeSpec).validate_json(argument)
     tokenizer = Tokenizer(spec.lang, spec.rules)
     print("null", flush=True)  # it has started

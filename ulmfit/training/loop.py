@@ -25,6 +25,7 @@ from ulmfit.progress import progress
 from ulmfit.store.json import Facts
 from ulmfit.training.checkpoint import Checkpoint, Checkpoints, below, read
 from ulmfit.training.curves import Curves, Pace, Point, Watch
+from ulmfit.training.interruption import INTERRUPTION, Interrupted
 from ulmfit.training.optimizers import Optimizer
 from ulmfit.training.placement import Placement
 from ulmfit.training.schedules import learning
@@ -92,10 +93,12 @@ class Trainable(ABC):
 def fit(task: Trainable, curves: Curves) -> TrainingRecord:
     """Train ``task.model`` in place; the record: steps, tokens, speed and the last validation's figures (or the best's).
 
-    UserError where the loss is no longer finite or explodes; the weights in the last checkpoint are earlier ones.
+    UserError where the loss is no longer finite or explodes; the weights in the last checkpoint are earlier ones. Interrupted where
+    the end was asked for.
     """
     keep_pages()
-    return _Training(task, curves).train()
+    with INTERRUPTION.awaited():
+        return _Training(task, curves).train()
 
 
 class CheckpointFacts(Facts):
@@ -211,13 +214,19 @@ class _Training:
         return bool(self.best and self.best.enough)
 
     def _save(self, ends_epoch: bool, stopped: bool) -> None:
-        """A checkpoint, where one is due; never of a diverging training."""
-        team = self.place.team
-        due = self.checkpoints is not None and (ends_epoch or self.checkpoints.due())
+        """A checkpoint, where one is due or the end is asked for."""
+        team, end = self.place.team, INTERRUPTION.asked
+        due = self.checkpoints is not None and (ends_epoch or end or self.checkpoints.due())
         if team.size > 1:  # the hidden state is gathered from all, so all must know
-            due = bool(team.agreed({"due": float(due)}, ["due"])["due"])
-        if not due or self.place.checkpoints is None:
-            return
+            agreed = team.agreed({"due": due, "end": end}, ["due", "end"])
+            due, end = bool(agreed["due"]), bool(agreed["end"])
+        if due and self.place.checkpoints is not None:
+            self._write(stopped)
+        if end:
+            raise Interrupted(f"{self.name}: interrupted after step {self.optimizer.step_number}")
+
+    def _write(self, stopped: bool) -> None:
+        """A checkpoint; never of a diverging training."""
         if self.watch.unseen:
             self._look()
         tensors = {

@@ -4,7 +4,6 @@
 messages, a line of JSON each, on one pipe; the pipe closes when all of them have ended. None outlives its parent.
 """
 
-import ctypes
 import logging
 import os
 import signal
@@ -19,18 +18,18 @@ from pydantic import Field, TypeAdapter
 import ulmfit
 from ulmfit.compute.cores import cores
 from ulmfit.compute.devices import check_devices
+from ulmfit.compute.parent import PARENT, die_with_parent
 from ulmfit.compute.precision import gain
 from ulmfit.errors import RunFailed, UserError
 from ulmfit.store.json import Facts
 from ulmfit.training.checkpoint import FOLDER, Checkpoints
 from ulmfit.training.curves import Observer
+from ulmfit.training.interruption import INTERRUPTION
 from ulmfit.training.placement import Placement
 from ulmfit.training.specs import TrainingRecord, TrainingSpec
 
 log = logging.getLogger(__name__)
 
-PARENT = "ULMFIT_PARENT"  # environment variable: the id of the process without which this one ends
-PR_SET_PDEATHSIG = 1  # of prctl(2)
 NAMES = {"pretrain": "pretrain", "finetune": "fine-tune", "classify": "classify"}
 # Signals that end a process from outside or through its own fault; other signals may only mean that its partners are gone.
 FATAL = (signal.SIGKILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
@@ -134,16 +133,17 @@ def _run(job: Path, threads: int, errors: IO[str], observe: Observer | None) -> 
     ends: list[Failure | ExitCodes] = []
     assert process.stdout is not None
     try:
-        for line in process.stdout:
-            match _READER.validate_json(line):
-                case Observation(step=step, values=values):
-                    if observe:
-                        observe(step, values)
-                case LogLine(name=name, level=level, text=text):
-                    logging.getLogger(name).log(level, "%s", text)
-                case end:
-                    ends.append(end)
-        return process.wait(), ends
+        with INTERRUPTION.awaited(process.terminate):  # torchrun passes the signal on to the ranks, and waits for them
+            for line in process.stdout:
+                match _READER.validate_json(line):
+                    case Observation(step=step, values=values):
+                        if observe:
+                            observe(step, values)
+                    case LogLine(name=name, level=level, text=text):
+                        logging.getLogger(name).log(level, "%s", text)
+                    case end:
+                        ends.append(end)
+            return process.wait(), ends
     finally:
         process.kill()  # the ranks go with it
         process.stdout.read()  # to the end, when the last of them has let go
@@ -183,15 +183,6 @@ def _cause(processes: int, code: int, failures: list[Failure], codes: list[tuple
     rank, ended = codes[0] if codes else (None, code)
     how = f"died (signal {-ended})" if ended < 0 else f"ended with exit code {ended}"
     return f"torchrun {how}" if rank is None else f"process {rank + 1} of {processes} {how}"
-
-
-def die_with_parent() -> None:
-    """Have the kernel kill this process when the one that started it ends (on Linux; elsewhere this is left to torchrun)."""
-    if sys.platform != "linux":
-        return
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != int(os.environ[PARENT]):  # it ended before that
-        os._exit(1)
 
 
 def main(path: str) -> int:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import traceback
 from datetime import timedelta
@@ -10,12 +11,14 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from ulmfit.compute.parent import die_with_parent
 from ulmfit.compute.precision import take_gain
 from ulmfit.errors import UserError
 from ulmfit.store.filesystem import write_bytes
+from ulmfit.training.interruption import INTERRUPTION
 from ulmfit.training.method import train
 from ulmfit.training.placement import Placement
-from ulmfit.training.processes.launcher import Failure, Job, LogLine, Observation, die_with_parent, send
+from ulmfit.training.processes.launcher import Failure, Job, LogLine, Observation, send
 from ulmfit.training.processes.team import Team
 
 PATIENCE = timedelta(days=2)  # while the leader validates; torchrun notices dead processes
@@ -36,6 +39,7 @@ class _Relay(logging.Handler):
 def main(path: str) -> int:
     """A rank: train the job in the file at ``path``; 0, or 1 where it failed and has sent the failure."""
     die_with_parent()
+    signal.signal(signal.SIGTERM, lambda *_: INTERRUPTION.ask())
     pipe, rank = os.dup(1), int(os.environ["RANK"])
     os.dup2(2, 1)  # what is printed from now on goes to standard error
     try:
