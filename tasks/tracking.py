@@ -64,10 +64,7 @@ class Tracker:
     def open(cls, workspace: Workspace, experiment: str) -> Self:
         """The named experiment, made if it is not there. UserError where somebody has deleted it in MLflow."""
         uri = workspace.tracking_uri
-        with workspace.store.lock("tracking"):  # a new store is set up by one run, not by two at once: that is when a client is made
-            client = MlflowClient(uri)
-            if workspace.tracks_itself:
-                settle(workspace)
+        with settled(workspace) as client:
             found = client.get_experiment_by_name(experiment)
             if found and found.lifecycle_stage == LifecycleStage.DELETED:
                 raise UserError(f"{_deleted(found)}; {_restore(found, uri)}")
@@ -109,6 +106,19 @@ class Tracker:
     def finish(self, run_id: str, status: str = "FINISHED") -> None:
         """End a run."""
         self.client.set_terminated(run_id, status)
+
+
+@contextmanager
+def settled(workspace: Workspace) -> Iterator[MlflowClient]:
+    """A client of the tracking server, to write with: in the workspace's own database all locations name the workspace as it is called now.
+
+    Others wait meanwhile: a new store is set up by one run, not by two at once, and that is when a client is made.
+    """
+    with workspace.store.lock("tracking"):
+        client = MlflowClient(workspace.tracking_uri)
+        if workspace.tracks_itself:
+            settle(workspace)
+        yield client
 
 
 def deleted_experiments(workspace: Workspace) -> list[tuple[str, str]]:

@@ -291,7 +291,7 @@ class Store:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                log.info("waiting for another run in this workspace that builds %s", key[:12])
+                log.info("waiting for another run in this workspace that works on %s", key[:12])
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
 

@@ -1,0 +1,63 @@
+"""A journal: entries that are written once and never changed, each a file of its own whose name sorts by time.
+
+Two writers never meet: a name holds the time and 64 random bits. So no lock is needed, on S3 neither.
+"""
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Generic, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from ulmfit.store import filesystem
+from ulmfit.store.digests import in_parallel
+from ulmfit.store.json import Facts
+
+Entry = TypeVar("Entry", bound=Facts)
+SUFFIX = ".json"
+
+
+def now() -> datetime:
+    """The time in UTC."""
+    return datetime.now(UTC)
+
+
+def new_id(time: datetime) -> str:
+    """A name for an entry of that ``time`` (UTC), which no other entry has and which sorts by time."""
+    return f"{time:%Y%m%dT%H%M%S%f}Z-{secrets.token_hex(8)}"
+
+
+@dataclass(frozen=True)
+class Pages(Generic[Entry]):
+    """What a journal holds, by time, and the locations of the files that cannot be read."""
+
+    entries: tuple[Entry, ...]
+    damaged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Journal(Generic[Entry]):
+    """The journal in a folder, local or on S3; ``kind`` reads its entries."""
+
+    location: str
+    kind: TypeAdapter[Entry]
+
+    def append(self, name: str, entry: Entry) -> str:
+        """Write an entry as :func:`new_id` names it, whole or not at all; returns its location. FileExistsError where the name is taken."""
+        location = filesystem.join(self.location, name + SUFFIX)
+        filesystem.write_new(location, entry.model_dump_json(indent=1).encode())
+        return location
+
+    def read(self) -> Pages[Entry]:
+        """All entries, and the files that hold none; nothing where there is no journal yet."""
+        names = [name for name in filesystem.files(self.location) if name.endswith(SUFFIX) and not name.startswith(".")]
+        found = in_parallel(self._read, names)
+        damaged = [filesystem.join(self.location, name) for name, entry in zip(names, found, strict=True) if entry is None]
+        return Pages(tuple(entry for entry in found if entry is not None), tuple(damaged))
+
+    def _read(self, name: str) -> Entry | None:
+        try:
+            return self.kind.validate_json(filesystem.read_bytes(filesystem.join(self.location, name)))
+        except (ValidationError, FileNotFoundError):
+            return None
