@@ -26,7 +26,8 @@ import psutil
 import torch
 from measuring import hardware
 
-from ulmfit.directions import DIRECTIONS
+from ulmfit.compute.cores import side_by_side
+from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.models.awd_lstm import library_lstm
 from ulmfit.models.classifier import Classifier, HeadConfig
 from ulmfit.models.saving import ModelFacts, save_model
@@ -98,24 +99,23 @@ def warm(folder: Path, texts: list[str], words: int) -> None:
     print(f"{torch.get_num_threads()} threads, products in {products}")
     measure("text to probabilities", lambda text: predictor.probabilities([text]), texts)
     measure("  of it text to ids", lambda text: predictor.encode([text]), [f"{text} end" for text in texts])
-    for direction in DIRECTIONS:
-        encoded = {text: predictor.encode([text]) for text in texts}
-        measure(f"  of it {direction}", lambda text: predictor.logits_of(encoded[text], [direction]), texts)  # noqa: B023
+    encoded = {text: predictor.encode([text]) for text in texts}
+    measure("  of it the two classifiers", lambda text: predictor.logits_of(encoded[text]), texts)
     measure("limit: the LSTM kernels alone", kernels(predictor, words + 1), texts)
 
 
 def kernels(predictor: Predictor, steps: int) -> Callable[[str], None]:
-    """The LSTM kernels alone, on ``steps`` vectors of zeros."""
+    """The LSTM kernels alone, on ``steps`` vectors of zeros, the directions side by side as in prediction."""
 
     @torch.no_grad()
-    def work(_: str) -> None:
-        for folded in predictor._folded.values():
-            x = folded.embedding.new_zeros(steps, 1, folded.embedding.shape[1])
-            for size, weights in zip(folded.sizes, folded.layers, strict=True):
-                state = x.new_zeros(1, 1, size)
-                x, _state = library_lstm(x, (state, state), weights, learning=False)
+    def read(direction: Direction) -> None:
+        folded = predictor._folded[direction]
+        x = folded.embedding.new_zeros(steps, 1, folded.embedding.shape[1])
+        for size, weights in zip(folded.sizes, folded.layers, strict=True):
+            state = x.new_zeros(1, 1, size)
+            x, _state = library_lstm(x, (state, state), weights, learning=False)
 
-    return work
+    return lambda _: side_by_side(read, DIRECTIONS, "cpu")
 
 
 def cold(folder: Path, starts: int) -> None:

@@ -1,108 +1,105 @@
-"""Speed of the ``small`` preset's language model in training, and of its loss against PyTorch's own.
+"""Language-model training at the sizes of the preset ``small``, as a share of the rate of PyTorch's LSTM kernel alone.
 
-    python benchmarks/lm_speed.py [--steps 8] [--threads N]
+    python benchmarks/lm_speed.py [--steps 8]
 
-Both losses run in turn within one process, so that they meet the same machine; a ratio above 1 says that the library's
-is faster. Everything comes from fixed seeds.
+Both directions train side by side, each on its share of the cores, in the machine's faster precision and with the settings of
+fine-tuning; the kernel runs in the same way, in turn with the training, so that both meet the same machine. What is beyond the
+kernel is embedding, sampled softmax, penalties, masks, optimiser and Python. Everything comes from fixed seeds.
 """
 
 from __future__ import annotations
 
 import argparse
-import platform
+import logging
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
+from itertools import pairwise
 
+import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from measuring import hardware
 
-from ulmfit.models.awd_lstm import detach
+from ulmfit.compute.cores import side_by_side
+from ulmfit.compute.pages import keep_pages
+from ulmfit.compute.precision import products
+from ulmfit.directions import DIRECTIONS
+from ulmfit.models.awd_lstm import LSTMLayer, detach
 from ulmfit.models.language_model import LanguageModel, regularisation
-from ulmfit.models.softmax import LinearCrossEntropy
+from ulmfit.models.sampled_softmax import Sampler
 from ulmfit.presets import preset
 from ulmfit.training.optimizers import Optimizer
 
 SETTINGS = preset("small")
-CONFIG, WORDS = SETTINGS.pretrain, SETTINGS.general_vocab.max_size
+CONFIG, SIZES, WORDS = SETTINGS.finetune, SETTINGS.model, SETTINGS.vocab.max_size
 TOKENS = CONFIG.batch_size * CONFIG.bptt
-Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+Work = Callable[[], None]
 
 
-def chunked(rows: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
-    return LinearCrossEntropy.apply(rows, weight, bias, targets, True)
-
-
-def plain(rows: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
-    return F.cross_entropy(F.linear(rows, weight, bias), targets)
-
-
-def hardware() -> str:
-    info = Path("/proc/cpuinfo")
-    names = (
-        [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
-    )
-    cpu = names[0] if names else platform.processor() or platform.machine()
-    return f"{cpu}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}"
-
-
-def in_turn(works: list[Callable[[], object]], rounds: int) -> list[float]:
-    """Median seconds of each piece of work; the first round, which warms up, does not count."""
-    seconds: list[list[float]] = [[] for _ in works]
-    for _ in range(rounds + 1):
-        for work, times in zip(works, seconds, strict=True):
-            started = time.perf_counter()
-            work()
-            times.append(time.perf_counter() - started)
-    return [statistics.median(times[1:]) for times in seconds]
-
-
-def head(loss: Loss) -> Callable[[], None]:
-    """Forward and backward pass of the loss alone, on one window's states."""
-    generator = torch.Generator().manual_seed(0)
-    shapes = ((TOKENS, SETTINGS.model.embedding), (WORDS, SETTINGS.model.embedding), (WORDS,))
-    inputs = [torch.randn(shape, generator=generator).mul_(0.1).requires_grad_() for shape in shapes]
-    targets = torch.randint(0, WORDS, (TOKENS,), generator=generator)
-
-    def once() -> None:
-        torch.autograd.grad(loss(inputs[0], inputs[1], inputs[2], targets), inputs)
-
-    return once
-
-
-def training_step(loss: Loss) -> Callable[[], None]:
-    """One step of the training: forward, penalties, backward, update; the state goes from window to window."""
-    generator = torch.Generator().manual_seed(0)
-    model = LanguageModel(WORDS, SETTINGS.model, CONFIG.dropouts).train()
-    optimizer = Optimizer(model.groups(), CONFIG, 1000)
-    ids = torch.randint(0, WORDS, (CONFIG.bptt + 1, CONFIG.batch_size), generator=generator)
+def training_step(dtype: torch.dtype) -> Work:
+    """One step of fine-tuning: masks, forward, sampled softmax, penalties, backward, update; the state goes from window to window."""
+    assert CONFIG.sampled
+    model = LanguageModel(WORDS, SIZES, CONFIG.dropouts).train()
+    model.encoder.products = dtype
+    optimizer, sampler = Optimizer(model.groups(), CONFIG, 1000), Sampler(WORDS, CONFIG.sampled)
+    ids = torch.from_numpy(np.random.default_rng(0).zipf(1.2, (CONFIG.bptt + 1, CONFIG.batch_size)).clip(1, WORDS) - 1)
     state = model.encoder.initial_state(CONFIG.batch_size)
 
     def step() -> None:
         nonlocal state
+        sample = sampler.draw(model.encoder.generator)
         raw, dropped, state = model.hidden(ids[:-1], detach(state))
-        value = loss(dropped.flatten(0, 1), model.encoder.embedding.weight, model.bias, ids[1:].flatten())
-        (value + regularisation(raw, dropped, CONFIG.alpha, CONFIG.beta)).backward()
+        loss = model.loss(dropped, ids[1:], sample)
+        (loss + regularisation(raw, dropped, CONFIG.alpha, CONFIG.beta)).backward()
         optimizer.step()
 
     return step
 
 
+def kernel_step(dtype: torch.dtype) -> Work:
+    """Forward and backward pass of the LSTM layers alone."""
+    sizes = [SIZES.embedding, *[SIZES.hidden] * (SIZES.layers - 1), SIZES.embedding]
+    layers = [LSTMLayer(inner, outer, torch.Generator().manual_seed(0)) for inner, outer in pairwise(sizes)]
+    first = torch.randn(CONFIG.bptt, CONFIG.batch_size, sizes[0]).mul_(0.1).to(dtype).requires_grad_()
+    states = [(torch.zeros(1, CONFIG.batch_size, size),) * 2 for size in sizes[1:]]
+    errors = torch.randn(CONFIG.bptt, CONFIG.batch_size, sizes[-1]).mul_(0.1).to(dtype)
+
+    def step() -> None:
+        x = first
+        for layer, state in zip(layers, states, strict=True):
+            x, _ = layer(x, state)
+        x.backward(errors)
+        for parameter in (first, *(parameter for layer in layers for parameter in layer.parameters())):
+            parameter.grad = None
+
+    return step
+
+
+def seconds_of(works: list[list[Work]], rounds: int) -> list[float]:
+    """Median seconds of each list, whose members run side by side; lists take turns. The first two rounds, which warm up, do not count."""
+    seconds: list[list[float]] = [[] for _ in works]
+    for _ in range(rounds + 2):
+        for work, times in zip(works, seconds, strict=True):
+            started = time.perf_counter()
+            side_by_side(lambda step: step(), work, "cpu")
+            times.append(time.perf_counter() - started)
+    return [statistics.median(times[2:]) for times in seconds]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=8, help="measured rounds of each")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    sizes = SETTINGS.model
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     print(hardware())
-    print(f"model {sizes.embedding}/{sizes.hidden}/{sizes.layers}, {WORDS:,} words, batch {CONFIG.batch_size} x {CONFIG.bptt}, fp32")
-    ours, theirs = in_turn([training_step(chunked), training_step(plain)], arguments.steps)
-    print(f"training step: {TOKENS / ours:,.0f} tokens/s; with F.cross_entropy {TOKENS / theirs:,.0f}; ratio {theirs / ours:.2f}")
-    ours, theirs = in_turn([head(chunked), head(plain)], arguments.steps)
-    print(f"loss alone: LinearCrossEntropy {ours * 1000:.0f} ms, F.cross_entropy {theirs * 1000:.0f} ms; ratio {theirs / ours:.2f}")
+    keep_pages()
+    dtype = products("auto", "cpu", SIZES.hidden)
+    print(
+        f"model {SIZES.embedding}/{SIZES.hidden}/{SIZES.layers}, {WORDS:,} words, {CONFIG.sampled} drawn, batch {CONFIG.batch_size} x {CONFIG.bptt}, {dtype}"
+    )
+    kinds = [training_step, kernel_step]
+    training, kernel = seconds_of([[kind(dtype) for _ in DIRECTIONS] for kind in kinds], arguments.steps)
+    print(f"training {TOKENS / training:,.0f} tokens/s a direction; the kernel alone {TOKENS / kernel:,.0f}; share {kernel / training:.2f}")
 
 
 if __name__ == "__main__":
