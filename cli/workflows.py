@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -74,11 +75,13 @@ def run_flow(request: TextRequest, module: str) -> Any:
     ``module`` of flows/ has the flow's work, ``{module}_by(plan)``. It is imported late: Prefect reads the server's address when it is
     first imported.
     """
+    import psutil
+
     from cli.prefect_server import prefect_server
     from flows.plan import resolve
     from tasks.servers import server_failures
 
-    plan = resolve(request)
+    plan = replace(resolve(request), begun=psutil.Process().create_time())
     with prefect_server(plan.workspace), server_failures(plan.workspace):
         from flows.tracked import start
 

@@ -14,6 +14,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from tasks.run import Finished, Job, run_stage
 from ulmfit.stages.outputs import Output
 from ulmfit.stages.stage import Stage, StageName
+from ulmfit.store.artifacts import Store
 
 P = ParamSpec("P")
 Made = TypeVar("Made", bound=Output[Any])
@@ -56,24 +57,46 @@ class Dag:
 class Results:
     """The finished stages of a DAG, in its order."""
 
-    def __init__(self, finished: dict[Node, Finished[Any]]):
-        self._finished = finished
+    def __init__(self, finished: Mapping[Node, Finished[Any]]):
+        self.finished = finished
 
     def __getitem__(self, output: Made) -> Made:
         """The output behind what :meth:`Dag.add` returned."""
-        return cast(Made, self._finished[cast(Node, output)].output)
+        return cast(Made, self.finished[cast(Node, output)].output)
 
     def __iter__(self) -> Iterator[Finished[Any]]:
-        return iter(self._finished.values())
+        return iter(self.finished.values())
 
 
-def run(dag: Dag, job: Job) -> Results:
-    """Run all stages as Prefect tasks of the current flow run. In DAG order the first that failed is the cause; its exception is raised."""
+def run(dag: Dag, job: Job, made: Results | None = None) -> Results:
+    """Run the stages as Prefect tasks of the current flow run, but for those ``made`` before; returns all of them.
+
+    In DAG order the first that failed is the cause; its exception is raised.
+    """
+    before = dict(made.finished) if made else {}
     futures: dict[Node, PrefectFuture[Finished[Any]]] = {}
     for node in dag.nodes:
-        promised = lambda argument: futures[argument] if isinstance(argument, Node) else argument
+        if node in before:
+            continue
+        promised = lambda argument: before.get(argument) or futures[argument] if isinstance(argument, Node) else argument
         arguments = [promised(argument) for argument in node.arguments]
         keywords = {name: promised(argument) for name, argument in node.keywords.items()}
         task: Any = run_stage.with_options(task_run_name=str(node.name))
-        futures[node] = task.submit(job, node.name, node.stage, arguments, keywords, wait_for=[futures[other] for other in node.after])
-    return Results({node: future.result() for node, future in futures.items()})
+        futures[node] = task.submit(
+            job, node.name, node.stage, arguments, keywords, wait_for=[futures[other] for other in node.after if other in futures]
+        )
+    return Results(before | {node: future.result() for node, future in futures.items()})
+
+
+def missing(dag: Dag, made: Results, store: Store) -> list[StageName]:
+    """The stages that are still to be made, in order: neither among those ``made``, nor in the store (whose files are not checked)."""
+    known: dict[Node, Output[Any]] = {node: finished.output for node, finished in made.finished.items()}
+    for node in dag.nodes:
+        value = lambda argument: known.get(argument) if isinstance(argument, Node) else argument
+        needed = [argument for argument in (*node.arguments, *node.keywords.values()) if isinstance(argument, Node)]
+        if node in known or not all(argument in known for argument in needed):
+            continue
+        stage = node.stage(*map(value, node.arguments), **{name: value(argument) for name, argument in node.keywords.items()})
+        if found := store.find(stage.recipe.kind, stage.recipe.key):
+            known[node] = stage.output(found.location, found.manifest, found.copy)
+    return [node.name for node in dag.nodes if node not in known]

@@ -1,7 +1,8 @@
 """From a request to a plan: everything that has to be looked up is looked up here, once. What can be the user's fault is found here."""
 
 import os
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 
 from flows.request import PretrainRequest, TextRequest, TrainingRequest, TrainRequest
 from flows.room import check_room
@@ -21,6 +22,8 @@ from ulmfit.training.placement import Placement
 class Plan:
     """A resolved request: the settings in full, the sources as found, the language model with its sizes, the device.
 
+    ``begun``: when the command began, in Unix seconds: the minutes of a budget count from there.
+
     ``domain``, ``general``: the corpora to read, None where the job needs none. ``pretrained``: the language model to start from.
     """
 
@@ -31,6 +34,7 @@ class Plan:
     general: CorpusSource | None = None
     pretrained: Pretrained | None = None
     placement: Placement = Placement()
+    begun: float = field(default_factory=time.time)
 
 
 def resolve(request: TextRequest) -> Plan:
@@ -54,6 +58,8 @@ def _resolved(request: TextRequest) -> Plan:
     found = _language_model(request, settings, workspace)
     if isinstance(request, TrainRequest):
         check_model_name(request.registered_name)
+        if request.minutes is not None and request.devices > 1:
+            raise UserError("--minutes and --devices: how fast several processes are is not measured; give one of them")
     if isinstance(request, PretrainRequest) and request.export is not None:
         new_folder(request.export, "--export")
     domain, general = (None, source) if isinstance(request, PretrainRequest) else (source, None)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from prefect import flow
 
 from flows.dag import RUNNER, Dag, run
+from flows.foresight import announce
 from flows.plan import Plan, resolve
 from flows.request import PretrainRequest
 from flows.text import Text, text_stages
@@ -40,8 +41,10 @@ def pretrain_by(plan: Plan) -> PretrainSummary:
     with tracked_job("pretrain", plan) as job:
         dag = Dag()
         text = text_stages(dag, plan, job.context, "general")
+        read = run(dag, job)
         promised = {direction: _trained(dag, plan, text, direction) for direction in request.directions}
-        finished = run(dag, job)
+        announce(dag, plan, job, read, None, text)
+        finished = run(dag, job, read)
     models = {direction: finished[model] for direction, model in promised.items()}
     facts = _facts(plan, finished[text.corpus], models)
     folders = {direction: model.path for direction, model in models.items()}

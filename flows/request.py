@@ -139,6 +139,7 @@ class TrainRequest(TrainingRequest):
     pretrain: str | None = Field(
         None, description="general corpus to pretrain on instead: a known corpus, a file or a folder; for the base preset wikitext-103"
     )
+    minutes: float | None = Field(None, gt=0, description="train so much less than usual that the run ends within so many minutes here")
     model_name: str | None = Field(None, description="name in the registry; ulmfit-<corpus> if left empty")
 
     def start(self) -> str | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from prefect import flow
 
 from flows.dag import RUNNER, Dag, Results, run
+from flows.foresight import announce, within_minutes
 from flows.plan import Plan, resolve
 from flows.request import TrainRequest
 from flows.text import Text, text_stages
@@ -34,16 +35,23 @@ def train(request: TrainRequest) -> Summary:
 def train_by(plan: Plan) -> Summary:
     """The flow, its request resolved."""
     started = time.time()
-    assert isinstance(plan.request, TrainRequest)
+    request = plan.request
+    assert isinstance(request, TrainRequest)
     with tracked_job("train", plan) as job:
         dag = Dag()
-        promised = train_dag(dag, plan, job.context)
-        finished = run(dag, job)
+        domain, general = texts(dag, plan, job.context)
+        read = run(dag, job)
+        plan = within_minutes(plan, job, read, domain, general)
+        promised = models(dag, plan, domain, general)
+        announce(dag, plan, job, read, domain, general)
+        finished = run(dag, job, read)
         model, evaluation = finished[promised.model], finished[promised.evaluation]
         version = register(job, _registered_name(plan, job), model, evaluation)
-        domain = _read(finished, promised.domain)
-        general = _read(finished, promised.general) if promised.general else None
-        return report(job, Trained(plan.request.name, plan.settings, list(finished), domain, general, model, evaluation, version, started))
+        read_domain = _read(finished, domain)
+        read_general = _read(finished, general) if general else None
+        return report(
+            job, Trained(request.name, plan.settings, list(finished), read_domain, read_general, model, evaluation, version, started)
+        )
 
 
 def _registered_name(plan: Plan, job: Job) -> str:
@@ -63,24 +71,31 @@ def _read(finished: Results, text: Text) -> tuple[Corpus, Vocabulary]:
 
 @dataclass(frozen=True)
 class Promised:
-    """Where the DAG's results will stand. ``general`` where a general language model is pretrained."""
+    """Where the DAG's results will stand."""
 
-    domain: Text
-    general: Text | None
     model: Model
     evaluation: Evaluation
 
 
 def train_dag(dag: Dag, plan: Plan, context: Context) -> Promised:
     """Add the stages of the main job to ``dag``."""
+    return models(dag, plan, *texts(dag, plan, context))
+
+
+def texts(dag: Dag, plan: Plan, context: Context) -> tuple[Text, Text | None]:
+    """The text of the domain, and general text where a language model is pretrained on it."""
     domain = text_stages(dag, plan, context, "domain")
-    general = None if plan.pretrained else text_stages(dag, plan, context, "general")
+    return domain, None if plan.pretrained else text_stages(dag, plan, context, "general")
+
+
+def models(dag: Dag, plan: Plan, domain: Text, general: Text | None) -> Promised:
+    """All that is made of the text."""
     tuned = {direction: _tuned(dag, plan, domain, general, direction) for direction in DIRECTIONS}
     classifiers = {direction: _classifier(dag, plan, tuned[direction], domain, direction) for direction in DIRECTIONS}
     model = _averaged(dag, StageName("average"), classifiers, domain)
     scratch = _scratch(dag, plan, domain, classifiers) if plan.settings.scratch else None
     evaluation = dag.add(StageName("evaluate"), measure, domain.corpus, domain.ids, model, scratch, plan.settings)
-    return Promised(domain, general, model, evaluation)
+    return Promised(model, evaluation)
 
 
 def _tuned(dag: Dag, plan: Plan, domain: Text, general: Text | None, direction: Direction) -> LanguageModel:

@@ -17,7 +17,7 @@ from ulmfit.prediction.predictor import Predictor
 from ulmfit.pretrained.catalog import SHIPPED
 from ulmfit.pretrained.transport import pretrained
 from ulmfit.text.vocab import Vocab
-from ulmfit.training import method
+from ulmfit.training import method, rehearsal
 
 RNG = np.random.default_rng(0)
 TOPICS = {"sea": "ship wave harbour fish sail", "sky": "cloud wind bird plane star", "town": "street shop tram lamp square"}
@@ -71,6 +71,33 @@ def test_saved_and_loaded_it_says_the_same(fitted, tmp_path):
     assert np.array_equal(loaded.predict_proba(TEXTS[60:]), fitted.predict_proba(TEXTS[60:]))
     assert loaded.get_params() == fitted.get_params() | {"device": "auto", "options": list(QUICK)}
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["model"], "nothing is left beside it"
+
+
+def test_a_budget_chooses_the_amounts(monkeypatch, tmp_path):
+    monkeypatch.setattr(rehearsal, "SECONDS", 0.02)
+    texts, labels = TEXTS * 3, LABELS * 3
+    hasty = TextClassifier("tiny", device="cpu", pretrained=None, options=QUICK, minutes=0.001).fit(texts, labels)
+    assert (hasty.choice_.chosen.epochs, hasty.choice_.chosen.labelled, hasty.choice_.chosen.tokens) == (1, 100, 0)
+    assert hasty.choice_.usual.epochs == 6 and hasty.choice_.usual.labelled > 200 and hasty.choice_.usual.judged == 0
+    assert hasty.predict(TEXTS[:3]).shape == (3,)
+    hasty.save(tmp_path / "model")
+    assert TextClassifier.load(tmp_path / "model").minutes == 0.001
+
+
+def test_a_budget_that_is_large_enough_changes_nothing(fitted, monkeypatch):
+    monkeypatch.setattr(rehearsal, "SECONDS", 0.02)
+    few = (*QUICK, "classifier.epochs=1", "pretrain.epochs=1")
+    free, ample = (
+        TextClassifier("tiny", device="cpu", pretrained=None, options=few, minutes=m).fit(TEXTS[:30], LABELS[:30]) for m in (None, 99)
+    )
+    assert np.array_equal(free.predict_proba(TEXTS[60:]), ample.predict_proba(TEXTS[60:]))
+    assert ample.choice_.chosen == ample.choice_.usual and not hasattr(free, "choice_")
+
+
+@pytest.mark.parametrize("minutes", [0, -3, float("nan")])
+def test_a_budget_of_nothing_is_refused(minutes):
+    with pytest.raises(UserError, match="minutes"):
+        TextClassifier("tiny", minutes=minutes).fit(TEXTS[:12], LABELS[:12])
 
 
 def test_a_saved_model_is_a_bundle(fitted, tmp_path):

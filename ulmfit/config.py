@@ -3,9 +3,9 @@
 They enter an artifact's key (``store/recipe.py``), so none of them is a path, a device or a time: those do not change a result.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Part = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -19,6 +19,12 @@ class Stage(BaseModel):
     """Base of all settings: immutable, and a misspelt option is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    LATER: ClassVar[frozenset[str]] = frozenset()  # options that were added when artifacts had keys without them
+
+    def keyed(self) -> dict[str, JsonValue]:
+        """The settings as they enter a key: one that was added later is not among them where it is None."""
+        return {name: value for name, value in self.model_dump(mode="json").items() if value is not None or name not in self.LATER}
 
 
 class CorpusConfig(Stage):
@@ -146,6 +152,8 @@ class LMConfig(TrainingConfig):
 class ClassifierConfig(TrainingConfig):
     """Training of a classifier on an encoder (Howard & Ruder 2018, sec. 3.3)."""
 
+    LATER: ClassVar[frozenset[str]] = frozenset({"max_valid"})
+
     init: Literal["finetuned", "scratch"] = Field("finetuned", description="where the encoder comes from")
     task: Literal["multi-class", "multi-label"] = Field("multi-class", description="one label a document, or any number of them")
     label_separator: str = Field("|", min_length=1, description="what stands between the labels of a multi-label document")
@@ -162,6 +170,7 @@ class ClassifierConfig(TrainingConfig):
     unfreeze: Literal["full", "gradual", "last", "chain-thaw"] = "gradual"
     patience: Positive | None = Field(None, description="stop after so many epochs without a better stop_metric, and keep the best weights")
     stop_metric: Literal["valid_loss", "valid_accuracy", "valid_macro_f1"] = "valid_loss"
+    max_valid: Positive | None = Field(None, description="validation documents to look at, at most, after each epoch and to calibrate")
     calibrate: bool = Field(True, description="fit a temperature on the validation documents")
     hidden: Positive = 50
     head_dropouts: tuple[Share, Share] = (0.4, 0.1)
@@ -180,9 +189,12 @@ class LabelsConfig(Stage):
 class EvaluateConfig(Stage):
     """The report: bootstrap intervals, and the baseline trained on the same rows."""
 
+    LATER: ClassVar[frozenset[str]] = frozenset({"max_documents"})
+
     bootstrap: Positive = 1000
     confidence: float = Field(0.95, gt=0.5, lt=1.0)
     mistakes: Positive = 20
+    max_documents: Positive | None = Field(None, description="documents to judge by, at most: a sample, by label in proportion")
     seed: Seed = 0
 
 

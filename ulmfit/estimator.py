@@ -1,14 +1,16 @@
 """``TextClassifier``: the method as a scikit-learn estimator, on the same code as the DAG and without a server."""
 
 import json
+import logging
 import shutil
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +18,15 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags
 
-from ulmfit.compute.cores import side_by_side
+from ulmfit.compute.cores import cores, side_by_side
 from ulmfit.compute.devices import resolve_device
 from ulmfit.config import Settings
 from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.errors import UserError
 from ulmfit.evaluation.metrics import decisions
+from ulmfit.labels.drawing import draw
 from ulmfit.labels.estimator_labels import GivenLabels, Kind, check_classes, listed_labels, same_sets
+from ulmfit.labels.label_set import LabelSet
 from ulmfit.models.saving import read_saved_model
 from ulmfit.prediction.bundle import FILES, LINEAGE, missing, write_bundle
 from ulmfit.prediction.predictor import Predictor
@@ -34,9 +38,13 @@ from ulmfit.store.filesystem import output_folder, write_bytes
 from ulmfit.text.tokenizer import Tokenizer
 from ulmfit.text.vocab import Vocab
 from ulmfit.training import method
-from ulmfit.training.epochs import fitting_streams
+from ulmfit.training.amounts import Choice, PassOver, usual_settings, with_amounts
+from ulmfit.training.epochs import LEAST_TOKENS, fitting_streams
 from ulmfit.training.placement import Placement
+from ulmfit.training.rehearsal import classifier_task, costs_of, lm_task, speed_of, usual_amounts
 from ulmfit.training.specs import TrainingText
+
+log = logging.getLogger(__name__)
 
 NOTE = "estimator.json"  # beside a saved bundle: the constructor's arguments, and the classes in their own type
 
@@ -48,11 +56,13 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
     one that comes with the project, where it fits the preset, the language, the rules and the options), a known name, or a folder with
     ``forward/`` and ``backward/``; With None, or where "auto" fits none, they are trained on the texts given to ``fit``. device:
     "auto", "cpu" or "cuda". seed: of every random choice. options: settings to change, as ``("classifier.epochs=8", ...)``.
+    minutes: ``fit`` trains so much less than usual that it ends within so many minutes here; None: as much as usual.
 
-    ``classes_`` [L], sorted, exists once the estimator is fitted or loaded.
+    ``classes_`` [L], sorted, exists once the estimator is fitted or loaded; ``choice_`` once it is fitted within ``minutes``: the amounts.
     """
 
     classes_: NDArray[Any]
+    choice_: Choice
     _kind: Kind
     _predictor: Predictor
 
@@ -65,6 +75,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         device: str = "auto",
         seed: int = 0,
         options: Sequence[str] = (),
+        minutes: float | None = None,
     ):
         self.preset = preset
         self.lang = lang
@@ -73,6 +84,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         self.device = device
         self.seed = seed
         self.options = options
+        self.minutes = minutes
 
     def fit(self, texts: Iterable[str], labels: Any, unlabelled: Iterable[str] | None = None) -> Self:
         """Train a language model on all texts, then a classifier on the labelled ones; both directions.
@@ -80,6 +92,9 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         ``labels``: a string or number per text; or, where a text has any number of labels, a list (tuple, set) of them per text,
         or a table of 0 and 1 [N, L]. Raises UserError (a ValueError) for input that cannot be learnt from.
         """
+        begun = time.monotonic()
+        if self.minutes is not None and not self.minutes > 0:
+            raise UserError(f"minutes={self.minutes!r}: give a number above 0, or None")
         labelled = _texts(texts, "texts")
         further = [] if unlabelled is None else _texts(unlabelled, "unlabelled")
         settings = self._settings()
@@ -94,7 +109,10 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         parts = _language_models(start)
         with tempfile.TemporaryDirectory(prefix="ulmfit-fit-") as work:
             training = _Training(Path(work), settings, parts, device)
-            self._predictor = training.run(tokenizer, [*labelled, *further], given)
+            budget = (self.minutes, begun) if self.minutes is not None else None
+            self._predictor, choice = training.run(tokenizer, [*labelled, *further], given, budget)
+        if choice:
+            self.choice_ = choice
         self.classes_, self._kind = given.classes, given.kind
         return self
 
@@ -183,8 +201,13 @@ class _Training:
     pretrained: dict[Direction, Path]
     device: str
 
-    def run(self, tokenizer: Tokenizer, texts: list[str], given: GivenLabels) -> Predictor:
-        """Train both classifiers and load them. The first of ``texts`` are the labelled ones, of ``given`` labels."""
+    def run(
+        self, tokenizer: Tokenizer, texts: list[str], given: GivenLabels, budget: tuple[float, float] | None = None
+    ) -> tuple[Predictor, Choice | None]:
+        """Train both classifiers and load them. The first of ``texts`` are the labelled ones, of ``given`` labels.
+
+        ``budget``: minutes, and the reading of the monotonic clock when they began; then the choice of amounts is returned too.
+        """
         tokens = tokenizer(texts)
         vocab = Vocab.from_counts(Counter(chain.from_iterable(tokens)), self.settings.vocab.max_size, self.settings.vocab.min_count)
         vocab.save(self.work / "vocab.json")
@@ -193,19 +216,50 @@ class _Training:
         documents = Documents.of([vocab.encode(document).astype(vocab.dtype) for document in tokens], labels)
         held = given.held_out(self.settings.corpus.valid_share, self.settings.corpus.seed)
         train, valid = documents.take(np.setdiff1d(np.arange(len(codes)), held)), documents.take(held)
-        text = documents.take(np.setdiff1d(np.arange(len(documents)), held))
-        config, place = self.settings.classifier, Placement(self.device)
-
-        def learn(direction: Direction) -> None:
-            lm = self._language_model(TrainingText(text, valid, vocab, direction), place) if config.init == "finetuned" else None
-            model = read_saved_model(lm).model if lm else self.settings.model
-            labelled = TrainingText(train, valid, vocab, direction, tuple(given.strings))
-            method.train_classifier(labelled, lm, model, config, self.work / direction, place)
-
-        side_by_side(learn, DIRECTIONS, self.device)
+        text = TrainingText(documents.take(np.setdiff1d(np.arange(len(documents)), held)), valid, vocab, "forward")
+        labelled = TrainingText(train, valid, vocab, "forward", tuple(given.strings))
+        if budget is None:
+            self._train(text, labelled)
+            choice = None
+        else:
+            chosen, choice = self._within(text, labelled, *budget)
+            chosen._train(text, labelled)
         bundle = self.work / "bundle"
         write_bundle(bundle, self.work / "forward", self.work / "backward", self.work / "vocab.json", tokenizer.definition)
-        return Predictor(bundle, self.device)
+        return Predictor(bundle, self.device), choice
+
+    def _train(self, text: TrainingText, labelled: TrainingText) -> None:
+        """A classifier of the ``labelled`` documents per direction, on a language model of ``text``."""
+        config, place = self.settings.classifier, Placement(self.device)
+        if self.settings.labels.number:
+            strata = LabelSet.of(labelled.labels, config).strata_of(labelled.train.labels)
+            labelled = replace(labelled, train=labelled.train.take(draw(strata, self.settings.labels)))
+
+        def learn(direction: Direction) -> None:
+            lm = self._language_model(replace(text, direction=direction), place) if config.init == "finetuned" else None
+            model = read_saved_model(lm).model if lm else self.settings.model
+            method.train_classifier(replace(labelled, direction=direction), lm, model, config, self.work / direction, place)
+
+        side_by_side(learn, DIRECTIONS, self.device)
+
+    def _within(self, text: TrainingText, labelled: TrainingText, minutes: float, begun: float) -> tuple["_Training", Choice]:
+        """The same training with amounts that fit into ``minutes``, and these amounts."""
+        settings, place = usual_settings(self.settings), Placement(self.device)
+        together = len(DIRECTIONS) if self.device == "cpu" and cores() >= len(DIRECTIONS) else 1  # as side_by_side does it
+        threads, turns = max(1, cores() // together), len(DIRECTIONS) // together
+        stage: Literal["finetune", "pretrain"] = "finetune" if self.pretrained else "pretrain"
+        config = fitting_streams(settings.finetune if self.pretrained else settings.pretrain, text.train.tokens)
+        model = read_saved_model(self.pretrained["forward"]).model if self.pretrained else settings.model
+        lms = [lm_task(text, model, config, place) for _ in range(together)]
+        classifiers = [classifier_task(labelled, model, settings.classifier, place) for _ in range(together)]
+        lm, classifier = lms[0], classifiers[0]
+        speeds = speed_of(lms, threads) if lm.steps else 1.0, speed_of(classifiers, threads)
+        costs, usual = costs_of(lm, classifier, speeds, None, turns), usual_amounts(lm, classifier, None)
+        choice = Choice.of(minutes, time.monotonic() - begun, usual, costs)
+        for line in choice.told():
+            log.info("%s", line)
+        budgeted = with_amounts(settings, choice.chosen, usual, PassOver(stage, text.train.tokens, lm.config.batch_size, LEAST_TOKENS))
+        return replace(self, settings=budgeted), choice
 
     def _language_model(self, text: TrainingText, place: Placement) -> Path:
         """The folder of a language model of the domain."""

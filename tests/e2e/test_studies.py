@@ -83,6 +83,7 @@ class Study:
             "another draw": ([*few, "labels.seed=1"], {}),
             "more labels": (["labels.number=80"], {}),
             "judged by validation rows": ([*few, "judge=valid"], {}),
+            "judged by a sample": ([*few, "evaluate.max_documents=20"], {}),
             "from scratch beside": ([*few, "scratch=true"], {}),
             "without fine-tuning": ([*few, "finetune.epochs=0"], {}),
             "without pretraining": ([*few, "finetune.epochs=0"], {"pretrain": str(corpus)}),
@@ -112,6 +113,7 @@ def test_each_request_builds_what_none_before_it_has(study: Study) -> None:
         "another draw": of("classify") | judged,
         "more labels": of("classify") | judged,
         "judged by validation rows": {"evaluate"},
+        "judged by a sample": {"evaluate"},
         "from scratch beside": of("scratch") | {"average-scratch", "evaluate"},
         "without fine-tuning": of("finetune", "classify") | judged,
         "without pretraining": general | of("pretrain", "finetune", "classify") | judged,
@@ -146,6 +148,8 @@ def test_what_judges(study: Study) -> None:
     assert study.ran["few labels"].results.documents == splits["test"].documents
     by_validation = study.ran["judged by validation rows"].results
     assert by_validation.documents == splits["valid"].documents != splits["test"].documents
+    sampled = study.ran["judged by a sample"].results
+    assert sampled.documents == 20
     assert set(by_validation.systems) == set(study.ran["few labels"].results.systems)
     assert {"forward+backward", "forward+backward from scratch"} <= set(study.ran["from scratch beside"].results.systems)
 

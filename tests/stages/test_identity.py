@@ -84,6 +84,14 @@ def test_a_draw_of_labels_enters_keys_only_where_it_is_asked_for() -> None:
         assert len(set(keys)) == 5
 
 
+def test_limits_that_were_added_later_enter_keys_only_where_they_are_set() -> None:
+    classifier, evaluation = KEYS["tiny"]["classify"], KEYS["tiny"]["evaluate"]
+    assert classifier_and_evaluation("classifier.max_valid=null", "evaluate.max_documents=null") == (classifier, evaluation)
+    limited = classifier_and_evaluation("classifier.max_valid=500")
+    assert limited[0] != classifier and limited[1] == evaluation
+    assert classifier_and_evaluation("evaluate.max_documents=500")[1] not in (evaluation, limited[1])
+
+
 def test_the_split_that_judges_concerns_the_evaluation_alone() -> None:
     classifier, evaluation = classifier_and_evaluation("judge=valid")
     assert classifier == KEYS["tiny"]["classify"] and evaluation != KEYS["tiny"]["evaluate"]

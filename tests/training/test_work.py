@@ -62,6 +62,13 @@ def test_a_classifiers_steps_and_validations_add_up(options: dict[str, object]) 
     assert task.work == pytest.approx(sum(step.work for step in steps) + validations * task.validation_work)
 
 
+def test_few_validation_documents_are_looked_at_where_the_settings_say_so() -> None:
+    every, few = classifying(epochs=1), classifying(epochs=1, max_valid=5)
+    assert len(every.valid) == len(TEXT.valid) and len(few.valid) == 5 and set(few.valid.ids) < set(TEXT.valid.ids)
+    assert few.validation_work < every.validation_work and few.work < every.work
+    assert list(classifying(epochs=1, max_valid=5).valid.ids) == list(few.valid.ids), "the same ones each time"
+
+
 def test_frozen_layers_and_text_beyond_the_gradients_reach_are_cheaper() -> None:
     head, top, both, all_groups = ([3], [2, 3], [1, 2, 3], [0, 1, 2, 3])
     work = [classifier_step(SIZES, groups, 100, 100) for groups in (head, top, both, all_groups)]

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ulmfit.config import ClassifierConfig, Settings
+from ulmfit.config import ClassifierConfig, LabelsConfig, Settings
 from ulmfit.directions import DIRECTIONS, ENSEMBLE
 from ulmfit.evaluation import baseline
 from ulmfit.evaluation.calibration import fit_thresholds
@@ -39,13 +39,16 @@ def measure(corpus: Corpus, ids: IdShards, model: Model, scratch: Model | None, 
     inputs = {"corpus": corpus, "ids": ids, "model": model} | ({"scratch": scratch} if scratch else {})
     drawn = {"labels": settings.labels} if settings.labels.number else {}
     judged = {"judge": settings.judge} if settings.judge != "test" else {}
-    recipe = Recipe("evaluation", EVALUATE_VERSION, {**config.model_dump(mode="json"), **drawn, **judged}, keys_of(inputs))
+    recipe = Recipe("evaluation", EVALUATE_VERSION, {**config.keyed(), **drawn, **judged}, keys_of(inputs))
 
     def build(work: Path, context: Context) -> Built:
         device, test, rows = context.placement.device, Documents.open(ids.path, [settings.judge]), _read(corpus, settings.judge)
         assert rows.ids == test.ids, "shards and corpus parts stand in one order"
         predictor, strings = Predictor(model.path, device), corpus.record.labels
         labels = LabelSet.of(strings, ClassifierConfig(task=predictor.task, label_separator=predictor.separator))
+        if config.max_documents:
+            sample = draw(labels.strata_of(test.labels), LabelsConfig(number=config.max_documents, seed=config.seed))
+            test, rows = test.take(sample), rows.take(sample.tolist())
         systems = _systems(predictor, test, "")
         if scratch:
             systems |= _systems(Predictor(scratch.path, device), test, " from scratch")

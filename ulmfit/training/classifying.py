@@ -1,6 +1,5 @@
 """Training of a classifier on labelled documents."""
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -23,8 +22,6 @@ from ulmfit.training.schedules import learning
 from ulmfit.training.specs import TrainingText
 from ulmfit.training.stopping import Best
 from ulmfit.training.work import classifier_step, layer_flops
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -71,16 +68,16 @@ class Classifying(Trainable):
         rng = np.random.default_rng(config.seed)
         lengths = np.minimum(train.lengths, config.max_tokens or np.iinfo(np.int64).max)
         epochs = classifier_epochs(config, len(train), int(lengths.sum()))
-        if config.epochs == "auto":
-            log.info("%s: %d documents, so %d epochs", name, len(train), epochs)
         positions = config.batch_tokens and max(1, config.batch_tokens * 8 // 9)  # so that they are not too many with round_length's
         self.epochs = [training_batches(lengths, config.batch_size, positions, config.max_gradient_tokens, rng) for _ in range(epochs)]
         self.steps, self.tokens = sum(map(len, self.epochs)), int(lengths.sum()) * epochs
         self.sizes = model.encoder.config
-        read = np.minimum(text.valid.lengths, config.max_tokens or np.iinfo(np.int64).max)
+        seen = np.random.default_rng(config.seed).permutation(len(text.valid))[: config.max_valid]
+        self.valid = text.valid.take(np.sort(seen))
+        read = np.minimum(self.valid.lengths, config.max_tokens or np.iinfo(np.int64).max)
         self.validation_work = sum(layer_flops(self.sizes)) * float(read.sum())
         steps = sum(self._step_work(lengths[index], epoch) for epoch, groups in enumerate(self.epochs) for index in groups)
-        self.work = steps + epochs * self.validation_work
+        self.work, self.passes = steps + epochs * self.validation_work, epochs
 
     def plan(self, start: int) -> Iterator[Step]:
         for epoch, groups in enumerate(self.epochs):
@@ -126,7 +123,7 @@ class Classifying(Trainable):
         return loss.detach()
 
     def validate(self) -> dict[str, float]:
-        valid = self.text.valid
+        valid = self.valid
         if not len(valid):
             return {}
         logits = predict_logits(self.model, valid, self.text.direction, self.config.max_tokens)

@@ -1,6 +1,5 @@
 """Training of a language model on text."""
 
-import logging
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,8 +23,6 @@ from ulmfit.training.specs import TrainingText
 from ulmfit.training.stopping import Best
 from ulmfit.training.work import lm_flops, lm_steps
 
-log = logging.getLogger(__name__)
-
 VALIDATION_TOKENS = 50_000
 VALIDATION_BATCH = 16
 
@@ -47,7 +44,6 @@ class LanguageModelling(Trainable):
         epochs, streams = lm_amount(config, train.tokens)
         if config.epochs == "auto":
             self.best = Best("valid_loss", patience=None, from_start=True)
-            log.info("%s: %d tokens, so %g epochs in %d parallel streams", name, train.tokens, epochs, streams)
         config = config.model_copy(update={"epochs": epochs, "batch_size": streams})
         self.model, self.text, self.config, self.place, self.name = model, text, config, place, name
         self.windows = Windows.plan(train.tokens, streams, config.bptt, epochs, config.max_tokens, config.seed)
@@ -56,6 +52,7 @@ class LanguageModelling(Trainable):
         self.sampled = config.sampled if config.sampled and config.sampled < words else None
         self.validation_work = lm_flops(self.sizes, words) * float(min(VALIDATION_TOKENS, text.valid.tokens))
         validations = len(self.windows.epochs) + (self.steps // config.valid_every if config.valid_every else 0) + (self.best is not None)
+        self.passes = len(self.windows.epochs)
         self.work = self._work(self.tokens, self.steps) + validations * self.validation_work
         if epochs and not self.steps:
             few = f"{train.tokens} tokens are too few for {config.batch_size} parallel streams"

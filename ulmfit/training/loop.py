@@ -51,7 +51,7 @@ class Step:
 
 
 class Trainable(ABC):
-    """What is trained, on what and where: a model, and a plan of ``steps`` steps over ``tokens`` tokens.
+    """What is trained, on what and where: a model, and a plan of ``steps`` steps over ``tokens`` tokens in ``passes`` passes.
 
     ``work``: of all steps, and of the validations between them, each of ``validation_work`` (see ``work.py``). ``name``: for people. ``figures``: names of what ``validate`` finds. ``best``: stop early, and keep the best weights.
     """
@@ -62,6 +62,7 @@ class Trainable(ABC):
     name: str
     steps: int
     tokens: int
+    passes: int
     work: float
     validation_work: float
     figures: tuple[str, ...]

@@ -4,6 +4,7 @@ Each writes ``model.safetensors``, ``config.json``, ``vocab.json`` and ``history
 learning rates are tried first.
 """
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from ulmfit.training.lr_finder import range_test
 from ulmfit.training.placement import Placement
 from ulmfit.training.processes.launcher import run_on
 from ulmfit.training.specs import ClassifySpec, FinetuneSpec, PretrainSpec, TrainingRecord, TrainingSpec, TrainingText
+
+log = logging.getLogger(__name__)
 
 PRETRAIN_VERSION = 2
 FINETUNE_VERSION = 2
@@ -85,6 +88,9 @@ def _open(folder: Path, direction: Direction) -> tuple[LanguageModel, Vocab]:
 def _train_lm(lm: LanguageModel, text: TrainingText, config: LMConfig, folder: Path, place: Placement, name: str) -> TrainingRecord:
     place, curves = _begin(folder, place)
     task = LanguageModelling(lm, text, config, place, name)
+    if config.epochs == "auto":
+        epochs, streams = task.config.epochs, task.config.batch_size
+        log.info("%s: %d tokens, so %g epochs in %d parallel streams", name, text.train.tokens, epochs, streams)
     suggested = range_test(task, folder)
     record = fit(task, curves)
     if place.team.leads:
@@ -125,12 +131,14 @@ def train_classifier(
         take_encoder(classifier, pretrained)
     name = f"classify {text.direction}" if lm else f"classify {text.direction}, from scratch"
     task = Classifying(classifier, text, objective, place, name)
+    if config.epochs == "auto":
+        log.info("%s: %d documents, so %d epochs", name, len(text.train), task.passes)
     suggested = range_test(task, folder)
     record = fit(task, curves).model_copy(update={"lr_suggested": suggested})
     if not place.team.leads:
         return record
-    logits = predict_logits(classifier, text.valid, text.direction, config.max_tokens)
-    found = calibrate(logits, labels.targets_of(text.valid.labels), config)
+    logits = predict_logits(classifier, task.valid, text.direction, config.max_tokens)
+    found = calibrate(logits, labels.targets_of(task.valid.labels), config)
     facts = ModelFacts(
         direction=text.direction, labels=tuple(labels.names), bptt=config.bptt, max_tokens=config.max_tokens, calibration=found
     )

@@ -1,0 +1,165 @@
+"""Before a DAG trains: which stages are there, how long the others will take here, and how much of everything fits into ``--minutes``."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from flows.dag import Dag, Results, missing
+from flows.plan import Plan
+from flows.request import TrainRequest
+from flows.text import Text
+from tasks.run import Job
+from ulmfit.directions import Direction
+from ulmfit.progress import clock, outlook
+from ulmfit.shards.documents import Documents
+from ulmfit.stages.models import VALID
+from ulmfit.stages.shards import TRAINING_SPLITS
+from ulmfit.stages.stage import StageName
+from ulmfit.store.filesystem import write_bytes
+from ulmfit.store.recipe import Recipe
+from ulmfit.training.amounts import Choice, PassOver, usual_settings, with_amounts
+from ulmfit.training.classifying import Classifying
+from ulmfit.training.epochs import LEAST_TOKENS
+from ulmfit.training.language_modelling import LanguageModelling
+from ulmfit.training.loop import Trainable
+from ulmfit.training.rehearsal import AFTER, classifier_task, costs_of, estimate, lm_task, prediction_seconds, speed_of, usual_amounts
+from ulmfit.training.specs import ClassifySpec, TextSpec
+
+log = logging.getLogger(__name__)
+
+BARS = {"pretrain": "pretrain", "finetune": "fine-tune", "classify": "classify"}  # by kind of stage: what its progress is called
+
+
+class Rehearsal:
+    """The trainings of a plan on random weights: their work, and the speed at which this machine does it, each found out once."""
+
+    def __init__(self, plan: Plan, job: Job, made: Results, domain: Text | None, general: Text | None):
+        self.plan, self.job, self.made, self.domain, self.general = plan, job, made, domain, general
+        self.directions: Sequence[Direction] = plan.request.trained_directions()  # type: ignore[attr-defined]
+        self.side_by_side = plan.placement.device == "cpu"
+
+    def tasks(self, kind: str) -> list[Trainable]:
+        """A training of that kind in each direction that is trained at the same time."""
+        return [self._task(kind, direction) for direction in self.directions[: None if self.side_by_side else 1]]
+
+    def _task(self, kind: str, direction: Direction) -> Trainable:
+        settings, place = self.plan.settings, self.plan.placement
+        text = self.general if kind == "pretrain" else self.domain
+        assert text is not None, f"{kind} has text"
+        ids, vocab = self.made[text.ids], self.made[text.vocab]
+        where = {"ids": ids.path, "valid": VALID, "vocab": vocab.file, "direction": direction}
+        if kind != "classify":
+            config = settings.pretrain if kind == "pretrain" else settings.finetune
+            return lm_task(TextSpec(train=TRAINING_SPLITS, **where).text(), settings.model, config, place)
+        labels = tuple(self.made[text.corpus].record.labels)
+        more = {"labels": labels, "lm": None, "model": settings.model, "config": settings.classifier, "drawn": settings.labels}
+        return classifier_task(ClassifySpec(train=("train",), **where, **more).text(), settings.model, settings.classifier, place)
+
+    def speed(self, tasks: Sequence[Trainable]) -> float:
+        """Flops per second of each."""
+        return speed_of(tasks, self.job.threads, self.job.workspace.root / "speeds")
+
+    def judged(self) -> Documents:
+        """The documents that the model is judged by."""
+        assert self.domain is not None, "there is a domain to judge"
+        return Documents.open(self.made[self.domain.ids].path, [self.plan.settings.judge])
+
+
+def within_minutes(plan: Plan, job: Job, made: Results, domain: Text, general: Text | None) -> Plan:
+    """The plan with as much of everything as fits into the minutes that its request names.
+
+    The choice is kept in the workspace, so that the same command makes the same again, however fast its text is found.
+    """
+    request = plan.request
+    if not isinstance(request, TrainRequest) or request.minutes is None:
+        return plan
+    plan = replace(plan, settings=usual_settings(plan.settings))
+    rehearsal = Rehearsal(plan, job, made, domain, general)
+    lm, classifier = _lm_and_classifier(rehearsal)
+    ids = made[domain.ids]
+    recipe = Recipe("choice", 1, {"minutes": request.minutes, "settings": plan.settings}, {"ids": ids.key})
+    file = job.workspace.root / "choices" / f"{recipe.key}.json"
+    choice = Choice.model_validate_json(file.read_bytes()) if file.exists() else None
+    if choice is None:
+        choice = _chosen(request.minutes, rehearsal, (lm, classifier), time.time() - plan.begun)
+        file.parent.mkdir(exist_ok=True)
+        write_bytes(file, choice.model_dump_json(indent=1).encode())
+    for line in choice.told():
+        log.info("%s", line)
+    job.tracker.client.log_dict(job.run_id, choice.model_dump(mode="json"), "budget.json")
+    text = lm.text.train.tokens
+    settings = with_amounts(plan.settings, choice.chosen, choice.usual, PassOver("finetune", text, lm.config.batch_size, LEAST_TOKENS))
+    return replace(plan, settings=settings)
+
+
+def _lm_and_classifier(rehearsal: Rehearsal) -> tuple[LanguageModelling, Classifying]:
+    lm, classifier = rehearsal.tasks("finetune")[0], rehearsal.tasks("classify")[0]
+    assert isinstance(lm, LanguageModelling) and isinstance(classifier, Classifying)
+    return lm, classifier
+
+
+def _chosen(minutes: float, rehearsal: Rehearsal, tasks: tuple[LanguageModelling, Classifying], spent: float) -> Choice:
+    started = time.monotonic()
+    lm, classifier = tasks
+    speeds = rehearsal.speed(rehearsal.tasks("finetune")) if lm.steps else 1.0, rehearsal.speed(rehearsal.tasks("classify"))
+    judged, turns = rehearsal.judged(), 1 if rehearsal.side_by_side else 2
+    costs, usual = costs_of(lm, classifier, speeds, judged, turns), usual_amounts(lm, classifier, judged)
+    if rehearsal.general:
+        pretraining = rehearsal.tasks("pretrain")
+        costs = replace(costs, fixed=costs.fixed + turns * estimate(pretraining[0], rehearsal.speed(pretraining)))
+    gone = spent + time.monotonic() - started
+    return Choice.of(minutes, gone, usual, costs)
+
+
+def announce(dag: Dag, plan: Plan, job: Job, made: Results, domain: Text | None, general: Text | None) -> None:
+    """Log the plan: the stages that are there and those to make, and how long these will take; progress then tells what is left of the run."""
+    absent = missing(dag, made, job.context.store)
+    log.info("plan: %d stages found or done, %d to make%s", len(dag.nodes) - len(absent), len(absent), _listed(absent))
+    training = [name for name in absent if name.kind in BARS]
+    if not training or plan.placement.processes > 1:
+        outlook.expect((), 0)
+        return
+    rehearsal = Rehearsal(plan, job, made, domain, general)
+    seconds = {kind: _announced(kind, rehearsal) for kind in dict.fromkeys(name.kind for name in training)}
+    after = AFTER if domain else 0.0
+    if domain and any(name.kind == "evaluate" for name in absent):
+        after += _judging(rehearsal)
+    works = {direction: [name for name in training if name.direction == direction] for direction in rehearsal.directions}
+    chains = [[(f"{BARS[name.kind]} {direction}", seconds[name.kind]) for name in names] for direction, names in works.items()]
+    chains = chains if rehearsal.side_by_side else [[work for chain in chains for work in chain]]
+    outlook.expect(chains, after)
+    log.info("plan: some %s in all on this machine, as measured", clock(max(sum(s for _, s in chain) for chain in chains) + after))
+
+
+def _announced(kind: str, rehearsal: Rehearsal) -> float:
+    """Seconds of a training in one direction, which are logged with its amounts."""
+    tasks = rehearsal.tasks(kind)
+    task = tasks[0]
+    seconds = estimate(task, rehearsal.speed(tasks)) if task.steps else 0.0
+    log.info(
+        "plan: %s %s tokens in %d passes and %d steps, each direction, some %s",
+        BARS[kind],
+        f"{task.tokens:,}",
+        task.passes,
+        task.steps,
+        clock(seconds),
+    )
+    return seconds
+
+
+def _judging(rehearsal: Rehearsal) -> float:
+    tasks = rehearsal.tasks("classify")
+    judged, most = rehearsal.judged(), rehearsal.plan.settings.evaluate.max_documents
+    assert isinstance(tasks[0], Classifying)
+    share = min(1.0, most / len(judged)) if most and len(judged) else 1.0
+    seconds = share * prediction_seconds(tasks[0], judged, rehearsal.speed(tasks))
+    log.info("plan: judge by %s documents, some %s", f"{round(share * len(judged)):,}", clock(seconds))
+    return seconds
+
+
+def _listed(names: Sequence[StageName]) -> str:
+    """Kinds of stages, each with its number where there are several."""
+    counts = Counter(name.kind for name in names)
+    return f" ({', '.join(kind if number == 1 else f'{number} {kind}' for kind, number in counts.items())})" if counts else ""
