@@ -22,6 +22,7 @@ from ulmfit.errors import UserError
 from ulmfit.progress import outlook
 from ulmfit.stages.stage import Context, make
 from ulmfit.training import rehearsal
+from ulmfit.training.amounts import VALIDATED
 
 
 @dataclass
@@ -100,7 +101,7 @@ def test_where_all_is_found_nothing_is_expected(prepared: Prepared, caplog: pyte
 def test_enough_minutes_leave_the_amounts_as_they_are(prepared: Prepared, caplog: pytest.LogCaptureFixture) -> None:
     plan, usual = prepared.within(600), prepared.plan.settings
     assert plan.settings.finetune == usual.finetune and plan.settings.labels == usual.labels and plan.settings.evaluate == usual.evaluate
-    assert plan.settings.classifier == usual.classifier.model_copy(update={"max_valid": 500})
+    assert plan.settings.classifier == usual.classifier.model_copy(update={"max_valid": VALIDATED})
     assert "all 217 labelled documents" in caplog.text and "1200 minutes" not in caplog.text
 
 

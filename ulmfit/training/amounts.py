@@ -75,7 +75,7 @@ def _fits(seconds: float, each: float, most: int) -> int:
     return most if each <= 0 else min(most, max(0, int(seconds / each)))
 
 
-VALIDATED = 500  # documents that a classifier with a budget looks at after each epoch, and for its temperature
+VALIDATED = 200  # documents that a classifier with a budget looks at after each epoch, and for its temperature
 
 
 def usual_settings(settings: Settings) -> Settings:
