@@ -29,7 +29,7 @@ from ulmfit.training.specs import ClassifySpec, TextSpec
 
 log = logging.getLogger(__name__)
 
-BARS = {"pretrain": "pretrain", "finetune": "fine-tune", "classify": "classify"}  # by kind of stage: what its progress is called
+BARS = {"pretrain": "pretrain", "finetune": "fine-tune", "classify": "classify", "scratch": "classify"}  # what a stage's progress is called
 
 
 class Rehearsal:
@@ -50,7 +50,7 @@ class Rehearsal:
         assert text is not None, f"{kind} has text"
         ids, vocab = self.made[text.ids], self.made[text.vocab]
         where = {"ids": ids.path, "valid": VALID, "vocab": vocab.file, "direction": direction}
-        if kind != "classify":
+        if kind in ("pretrain", "finetune"):
             config = settings.pretrain if kind == "pretrain" else settings.finetune
             return lm_task(TextSpec(train=TRAINING_SPLITS, **where).text(), settings.model, config, place)
         labels = tuple(self.made[text.corpus].record.labels)
@@ -106,6 +106,8 @@ def _chosen(minutes: float, rehearsal: Rehearsal, tasks: tuple[LanguageModelling
     speeds = rehearsal.speed(rehearsal.tasks("finetune")) if lm.steps else 1.0, rehearsal.speed(rehearsal.tasks("classify"))
     judged, turns = rehearsal.judged(), 1 if rehearsal.side_by_side else 2
     costs, usual = costs_of(lm, classifier, speeds, judged, turns), usual_amounts(lm, classifier, judged)
+    if rehearsal.plan.settings.scratch:
+        costs = replace(costs, document=2 * costs.document, epoch=2 * costs.epoch)
     if rehearsal.general:
         pretraining = rehearsal.tasks("pretrain")
         costs = replace(costs, fixed=costs.fixed + turns * estimate(pretraining[0], rehearsal.speed(pretraining)))
@@ -127,10 +129,16 @@ def announce(dag: Dag, plan: Plan, job: Job, made: Results, domain: Text | None,
     if domain and any(name.kind == "evaluate" for name in absent):
         after += _judging(rehearsal)
     works = {direction: [name for name in training if name.direction == direction] for direction in rehearsal.directions}
-    chains = [[(f"{BARS[name.kind]} {direction}", seconds[name.kind]) for name in names] for direction, names in works.items()]
+    chains = [[(_bar(name, plan), seconds[name.kind]) for name in names] for names in works.values()]
     chains = chains if rehearsal.side_by_side else [[work for chain in chains for work in chain]]
     outlook.expect(chains, after)
     log.info("plan: some %s in all on this machine, as measured", clock(max(sum(s for _, s in chain) for chain in chains) + after))
+
+
+def _bar(name: StageName, plan: Plan) -> str:
+    """What the progress of a training is called."""
+    kind = "finetune" if name.kind == "pretrain" and plan.pretrained else name.kind
+    return f"{BARS[kind]} {name.direction}" + (", from scratch" if kind == "scratch" else "")
 
 
 def _announced(kind: str, rehearsal: Rehearsal) -> float:

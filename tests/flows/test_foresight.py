@@ -85,6 +85,11 @@ def test_the_plan_names_what_is_there_and_what_is_to_make(prepared: Prepared, ca
     assert all(seconds > 0 for chain in outlook.chains for _, seconds in chain) and outlook.after > 0
 
 
+def test_classifiers_from_scratch_count(prepared: Prepared, caplog: pytest.LogCaptureFixture) -> None:
+    prepared.announced(replace(prepared.plan, settings=prepared.plan.settings.model_copy(update={"scratch": True})), caplog)
+    assert [name for name, _ in outlook.chains[0]] == ["fine-tune forward", "classify forward", "classify forward, from scratch"]
+
+
 def test_a_second_plan_measures_nothing(prepared: Prepared, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     first = prepared.announced(prepared.plan, caplog)
     monkeypatch.setattr(rehearsal, "_measured", lambda task, threads: pytest.fail("it was measured before"))

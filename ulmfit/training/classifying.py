@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ulmfit.config import ClassifierConfig
+from ulmfit.errors import UserError
 from ulmfit.models.classifier import Classifier, gradient_start
 from ulmfit.prediction.logits import predict_logits
 from ulmfit.shards.batches import pad, training_batches
@@ -61,6 +62,8 @@ class Classifying(Trainable):
     figures = ("valid_loss", "valid_accuracy", "valid_macro_f1")
 
     def __init__(self, model: Classifier, text: TrainingText, objective: Objective, place: Placement, name: str):
+        if len(text.train) < 2:
+            raise UserError(f"{len(text.train)} labelled documents are too few to train a classifier; give 2 or more")
         self.model, self.text, self.objective, self.place, self.name = model, text, objective, place, name
         self.config = config = objective.config
         self.best = Best(config.stop_metric, config.patience) if config.patience else None

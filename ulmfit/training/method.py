@@ -116,8 +116,6 @@ def train_classifier(
     text: TrainingText, lm: Path | None, model: ModelConfig, config: ClassifierConfig, folder: Path, place: Placement = Placement()
 ) -> TrainingRecord:
     """A classifier on the encoder of the language model in ``lm``, or from random weights where that is None (sec. 3.3)."""
-    if len(text.train) < 2:
-        raise UserError(f"{len(text.train)} labelled documents are too few to train a classifier; give 2 or more")
     place, curves = _begin(folder, place)
     labels = LabelSet.of(text.labels, config)
     objective = Objective(config, labels, text.train.labels)

@@ -44,7 +44,9 @@ DISK = 2e8  # bytes of a checkpoint that are written and synchronised a second
 
 def lm_task(text: TrainingText, model: ModelConfig, config: LMConfig, place: Placement = Placement()) -> LanguageModelling:
     """The training of a language model of random weights. UserError as of the training itself."""
-    return LanguageModelling(LanguageModel(len(text.vocab), model, config.dropouts, config.seed), text, config, place, "rehearsal")
+    return LanguageModelling(
+        LanguageModel(len(text.vocab), model, config.dropouts, config.seed), text, config, place, f"language model, {text.direction}"
+    )
 
 
 def classifier_task(text: TrainingText, model: ModelConfig, config: ClassifierConfig, place: Placement = Placement()) -> Classifying:
@@ -52,7 +54,7 @@ def classifier_task(text: TrainingText, model: ModelConfig, config: ClassifierCo
     labels = LabelSet.of(text.labels, config)
     head = HeadConfig(config.hidden, config.head_dropouts)
     classifier = Classifier(len(text.vocab), len(labels), model, config.dropouts, head, config.seed)
-    return Classifying(classifier, text, Objective(config, labels, text.train.labels), place, "rehearsal")
+    return Classifying(classifier, text, Objective(config, labels, text.train.labels), place, f"classifier, {text.direction}")
 
 
 def estimate(task: Trainable, speed: float) -> float:
@@ -123,12 +125,20 @@ def _measured(task: Trainable, threads: int) -> float:
     return work / seconds
 
 
-def _take(task: Trainable, step: Step, optimizer: Optimizer) -> None:
+def _take(task: Trainable, step: Step, optimizer: Optimizer, parts: int = 1) -> None:
+    """A step; where memory is too short, in twice as many parts."""
     groups = task.model.groups()
     freeze(groups, learning(len(groups), step.epoch, task.config.unfreeze))
     task.begin(step.epoch)
     task.model.train()
-    float(task.forward_backward(step.batch, 1))
+    try:
+        float(task.forward_backward(step.batch, parts))
+    except torch.OutOfMemoryError:
+        if parts >= step.batch.ids.shape[1]:
+            raise
+        optimizer.rule.zero_grad(set_to_none=True)
+        torch.cuda.empty_cache()
+        return _take(task, step, optimizer, 2 * parts)
     optimizer.step(step.scale)
 
 
