@@ -5,7 +5,6 @@ What was measured is kept in a folder, by machine and shape, so that it is measu
 
 import json
 import os
-import platform
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 
 from ulmfit.compute.pages import keep_pages
-from ulmfit.compute.precision import products
+from ulmfit.compute.precision import machine, products
 from ulmfit.config import ClassifierConfig, LMConfig, ModelConfig
 from ulmfit.directions import DIRECTIONS
 from ulmfit.labels.label_set import LabelSet
@@ -88,19 +87,10 @@ def _shape(tasks: Sequence[Trainable], threads: int) -> Recipe:
     """All that the speed depends on: the machine, and the sizes of the steps (of documents: about how long they are)."""
     task = tasks[0]
     length = (task.tokens // max(1, task.steps)).bit_length()
-    machine = [_processor(), os.cpu_count(), torch.__version__, os.environ.get("ONEDNN_MAX_CPU_ISA", ""), task.place.device, threads]
+    here = [machine(), os.cpu_count(), task.place.device, threads]
     sizes = {"words": task.model.encoder.vocab_size, "model": task.model.encoder.config, "step": length, "side_by_side": len(tasks)}
     config = task.config.model_dump(mode="json", exclude={"epochs", "seed", "lr", "max_tokens"})
-    return Recipe("speed", 1, {"machine": machine, "training": config, **sizes})
-
-
-def _processor() -> str:
-    """The processor's name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return Recipe("speed", 1, {"machine": here, "training": config, **sizes})
 
 
 def _measured(task: Trainable, threads: int) -> float:
