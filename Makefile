@@ -24,7 +24,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 dev: $(VENV)/.dev
 
 $(VENV)/.dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
+	@# All of it, for the tests import more; on all cores, which pip does not. A few packages hold files that do not compile.
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	@touch $@
 
 demo: install
