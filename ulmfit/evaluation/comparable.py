@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ulmfit.evaluation.metrics import Labels
 from ulmfit.evaluation.predictions import Predictions
+from ulmfit.evaluation.reasons import quoted
 from ulmfit.labels.label_set import Task
 
 LISTED = 5  # labels that a sentence names at most
@@ -36,7 +37,7 @@ class Rows:
 class Candidate:
     """A version of a model: its labels' ``names`` [L], in the order of the columns of its ``predictions`` for the held-out rows.
 
-    ``seconds`` are those of one text, ``bytes`` the size of the model; None where they were not measured.
+    ``seconds`` are those of one text, ``bytes`` the size of the model; None, or no number, where they were not measured.
     """
 
     task: Task
@@ -61,9 +62,9 @@ def obstacles(rows: Rows, champion: Candidate, challenger: Candidate, min_rows: 
     for which, side in (("champion", champion), ("challenger", challenger)):
         found += _of_side(which, side, rows)
     if (n := len(rows.labels)) < min_rows:
-        found.append(f"There are {n:,} held-out rows, and the policy asks for at least {min_rows:,}.")
+        found.append(f"Too few held-out rows: {n:,}, and the policy asks for at least {min_rows:,}.")
     if rows.task == "multi-class" and (outside := int(((rows.labels < 0) | (rows.labels >= len(rows.names))).sum())):
-        found.append(f"{outside:,} of the {n:,} held-out rows have a label that is not among the labels.")
+        found.append(f"A label outside the names occurs in {outside:,} of the {n:,} held-out rows.")
     return found
 
 
@@ -87,10 +88,11 @@ def _of_side(which: str, side: Candidate, rows: Rows) -> list[str]:
         shape = " x ".join(f"{size:,}" for size in shares.shape)
         found.append(f"The {which}'s probabilities are {shape}, and should be {len(rows.labels):,} rows x {len(side.names):,} labels.")
     elif not np.isfinite(shares).all():
-        found.append(f"The {which} gives probabilities that are not finite for {int((~np.isfinite(shares)).any(1).sum()):,} rows.")
+        strange = int((~np.isfinite(shares)).any(1).sum())
+        found.append(f"The {which}'s probabilities are not finite in {strange:,} of the {len(shares):,} rows.")
     return found
 
 
 def _named(labels: set[str]) -> str:
-    listed = ", ".join(repr(label) for label in sorted(labels)[:LISTED])
+    listed = ", ".join(quoted(label) for label in sorted(labels)[:LISTED])
     return f"{listed} and {len(labels) - LISTED:,} more" if len(labels) > LISTED else listed

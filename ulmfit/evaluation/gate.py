@@ -57,10 +57,14 @@ def _figures(rows: Rows, champion: Candidate, challenger: Candidate, cycle: int,
         accuracy=Sides(champion=float(hits[0].mean()), challenger=float(hits[1].mean())),
         macro_f1=Sides(champion=_macro_f1(rows.labels, old), challenger=_macro_f1(rows.labels, new)),
         calibration_error=Sides(champion=error(old), challenger=error(new)),
-        seconds=Sides(champion=champion.seconds, challenger=challenger.seconds),
-        bytes=Sides(champion=champion.bytes, challenger=challenger.bytes),
+        seconds=Sides(champion=_measured(champion.seconds), challenger=_measured(challenger.seconds)),
+        bytes=Sides(champion=_measured(champion.bytes), challenger=_measured(challenger.bytes)),
         slices=slice_figures(hits, rows.slices, policy.slice_margin, policy.min_slice_rows),
     )
+
+
+def _measured(value: float | None) -> float | None:
+    return value if value is not None and 0 <= value < float("inf") else None
 
 
 def _macro_f1(labels: Labels, predictions: Predictions) -> float:

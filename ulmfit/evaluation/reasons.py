@@ -8,15 +8,17 @@ from ulmfit.evaluation.policy import GatePolicy
 from ulmfit.evaluation.results import Estimate
 from ulmfit.evaluation.verdict import GateFigures, Sides, SliceFigures
 
+LONGEST = 60  # letters of a name
+
 
 def evidence(figures: GateFigures, policy: GatePolicy, *, shown: bool, worse: bool) -> str:
     """What is ``shown`` of the challenger's accuracy: enough for the policy, or that it is ``worse`` than the policy allows, or neither."""
     limit = _points(policy.margin)
-    aim, contrary = ("better", "worse") if policy.mode == "better" else (f"worse by less than {limit}", f"worse by more than {limit}")
+    better, worse_than = ("better", "worse") if policy.mode == "better" else (f"no more than {limit} worse", f"more than {limit} worse")
     if shown or worse:
-        head = f"The challenger is shown to be {aim if shown else contrary}"
+        head = f"The challenger is shown to be {better if shown else worse_than}"
     else:
-        head = f"It is not shown that the challenger is {aim}"
+        head = f"It is not shown that the challenger is {better}"
     found = figures.disagreement
     return (
         f"{head}: accuracy {_from_to(figures.accuracy)} on {found.rows:,} held-out rows, {_range(figures.difference)}; "
@@ -31,12 +33,15 @@ def faults(figures: GateFigures, policy: GatePolicy) -> Iterator[str]:
             yield _of_slice(found, policy)
     errors, allowed = figures.calibration_error, policy.max_calibration_worsening
     if _rise(errors) > allowed:
-        yield f"The calibration error rises from {_percent(errors.champion)} to {_percent(errors.challenger)}; {_points(allowed)} are allowed."
+        yield (
+            f"The calibration error rises from {_percent(errors.champion)} to {_percent(errors.challenger)}, "
+            f"by more than the {_points(allowed)} that the policy allows."
+        )
     for name, unit, sides, factor in _costs(figures, policy):
         if factor is None or sides.champion is None or sides.challenger is None or sides.challenger <= factor * sides.champion:
             continue
         rise = f"{sides.champion:,.4g} to {sides.challenger:,.4g} {unit}"
-        yield f"The {name} rises from {rise}; {factor:g} times the champion's is allowed."
+        yield f"The {name} rises from {rise}, by more than the factor of {factor:g} that the policy allows."
 
 
 def unmeasured(figures: GateFigures, policy: GatePolicy) -> Iterator[str]:
@@ -54,9 +59,14 @@ def _costs(figures: GateFigures, policy: GatePolicy) -> Iterator[tuple[str, str,
 
 def _of_slice(found: SliceFigures, policy: GatePolicy) -> str:
     return (
-        f"The slice {found.name!r} gets worse: accuracy {_from_to(found.accuracy)} on {found.disagreement.rows:,} rows, "
-        f"more than the {_points(policy.slice_margin)} that are allowed and more than chance explains (p = {found.p_value:.2g})."
+        f"The slice {quoted(found.name)} gets worse: accuracy {_from_to(found.accuracy)} on {found.disagreement.rows:,} rows, "
+        f"by more than the {_points(policy.slice_margin)} that the policy allows and more than chance explains (p = {found.p_value:.2g})."
     )
+
+
+def quoted(name: str) -> str:
+    """A name from the data for a sentence: in quotes, what cannot be printed escaped, cut after 60 letters."""
+    return repr(name if len(name) <= LONGEST else name[: LONGEST - 1] + "…")
 
 
 def _rise(sides: Sides) -> float:
