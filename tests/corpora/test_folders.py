@@ -179,6 +179,31 @@ def test_folders_around_the_labels_are_told(tmp_path):
     assert ingest(CorpusSource(str(classes(tmp_path / "b", "x/train/pos", "x/train/neg", count=9))), tmp_path / "c").record.warnings == ()
 
 
+def test_a_class_folder_within_another_is_told(tmp_path):
+    corpus = ingest(CorpusSource(str(classes(tmp_path / "root", "pos", "neg", "neg/old", count=9))), tmp_path / "corpus")
+    assert corpus.record.warnings == ("root: the labels are the names of the innermost folders; those around them are none: neg",)
+
+
+@pytest.mark.parametrize("name", ["reviews_test.csv", "my-dev.csv", "test_files/a.csv", "b.validation.csv"])
+def test_a_table_of_a_split_whose_name_does_not_say_so_is_told(tmp_path, name):
+    for number, file in enumerate(["reviews_train.csv", "test.csv", name]):
+        (tmp_path / "root" / file).parent.mkdir(parents=True, exist_ok=True)
+        write(tmp_path / "root" / file, [(f"text {number} {i}", "ab"[i % 2]) for i in range(20)])
+    corpus = ingest(CorpusSource(str(tmp_path / "root")), tmp_path / "corpus")
+    (warning,) = corpus.record.warnings
+    assert f"read as training rows, for the name of the split does not come first: {name};" in warning
+
+
+def test_links_to_themselves_or_to_nothing_are_left(tmp_path):
+    root = classes(tmp_path / "root", "pos", "neg", count=9)
+    (root / "pos" / "loop.txt").symlink_to("loop.txt")
+    corpus = ingest(CorpusSource(str(root)), tmp_path / "corpus")
+    assert corpus.record.warnings == ("root: 1 left (neither file nor folder): pos/loop.txt",)
+    (root / "new").mkdir()
+    (root / "new" / "1.txt").symlink_to("nothing.txt")
+    lost(root, r"new/ stands beside classes, but holds no document that is read \(1.txt\)")
+
+
 def test_a_file_has_no_folders_to_tell(tmp_path):
     corpus = ingest(CorpusSource(str(write(tmp_path / "a.csv", [(f"text {i}", "ab"[i % 2]) for i in range(20)]))), tmp_path / "corpus")
     assert corpus.record.folders is None and "folders" not in corpus.record.model_dump(mode="json")

@@ -83,3 +83,29 @@ def test_a_column_of_one_value_is_told_before_its_labels_fail(tmp_path, caplog):
     with pytest.raises(UserError, match="has 1 training row"):
         ingest(CorpusSource(str(path)), tmp_path / "corpus")
     assert "all 40 texts are the same: is 'text' the column of the text?" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["Sport", "sport"],
+        ["caf\u00e9", "cafe\u0301"],
+        ["1", "1.0", "01"],
+        ["True", "true", "TRUE"],
+        ["ne ws", "ne  ws", "news\u200b"],
+        ["\uff21\uff22", "ab"],
+        ["'a'", '"a"'],
+    ],
+)
+def test_labels_that_look_alike_are_told(labels):
+    (told,) = [warning for warning in doubtful_labels([*labels, "other"]) if "look alike" in warning]
+    assert f"but are {len(labels)} labels" in told and len(set(told.split(" look")[0].split(", "))) == len(labels)
+
+
+def test_labels_that_differ_are_fine():
+    assert list(doubtful_labels(["a", "b", "ab", "1", "2", "1.5", "10", "c++", "c", "-1", "rock 'n' roll"])) == []
+
+
+@pytest.mark.parametrize("label", ["'a'", '"a"', '"two\nlines"'])
+def test_quotes_around_a_label_are_told(label):
+    assert [warning.split(": ")[1][:19] for warning in doubtful_labels([label, "b"])] == ["write double quotes"]

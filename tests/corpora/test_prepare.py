@@ -266,7 +266,28 @@ def test_a_label_that_stands_in_test_alone(tmp_path):
 
 def test_no_labelled_training_row(tmp_path):
     write(tmp_path / "set" / "test.csv", RECORDS)
-    fails(tmp_path / "set", "there is no labelled training row")
+    fails(tmp_path / "set", "there is no labelled training row$")
+
+
+def test_test_rows_that_are_the_training_rows(tmp_path):
+    records = [(f"text {i}", "ab"[i % 2]) for i in range(20)]
+    train = str(write(tmp_path / "train.csv", records))
+    copy = str(write(tmp_path / "copy.csv", records[::-1]))
+    with pytest.raises(UserError, match=r"no labelled training row \(20 documents that stand in two splits"):
+        ingest(CorpusSource(train, test=copy), tmp_path / "corpus")
+    of_b = str(write(tmp_path / "b.csv", [record for record in records if record[1] == "b"]))
+    with pytest.raises(UserError, match=r"one class only \('a'\).*\(10 documents that stand in two splits"):
+        ingest(CorpusSource(train, test=of_b), tmp_path / "other")
+
+
+@pytest.mark.parametrize("separator", [None, "|"])
+def test_a_label_without_a_usable_row_is_told(tmp_path, separator):
+    records = [(f"text {i}", "ab"[i % 2]) for i in range(20)]
+    path = write(tmp_path / "a.jsonl", [*records, ("", "c"), (None, "d"), ("  ", "a"), ("", "\ud800"), ("", None)])
+    corpus = ingest(CorpusSource(str(path), label_separator=separator), tmp_path / "corpus")
+    assert corpus.record.warnings[-1] == (
+        "label 'c' has no row that can be used (and so have 1 other labels): it becomes no class; correct its rows, if it is one"
+    )
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet", "b.txt"])

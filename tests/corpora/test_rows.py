@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import tracemalloc
 
 import pyarrow as pa
@@ -343,9 +344,41 @@ def test_a_name_that_is_no_utf_8_is_refused(tmp_path, name):
         str(error.value).encode()
 
 
-def test_an_unknown_encoding(tmp_path):
-    with pytest.raises(UserError, match="--encoding utf-9: there is no such text encoding"):
-        list(read_rows(write(tmp_path / "a.csv"), encoding="utf-9"))
+@pytest.mark.parametrize("encoding", ["utf-9", "base64", "idna", "unicode_escape", "undefined", "a\0b", ""])
+def test_an_unknown_encoding(tmp_path, encoding):
+    with pytest.raises(UserError, match=f"--encoding {encoding}: there is no such text encoding"):
+        list(read_rows(write(tmp_path / "a.csv"), encoding=encoding))
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "said"),
+    [
+        (b"text;label\nx;y\n", "utf-8", "they are separated by ';': write it with commas"),
+        (b"text|label\nx|y\n", "utf-8", "they are separated by '|': write it with commas"),
+        (b"text\tlabel\nx\ty\n", "utf-8", "let its name end in .tsv"),
+        ("text,label\nx,y\n".encode("utf-8-sig"), "cp1252", "byte order mark: it is --encoding utf-8 or utf-16"),
+        ("text,label\nx,y\n".encode("utf-16"), "utf-16-le", "byte order mark: it is --encoding utf-8 or utf-16"),
+        ("text,label\nx,y\n".encode("utf-16"), "latin-1", "byte order mark: it is --encoding utf-8 or utf-16"),
+        ("text,label\nx,y\n".encode("utf-16-le"), "utf-8", "it is --encoding utf-16-le"),
+        ("text,label\nx,y\n".encode("utf-32"), "utf-8", "--encoding utf-32"),
+        (gzip.compress(b"text,label\nx,y\n" * 9), "utf-8", "this is no text, but gzip: let its name end in .gz"),
+        (b"PK\x03\x04\x14\0\xe3\xff", "utf-8", "this is no text, but a zip archive or a document of an office program"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "utf-8", "export it as csv"),
+        (b"\x28\xb5\x2f\xfd\xff", "utf-8", "let its name end in .zst"),
+    ],
+)
+def test_a_header_that_was_misread_says_how_to_read_it(tmp_path, content, encoding, said):
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(UserError, match=re.escape(said)):
+        list(read_rows(tmp_path / "a.csv", encoding=encoding))
+
+
+@pytest.mark.parametrize("between", ["", "\ufeff"])
+def test_a_second_header_is_no_document(tmp_path, between):
+    (tmp_path / "a.csv").write_text(f"text, label\na,b\n{between}text, label\nc,d\ntext,other\n")
+    rows = list(read_rows(tmp_path / "a.csv"))
+    assert [(row.row, row.text, row.reason) for row in rows if not row.reason] == [(1, "a", ""), (3, "c", ""), (4, "text", "")]
+    assert (rows[1].row, rows[1].label, rows[1].reason) == (2, None, "the header again")
 
 
 def test_parquet_text_that_is_not_utf_8(tmp_path):

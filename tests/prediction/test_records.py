@@ -137,6 +137,14 @@ def test_a_byte_that_is_not_in_the_encoding(stream: bytes, said: str) -> None:
         list(records_of_lines(io.BytesIO(stream), "standard input", "utf-8").read())
 
 
+@pytest.mark.parametrize(
+    ("stream", "encoding"), [(b"one\ntwo", "utf-32"), (b"one\ntwo", "utf-16"), (b"~\xff\n", "hz"), (b"\x1b$Babc\n", "iso2022_jp")]
+)
+def test_lines_in_another_encoding_than_one_with_states(stream: bytes, encoding: str) -> None:
+    with pytest.raises(UserError, match=f"^standard input: the lines are not {encoding}"):
+        list(records_of_lines(io.BytesIO(stream), "standard input", encoding).read())
+
+
 def test_a_folder_of_tables_and_one_of_texts(tmp_path: Path) -> None:
     for folder in ("tables", "texts"):
         (tmp_path / folder).mkdir()

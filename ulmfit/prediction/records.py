@@ -59,7 +59,7 @@ def records_of_lines(stream: IO[bytes], name: str, encoding: str) -> Records:
     check_encoding(encoding)
     known = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
     lines = io.TextIOWrapper(stream, encoding=known, errors="surrogateescape", newline="")
-    return Records({TEXT: pa.string()}, None, lambda: map(_record, _decoded(_lines(lines, name, TEXT), encoding)))
+    return Records({TEXT: pa.string()}, None, lambda: map(_record, _decoded(_lines(lines, name, TEXT), name, encoding)))
 
 
 def records_of_files(location: str, text_column: str, encoding: str) -> Records:
@@ -141,16 +141,19 @@ def _with_blank_lines(rows: Iterable[Row]) -> Iterator[Row]:
         due = row.row + 1
 
 
-def _decoded(rows: Iterable[Row], encoding: str) -> Iterator[Row]:
-    for row in rows:
-        found = NOT_DECODED.search(row.text)
-        if found:
-            guess = "utf-16" if row.row == 1 and row.text[:2] in ("\udcff\udcfe", "\udcfe\udcff") else "cp1252"
-            raise UserError(
-                f"{row.source}: byte 0x{ord(found[0]) - 0xDC00:02x} in row {row.row} is not {encoding}; "
-                f"name the encoding, for example --encoding {guess}"
-            )
-        yield row
+def _decoded(rows: Iterable[Row], name: str, encoding: str) -> Iterator[Row]:
+    try:
+        for row in rows:
+            found = NOT_DECODED.search(row.text)
+            if found:
+                guess = "utf-16" if row.row == 1 and row.text[:2] in ("\udcff\udcfe", "\udcfe\udcff") else "cp1252"
+                raise UserError(
+                    f"{name}: byte 0x{ord(found[0]) - 0xDC00:02x} in row {row.row} is not {encoding}; "
+                    f"name the encoding, for example --encoding {guess}"
+                )
+            yield row
+    except UnicodeError as error:  # of encodings that pass no byte on
+        raise UserError(f"{name}: the lines are not {encoding}; name the encoding with --encoding") from error
 
 
 def _record(row: Row, text_column: str = TEXT) -> Record:

@@ -217,7 +217,7 @@ def _walk(folder: str) -> Iterator[tuple[str, int]]:
     for parent, _, names in os.walk(folder):
         for name in names:
             path = os.path.join(parent, name)
-            with suppress(FileNotFoundError):  # moved away meanwhile
+            with suppress(OSError):  # moved away meanwhile, or a link to itself
                 found = os.stat(path)
                 if stat.S_ISREG(found.st_mode):
                     yield os.path.relpath(path, folder), found.st_size

@@ -35,19 +35,21 @@ class Subject:
         return self.source if self.column is None else f"{self.source}: column {self.column!r}"
 
 
-def check_labels(facts: DocumentFacts, split: np.ndarray, subject: Subject, strings: LabelStrings | None) -> None:
+def check_labels(facts: DocumentFacts, split: np.ndarray, subject: Subject, strings: LabelStrings | None, removed: int = 0) -> None:
     """UserError unless there are two classes or more with ``LEAST`` training rows each, and none in valid or test alone.
 
     ``strings``: what the label strings hold, where a document may have several labels; a combination of them may be rare.
+    ``removed``: documents that were taken out because they stand in two splits; errors tell them.
     """
+    leaks = f" ({removed} documents that stand in two splits were removed from one: give other rows to test on)" if removed else ""
     train = facts.label[split == TRAIN]
     counts = np.bincount(train, minlength=len(facts.labels))
     known = np.flatnonzero(counts)
     if not len(known):
-        raise UserError(f"{subject.labels}: there is no labelled training row")
+        raise UserError(f"{subject.labels}: there is no labelled training row{leaks}")
     if len(known) == 1:
         raise UserError(
-            f"{subject.labels} holds one class only ({facts.labels[known[0]]!r}); a classifier needs two: choose another with --label-column"
+            f"{subject.labels} holds one class only ({facts.labels[known[0]]!r}); a classifier needs two: choose another with --label-column{leaks}"
         )
     trained = strings.trained(counts) if strings else counts > 0
     for code in (TEST, VALID):
@@ -56,14 +58,16 @@ def check_labels(facts: DocumentFacts, split: np.ndarray, subject: Subject, stri
             listed = ", ".join((strings.names(known.tolist()) if strings else [facts.labels[label] for label in known.tolist()])[:10])
             raise UserError(
                 f"row {subject.name_of(int(strange[0]))} has the label {facts.labels[facts.label[strange[0]]]!r}, which no training row has "
-                f"(they have: {listed}); correct or drop it"
+                f"(they have: {listed}); correct or drop it{leaks}"
             )
     if strings:
         return
     rare = [facts.labels[label] for label in np.flatnonzero((counts > 0) & (counts < LEAST)).tolist()]
     if rare:
         others = f" (so have {len(rare) - 1} other classes)" if len(rare) > 1 else ""
-        raise UserError(f"class {rare[0]!r} has 1 training row{others}: merge it with another class or drop it; each needs {LEAST} or more")
+        raise UserError(
+            f"class {rare[0]!r} has 1 training row{others}: merge it with another class or drop it; each needs {LEAST} or more{leaks}"
+        )
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,9 @@ def decide(
     hold_out(strata, split, config, labelled)
     drop_overlap(split, folds, findings)
     if labelled:
-        check_labels(facts, split, subject, strings)  # again: what was removed may have been the last of its class
+        check_labels(
+            facts, split, subject, strings, findings.overlap_removed
+        )  # again: what was removed may have been the last of its class
         if not (split == TEST).any():
             raise UserError(
                 f"{subject.source}: there are no rows to test on; give them with --test, or leave corpus.test_share above 0 "

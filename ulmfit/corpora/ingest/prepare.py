@@ -45,7 +45,7 @@ from ulmfit.store.digests import StoredFile
 from ulmfit.store.recipe import canonical_json
 
 INGEST_VERSION = 2  # of corpora; their documents are in the recipe
-READING_VERSION = 3  # of what is remembered of files: raised where the same bytes give other documents
+READING_VERSION = 4  # of what is remembered of files: raised where the same bytes give other documents
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,7 @@ def prepare(reading: Reading, config: CorpusConfig, thresholds: QualityConfig, s
     _tally(source, records, thresholds, findings)
     parts = [part for record in records for part in record.parts]
     facts = read_facts([filesystem.join(scans, part.facts) for part in parts], sum(part.documents for part in parts))
+    _tell_lost(records, facts.labels, source.label_separator, findings)
     measured = merge(part.measured for part in parts)
     columns = (source.text_column, source.label_column) if source.source not in CATALOG else (None, None)
     for warning in doubtful_texts(measured, bool((facts.exact == facts.exact[:1]).all()), columns[0]):
@@ -111,6 +112,18 @@ def _tally(source: CorpusSource, records: Iterable[ScanRecord], thresholds: Qual
     unusable = check_quarantine(source.source, findings.rows, findings.quarantined, first, thresholds)
     if unusable:
         findings.warn(unusable)
+
+
+def _tell_lost(records: Iterable[ScanRecord], labels: Iterable[str], separator: str | None, findings: Findings) -> None:
+    """Warn where all rows of a class were set aside. ``labels``: the label strings of the others."""
+
+    def single(strings: Iterable[str]) -> set[str]:
+        return {label.strip() for string in strings for label in (string.split(separator) if separator else [string])}
+
+    lost = sorted(single(label for record in records for label in record.labels_rejected) - single(labels) - {""})
+    if lost:
+        more = f" (and so have {len(lost) - 1} other labels)" if len(lost) > 1 else ""
+        findings.warn(f"label {lost[0]!r} has no row that can be used{more}: it becomes no class; correct its rows, if it is one")
 
 
 def _name_of(scans: str, parts: Iterable[RawPart], number: int) -> str:

@@ -17,9 +17,13 @@ from ulmfit.corpora.ingest.quarantine import Quarantine, judge
 from ulmfit.corpora.ingest.raw_parts import RawPart, RawParts
 from ulmfit.corpora.ingest.slices import Slice, slice_rows
 from ulmfit.corpora.ingest.writing import once
+from ulmfit.corpora.reading.formats import Row
 from ulmfit.corpora.splits import SPLITS
+from ulmfit.labels.label_values import NoLabel, label_string
 from ulmfit.store import filesystem
 from ulmfit.store.digests import StoredFile
+
+LABELS = 1000  # of rows set aside that a record holds
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,8 @@ class ScanSpec:
 
 @dataclass(frozen=True)
 class ScanRecord:
-    """What a slice holds. ``first_rejected``: the first row set aside, in words; ``first_test``: the first file with test rows."""
+    """What a slice holds. ``first_rejected``: the first row set aside, in words; ``labels_rejected``: the label strings of such rows,
+    ``LABELS`` at most; ``first_test``: the first file with test rows."""
 
     name: str
     role: str
@@ -60,6 +65,7 @@ class ScanRecord:
     with_nul: int
     quarantined: dict[str, int]
     first_rejected: str
+    labels_rejected: tuple[str, ...]
     first_test: str | None
     parts: tuple[RawPart, ...]
     files: dict[str, StoredFile]
@@ -80,6 +86,7 @@ def _scan(spec: ScanSpec) -> ScanRecord:
     files: dict[str, StoredFile] = {}
     parts = RawParts(spec.folder, spec.name, spec.limits, files)
     rows = with_nul = 0
+    labels: set[str] = set()
     first_test = None
     with ExitStack() as opened:
         quarantine = Quarantine(spec.folder, f"{spec.name}.quarantine.parquet", files, opened)
@@ -91,6 +98,8 @@ def _scan(spec: ScanSpec) -> ScanRecord:
             reason, text, size, label = judge(row, spec.labelled and split != "unlabelled", spec.separator)
             if reason:
                 quarantine.add(row, reason)
+                if spec.labelled and len(labels) < LABELS:
+                    labels |= _label_of(row, spec.separator)
                 continue
             with_nul += len(text) != len(row.text)
             parts.add(f"{row.source}:{row.row}", text, size, label, SPLITS.index(split))
@@ -104,7 +113,18 @@ def _scan(spec: ScanSpec) -> ScanRecord:
         with_nul=with_nul,
         quarantined=dict(quarantine.counts),
         first_rejected=quarantine.first,
+        labels_rejected=tuple(sorted(labels)),
         first_test=first_test,
         parts=tuple(parts.done),
         files=files,
     )
+
+
+def _label_of(row: Row, separator: str | None) -> set[str]:
+    """The label string of a row, if it has one that a file can hold."""
+    try:
+        label = label_string(row.label, separator)
+        label.encode()
+    except (NoLabel, UnicodeEncodeError):
+        return set()
+    return {label}

@@ -59,21 +59,23 @@ def contents(root: str) -> Contents:
     for name in sorted(listing.files.keys() - read):
         reason = HIDDEN if _is_hidden(name) else NOTE if _is_note(name) else BESIDE if name in beside else UNKNOWN
         left.setdefault(reason, []).append(name)
-    lost = next(_lost(read, documents - beside, tables, listing, left.get(LINK, ())), "")
+    lost = next(_lost(read, documents - beside, tables, [*listing.files, *left.get(SPECIAL, ())], left.get(LINK, ())), "")
     return Contents({name: listing.files[name] for name in read}, {reason: sorted(left[reason]) for reason in sorted(left)}, lost)
 
 
 def _listed(root: str) -> _Listing:
     """The files of a local folder; links to files are followed, those to folders are not."""
     listing = _Listing({})
-    for parent, folders, names in os.walk(root, onerror=_may_not_be_read):
+    for parent, folders, names in os.walk(root, onerror=_refuse):
         inside = os.path.relpath(parent, root)
         links = [folder for folder in folders if os.path.islink(os.path.join(parent, folder))]
         found = {LINK: links, SPECIAL: []}
         for name in names:
             try:
                 entry = os.stat(os.path.join(parent, name))
-            except FileNotFoundError:  # a link to nothing, or moved away meanwhile
+            except PermissionError as error:
+                raise _may_not_be_read(parent, error) from error
+            except OSError:  # a link to nothing or to itself, or moved away meanwhile
                 found[SPECIAL].append(name)
                 continue
             if stat.S_ISREG(entry.st_mode):
@@ -90,8 +92,12 @@ def _listed(root: str) -> _Listing:
     return listing
 
 
-def _may_not_be_read(error: OSError) -> None:
-    raise UserError(f"{error.filename}: the folder may not be read ({error.strerror}); change its permissions") from error
+def _refuse(error: OSError) -> None:
+    raise _may_not_be_read(error.filename, error) from error
+
+
+def _may_not_be_read(folder: str, error: OSError) -> UserError:
+    return UserError(f"{folder}: the folder may not be read ({error.strerror}); change its permissions")
 
 
 def _is_hidden(name: str) -> bool:
@@ -111,8 +117,8 @@ def _classes(documents: Iterable[str]) -> set[str]:
     return {_folder(name) for name in documents if label_of(name)[1]}
 
 
-def _lost(read: Iterable[str], documents: set[str], tables: set[str], listing: _Listing, links: Iterable[str]) -> Iterator[str]:
-    """What would be a class beside those that are read, but is none, in words. ``documents``: those that are read."""
+def _lost(read: Iterable[str], documents: set[str], tables: set[str], there: list[str], links: Iterable[str]) -> Iterator[str]:
+    """What would be a class beside those that are read, but is none, in words. ``documents``: those that are read; ``there``: all that is no folder."""
     classes = _classes(documents)
     beside = {_folder(folder) for folder in classes}  # where the classes stand
     if not classes:
@@ -124,8 +130,8 @@ def _lost(read: Iterable[str], documents: set[str], tables: set[str], listing: _
     for folder, split in sorted({(_folder(name), label_of(name)[0]) for name in documents if not label_of(name)[1]}):
         if split not in (None, "unlabelled") and _folder(folder) in beside:
             yield f"{folder}/ is taken for the split {split}, but stands beside classes; rename it if it is one, else give it a folder per class"
-    for folder in sorted(_around(listing.files) - _around(read)):
-        if _folder(folder) in beside and (why := _unread(folder, listing.files)):
+    for folder in sorted(_around(there) - _around(read)):
+        if _folder(folder) in beside and (why := _unread(folder, there)):
             yield f"{folder}/ stands beside classes, but {why}, or take it away"
 
 

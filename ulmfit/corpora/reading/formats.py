@@ -16,6 +16,8 @@ from ulmfit.corpora.reading.opening import COMPRESSED, open_parquet, open_text
 from ulmfit.errors import UserError
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".txt")
+MARKS = ("\ufeff", "ï»¿", "ÿþ", "þÿ")  # byte order marks, decoded as something else
+SEPARATORS = {";": "write it with commas", "\t": "let its name end in .tsv", "|": "write it with commas", ",": "let its name end in .csv"}
 BATCH_BYTES = 1 << 20  # of text in Parquet that are decoded at a time
 BATCH_ROWS = 1000
 
@@ -89,14 +91,15 @@ def csv_rows(stream: Iterable[str], file: DataFile, columns: Columns, delimiter:
     """Records of a csv or tsv with a header. A value may hold line breaks; broken quoting spoils that record alone.
 
     A line of one field may be the beginning of a text with a line break and without quotes; a labelled record behind it, which may be the end of
-    that text, is not believed. UserError with its row where nobody can tell where a broken record ends.
+    that text, is not believed; nor is a second header, which files put together have. UserError with its row where nobody can tell where a broken record ends.
     """
     try:
         found = records(stream, delimiter)
         first = next(found, None)
         if first is None:
             raise UserError(f"{file.path}: the file is empty; it needs a header and rows")
-        header = [column.strip() for column in first.fields or ()]
+        assert first.fields is not None, "a header that is broken ends the reading"
+        header = [column.strip() for column in first.fields]
         text_at = column_index(file.path, header, columns.text, "--text-column")
         label_at = None if columns.label is None else column_index(file.path, header, columns.label, "--label-column")
         _check_distinct(file.path, header, columns)
@@ -105,6 +108,8 @@ def csv_rows(stream: Iterable[str], file: DataFile, columns: Columns, delimiter:
             before, cut = cut, record is not None and len(record) == 1 < len(header)
             if record is None:
                 yield Row(file.name, number, split=file.split, reason="broken quoting")
+            elif record[-1] == first.fields[-1] and [record[0].removeprefix("\ufeff"), *record[1:]] == first.fields:
+                yield Row(file.name, number, delimiter.join(record), split=file.split, reason="the header again")
             elif len(record) != len(header):
                 yield Row(file.name, number, delimiter.join(record), split=file.split, reason="wrong number of fields")
             elif before and label_at is not None and not quoted:
@@ -128,13 +133,25 @@ def _endless(record: EndlessRecord) -> str:
 def column_index(path: str, header: list[str], column: str, option: str) -> int:
     """Where ``column`` stands; UserError naming the columns there are, or the places of several of that name."""
     if column not in header:
-        raise UserError(f"{path}: there is no column {column!r}; there are: {', '.join(map(repr, header))}; choose with {option}")
+        raise UserError(
+            f"{path}: there is no column {column!r}; there are: {', '.join(map(repr, header))}; {_misread(header) or f'choose with {option}'}"
+        )
     if header.count(column) > 1:
         places = [str(number) for number, name in enumerate(header, 1) if name == column]
         raise UserError(
             f"{path}: {len(places)} columns have the name {column!r} (columns {', '.join(places[:-1])} and {places[-1]}); rename or drop all but one"
         )
     return header.index(column)
+
+
+def _misread(header: list[str]) -> str:
+    """What to do about a header that was read in a wrong way; "" for one that looks right."""
+    if header and header[0].startswith(MARKS):
+        return "the first begins with a byte order mark: it is --encoding utf-8 or utf-16"
+    if header and header[0].count("\0") > 1:
+        return "between the letters are NULs: it is --encoding utf-16-le or utf-16-be"
+    between = next((sign for sign in SEPARATORS if len(header) == 1 and sign in header[0]), None)
+    return f"they are separated by {between!r}: {SEPARATORS[between]}" if between else ""
 
 
 def _check_distinct(path: str, header: list[str], columns: Columns) -> None:

@@ -20,6 +20,19 @@ from ulmfit.errors import UserError
 from ulmfit.store import s3
 
 BEYOND_LATIN_1 = set(range(0x80, 0xA0))  # control characters there, but quotation marks, dashes and letters in cp1252
+MARKS = ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+NO_TEXT = {  # first bytes -> what the file is, and what to do
+    b"\x1f\x8b": "gzip: let its name end in .gz",
+    b"\x28\xb5\x2f\xfd": "Zstandard: let its name end in .zst",
+    b"BZh": "bzip2: unpack it",
+    b"\xfd7zXZ": "xz: unpack it",
+    b"PK\x03\x04": "a zip archive or a document of an office program: unpack it, or export it as csv",
+    b"\xd0\xcf\x11\xe0": "a document of an office program: export it as csv",
+    b"PAR1": "Parquet: let its name end in .parquet",
+    b"SQLite f": "a database of SQLite: export the table as csv",
+    b"%PDF-": "a PDF: write its text into a file",
+}
+ESCAPES = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"}  # of program texts and addresses
 BEYOND_CP1252 = {0x81, 0x8D, 0x8F, 0x90, 0x9D}
 
 
@@ -27,10 +40,11 @@ def check_encoding(encoding: str) -> None:
     """UserError unless ``encoding`` names a text encoding that Python knows."""
     try:
         "".encode(encoding)
-    except LookupError as error:
-        raise UserError(
-            f"--encoding {encoding}: there is no such text encoding; write for example utf-8, latin-1, cp1252 or utf-16"
-        ) from error
+        known = codecs.lookup(encoding).name not in ESCAPES
+    except (LookupError, ValueError):  # ValueError: a name with a NUL
+        known = False
+    if not known:
+        raise UserError(f"--encoding {encoding}: there is no such text encoding; write for example utf-8, latin-1, cp1252 or utf-16")
 
 
 def no_documents(location: str) -> UserError:
@@ -71,12 +85,17 @@ def reading_errors(path: str | Path, encoding: str) -> Iterator[None]:
 
 def _bad_encoding(path: str, encoding: str) -> str:
     """Name the first byte that does not decode; the reader itself only knows its position within a buffer."""
+    with open_bytes(path) as raw:
+        begun = raw.read(8)
+    kind = next((kind for magic, kind in NO_TEXT.items() if begun.startswith(magic)), None)
+    if kind:
+        return f"{path}: this is no text, but {kind}"
     found = _first_bad(path, encoding)
     if found is None:  # decodes after all: only the wrapper refused, as utf-16 without a mark does
         return f"{path}: the text is not {encoding}; name its encoding with --encoding"
     offset, bad = found
     value = f"byte 0x{bad[0]:02x}" if bad else "the byte"
-    guess = "utf-16" if offset == 0 and bad[:2] in (b"\xff\xfe", b"\xfe\xff") else _one_byte_encoding(path, offset)
+    guess = next((name for mark, name in MARKS if offset == 0 and begun.startswith(mark)), "") or _one_byte_encoding(path, offset)
     row = _row_at(path, encoding, offset)
     example = f", for example --encoding {guess}" if guess else " with --encoding"
     return f"{path}: {value} at offset {offset} (row {row}) is not {encoding}; name the file's encoding{example}"
