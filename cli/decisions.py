@@ -103,7 +103,7 @@ def history_table(history: History, champion: str | None) -> Table:
         table.add_column(heading, no_wrap=heading not in ("why", "by", "what"))
     for decision in history.decisions:
         cells = (f"{decision.time:%Y-%m-%d %H:%M}", _what(decision, history), decision.version or "", decision.champion or "")
-        table.add_row(*map(Text, (*cells, decision.by.name or decision.by.kind, why(decision))))
+        table.add_row(*map(Text, (*cells, decision.by.name or decision.by.kind, decision.why)))
     return table
 
 
@@ -115,8 +115,3 @@ def _what(decision: Decision, history: History) -> str:
     if followed is None:
         return f"{decision.what}: interrupted, nothing says that it was carried out"
     return decision.what if followed.done else f"{decision.what}: not carried out, {followed.note}"
-
-
-def why(decision: Decision) -> str:
-    """The reason that a person gave, or that the figures give."""
-    return decision.by.because or ""

@@ -16,6 +16,7 @@ from flows.request import PreprocessRequest, PretrainRequest, TextRequest, Train
 from ulmfit.directions import DIRECTIONS
 
 if TYPE_CHECKING:
+    from ulmfit.evaluation.decision import Decision
     from ulmfit.report.summary import Summary
 
 WIDTH = 110  # of tables that are not printed on a terminal
@@ -99,8 +100,18 @@ def show_result(summary: Summary, workspace: str | None) -> None:
     typer.echo(f"report  {summary.report}")
     typer.echo(f"model   {model.uri} ({model.alias})")
     elsewhere = f" --workspace {shlex.quote(workspace)}" if workspace else ""
+    for line in _verdict(summary.decision, elsewhere):
+        typer.echo(line)
     typer.echo(f"try it  ulmfit predict {shlex.quote(f'models:/{model.name}@{model.alias}')}{elsewhere} --text '...'")
     typer.echo(f"look    mlflow ui --backend-store-uri {shlex.quote(run.tracking_uri)}")
+
+
+def _verdict(compared: Decision | None, elsewhere: str) -> list[str]:
+    """What the comparison with the champion came to, and the command that makes the new version champion."""
+    if compared is None:
+        return ["champion this version"]
+    command = f"ulmfit promote {shlex.quote(compared.model)} {compared.version}{elsewhere} --because '...'"
+    return [f"verdict {compared.why}", f"champion version {compared.champion} stays; to make the new one champion: {command}"]
 
 
 def _console() -> Console:

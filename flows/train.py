@@ -11,11 +11,13 @@ from flows.plan import Plan, resolve
 from flows.request import TrainRequest
 from flows.text import Text, text_stages
 from flows.tracked import tracked_job
+from tasks.comparison import Challenger, compare
 from tasks.model_names import ModelSource, own_name, reserve
 from tasks.registry import register
 from tasks.report import Trained, report
 from tasks.run import Job
 from ulmfit.directions import DIRECTIONS, Direction
+from ulmfit.evaluation.policy import GatePolicy
 from ulmfit.report.summary import Summary
 from ulmfit.stages.evaluation import measure
 from ulmfit.stages.models import average, classify, finetune, pretrain, pretrained
@@ -49,9 +51,9 @@ def train_by(plan: Plan) -> Summary:
         version = register(job, _registered_name(plan, job), model, evaluation)
         read_domain = _read(finished, domain)
         read_general = _read(finished, general) if general else None
-        return report(
-            job, Trained(request.name, plan.settings, list(finished), read_domain, read_general, model, evaluation, version, started)
-        )
+        compared = compare(job, Challenger(version, model, evaluation, read_domain[0], plan.settings.judge), GatePolicy())
+        name, stages = request.name, list(finished)
+        return report(job, Trained(name, plan.settings, stages, read_domain, read_general, model, evaluation, version, compared, started))
 
 
 def _registered_name(plan: Plan, job: Job) -> str:

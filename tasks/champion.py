@@ -9,6 +9,7 @@ import getpass
 import hashlib
 import logging
 import re
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Self
 
@@ -86,6 +87,10 @@ class RegisteredModel:
         quote = '"' if "'" in self.name else "'"
         return [found for found in self.client.search_model_versions(f"name = {quote}{self.name}{quote}") if found.name == self.name]
 
+    def lock(self) -> AbstractContextManager[None]:
+        """Decisions of this workspace about it are taken one after the other."""
+        return self.workspace.store.lock(f"champion-{folder_of(self.name)}")
+
     def record(self, decision: Decision) -> None:
         """Write a decision, once and for ever: in the store, and with the files of the version's tracked run."""
         self.journal.append(decision.id, decision)
@@ -97,7 +102,7 @@ class RegisteredModel:
 
         ``by``: who completes a decision that somebody else was interrupted in. UserError where the champion is another by now; that is recorded.
         """
-        with self.workspace.store.lock(f"champion-{folder_of(self.name)}"):
+        with self.lock():
             followed, champion = self.history().followed.get(decision.id), self.champion()
             if followed and followed.done:
                 return followed

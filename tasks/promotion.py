@@ -1,17 +1,10 @@
-"""Which version of a model is champion, and what a model may be called. The rules stand here alone."""
-
-from collections.abc import Collection
+"""The aliases of versions, and what a model may be called."""
 
 from ulmfit.errors import UserError
 
 # In a name, for MLflow: the registry refuses some of them, its logged models others, and the rest mean something in models:/NAME@ALIAS.
 FORBIDDEN, LONGEST = frozenset("/:.%\"'@?#\\"), 250
 CHAMPION, CHALLENGER = "champion", "challenger"
-
-
-def aliases_of_new_version(taken: Collection[str]) -> tuple[str, ...]:
-    """The aliases of a new version, where others have those ``taken``: it is the challenger, and the first one is the champion too."""
-    return (CHALLENGER,) if CHAMPION in taken else (CHALLENGER, CHAMPION)
 
 
 def check_model_name(name: str) -> None:

@@ -17,7 +17,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 import ulmfit
-from tasks.promotion import aliases_of_new_version
+from tasks.champion import RegisteredModel
+from tasks.promotion import CHALLENGER
 from tasks.relocation import here
 from tasks.run import Job
 from tasks.servers import check_tracking, server_failures
@@ -25,12 +26,14 @@ from tasks.tracking import KEY_TAG, known_models
 from tasks.workspace import Workspace
 from ulmfit.directions import ENSEMBLE
 from ulmfit.errors import UserError
+from ulmfit.evaluation.decision import Author, Decision
 from ulmfit.stages.outputs import Evaluation, Model
 from ulmfit.store.lineage import Lineage
 from ulmfit.store.temporary import temporary_folder, temporary_space
 
 log = logging.getLogger(__name__)
 
+EVALUATION_TAG = "ulmfit.evaluation.results"
 REQUIREMENTS = ("torch", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml", "rich", "safetensors", "spacy", "scikit-learn")
 
 
@@ -54,6 +57,7 @@ def register(job: Job, name: str, model: Model, evaluation: Evaluation) -> Versi
     client = job.tracker.client
     key = model.key
     if found := find_version(client, name, key):
+        _make_first_champion(job, found, evaluation)
         return found
     logged = client.create_logged_model(job.tracker.experiment_id, name, job.run_id, tags={KEY_TAG: key}, model_type="classifier")
     with tempfile.TemporaryDirectory(prefix="ulmfit-model-") as folder:
@@ -65,6 +69,7 @@ def register(job: Job, name: str, model: Model, evaluation: Evaluation) -> Versi
     client.log_inputs(job.run_id, models=known_models(client, (found.record for found in ancestors if found.kind == "classifier")))
     client.log_outputs(job.run_id, [LoggedModelOutput(logged.model_id, 0)])
     version = _create_version(client, job, name, key, logged, evaluation)
+    _make_first_champion(job, version, evaluation)
     log.info("registered %s", version.uri)
     return version
 
@@ -76,14 +81,26 @@ def _create_version(client: MlflowClient, job: Job, name: str, key: str, logged:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     scores = evaluation.record.scores[ENSEMBLE]
-    tags = {KEY_TAG: key, "ulmfit.evaluation.results": evaluation.key} | {
+    tags = {KEY_TAG: key, EVALUATION_TAG: evaluation.key} | {
         metric: f"{value:.4f}" for metric, value in scores.items() if value is not None
     }
     made = client.create_model_version(name, logged.artifact_location, job.run_id, tags=tags, model_id=logged.model_id)
-    aliases = client.get_registered_model(name).aliases
-    for alias in aliases_of_new_version(aliases):
-        client.set_registered_model_alias(name, alias, made.version)
+    client.set_registered_model_alias(name, CHALLENGER, made.version)
     return Version(name, str(made.version), logged.model_id)
+
+
+def _make_first_champion(job: Job, version: Version, evaluation: Evaluation) -> None:
+    """The first version becomes champion, by a decision that is recorded as all are; so does one whose training was killed before that."""
+    model = RegisteredModel(job.workspace, job.tracker.client, version.name)
+    if model.champion() is not None:
+        return
+    by = Author(kind="training", run_id=job.run_id)
+    decision = Decision.new(version.name, "first version", by, version=version.version, evaluations=(evaluation.key,))
+    model.record(decision)
+    try:
+        model.carry_out(decision)
+    except UserError as error:  # another training was first
+        log.info("%s", error)
 
 
 def find_version(client: MlflowClient, name: str, key: str) -> Version | None:

@@ -14,6 +14,7 @@ from tasks.promotion import CHALLENGER
 from tasks.registry import Version
 from tasks.run import Finished, Job
 from ulmfit.config import Settings
+from ulmfit.evaluation.decision import Decision
 from ulmfit.evaluation.results import read_results
 from ulmfit.report.corpus_quality import CorpusQuality
 from ulmfit.report.lineage_graph import mermaid
@@ -27,7 +28,10 @@ Fact = TypeVar("Fact")
 
 @dataclass(frozen=True)
 class Trained:
-    """What the report of a training shows: ``stages`` in the order of the DAG, ``general`` if pretrained, ``started`` in Unix seconds."""
+    """What the report of a training shows: ``stages`` in the order of the DAG, ``general`` if pretrained, ``started`` in Unix seconds.
+
+    ``compared``: the comparison with the champion, if the version is not champion itself.
+    """
 
     name: str
     settings: Settings
@@ -37,6 +41,7 @@ class Trained:
     model: Model
     evaluation: Evaluation
     version: Version
+    compared: Decision | None
     started: float
 
 
@@ -67,6 +72,7 @@ def summarise(job: Job, trained: Trained) -> Summary:
         lr_finders=_beside(trained.stages, "lr_finder.json", TypeAdapter(RangeTest)),
         stages=[stage_summary(stage) for stage in trained.stages],
         settings=trained.settings,
+        decision=trained.compared,
         model=ModelSummary(name=version.name, version=version.version, uri=version.uri, alias=CHALLENGER, path=str(trained.model.path)),
         run=RunSummary(
             id=job.run_id,

@@ -8,11 +8,14 @@ from typing import Annotated, Literal, Self
 from pydantic import AwareDatetime, Field, TypeAdapter
 
 from ulmfit.errors import UserError
+from ulmfit.evaluation.policy import GatePolicy
+from ulmfit.evaluation.verdict import Outcome, Verdict
 from ulmfit.store.journal import new_id, now
 from ulmfit.store.json import SparseFacts
 
 What = Literal["first version", "compared", "promoted", "rolled back", "held", "blocked", "nothing to do"]
 MOVES = frozenset[What](["first version", "promoted", "rolled back"])  # decisions that make a version champion
+OUTCOMES: dict[Outcome, str] = {"promoted": "fit to be champion", "held": "held", "blocked": "blocked"}
 LONGEST_REASON = 1000  # letters
 
 
@@ -28,7 +31,8 @@ class Author(SparseFacts):
 class Decision(SparseFacts):
     """One decision. ``version`` is the one it is about; ``champion`` the one that was champion then, with which it was compared.
 
-    ``corpora`` and ``evaluations`` are keys of the artifacts that the figures come from.
+    ``corpora`` and ``evaluations`` are keys of the artifacts that the figures come from. ``verdict``: of the gate, by ``policy``.
+    ``left_out``: held-out rows that were not compared, for the champion was trained on them.
     """
 
     entry: Literal["decision"] = "decision"
@@ -41,12 +45,21 @@ class Decision(SparseFacts):
     by: Author
     corpora: tuple[str, ...] = ()
     evaluations: tuple[str, ...] = ()
+    policy: GatePolicy | None = None
+    verdict: Verdict | None = None
+    left_out: int | None = None
 
     @classmethod
     def new(cls, model: str, what: What, by: Author, **facts: object) -> Self:
         """A decision of this moment; ``facts`` are the other fields."""
         time = now()
         return cls.model_validate({"id": new_id(time), "time": time, "model": model, "what": what, "by": by, **facts})
+
+    @property
+    def why(self) -> str:
+        """The reason that a person gave, and those of the gate, in one line."""
+        verdict = f"{OUTCOMES[self.verdict.outcome]}: {' '.join(self.verdict.reasons)}" if self.verdict else None
+        return "; ".join(filter(None, (self.by.because, verdict)))
 
 
 class Followed(SparseFacts):
@@ -86,6 +99,18 @@ class History:
     def followed(self) -> dict[str, Followed]:
         """What followed, by the decision's id; of several marks the first counts."""
         return {mark.decision: mark for mark in reversed(self.marks)}
+
+    @property
+    def comparisons(self) -> int:
+        """How often held-out rows were looked at, so that the gate spends its alpha over all cycles together."""
+        return sum(bool(decision.verdict and decision.verdict.compared) for decision in self.decisions)
+
+    def comparison(self, version: str, champion: str, evaluation: str, policy: GatePolicy) -> Decision | None:
+        """The comparison of these two by that evaluation of ``version``, if there was one: the same rows are not counted twice."""
+        asked = (version, champion, (evaluation,), policy)
+        known = lambda each: (each.version, each.champion, each.evaluations[:1], each.policy)
+        found = (each for each in self.decisions if each.verdict and each.verdict.compared and known(each) == asked)
+        return next(found, None)
 
     def unfinished(self) -> Decision | None:
         """The last decision that makes a version champion, if nothing says what followed: whoever took it was interrupted, or is at it."""

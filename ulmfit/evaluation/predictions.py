@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ulmfit.evaluation import metrics
+from ulmfit.labels.label_set import indicators
 
 FILE = "predictions.parquet"
 Strings = NDArray[np.object_]
@@ -69,3 +70,28 @@ def write_predictions(folder: Path, systems: Mapping[str, Predictions], document
     table = pa.concat_tables(parts).replace_schema_metadata({"labels": json.dumps(list(documents.names))})
     pq.write_table(table, folder / FILE, compression="zstd")
     return folder / FILE
+
+
+@dataclass(frozen=True, eq=False)
+class WrittenPredictions:
+    """What :func:`write_predictions` wrote of one system for N documents: their ``ids``, true ``labels`` and ``probabilities`` float32 [N, L].
+
+    ``labels`` is int [N], a class each, or bool [N, L]; ``names`` [L] are the labels' names.
+    """
+
+    ids: list[str]
+    names: list[str]
+    labels: metrics.Labels
+    probabilities: metrics.Floats
+
+
+def read_predictions(folder: Path, system: str) -> WrittenPredictions:
+    """The predictions of ``system`` in the folder of an evaluation; FileNotFoundError where there are none."""
+    table = pq.read_table(folder / FILE, columns=["id", "label", "probabilities"], filters=[("system", "=", system)])
+    names = json.loads(table.schema.metadata[b"labels"])
+    given = table["label"].to_pylist()
+    codes = {name: code for code, name in enumerate(names)}
+    several = pa.types.is_list(table.schema.field("label").type)
+    labels = indicators(given, names) if several else np.array([codes[label] for label in given], dtype=np.int64)
+    shares = table["probabilities"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(len(given), len(names))
+    return WrittenPredictions(table["id"].to_pylist(), names, labels, shares)

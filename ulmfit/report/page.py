@@ -4,6 +4,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from ulmfit.evaluation.decision import Decision
 from ulmfit.report import numbers, plots
 from ulmfit.report.commands import commands_of, settings_by_stage
 from ulmfit.report.corpus_quality import FEW, Lengths, findings
@@ -30,7 +31,7 @@ def page_of(summary: Summary) -> str:
         loader=PackageLoader("ulmfit.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     shown = (numbers.percent, numbers.portion, numbers.points, numbers.signed, numbers.count, numbers.size, numbers.duration)
-    pages.filters |= {show.__name__: show for show in (*shown, numbers.interval, label_text)}
+    pages.filters |= {show.__name__: show for show in (*shown, numbers.interval, label_text, compared_text)}
     pages.globals |= {"findings": findings, "lengths_of": Lengths.of, "few": FEW}
     results, stages, uri = summary.results, summary.stages, summary.run.tracking_uri
     return pages.get_template("report.html").render(
@@ -55,6 +56,11 @@ def page_of(summary: Summary) -> str:
         lineage=lineage_svg(stages) if stages else "",
         mermaid=mermaid(stages),
     )
+
+
+def compared_text(decision: Decision) -> str:
+    """A comparison with the champion in one paragraph."""
+    return f"Compared with the champion, version {decision.champion}, this version is {decision.why}"
 
 
 def label_text(labels: str | list[str]) -> str:

@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue
 from ulmfit.config import Settings
 from ulmfit.corpora.corpus_record import CorpusRecord, PartFacts
 from ulmfit.directions import Direction
+from ulmfit.evaluation.decision import Decision
 from ulmfit.evaluation.results import Results
 from ulmfit.report.corpus_quality import CorpusQuality
 from ulmfit.store.json import Facts, SparseFacts
@@ -87,7 +88,10 @@ class RunSummary(Facts):
 
 
 class Summary(Facts):
-    """The content of ``summary.json``; ``histories`` and ``lr_finders`` are by name of stage, ``report`` is the location of the page."""
+    """The content of ``summary.json``; ``histories`` and ``lr_finders`` are by name of stage, ``report`` is the location of the page.
+
+    ``decision``: the comparison of the registered version with the champion, if it is not champion itself.
+    """
 
     name: str
     corpus: CorpusSummary
@@ -99,6 +103,7 @@ class Summary(Facts):
     settings: Settings
     model: ModelSummary
     run: RunSummary
+    decision: Decision | None = None
     report: str | None = None
 
     def to_json(self) -> str:

@@ -42,7 +42,7 @@ def measure(corpus: Corpus, ids: IdShards, model: Model, scratch: Model | None, 
     recipe = Recipe("evaluation", EVALUATE_VERSION, {**config.keyed(), **drawn, **judged}, keys_of(inputs))
 
     def build(work: Path, context: Context) -> Built:
-        device, test, rows = context.placement.device, Documents.open(ids.path, [settings.judge]), _read(corpus, settings.judge)
+        device, test, rows = context.placement.device, Documents.open(ids.path, [settings.judge]), read_split(corpus, settings.judge)
         assert rows.ids == test.ids, "shards and corpus parts stand in one order"
         predictor, strings = Predictor(model.path, device), corpus.record.labels
         labels = LabelSet.of(strings, ClassifierConfig(task=predictor.task, label_separator=predictor.separator))
@@ -75,13 +75,13 @@ def _systems(predictor: Predictor, test: Documents, suffix: str) -> dict[str, Pr
 
 def _baseline(corpus: Corpus, tests: list[str], labels: LabelSet, settings: Settings) -> Predictions:
     """The baseline. Thresholds of several labels are fitted as the model's are, on the validation documents."""
-    strings, train, seed = corpus.record.labels, _read(corpus, "train"), settings.evaluate.seed
+    strings, train, seed = corpus.record.labels, read_split(corpus, "train"), settings.evaluate.seed
     if settings.labels.number:
         train = train.take(draw(labels.strata_of(train.codes(strings)), settings.labels).tolist())
     truth = _truth(labels, train.codes(strings))
     if labels.task == "multi-class":
         return Predictions(baseline.baseline_probabilities(train.texts, truth, tests, seed, len(labels)))
-    valid = _read(corpus, "valid")
+    valid = read_split(corpus, "valid")
     found = baseline.baseline_probabilities(train.texts, truth, [*valid.texts, *tests], seed, len(labels))
     first, rest = np.split(found, [len(valid.texts)])
     return Predictions(rest, None, fit_thresholds(first, _truth(labels, valid.codes(strings))))
@@ -94,7 +94,7 @@ def _truth(labels: LabelSet, codes: NDArray[np.int64]) -> NDArray[np.int64] | ND
 
 
 @dataclass(frozen=True)
-class _Rows:
+class SplitRows:
     """The documents of one split, in the order of the corpus's parts."""
 
     ids: list[str]
@@ -111,8 +111,9 @@ class _Rows:
         return type(self)([self.ids[row] for row in rows], [self.texts[row] for row in rows], [self.labels[row] for row in rows])
 
 
-def _read(corpus: Corpus, split: str) -> _Rows:
-    rows = _Rows([], [], [])
+def read_split(corpus: Corpus, split: str) -> SplitRows:
+    """The documents of a split, whole, also those that are stored in pieces."""
+    rows = SplitRows([], [], [])
     for part in corpus.record.parts:
         columns, chosen = ["id", "text", "label", "piece"], [("split", "=", split)]
         for row in pq.read_table(corpus.path / f"{part.name}.parquet", columns=columns, filters=chosen).to_pylist():
