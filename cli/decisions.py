@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cli.options import AsJson, WorkspaceDir, print_json
+from cli.options import AsJson, WorkspaceDir, console, print_json
 from ulmfit.errors import UserError
 from ulmfit.evaluation.decision import MOVES
 
@@ -34,7 +33,7 @@ def history(name: Name, workspace: WorkspaceDir = None, as_json: AsJson = False)
     with server_failures(home):
         model = RegisteredModel.find(home, name)
         told, champion = model.history(), model.champion()
-    Console().print(history_table(told, champion))
+    console().print(history_table(told, champion))
     if as_json:
         decisions = [decision_json(decision, told.followed.get(decision.id)) for decision in told.decisions]
         print_json({"model": name, "champion": champion, "decisions": decisions, "damaged": list(told.damaged)})
@@ -99,7 +98,7 @@ def history_table(history: History, champion: str | None) -> Table:
     """The decisions, the latest last. Names and reasons are shown as they are, never read as markup."""
     title = f"champion: {f'version {champion}' if champion else 'none'}; {len(history.decisions)} decisions; times in UTC"
     table = Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False)
-    for heading in ("when", "what", "version", "before", "by", "why"):
+    for heading in ("when", "what", "version", "champion then", "by", "why"):
         table.add_column(heading, no_wrap=heading not in ("why", "by", "what"))
     for decision in history.decisions:
         cells = (f"{decision.time:%Y-%m-%d %H:%M}", _what(decision, history), decision.version or "", decision.champion or "")

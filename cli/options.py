@@ -8,13 +8,18 @@ import json
 import sys
 from collections.abc import Callable, Collection
 from functools import wraps
-from typing import Annotated, Any, Literal, Optional, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, get_origin
 
 import typer
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from ulmfit.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDTH = 110  # of tables that are not printed on a terminal
 
 WORKSPACE = "folder for artifacts, tracking and reports [ULMFIT_HOME, .ulmfit]"
 WorkspaceDir = Annotated[Optional[str], typer.Option("--workspace", help=WORKSPACE)]  # noqa: UP045
@@ -67,6 +72,13 @@ def option(name: str, field: FieldInfo) -> inspect.Parameter:
     described = f"{field.description}; may be given more than once" if get_origin(kind) is list else field.description
     shown = typer.Option(f"{named}/--no-{named[2:]}" if default is True else named, help=described)
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, shown])
+
+
+def console() -> "Console":
+    """Where tables are printed: as wide as the terminal, or ``WIDTH`` where there is none."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else WIDTH)
 
 
 def print_json(value: object) -> None:

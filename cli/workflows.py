@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
-from cli.options import AsJson, options_of, print_json
+from cli.options import AsJson, console, options_of, print_json
 from flows.request import PreprocessRequest, PretrainRequest, TextRequest, TrainRequest
 from ulmfit.directions import DIRECTIONS
 
 if TYPE_CHECKING:
     from ulmfit.evaluation.decision import Decision
     from ulmfit.report.summary import Summary
-
-WIDTH = 110  # of tables that are not printed on a terminal
 
 
 @options_of(TrainRequest, omit={"more", "out"})
@@ -46,7 +42,7 @@ def preprocess(
     summary = run_flow(request, "preprocess")
     from ulmfit.report.terminal import quality_table
 
-    _console().print(quality_table(summary.quality))
+    console().print(quality_table(summary.quality))
     for stage in summary.stages:
         typer.echo(f"{stage.name:<12} {'found' if stage.cached else 'made':<6} {stage.path}")
     if as_json:
@@ -93,7 +89,7 @@ def show_result(summary: Summary, workspace: str | None) -> None:
     """Print the scores of a training, and what to do next: commands that a shell takes as they are."""
     from ulmfit.report.terminal import result_table
 
-    _console().print(result_table(summary.results))
+    console().print(result_table(summary.results))
     made = sum(not stage.cached for stage in summary.stages)
     model, run = summary.model, summary.run
     typer.echo(f"stages  {made} made, {len(summary.stages) - made} found finished; {run.seconds:.0f} s in all")
@@ -112,7 +108,3 @@ def _verdict(compared: Decision | None, elsewhere: str) -> list[str]:
         return ["champion this version"]
     command = f"ulmfit promote {shlex.quote(compared.model)} {compared.version}{elsewhere} --because '...'"
     return [f"verdict {compared.why}", f"champion version {compared.champion} stays; to make the new one champion: {command}"]
-
-
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else WIDTH)

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ from ulmfit.config import Dropouts, ModelConfig
 from ulmfit.corpora.reading.rows import data_files, read_rows
 from ulmfit.directions import DIRECTIONS
 from ulmfit.errors import UserError
+from ulmfit.evaluation.decision import ENTRY, Author, Decision
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.models.saving import ModelFacts, load_language_model, save_model
 from ulmfit.pretrained.manifest import PretrainedManifest
@@ -28,6 +30,7 @@ from ulmfit.pretrained.transport import export, pretrained
 from ulmfit.store import filesystem
 from ulmfit.store.artifacts import MANIFEST, Built, KnownPart, Store, damaged
 from ulmfit.store.digests import StoredFile
+from ulmfit.store.journal import Journal
 from ulmfit.store.recipe import Recipe
 from ulmfit.store.s3 import delete
 from ulmfit.text.vocab import Vocab
@@ -286,6 +289,19 @@ def test_a_workspace_with_its_artifacts_on_s3(s3, tmp_path, monkeypatch):  # noq
     made, _ = workspace.store.make(RECIPE, building(workspace.store, []))
     assert made.location == f"{s3}/team/thing/{RECIPE.key}"
     assert made.path == tmp_path / "workspace" / "artifacts" / "thing" / RECIPE.key
+
+
+def test_a_journal_there(s3, tmp_path):  # noqa: F811
+    """Two machines write at once; what cannot be read is named."""
+    journal = Journal(f"{s3}/team/.decisions/tickets", ENTRY)
+    assert journal.read().entries == ()
+    made = [Decision.new("tickets", "promoted", Author(kind="person", because=str(number))) for number in range(12)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda decision: journal.append(decision.id, decision), made))
+    filesystem.write_bytes(f"{journal.location}/20200101T000000000000Z-0.json", b"{")
+    pages = journal.read()
+    assert pages.entries == tuple(made) and pages.damaged == (f"{journal.location}/20200101T000000000000Z-0.json",)
+    assert list(Store(f"{s3}/team", tmp_path / "copies").all()) == []  # decisions are no artifacts
 
 
 # ------------------------------------------------------------------------------------------------------------------ input

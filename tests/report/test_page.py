@@ -8,6 +8,8 @@ from ulmfit.corpora.quality.measuring import Measurements
 from ulmfit.corpora.quality.quality_record import Findings, describe
 from ulmfit.directions import ENSEMBLE
 from ulmfit.evaluation import baseline
+from ulmfit.evaluation.decision import Author, Decision
+from ulmfit.evaluation.verdict import Verdict
 from ulmfit.report import plots
 from ulmfit.report.page import render
 from ulmfit.report.summary import Summary
@@ -129,6 +131,14 @@ def test_hostile_texts_stay_texts(tmp_path):
     assert "script" not in page.tags and "b" not in page.tags
     assert not any(target.startswith("javascript") for _, target in page.targets)
     assert "<script>alert(1)</script>" in page.text and "{{ 1 + 1 }}" in page.text
+
+
+def test_a_comparison_with_the_champion_is_told_as_text(tmp_path):
+    held = Verdict(outcome="held", reasons=["The labels differ: only the champion has '<b>'."])
+    decision = Decision.new("tickets", "compared", Author(kind="training"), version="3", champion="2", verdict=held)
+    page = page_of(summary_of() | {"decision": decision.model_dump(mode="json")}, tmp_path)
+    assert "Compared with the champion, version 2, this version is held: The labels differ: only the champion has '<b>'." in page.text
+    assert "b" not in page.tags
 
 
 def test_values_that_are_not_finite_become_null(tmp_path):

@@ -48,6 +48,13 @@ class Contract:
         with filesystem.input_file(place) as file:
             assert file.read() == b""
 
+    def test_a_new_file_replaces_none(self, base):
+        place = filesystem.join(base, "deep", "a")
+        filesystem.write_new(place, b"first")
+        with pytest.raises(FileExistsError):
+            filesystem.write_new(place, b"second")
+        assert filesystem.read_bytes(place) == b"first" and filesystem.files(base) == {"deep/a": 5}
+
     def test_what_is_not_there(self, base):
         gone = filesystem.join(base, "gone")
         for ask in (filesystem.size, filesystem.read_bytes, filesystem.input_file, filesystem.sha256, filesystem.stream):
