@@ -42,6 +42,7 @@ class Language:
         self._lang = lang
         self._spacy = _blank(lang)
         self.by_chunks = isinstance(self._spacy, SpacyTokenizer)  # false for Chinese, Japanese, Thai and a few more
+        self.marks_apart = lang in JUDGED_BY_SHAPE  # whether the marks of ``columns.py`` are tokens whatever word they touch
         self._shapes = Shapes(self._spacy) if lang in JUDGED_BY_SHAPE else None
 
     @cached_property

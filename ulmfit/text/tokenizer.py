@@ -16,12 +16,12 @@ from typing import Any, Self, TypedDict
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ulmfit.errors import UserError
+from ulmfit.text.columns import BOS_MARK, PARAGRAPH_MARK, cut_in_columns
 from ulmfit.text.detokenise import detokenise
 from ulmfit.text.languages import SPACY_VERSION, Language
-from ulmfit.text.rules import BLANK_LINE, BOS, MAJ, PARAGRAPH, RULES, UP, cut_at_white_space
+from ulmfit.text.rules import BOS, MAJ, RULES, UP, cut_at_white_space
 
 __all__ = ["TOKENS", "Tokenizer", "detokenise", "without_lone_surrogates"]
 
@@ -36,9 +36,6 @@ FEW = 5_000  # characters; for less text, Arrow's columns are slower
 TOKENS = pa.list_(pa.dictionary(pa.int32(), pa.string()))
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-# White space to Python that Arrow's ascii_split_whitespace does not know; for RE2.
-OTHER_SPACE = "[\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
-BOS_MARK, PARAGRAPH_MARK = "\x02", "\x03"  # chunks that represent the beginning of a text and the end of a paragraph
 
 
 class Definition(TypedDict):
@@ -140,7 +137,7 @@ class Tokenizer:
             and sum(map(len, texts)) > FEW
             and not any(BOS_MARK in text or PARAGRAPH_MARK in text for text in texts)
         )
-        chunks, places, offsets = _cut_in_columns(texts) if columnar else self._cut(texts)
+        chunks, places, offsets = cut_in_columns(texts, self._language.marks_apart) if columnar else self._cut(texts)
         known = self._look_up(chunks)
         lengths = np.fromiter(map(len, known), np.int64, len(known))
         flat = np.fromiter(chain.from_iterable(known), np.int32, int(lengths.sum()))
@@ -148,7 +145,7 @@ class Tokenizer:
         return self._finish(ids, ends[offsets])
 
     def _cut(self, texts: Sequence[str]) -> tuple[list[str | None], np.ndarray, np.ndarray]:
-        """As ``_cut_in_columns``, text by text."""
+        """As ``cut_in_columns``, text by text."""
         cut = self._rules.cut or self._language.cut
         parts: list[list[str | None]] = [[None, *cut(text)] for text in texts]
         number: dict[str | None, int] = {}
@@ -251,24 +248,6 @@ def without_lone_surrogates(text: str) -> str:
     except UnicodeEncodeError:
         return LONE_SURROGATE.sub("\ufffd", text)
     return text
-
-
-def _cut_in_columns(texts: Sequence[str]) -> tuple[list[str | None], np.ndarray, np.ndarray]:
-    """Distinct chunks; for every place in the texts a number into them; and where each text's places begin and end, int64 [N + 1].
-
-    A text's first chunk is None, for its beginning. As ``cut_at_white_space``, save that long chunks are left whole.
-    """
-    column = pa.array(list(map(_marked, texts)), pa.string())
-    chunks = pc.ascii_split_whitespace(pc.replace_substring_regex(column, OTHER_SPACE, " "))
-    encoded = chunks.values.dictionary_encode()
-    stand_for = {BOS_MARK: None, PARAGRAPH_MARK: PARAGRAPH}
-    distinct = [stand_for.get(chunk, chunk) for chunk in encoded.dictionary.to_pylist()]
-    return distinct, encoded.indices.to_numpy(), chunks.offsets.to_numpy().astype(np.int64)
-
-
-def _marked(text: str) -> str:
-    text = text.strip()
-    return f"{BOS_MARK} {BLANK_LINE.sub(f' {PARAGRAPH_MARK} ', text) if chr(10) in text else text}"
 
 
 def _gather(flat: np.ndarray, lengths: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
