@@ -15,7 +15,7 @@ from tests.oracles.tokenizer import tokenize_reference
 from tests.text.edge_cases import DEFAULT, FASTAI
 from ulmfit.text.characters import decode_entities, mend_characters, mend_entities
 from ulmfit.text.cutting import cut_long_chunk, cut_long_runs
-from ulmfit.text.rules import MAJ, REP, RULES, SPECIALS, UP, WREP, case_mark, cut_at_white_space, elongation, fold_repetition
+from ulmfit.text.rules import MAJ, REP, RULES, SPECIALS, UP, WREP, case_mark, cut_at_white_space, default_plain, elongation, fold_repetition
 from ulmfit.text.tokenizer import Tokenizer
 
 TOKENIZERS = {name: Tokenizer(rules=name) for name in RULES}
@@ -81,11 +81,46 @@ def test_no_special_token_passes_in_any_dress(special, form):
         ("4K", (MAJ,)),
         ("Ⓐ", (MAJ,)),
         ("𝐀", ()),
+        ("ℝ", ()),
+        ("ℝn", ()),
+        ("𝐀a", ()),
+        ("Élan", (MAJ,)),
+        ("ǅa", (MAJ,)),
+        ("Word", (MAJ,)),
+        ("WorD", (MAJ,)),
+        ("", ()),
         ("!", ()),
     ],
 )
 def test_case_mark(word, mark):
     assert case_mark(word) == mark
+
+
+@pytest.mark.parametrize(
+    ("chunk", "plain"),
+    [
+        ("word", True),
+        ("word,", True),
+        ("Größe", True),
+        ("10,000", True),
+        ("don't", True),
+        ("a" * 512, True),
+        ("a" * 513, False),
+        ("DON'T", False),
+        ("www.x", False),
+        ("WWW.X", False),
+        ("a@b", False),
+        ("a://b", False),
+        ("a\\b", False),
+        ("a...", False),
+        ("___", False),
+        ("＿＿＿", False),
+        ("<unk>", False),
+        ("\n", False),
+    ],
+)
+def test_a_plain_chunk_needs_no_rule_but_that_of_its_words(chunk, plain):
+    assert default_plain(chunk) is plain
 
 
 def test_the_case_mark_stands_before_the_elongation_of_its_word():

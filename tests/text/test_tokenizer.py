@@ -114,6 +114,7 @@ CHUNKS = st.one_of(
 def test_a_chunk_split_by_its_shape_is_split_as_spacy_splits_it(chunk):
     if chunk.split() == [chunk]:
         assert ENGLISH.split_all([chunk, chunk]) == [SPLIT(chunk)] * 2
+        assert ENGLISH.split_one(chunk) == SPLIT(chunk)
 
 
 def test_many_chunks_at_once_do_not_see_each_other(monkeypatch):
@@ -122,6 +123,13 @@ def test_many_chunks_at_once_do_not_see_each_other(monkeypatch):
     for lang in ("en", "de", "fr", "ru"):
         language = Language(lang)
         assert language.split_all(chunks) == [language.split(chunk) for chunk in chunks]
+
+
+@pytest.mark.parametrize("text", ["one two", " one", "one ", "one\ntwo", "can not", ": )", "\u3000", "", "日本 x"])
+@pytest.mark.parametrize("lang", ["en", "fr", "zh"])
+def test_one_text_with_white_space_is_split_as_spacy_splits_it(lang, text):
+    language = Language(lang)
+    assert language.split_one(text) == language.split(text)
 
 
 def test_a_shape_keeps_what_spacy_looks_at():

@@ -76,13 +76,13 @@ def _white_space(data: np.ndarray, kinds: np.ndarray) -> np.ndarray:
 def _marks(data: np.ndarray, kinds: np.ndarray) -> np.ndarray:
     """Where a chunk begins within a run without white space: after a mark before a plain word, and at one or two marks behind it."""
     places = np.flatnonzero(kinds & LETTER == 0)  # a plain word lies between two neighbours of these
-    kind, letters = kinds[places], np.diff(places, prepend=-1) - 1  # letters: in the word before
+    mark, kind, letters = data[places], kinds[places], np.diff(places, prepend=-1) - 1  # letters: in the word before
     touches = letters == 0
     space = kind & SPACE != 0
     before_space = np.append(touches[1:] & space[1:], False)
     opening = (kind & OPENING != 0) & touches & np.append(False, space[:-1])
     last = (kind & CLOSING != 0) & before_space
-    pair = (kind & CLOSING != 0) & np.append(touches[1:] & last[1:] & (data[places[1:]] != data[places[:-1]]), False)
+    pair = (kind & CLOSING != 0) & np.append(touches[1:] & last[1:] & (mark[1:] != mark[:-1]), False)
     tail = last | pair | (kind & CLOSING_ALONE != 0) & before_space
     tail &= (kind & PERIOD == 0) | (letters >= SHORTEST_BEFORE_PERIOD) & (kinds[places - 1] & LOWER != 0)
     word = (letters[1:] >= SHORTEST_WORD) & (space | opening)[:-1] & (space | tail)[1:]

@@ -179,7 +179,7 @@ class Tokenizer:
         }
         for chunk in chunks:
             if chunk not in found:
-                found[chunk] = self._numbers(self._rules.chunk(chunk, self._language.split))
+                found[chunk] = self._numbers(self._rules.chunk(chunk, self._language.split_one))
         return found
 
     def _finish(self, ids: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
