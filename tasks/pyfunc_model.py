@@ -1,6 +1,6 @@
 """The registered model as MLflow loads it: code and safetensors, no pickle ("models from code")."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from mlflow.pyfunc import PythonModel
 from ulmfit.prediction.predictor import Predictor
 
 TEXT = "text"  # the column
+NO_LIST = str | bytes | Mapping | Set  # what Python can go through, but is no list of texts
 
 
 class TextClassifierModel(PythonModel):
@@ -51,6 +52,8 @@ def texts_of(given: Any) -> list[str]:
 def _column(given: Any) -> Iterable[Any]:
     if isinstance(given, pd.DataFrame):
         return _of_frame(given)
+    if isinstance(given, pd.Series) and TEXT in given.index:  # a row of a frame
+        given = given.to_dict()
     if isinstance(given, Mapping):
         return _listed(_of_record(given))
     if isinstance(given, np.ndarray) and given.ndim == 2 and given.shape[1] == 1:
@@ -61,7 +64,7 @@ def _column(given: Any) -> Iterable[Any]:
 
 def _listed(given: Any) -> Iterable[Any]:
     given = _scalar(given)
-    return given if isinstance(given, Iterable) and not isinstance(given, str | bytes) else [given]
+    return given if isinstance(given, Iterable) and not isinstance(given, NO_LIST) else [given]
 
 
 def _scalar(value: Any) -> Any:

@@ -94,7 +94,7 @@ def test_a_budget_that_is_large_enough_changes_nothing(fitted, monkeypatch):
     assert ample.choice_.chosen == ample.choice_.usual and not hasattr(free, "choice_")
 
 
-@pytest.mark.parametrize("minutes", [0, -3, float("nan")])
+@pytest.mark.parametrize("minutes", [0, -3, float("nan"), float("inf"), "3"])
 def test_a_budget_of_nothing_is_refused(minutes):
     with pytest.raises(UserError, match="minutes"):
         TextClassifier("tiny", minutes=minutes).fit(TEXTS[:12], LABELS[:12])
@@ -129,11 +129,13 @@ def test_save_replaces_a_model_and_nothing_else(fitted, tmp_path):
 
 
 def test_numbers_stay_numbers(tmp_path):
-    numbers = [{"sea": 3, "sky": 1, "town": 2}[label] for label in LABELS[:30]]
-    model = TextClassifier("tiny", device="cpu", pretrained=None, options=("classifier.epochs=1",)).fit(TEXTS[:30], np.array(numbers))
+    numbers = np.array([{"sea": 2**64 - 1, "sky": 1, "town": 2}[label] for label in LABELS[:30]], np.uint64)
+    options = ("classifier.epochs=1",)
+    model = TextClassifier("tiny", device="cpu", pretrained=None, seed=np.int64(0), options=options).fit(TEXTS[:30], numbers)
     model.save(tmp_path / "model")
     for classifier in (model, TextClassifier.load(tmp_path / "model")):
-        assert classifier.classes_.tolist() == [1, 2, 3]
+        assert classifier.classes_.tolist() == [1, 2, 2**64 - 1]
+        assert np.allclose(classifier.predict_proba(TEXTS[:2]).sum(1), 1)
         assert np.issubdtype(classifier.predict(TEXTS[:2]).dtype, np.integer)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import shutil
 import tempfile
 import time
@@ -9,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -93,7 +95,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         or a table of 0 and 1 [N, L]. Raises UserError (a ValueError) for input that cannot be learnt from.
         """
         begun = time.monotonic()
-        if self.minutes is not None and not self.minutes > 0:
+        if self.minutes is not None and not (isinstance(self.minutes, Real) and 0 < self.minutes < math.inf):
             raise UserError(f"minutes={self.minutes!r}: give a number above 0, or None")
         labelled = _texts(texts, "texts")
         further = [] if unlabelled is None else _texts(unlabelled, "unlabelled")
@@ -149,8 +151,12 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         """Write the model's folder; a model that is there is replaced. UserError where ``path`` holds anything else."""
         predictor, target = self._fitted(), Path(path).absolute()
         _check_free(target)
-        arguments = {name: str(value) if isinstance(value, Path) else value for name, value in self.get_params().items()}
-        note = {"arguments": arguments | {"options": list(self.options)}, "classes": self.classes_.tolist(), "kind": self._kind}
+        arguments = {name: _plain(value) for name, value in self.get_params().items()}
+        classes = {
+            "classes": self.classes_.tolist(),
+            "dtype": self.classes_.dtype.str,
+        }  # from a list numpy makes other numbers of large ones
+        note = {"arguments": arguments | {"options": list(self.options)}, **classes, "kind": self._kind}
         with output_folder(target) as folder:
             predictor.save(folder)
             write_bytes(folder / NOTE, json.dumps(note, indent=1, ensure_ascii=False).encode())
@@ -168,7 +174,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         if note.exists():
             saved = json.loads(note.read_text(encoding="utf-8"))
             loaded = cls(**saved["arguments"] | {"device": device})
-            loaded.classes_, loaded._kind = np.asarray(saved["classes"]), saved.get("kind", "class")
+            loaded.classes_, loaded._kind = np.asarray(saved["classes"], saved["dtype"]), saved.get("kind", "class")
         else:
             loaded = cls(lang=predictor.bundle.tokenizer["lang"], rules=predictor.bundle.tokenizer["rules"], device=device)
             loaded.classes_, loaded._kind = np.asarray(predictor.labels), "class" if predictor.task == "multi-class" else "sets"
@@ -182,8 +188,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
 
     def _settings(self) -> Settings:
         """The preset with the constructor's arguments, then ``options``, which override both."""
-        text = [f"text.{name}={json.dumps(getattr(self, name))}" for name in ("lang", "rules")]
-        seeds = [f"{stage}.seed={json.dumps(self.seed)}" for stage in ("corpus", "pretrain", "finetune", "classifier")]
+        text = [f"text.{name}={json.dumps(_plain(getattr(self, name)))}" for name in ("lang", "rules")]
+        seeds = [f"{stage}.seed={json.dumps(_plain(self.seed))}" for stage in ("corpus", "pretrain", "finetune", "classifier")]
         return override(preset(self.preset), [*text, *seeds, *_listed(self.options)])
 
     def _fitted(self) -> Predictor:
@@ -293,6 +299,11 @@ def _check_free(target: Path) -> None:
     strange = sorted(found - {*FILES, LINEAGE, NOTE})
     if strange or (found and missing(target)):
         raise UserError(f"{target}: holds something that is not a model ({(strange or sorted(found))[0]}); choose a new folder")
+
+
+def _plain(value: Any) -> Any:
+    """An argument as JSON holds it: a path's name, a number of numpy as Python's."""
+    return str(value) if isinstance(value, Path) else value.item() if isinstance(value, np.generic) else value
 
 
 def _texts(given: Iterable[str], name: str) -> list[str]:

@@ -42,7 +42,7 @@ def test_numbers_in_lists_keep_their_type_and_order():
 
 def test_strings_are_taken_apart_where_the_task_says_so():
     assert given(["a|b", "b", "|"], multi_label=True).classes.tolist() == ["a", "b"]
-    assert given(["a|b", "b", "|"]).kind == "class"
+    assert given(["a|b", "b", "|", "b"]).kind == "class"
     assert given([["a|b"], ["b"]], separator=";").strings == ["a|b", "b"]
     with pytest.raises(UserError, match=r"labels\[0\] is 1: give lists of labels, or strings of labels joined by '\|'"):
         given([1, 2], multi_label=True)
@@ -114,3 +114,38 @@ def test_columns_of_pandas(column):
 def test_a_table_with_anything_but_0_and_1(cell):
     with pytest.raises(UserError, match=r"^labels\[1\] is .*a table of labels holds 0 and 1"):
         given(pd.DataFrame({"sport": [1, cell], "art": [0, 1]}, dtype=object))
+
+
+@pytest.mark.parametrize("cell", [0, 1, "a", 5])
+def test_a_table_of_one_column_may_mean_two_things(cell):
+    for table in (np.array([[1], [cell]], dtype=object), pd.DataFrame({"y": [1, cell]})):
+        with pytest.raises(UserError, match="labels is a table of one column: give that column"):
+            given(table)
+
+
+def test_two_columns_of_one_name_are_refused():
+    with pytest.raises(UserError, match="labels has two columns of the name 'a'"):
+        given(pd.DataFrame(np.eye(3, dtype=int), columns=["a", "b", "a"]))
+
+
+def test_the_row_that_is_no_table_of_0_and_1_is_shown_as_it_is():
+    with pytest.raises(UserError, match=r"labels\[0\] is \['x', None\]"):
+        given(pd.DataFrame({"a": ["x", "y"], "b": [None, None]}))
+
+
+@pytest.mark.parametrize("label", ["a\0", "a\0b", "\ud800", "a\udcff"])
+def test_a_label_that_cannot_be_kept_is_refused(label):
+    for labels in ([label, "a", "a"], [[label], ["a"], ["a"]]):
+        with pytest.raises(UserError, match=r"labels\[0\] is .*: a label holds no NUL"):
+            given(labels)
+
+
+def test_white_space_around_a_label_of_several_is_refused():
+    with pytest.raises(UserError, match="label 'a ' has white space around it"):
+        given([["a "], ["a"]])
+
+
+@pytest.mark.parametrize("labels", [["one text", "another text", "a third"], np.arange(9)])
+def test_labels_that_are_all_different_are_refused(labels):
+    with pytest.raises(UserError, match=r"each of the \d labels is there once"):
+        given(labels)

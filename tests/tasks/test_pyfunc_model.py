@@ -66,7 +66,7 @@ def test_every_form_means_the_texts(model: PyFuncModel, expected: pd.DataFrame, 
     pd.testing.assert_frame_equal(model.predict(form), expected)
 
 
-@pytest.mark.parametrize("form", [TEXTS[0], {"text": TEXTS[0]}, np.array(TEXTS[0])])
+@pytest.mark.parametrize("form", [TEXTS[0], {"text": TEXTS[0]}, np.array(TEXTS[0]), pd.Series({"id": "a", "text": TEXTS[0]})])
 def test_one_text(model: PyFuncModel, expected: pd.DataFrame, form: Any) -> None:
     pd.testing.assert_frame_equal(model.predict(form), expected[:1], rtol=1e-5)
 
@@ -85,6 +85,12 @@ WRONG = [None, float("nan"), pd.NA, 0, 1.5, True, b"a", ["a"], {"text": None}]
 def test_what_is_no_text_is_refused_by_row(model: PyFuncModel, form: Any, text: Any) -> None:
     with pytest.raises(MlflowException, match=r"^the text in row 2 is (missing|of type \w+); give a string$"):
         model.predict(form(["a film", text]))
+
+
+@pytest.mark.parametrize("form", [{"text": {"a": "b"}}, {"text": {"a film"}}, {"a film", "another"}, {"text": [{"a": "b"}]}])
+def test_what_has_no_order_is_no_list_of_texts(model: PyFuncModel, form: Any) -> None:
+    with pytest.raises(MlflowException, match=r"^the text in row 1 is of type (dict|set)"):
+        model.predict(form)
 
 
 @pytest.mark.parametrize(

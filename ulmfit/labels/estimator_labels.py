@@ -1,5 +1,7 @@
 """The labels given to ``TextClassifier.fit`` in Python, turned into the label strings and codes that training uses."""
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,6 +16,7 @@ from ulmfit.labels.label_strings import join_labels, split_labels, strata
 Kind = Literal["class", "sets", "matrix"]
 NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
 SCALARS = (str, *NUMBERS)
+UNWRITABLE = re.compile("[\0\ud800-\udfff]")  # numpy drops a NUL at the end, and UTF-8 has no surrogates
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +82,8 @@ def _of_classes(labels: list[Any]) -> GivenLabels:
     classes, codes = np.unique(np.asarray(labels), return_inverse=True)
     if len(classes) < 2:
         raise UserError(f"all {len(labels)} labels are {labels[0]!r}: give texts of at least two classes")
+    if len(classes) == len(labels) > 2:
+        raise UserError(f"each of the {len(labels)} labels is there once ({labels[0]!r}, ...): are texts and labels exchanged?")
     return GivenLabels("class", classes, [str(name) for name in classes.tolist()], codes, codes)
 
 
@@ -97,16 +102,19 @@ def _of_sets(labels: list[Any], separator: str) -> GivenLabels:
 
 
 def _of_matrix(given: Any, separator: str) -> GivenLabels:
+    if given.shape[1] == 1:  # a label per text, or whether it has the only label: nobody can tell
+        raise UserError("labels is a table of one column: give that column, a label for each text, or a list of labels for each text")
     classes = np.asarray([str(name) for name in given.columns]) if hasattr(given, "columns") else np.arange(given.shape[1])
-    values = np.asarray(given.toarray() if hasattr(given, "toarray") else given)
+    values = held = np.asarray(given.toarray() if hasattr(given, "toarray") else given)
     if values.dtype == object:  # pandas.NA is not even compared with a number
         values = np.array([[cell if isinstance(cell, NUMBERS) else np.nan for cell in row] for row in values.tolist()], float)
     strange = np.flatnonzero(~np.isin(values, (0, 1)).all(axis=1))
     if len(strange):
-        raise UserError(
-            f"labels[{strange[0]}] is {values[strange[0]].tolist()!r}: a table of labels holds 0 and 1, a column for each label"
-        )
+        raise UserError(f"labels[{strange[0]}] is {held[strange[0]].tolist()!r}: a table of labels holds 0 and 1, a column for each label")
     names = [str(name) for name in classes.tolist()]
+    twice = [name for name, number in Counter(names).items() if number > 1]
+    if twice:
+        raise UserError(f"labels has two columns of the name {twice[0]!r}: rename or drop one")
     return _joined("matrix", classes, [[names[column] for column in np.flatnonzero(row)] for row in values], separator)
 
 
@@ -134,6 +142,8 @@ def _check_types(labels: Sequence[tuple[str, Any]]) -> None:
     for name, label in labels:
         if not isinstance(label, SCALARS) or label != label:
             raise UserError(f"{name} is {label!r}: give a string or a number, or drop the text")
+        if isinstance(label, str) and UNWRITABLE.search(label):
+            raise UserError(f"{name} is {label!r}: a label holds no NUL and no half of a character (a lone surrogate); rename it")
         if isinstance(label, str) != isinstance(labels[0][1], str):
             raise UserError(f"{name} is {label!r}, {labels[0][0]} is {labels[0][1]!r}: give strings alone or numbers alone")
 

@@ -27,13 +27,15 @@ def split_labels(string: str, separator: str) -> list[str]:
 
 
 def join_labels(labels: Iterable[str], separator: str) -> str:
-    """The inverse of ``split_labels``. UserError for a label that is empty or holds ``separator``."""
+    """The inverse of ``split_labels``. UserError for a label that is empty, holds ``separator``, or has white space around it."""
     names = sorted(set(labels))
     for name in names:
-        if separator in name or not name.strip():
-            if name.strip():
-                raise UserError(f"label {name!r} holds the separator {separator!r}; rename it, or set another classifier.label_separator")
+        if not name.strip():
             raise UserError(f"label {name!r} is empty; rename it")
+        if separator in name:
+            raise UserError(f"label {name!r} holds the separator {separator!r}; rename it, or set another classifier.label_separator")
+        if name != name.strip():
+            raise UserError(f"label {name!r} has white space around it; strip it")
     return separator.join(names) or separator
 
 
