@@ -33,7 +33,9 @@ def history(name: Name, workspace: WorkspaceDir = None, as_json: AsJson = False)
     with server_failures(home):
         model = RegisteredModel.find(home, name)
         told, champion = model.history(), model.champion()
-    console().print(history_table(told, champion))
+    typer.echo(f"champion: {f'version {champion}' if champion else 'none'}")
+    if told.decisions:
+        console().print(history_table(told))
     if as_json:
         decisions = [decision_json(decision, told.followed.get(decision.id)) for decision in told.decisions]
         print_json({"model": name, "champion": champion, "decisions": decisions, "damaged": list(told.damaged)})
@@ -94,12 +96,11 @@ def decision_json(decision: Decision, followed: Followed | None) -> JsonObject:
     return {**decision.model_dump(mode="json"), "followed": followed.model_dump(mode="json") if followed else None}
 
 
-def history_table(history: History, champion: str | None) -> Table:
+def history_table(history: History) -> Table:
     """The decisions, the latest last. Names and reasons are shown as they are, never read as markup."""
-    title = f"champion: {f'version {champion}' if champion else 'none'}; {len(history.decisions)} decisions; times in UTC"
-    table = Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False)
-    for heading in ("when", "what", "version", "champion then", "by", "why"):
-        table.add_column(heading, no_wrap=heading not in ("why", "by", "what"))
+    table = Table(box=None, pad_edge=False)
+    for heading in ("when (UTC)", "what", "version", "champion then", "by", "why"):
+        table.add_column(heading, no_wrap=heading in ("when (UTC)", "version"))
     for decision in history.decisions:
         cells = (f"{decision.time:%Y-%m-%d %H:%M}", _what(decision, history), decision.version or "", decision.champion or "")
         table.add_row(*map(Text, (*cells, decision.by.name or decision.by.kind, decision.why)))

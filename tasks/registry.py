@@ -90,15 +90,16 @@ def _create_version(client: MlflowClient, job: Job, name: str, key: str, logged:
 
 
 def _make_first_champion(job: Job, version: Version, evaluation: Evaluation) -> None:
-    """The first version becomes champion, by a decision that is recorded as all are; so does one whose training was killed before that."""
-    model = RegisteredModel(job.workspace, job.tracker.client, version.name)
-    if model.champion() is not None:
-        return
-    by = Author(kind="training", run_id=job.run_id)
-    decision = Decision.new(version.name, "first version", by, version=version.version, evaluations=(evaluation.key,))
-    model.record(decision)
+    """The first version becomes champion, by a decision that is recorded as all are. One in which a training was interrupted is completed."""
+    model, by = RegisteredModel(job.workspace, job.tracker.client, version.name), Author(kind="training", run_id=job.run_id)
+    begun = model.history().unfinished()
     try:
-        model.carry_out(decision)
+        if begun and begun.what == "first version":
+            model.carry_out(begun, by)
+        elif model.champion() is None:
+            decision = Decision.new(version.name, "first version", by, version=version.version, evaluations=(evaluation.key,))
+            model.record(decision)
+            model.carry_out(decision)
     except UserError as error:  # another training was first
         log.info("%s", error)
 

@@ -123,7 +123,7 @@ def test_rollbacks_go_back_step_by_step_or_to_an_earlier_champion(ulmfit_says: C
 def test_the_history_prints_what_people_wrote_as_it_is(ulmfit_says: Commands) -> None:
     ulmfit_says("promote", "2", "--because", "[/x] better")
     _, out, _ = ulmfit_says.ended("history")
-    assert "[/x] better" in out and "champion: version 2; 1 decisions" in out and "promoted" in out
+    assert "[/x] better" in out and out.startswith("champion: version 2\n") and "promoted" in out
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from ulmfit.errors import UserError
 from ulmfit.evaluation.decision import Author, Decision
 from ulmfit.evaluation.policy import GatePolicy
 from ulmfit.evaluation.predictions import HeldOut, Predictions, write_predictions
+from ulmfit.models.saving import Calibration
 from ulmfit.prediction.bundle import write_bundle
 from ulmfit.prediction.predictor import Predictor
 from ulmfit.stages.outputs import Corpus, Evaluation
@@ -83,11 +84,19 @@ def corpus(job: Job, train: list[str], test: list[str]) -> Corpus:
     return made(job, Corpus, Recipe("corpus", 1, {"documents": documents}, {}), build)
 
 
-def trained(job: Job, known: Corpus, right: int, seed: int = 1, labels: list[str] = LABELS) -> Challenger:
+SEVERAL = Calibration(task="multi-label", label_separator="|", thresholds=(0.5, 0.5, 0.5))
+
+
+def trained(
+    job: Job, known: Corpus, right: int, seed: int = 1, labels: list[str] = LABELS, calibration: Calibration | None = None
+) -> Challenger:
     """A registered version whose evaluation on the test rows of ``known`` has that many of them right."""
     folder = Path(job.workspace.root.parent, f"model-{seed}")
     VOCAB.save(Path(folder.parent, f"vocab-{seed}.json"))
-    parts = {way: save_classifier(folder.with_name(f"{way}-{seed}"), way, seed, labels) for way in ("forward", "backward")}
+    parts = {
+        way: save_classifier(folder.with_name(f"{way}-{seed}"), way, seed, labels, calibration=calibration)
+        for way in ("forward", "backward")
+    }
     write_bundle(folder, **parts, vocab=folder.parent / f"vocab-{seed}.json", tokenizer=Tokenizer().definition)
     key = f"{seed:064x}"
     classifier = Ancestor(kind="classifier", version=1, config={}, inputs={"corpus": known.key})
@@ -100,7 +109,8 @@ def trained(job: Job, known: Corpus, right: int, seed: int = 1, labels: list[str
     shares[np.arange(len(test)), np.where(np.arange(len(test)) < right, truth, (truth + 1) % len(labels))] = 0.8
 
     def build(work: Path) -> Built:
-        held = HeldOut([row["id"] for row in test], [row["text"] for row in test], truth, labels)
+        true = np.eye(len(labels), dtype=bool)[truth] if calibration else truth
+        held = HeldOut([row["id"] for row in test], [row["text"] for row in test], true, labels)
         write_predictions(work, {ENSEMBLE: Predictions(shares), "forward": Predictions(shares[:, ::-1])}, held)
         return Built({"scores": {ENSEMBLE: {"accuracy": right / len(test)}}, "calibration": {}})
 
@@ -180,6 +190,26 @@ def test_on_other_rows_the_champion_predicts_and_those_it_was_trained_on_are_lef
     assert figures.disagreement.rows == ROWS and figures.accuracy.champion == pytest.approx((said == LABELS.index("good")).mean())
 
 
+@pytest.mark.parametrize("same", [True, False], ids=["the same rows", "other rows"])
+def test_documents_of_several_labels_are_compared_too(job: Job, same: bool) -> None:
+    known = corpus(job, [], texts_of(1))
+    first = trained(job, known, 10, seed=1, calibration=SEVERAL)
+    second = trained(job, known if same else corpus(job, [], texts_of(9)), 38, seed=2, calibration=SEVERAL)
+    decision = compare.fn(job, second, POLICY)
+    assert decision and decision.verdict and decision.verdict.figures
+    said = Predictor(first.model.path).probabilities(texts_of(9)) >= 0.5
+    expected = 10 / 40 if same else (said == np.eye(3, dtype=bool)[LABELS.index("good")]).all(1).mean()
+    assert decision.verdict.figures.accuracy.champion == pytest.approx(expected)
+    assert decision.verdict.figures.accuracy.challenger == 38 / 40
+
+
+def test_a_model_of_another_task_is_held(job: Job) -> None:
+    known = corpus(job, [], texts_of(1))
+    trained(job, known, 30, seed=1)
+    decision = compare.fn(job, trained(job, known, 39, seed=2, calibration=SEVERAL), POLICY)
+    assert decision and decision.verdict and decision.verdict.outcome == "held" and "The tasks differ" in decision.why
+
+
 def test_other_labels_are_held_and_no_cycle(job: Job) -> None:
     known = corpus(job, [], texts_of(1))
     trained(job, known, 30, seed=1)
@@ -221,7 +251,9 @@ def test_the_champions_evaluation_may_be_gone_or_that_of_another_model(job: Job)
     assert decision and decision.evaluations == (second.evaluation.key,) and decision.verdict and decision.verdict.compared
 
 
-def test_a_training_that_was_killed_before_the_first_alias_ends_it_later(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("method", ["champion", "_tag"], ids=["before the alias", "after it"])
+@pytest.mark.parametrize("again", [True, False], ids=["the same training", "another training"])
+def test_the_next_training_ends_what_a_killed_one_began(job: Job, monkeypatch: pytest.MonkeyPatch, method: str, again: bool) -> None:
     class Killed(BaseException):
         pass
 
@@ -230,13 +262,23 @@ def test_a_training_that_was_killed_before_the_first_alias_ends_it_later(job: Jo
 
     known = corpus(job, [], texts_of(1))
     with monkeypatch.context() as patch:
-        patch.setattr(RegisteredModel, "carry_out", kill)
+        original = RegisteredModel.record
+
+        def record(*arguments: Any) -> None:
+            original(*arguments)
+            patch.setattr(RegisteredModel, method, kill)
+
+        patch.setattr(RegisteredModel, "record", record)
         with pytest.raises(Killed):
             trained(job, known, 30, seed=1)
-    assert champion(job) is None
-    bundle = cast(Any, SimpleNamespace(key=f"{1:064x}", path=job.workspace.root.parent / "model-1"))
-    evaluation = cast(Any, SimpleNamespace(key="e" * 64))
-    assert register.fn(job, NAME, bundle, evaluation).version == "1" and champion(job) == "1"
+    assert champion(job) == (None if method == "champion" else "1")
+    if again:
+        bundle = cast(Any, SimpleNamespace(key=f"{1:064x}", path=job.workspace.root.parent / "model-1"))
+        register.fn(job, NAME, bundle, cast(Any, SimpleNamespace(key="e" * 64)))
+    else:
+        trained(job, known, 30, seed=2)
+    model = RegisteredModel(job.workspace, job.tracker.client, NAME)
+    assert model.champion() == "1" and model.history().champions() == ["1"] and len(model.history().decisions) == 1
 
 
 def test_of_two_first_versions_at_once_one_is_champion_and_no_training_fails(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,9 @@ def test_a_copy_is_worked_in_and_the_original_stays(registered: Path, bundle: Pa
     held = content(original)
     shutil.copytree(original, copied)
     version = register_model(copied, bundle, "b" * 64)
-    assert version.version == "2" and content(original) == held
+    assert version.version == "2"
+    assert run(["promote", "tickets", "2", "--because", "x", "--workspace", str(copied)]) == 0
+    assert content(original) == held and list((copied / "mlflow-artifacts").rglob("decisions/*.json"))
     assert all(location.startswith(uri(copied)) for location in locations(copied))
     assert len(list((copied / "mlflow-artifacts").rglob("MLmodel"))) == 2
 
@@ -121,6 +123,10 @@ def test_one_that_may_only_be_read(
         assert answers(shared) == expected
         assert run(["doctor", "--workspace", str(shared), "--json"]) == 0
         findings = {each["subject"]: each for each in json.loads(capsys.readouterr().out.splitlines()[-1])["findings"]}
+        assert run(["history", "tickets", "--workspace", str(shared), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out.splitlines()[-1])["champion"] == "1"
+        assert run(["promote", "tickets", "1", "--because", "x", "--workspace", str(shared)]) == 2
+        assert "cannot be written" in capsys.readouterr().err
         assert findings["workspace"]["level"] == "warning" and "only be read" in findings["workspace"]["fact"]
         assert findings["tracking"]["fact"].endswith("is intact")
         with pytest.raises(UserError, match=r"cannot be written.*Permission denied"):
