@@ -105,6 +105,6 @@ def show_result(summary: Summary, workspace: str | None) -> None:
 def _verdict(compared: Decision | None, elsewhere: str) -> list[str]:
     """What the comparison with the champion came to, and the command that makes the new version champion."""
     if compared is None:
-        return ["champion this version"]
+        return ["in use  this version: it is the champion"]
     command = f"ulmfit promote {shlex.quote(compared.model)} {compared.version}{elsewhere} --because '...'"
-    return [f"verdict {compared.why}", f"champion version {compared.champion} stays; to make the new one champion: {command}"]
+    return [f"verdict {compared.why}", f"in use  version {compared.champion}, as before; to make the new one champion: {command}"]

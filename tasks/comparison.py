@@ -81,7 +81,9 @@ def compare(job: Job, challenger: Challenger, policy: GatePolicy) -> Decision | 
             left_out=None if isinstance(measured, Verdict) else measured.left_out,
         )
         model.record(decision)
-    log.info("%s compared with version %s: %s. %s", version.uri, champion, verdict.outcome, " ".join(verdict.reasons))
+    log.info("%s compared with version %s: %s", version.uri, champion, decision.why)
+    if decision.left_out:
+        log.info("%d held-out rows were left out, for version %s was trained on them", decision.left_out, champion)
     return decision
 
 

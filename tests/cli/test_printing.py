@@ -14,6 +14,8 @@ from cli.lineage_tree import lineage_tree
 from cli.workflows import show_result
 from tasks.registry import VersionLineage
 from tests.report.example import summary_of
+from ulmfit.evaluation.decision import Author, Decision
+from ulmfit.evaluation.verdict import Verdict
 from ulmfit.interop.exchange import Converted
 from ulmfit.report.summary import Summary
 from ulmfit.store.lineage import Ancestor, Lineage
@@ -47,6 +49,16 @@ def test_commands_to_try_can_be_given_to_a_shell(capsys: pytest.CaptureFixture[s
     said = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if line.startswith(("try it", "look")))
     assert shlex.split(said["look"])[-1] == "sqlite+pysqlite:////a b/c%3F #;x/mlflow.db"
     assert shlex.split(said["try"].removeprefix("it "))[2:5] == ["models:/my $(model)@challenger", "--workspace", "/a b/it's"]
+
+
+def test_the_verdict_on_a_new_version_comes_with_the_command_to_promote(capsys: pytest.CaptureFixture[str]) -> None:
+    held = Verdict(outcome="held", reasons=["The labels differ: only the champion has '[/x]'."])
+    decision = Decision.new("my $(model)", "compared", Author(kind="training"), version="3", champion="2", verdict=held)
+    show_result(Summary.model_validate(summary_of() | {"decision": decision.model_dump(mode="json")}), "/a b/it's")
+    said = capsys.readouterr().out
+    assert "verdict held: The labels differ: only the champion has '[/x]'.\n" in said and "in use  version 2, as before" in said
+    command = said.partition("champion: ulmfit ")[2].splitlines()[0]
+    assert shlex.split(command)[:6] == ["promote", "my $(model)", "3", "--workspace", "/a b/it's", "--because"]
 
 
 def test_a_converted_model_is_described() -> None:

@@ -62,7 +62,7 @@ def test_the_json_carries_scores_keys_runs_and_the_version(first: Finished) -> N
     assert made(summary) == STAGES
     assert all(len(stage["key"]) == 64 and len(stage["run_id"]) == 32 for stage in summary["stages"])
     assert summary["model"]["name"] == "ulmfit-tickets" and summary["model"]["version"] == "1"
-    assert summary["decision"] is None and "champion this version" in first.out
+    assert summary["decision"] is None and "in use  this version" in first.out
     assert summary["corpus"]["labels"] == ["account", "billing", "delivery", "network"]
     assert sum(split["documents"] for split in summary["corpus"]["splits"].values()) + summary["corpus"]["duplicates"] >= 1990
 
@@ -125,7 +125,7 @@ def test_a_changed_option_and_a_damaged_shard_rerun_what_they_concern(ulmfit: Co
     assert (decision["what"], decision["version"], decision["champion"]) == ("compared", "2", "1")
     assert decision["verdict"]["outcome"] in ("promoted", "held", "blocked") and decision["verdict"]["figures"]["cycle"] == 1
     assert f"verdict {decision['verdict']['outcome'].replace('promoted', 'fit')}" in changed.out
-    assert "champion version 1 stays; to make the new one champion: ulmfit promote ulmfit-tickets 2 --workspace" in changed.out
+    assert "in use  version 1, as before; to make the new one champion: ulmfit promote ulmfit-tickets 2 --workspace" in changed.out
     assert "Compared with the champion, version 1, this version is" in Path(changed.json["report"]).read_text()
     told = ulmfit("history", "ulmfit-tickets", "--workspace", str(workspace(arguments)), "--json", PREFECT_API_URL="http://127.0.0.1:9/api")
     assert told.json["champion"] == "1" and [each["what"] for each in told.json["decisions"]] == ["first version", "compared"]
