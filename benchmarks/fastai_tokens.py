@@ -57,7 +57,7 @@ def _data() -> Path:
 
 def edge_cases() -> list[str]:
     """The texts of both rule sets' tables, but for halves of surrogate pairs, on which fastai raises UnicodeEncodeError."""
-    spec = importlib.util.spec_from_file_location("edge_cases", ROOT / "tests" / "unit" / "edge_cases.py")
+    spec = importlib.util.spec_from_file_location("edge_cases", ROOT / "tests" / "text" / "edge_cases.py")
     assert spec and spec.loader
     tables = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tables)
