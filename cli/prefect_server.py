@@ -18,6 +18,7 @@ from pathlib import Path
 
 from cli.surroundings import past_proxies
 from tasks.workspace import Workspace, quoted_path
+from ulmfit.errors import UserError
 
 START_SECONDS = 90.0
 QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_SERVER_LOGGING_LEVEL": "WARNING", "DO_NOT_TRACK": "1"}
@@ -70,8 +71,13 @@ def _import_prefect(workspace: Workspace) -> None:
     """Import Prefect, which reads its settings then: not those in the user's folder (prefect.toml, pyproject.toml, .env) or home."""
     workspace.prefect_home.mkdir(parents=True, exist_ok=True)
     os.environ["PREFECT_HOME"] = str(workspace.prefect_home)
-    with chdir(workspace.prefect_home):
-        import prefect.main  # noqa: F401
+    try:
+        with chdir(workspace.prefect_home):
+            import prefect.main  # noqa: F401
+    except ValueError as error:  # pydantic's; its last line but one has the reason
+        reason = str(error).partition("\n  ")[2].partition(" [")[0] or str(error)
+        named = ", ".join(sorted(name for name in os.environ if name.startswith("PREFECT_API_") or name == "PREFECT_CLIENT_CUSTOM_HEADERS"))
+        raise UserError(f"Prefect cannot read its variables ({reason}); correct or unset one of these: {named}") from error
 
 
 def server_command(port: int) -> list[str]:

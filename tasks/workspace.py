@@ -8,7 +8,7 @@ from typing import Self
 
 from ulmfit.errors import UserError
 from ulmfit.store.artifacts import Store
-from ulmfit.store.filesystem import is_remote
+from ulmfit.store.filesystem import absolute, is_remote
 
 DEFAULT = ".ulmfit"
 
@@ -36,8 +36,13 @@ class Workspace:
     @classmethod
     def named(cls, root: str | Path | None = None, artifacts: str | None = None) -> Self:
         """The same workspace, to read from: nothing is made or written, and it need not be there. UserError where the names cannot be used."""
-        path = Path(root or os.environ.get("ULMFIT_HOME") or DEFAULT).expanduser().absolute()
-        if path.exists() and not path.is_dir():
+        named = str(root or os.environ.get("ULMFIT_HOME") or DEFAULT)
+        if "://" in named:
+            raise UserError(
+                f"the workspace {named} is no local folder; give one with --workspace, and a place on S3 for artifacts with --out"
+            )
+        path = absolute(named)
+        if os.path.exists(path) and not path.is_dir():  # which is False for a name that cannot be
             raise UserError(f"the workspace {path} is a file, not a folder; choose another with --workspace")
         try:
             str(path).encode()
@@ -124,4 +129,4 @@ def _artifacts(location: str | None) -> str | None:
         return location or None
     if ":/" in location:
         raise UserError(f"{location}: artifacts are kept in a folder or on S3; write a path or s3://BUCKET/FOLDER")
-    return str(Path(location).expanduser().absolute())
+    return str(absolute(location))

@@ -8,7 +8,13 @@ from pathlib import Path
 
 def main() -> None:
     """Run the checkout's command line and exit; with exit code 2 where the package is installed alone."""
-    if sys.path[0] in ("", os.getcwd()):  # ``python -m`` put it there, and the user's files would be imported in place of libraries
+    _keep_standard_streams()
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        sys.stderr.write("ulmfit: the current folder is gone; change into one that is there\n")
+        sys.exit(2)
+    if sys.path[0] in ("", here):  # ``python -m`` put it there, and the user's files would be imported in place of libraries
         del sys.path[0]
     root = Path(__file__).resolve().parents[1]
     if not ((root / "cli" / "main.py").is_file() and (root / "pyproject.toml").is_file()):
@@ -19,6 +25,15 @@ def main() -> None:
     # By name, for ulmfit never imports cli (the layers in pyproject.toml); from this path, for another package may be called cli too.
     sys.path.insert(0, str(root))
     import_module("cli.main").main()
+
+
+def _keep_standard_streams() -> None:
+    """Give closed standard streams the null device: a database opened later would get their number, and what libraries write there."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 - to the end of the process
 
 
 if __name__ == "__main__":

@@ -103,6 +103,30 @@ def test_the_users_files_are_not_imported(tmp_path: Path) -> None:
     assert ended.returncode == 2 and "--nothing" in ended.stderr
 
 
+def test_a_current_folder_that_is_gone(tmp_path: Path) -> None:
+    code = "import os, sys; os.rmdir(os.getcwd()); from ulmfit.__main__ import main; sys.path[0] = 'x'; main()"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (2, "ulmfit: the current folder is gone; change into one that is there\n")
+
+
+@pytest.mark.parametrize("closed", [(2,), (0, 2), (0, 1, 2)])
+def test_no_file_gets_the_number_of_a_closed_stream(tmp_path: Path, closed: tuple[int, ...]) -> None:
+    code = (
+        "import sys; from ulmfit.__main__ import _keep_standard_streams as keep; keep(); sys.stderr.write('x'); sys.stderr.flush(); "
+        "file = open(sys.argv[1], 'w'); file.write(str(file.fileno()))"
+    )
+
+    def close() -> None:
+        for number in closed:
+            os.close(number)
+
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code, str(tmp_path / "file")]
+    assert subprocess.run(command, env=environment, preexec_fn=close).returncode == 0
+    assert int((tmp_path / "file").read_text()) > 2
+
+
 SIGNALLED = """
 import signal, subprocess, sys, threading, time
 from cli.main import set_up

@@ -1,6 +1,7 @@
 """The Prefect server of one command: it starts whatever surrounds the user."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -53,3 +54,31 @@ def test_it_starts_whatever_surrounds_the_user(tmp_path: Path, monkeypatch: pyte
     assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads(done.stdout) == {"flows": [], "home": str(tmp_path / "workspace" / "prefect"), "retries": 0, "persist": False}
     assert not (folder / "teams.db").exists()
+
+
+def test_a_variable_that_prefect_cannot_read_is_one_line(tmp_path: Path) -> None:
+    code = """
+import os, sys
+from cli.prefect_server import check_prefect
+from tasks.workspace import Workspace
+for name, value in {"PREFECT_API_URL": "http://[::1", "PREFECT_API_REQUEST_TIMEOUT": "soon"}.items():
+    os.environ |= {"PREFECT_API_URL": "http://127.0.0.1:9/api", name: value}
+    try:
+        check_prefect(Workspace.named(sys.argv[1]))
+    except ValueError as error:
+        print(type(error).__name__, error)
+    del os.environ[name]
+"""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    said = done.stdout.splitlines()
+    assert len(said) == 2, done.stderr[-2000:]
+    assert said[0].startswith(
+        "UserError Prefect cannot read its variables (Value error, Invalid IPv6 URL); correct or unset one of these: "
+    )
+    assert "valid number" in said[1] and said[1].endswith("PREFECT_API_REQUEST_TIMEOUT, PREFECT_API_URL")

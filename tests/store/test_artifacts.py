@@ -337,6 +337,21 @@ def test_artifacts_that_nothing_here_can_keep(tmp_path, place):
         Workspace.open(tmp_path, place)
 
 
+@pytest.mark.parametrize("place", ["s3://", "s3:///folder"])
+def test_a_place_on_s3_without_a_bucket(tmp_path, place):
+    with pytest.raises(UserError, match="no bucket is named; write s3://BUCKET/FOLDER"):
+        Workspace.open(tmp_path / "home", place)
+
+
+@pytest.mark.parametrize(
+    ("home", "said"),
+    [("s3://bucket/x", "no local folder"), ("~nobody-of-this-name/x", "no home folder for its ~"), ("x" * 300, "File name too long")],
+)
+def test_a_workspace_that_cannot_be(home, said):
+    with pytest.raises(UserError, match=said):
+        Workspace.open(home)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_read_only_workspace_is_named(tmp_path):
     tmp_path.chmod(0o500)

@@ -25,7 +25,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from ulmfit.errors import UserError
-from ulmfit.store import filesystem
+from ulmfit.store import filesystem, s3
 from ulmfit.store.digests import Damaged, Files, StoredFile, changed, entries, fetch, in_parallel
 from ulmfit.store.json import Facts, JsonObject
 from ulmfit.store.recipe import Recipe, stable
@@ -145,6 +145,8 @@ class Store:
     """
 
     def __init__(self, root: str | Path, local: Path | None = None):
+        if filesystem.is_remote(root):
+            s3.parts(str(root))  # it names a bucket
         self.root = str(root).rstrip("/") if filesystem.is_remote(root) else str(root)
         self.remote = filesystem.is_remote(root)
         if self.remote and local is None:

@@ -52,7 +52,7 @@ def _new_remote_folder(location: str, option: str) -> str:
 def _local(location: str, option: str) -> Path:
     if not location or SCHEME.match(location):
         raise UserError(f"{option} {location!r}: write a path, or s3://BUCKET/FOLDER for a folder on S3")
-    return Path(location).expanduser().absolute()
+    return filesystem.absolute(location)
 
 
 def _probe(folder: Path) -> None:

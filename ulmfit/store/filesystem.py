@@ -19,6 +19,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
+from ulmfit.errors import UserError
 from ulmfit.store import s3
 
 CHUNK = 1 << 20  # bytes a read
@@ -28,6 +29,14 @@ REQUEST = 4 << 20  # bytes of one request to S3
 def is_remote(location: str | Path) -> bool:
     """Whether the location is on S3."""
     return isinstance(location, str) and location.startswith(s3.SCHEME)
+
+
+def absolute(location: str | Path) -> Path:
+    """A local path in full, ``~`` as the home folder; UserError for ``~NAME`` of a user that is not there."""
+    try:
+        return Path(location).expanduser().absolute()
+    except RuntimeError as error:
+        raise UserError(f"{location}: there is no home folder for its ~; write the path in full") from error
 
 
 def join(location: str | Path, *names: str) -> str:
