@@ -1,6 +1,6 @@
 """Cut many texts into chunks at once, on the bytes of all of them.
 
-A chunk ends before white space. It also ends between a plain word and a mark beside it (``word,``, ``("word").``): English splits there
+A chunk ends before white space. It also ends between a plain word and a mark beside it (``word,``, ``"word".``): English splits there
 whatever the word is, and so a corpus has a third fewer distinct chunks.
 """
 
