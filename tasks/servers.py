@@ -5,11 +5,11 @@
 
 import os
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
@@ -33,9 +33,9 @@ TRACKING, ORCHESTRATOR = "MLFLOW_TRACKING_URI", "PREFECT_API_URL"  # variables
 def check_tracking(workspace: Workspace) -> None:
     """UserError where runs cannot be tracked: no MLflow server answers, or the database is none that this MLflow can use."""
     uri = workspace.tracking_uri
-    named, kind = f"{TRACKING}={without_password(uri)}", urlsplit(uri).scheme.split("+")[0]
+    named, kind = f"{TRACKING}={without_password(uri)}", uri.partition(":")[0].strip().lower().split("+")[0]
     if kind in ("http", "https"):
-        _check_mlflow(uri, named)
+        _in_time(named, lambda: _check_mlflow(uri, named))
     elif kind in DATABASE_ENGINES:
         _check_database(workspace, _database(uri, named))
     else:
@@ -43,6 +43,25 @@ def check_tracking(workspace: Workspace) -> None:
             f"{named}: runs cannot be tracked there; give the address of an MLflow server (http://...) or of a database (sqlite:///FILE, postgresql://...), "
             "or unset it to track in the workspace"
         )
+
+
+def _in_time(named: str, ask: Callable[[], None]) -> None:
+    """Ask in a thread, for a server that sends a byte now and then passes the timeouts of libraries. UserError after twice ``PATIENCE``."""
+    failed: list[Exception] = []
+
+    def asked() -> None:
+        try:
+            ask()
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=asked, daemon=True)
+    thread.start()
+    thread.join(2 * PATIENCE)
+    if thread.is_alive():
+        raise UserError(f"{named}: what answers there does not come to an end; look at the server, correct the address, or unset it")
+    if failed:
+        raise failed[0]
 
 
 def _check_mlflow(uri: str, named: str) -> None:
@@ -130,6 +149,12 @@ def _known(revision: str | None) -> bool:
 
 def check_orchestrator(url: str) -> None:
     """UserError where the Prefect server of ``PREFECT_API_URL`` does not answer. Prefect's settings are read when it is first imported."""
+    import prefect.client.orchestration  # noqa: F401 - which takes seconds, that are not the server's
+
+    _in_time(f"{ORCHESTRATOR}={without_password(url)}", lambda: _check_prefect(url))
+
+
+def _check_prefect(url: str) -> None:
     import httpx
     from prefect.client.orchestration import get_client
     from prefect.exceptions import PrefectHTTPStatusError

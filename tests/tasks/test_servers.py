@@ -6,8 +6,9 @@ import shutil
 import socket
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -80,6 +81,30 @@ def silent() -> Iterator[str]:
 
 
 @pytest.fixture
+def dripping() -> Iterator[str]:
+    """A web server that sends a byte of its answer now and then, for ever."""
+
+    class Drips(_Answers):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000000")
+            self.end_headers()
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(b" ")
+                    time.sleep(0.1)
+
+        do_POST = do_GET
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Drips, 200, b"", b""))
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield f"127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.socket.close()
+
+
+@pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return Workspace.open(tmp_path / "workspace")
 
@@ -115,6 +140,8 @@ def refused(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, uri: str) -> 
         ("http://nowhere.invalid:5000", "no MLflow server answers there"),
         ("http://127.0.0.1:99999", "no MLflow server answers there"),
         ("http://", "no MLflow server answers there"),
+        ("http://[::1", "no MLflow server"),
+        (" HTTP://127.0.0.1:9", "no MLflow server"),
         ("databricks", "give the address of an MLflow server"),
         ("/tmp", "give the address of an MLflow server"),
         ("mlruns", "give the address of an MLflow server"),
@@ -236,6 +263,12 @@ def test_a_web_server_that_is_no_prefect(serve: Serve, status: int, body: bytes,
     with pytest.raises(UserError) as caught:
         check_orchestrator(f"http://{serve(status, body)}/api")
     assert said in str(caught.value)
+
+
+def test_an_answer_that_does_not_end(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, dripping: str) -> None:
+    assert "does not come to an end" in refused(workspace, monkeypatch, f"http://{dripping}")
+    with pytest.raises(UserError, match=r"PREFECT_API_URL=.*does not come to an end"):
+        check_orchestrator(f"http://{dripping}/api")
 
 
 def test_prefect_silent(silent: str) -> None:
