@@ -361,7 +361,7 @@ def test_an_unknown_encoding(tmp_path, encoding):
         ("text,label\nx,y\n".encode("utf-16"), "latin-1", "byte order mark: it is --encoding utf-8 or utf-16"),
         ("text,label\nx,y\n".encode("utf-16-le"), "utf-8", "it is --encoding utf-16-le"),
         ("text,label\nx,y\n".encode("utf-32"), "utf-8", "--encoding utf-32"),
-        (gzip.compress(b"text,label\nx,y\n" * 9), "utf-8", "this is no text, but gzip: let its name end in .gz"),
+        (gzip.compress(b"text,label\nx,y\n" * 9, mtime=0), "utf-8", "this is no text, but gzip: let its name end in .gz"),
         (b"PK\x03\x04\x14\0\xe3\xff", "utf-8", "this is no text, but a zip archive or a document of an office program"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "utf-8", "export it as csv"),
         (b"\x28\xb5\x2f\xfd\xff", "utf-8", "let its name end in .zst"),

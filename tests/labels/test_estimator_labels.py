@@ -86,7 +86,7 @@ def test_lists_in_lists_are_refused_by_row(strange):
         given([["a"], ["b", strange], ["b"], ["a"]])
 
 
-@pytest.mark.parametrize("labels", ["ab", b"ab", {"a": 1, "b": 2}, {"a", "b"}, None, 2, np.array("a")], ids=repr)
+@pytest.mark.parametrize("labels", ["ab", b"ab", {"a": 1, "b": 2}, {"a"}, None, 2, np.array("a")], ids=repr)
 def test_labels_that_are_no_list_are_refused(labels):
     with pytest.raises(UserError, match=f"labels is a {type(labels).__name__}: give a list"):
         GivenLabels.of(labels, 2, "|", False)
