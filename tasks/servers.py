@@ -13,6 +13,8 @@ from pathlib import Path
 
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
+from mlflow import environment_variables
+from mlflow.environment_variables import _EnvironmentVariable
 from mlflow.exceptions import MlflowException
 from mlflow.store.db.db_types import DATABASE_ENGINES, SQLITE
 from mlflow.store.db.utils import _get_alembic_config, _get_latest_schema_revision, _get_schema_version
@@ -32,6 +34,7 @@ TRACKING, ORCHESTRATOR = "MLFLOW_TRACKING_URI", "PREFECT_API_URL"  # variables
 
 def check_tracking(workspace: Workspace) -> None:
     """UserError where runs cannot be tracked: no MLflow server answers, or the database is none that this MLflow can use."""
+    _check_variables()
     uri = workspace.tracking_uri
     named, kind = f"{TRACKING}={without_password(uri)}", uri.partition(":")[0].strip().lower().split("+")[0]
     if kind in ("http", "https"):
@@ -43,6 +46,16 @@ def check_tracking(workspace: Workspace) -> None:
             f"{named}: runs cannot be tracked there; give the address of an MLflow server (http://...) or of a database (sqlite:///FILE, postgresql://...), "
             "or unset it to track in the workspace"
         )
+
+
+def _check_variables() -> None:
+    """UserError for a variable of MLflow that it cannot read; it would say so in the middle of work."""
+    for variable in vars(environment_variables).values():
+        if isinstance(variable, _EnvironmentVariable) and variable.is_set():
+            try:
+                variable.get()
+            except ValueError as error:
+                raise UserError(f"{variable.name}={variable.get_raw()}: MLflow cannot read this value; correct it, or unset it") from error
 
 
 def _in_time(named: str, ask: Callable[[], None]) -> None:
@@ -171,7 +184,7 @@ def _check_prefect(url: str) -> None:
     except PrefectHTTPStatusError as error:
         judge_answer(named, "Prefect", error.response.status_code, "PREFECT_API_KEY or PREFECT_API_AUTH_STRING")
         raise
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, OSError) as error:  # OSError: of a file of certificates
         raise UserError(f"{named}: no Prefect server answers there ({cause(error)}); start it, correct the address, or unset it") from error
     except (ValueError, TypeError, httpx.InvalidURL) as error:
         raise UserError(

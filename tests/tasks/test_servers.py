@@ -18,6 +18,7 @@ import dask
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from prefect.settings import PREFECT_API_SSL_CERT_FILE, temporary_settings
 
 from flows.plan import resolve
 from flows.request import PreprocessRequest
@@ -263,6 +264,21 @@ def test_a_web_server_that_is_no_prefect(serve: Serve, status: int, body: bytes,
     with pytest.raises(UserError) as caught:
         check_orchestrator(f"http://{serve(status, body)}/api")
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", "abc"), ("MLFLOW_HTTP_REQUEST_TIMEOUT", "soon"), ("MLFLOW_TRACKING_INSECURE_TLS", "maybe")],
+)
+def test_a_variable_that_mlflow_cannot_read(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=f"^{name}={value}: MLflow cannot read this value"):
+        check_tracking(workspace)
+
+
+def test_a_file_of_certificates_that_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with temporary_settings({PREFECT_API_SSL_CERT_FILE: str(tmp_path)}), pytest.raises(UserError, match="no Prefect server answers there"):
+        check_orchestrator(f"https://{NOBODY}/api")
 
 
 def test_an_answer_that_does_not_end(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, dripping: str) -> None:
