@@ -18,7 +18,7 @@ from pathlib import Path
 
 from cli.surroundings import past_proxies
 from tasks.workspace import Workspace, quoted_path
-from ulmfit.errors import UserError
+from ulmfit.errors import RunFailed, UserError
 
 START_SECONDS = 90.0
 QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_SERVER_LOGGING_LEVEL": "WARNING", "DO_NOT_TRACK": "1"}
@@ -28,7 +28,7 @@ QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_SERVER_LOGGING_LE
 def prefect_server(workspace: Workspace) -> Iterator[str]:
     """Yield the address of the API; a server that is started here is stopped at the end.
 
-    Enter this before Prefect is imported. UserError if the server of PREFECT_API_URL does not answer, RuntimeError if ours does not start.
+    Enter this before Prefect is imported. UserError if the server of PREFECT_API_URL does not answer, RunFailed if ours does not start.
     """
     if known := os.environ.get("PREFECT_API_URL"):
         check_prefect(workspace)
@@ -115,14 +115,22 @@ def _die_with_parent() -> None:
 
 
 def _wait(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    remedy = f"free some space if the disk is full, see ulmfit doctor and {log}, and run the same command again"
     deadline, direct = time.monotonic() + START_SECONDS, urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            raise RuntimeError(f"the Prefect server ended with code {server.returncode} while starting; its log is {log}")
+            raise RunFailed(f"the Prefect server ended while starting ({_last_line(log)}); {remedy}")
         try:
             with direct.open(f"{url}/health", timeout=2):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
     server.kill()
-    raise RuntimeError(f"the Prefect server did not answer within {START_SECONDS:.0f} s; its log is {log}")
+    raise RunFailed(f"the Prefect server did not answer within {START_SECONDS:.0f} s; {remedy}")
+
+
+def _last_line(log: Path) -> str:
+    """What the server said last, in at most 200 letters."""
+    said = [line for line in log.read_text(errors="replace").splitlines()[-50:] if line.strip()]
+    reasons = [line for line in said if "Error" in line] or said or ["without a word, as on a full disk"]
+    return " ".join(reasons[-1].split())[:200]

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from cli.prefect_server import _wait
 from tests.conftest import ROOT
+from ulmfit.errors import RunFailed
 
 CODE = """
 import json, sys
@@ -82,3 +84,21 @@ for name, value in {"PREFECT_API_URL": "http://[::1", "PREFECT_API_REQUEST_TIMEO
         "UserError Prefect cannot read its variables (Value error, Invalid IPv6 URL); correct or unset one of these: "
     )
     assert "valid number" in said[1] and said[1].endswith("PREFECT_API_REQUEST_TIMEOUT, PREFECT_API_URL")
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (
+            "print('starting'); raise OSError(28, 'No space left on device')",
+            r"\(OSError: \[Errno 28\] No space left on device\); free some space",
+        ),
+        ("raise SystemExit(3)", r"\(without a word, as on a full disk\); free some space"),
+    ],
+)
+def test_a_server_that_does_not_start_is_one_line(tmp_path: Path, code: str, said: str) -> None:
+    log = tmp_path / "server.log"
+    with open(log, "wb") as output:
+        server = subprocess.Popen([sys.executable, "-c", code], stdout=output, stderr=output)
+        with pytest.raises(RunFailed, match=rf"^the Prefect server ended while starting {said}.*{log}"):
+            _wait("http://127.0.0.1:9/api", server, log)
