@@ -18,10 +18,10 @@ from ulmfit.errors import UserError
 from ulmfit.progress import progress
 
 if TYPE_CHECKING:
+    from ulmfit.prediction.answer_files import Form, Write
     from ulmfit.prediction.answers import Answer, Summary
     from ulmfit.prediction.predictor import Predictor
     from ulmfit.prediction.records import Records
-    from ulmfit.prediction.writing import Form, Write
     from ulmfit.store.json import JsonObject
 
 log = logging.getLogger(__name__)
@@ -68,8 +68,8 @@ def predict_records(predictor: Predictor, records: Records, output: str | None =
 
     ``model``: its name, where standard output gets one JSON object for all; with ``output`` that is the summary.
     """
+    from ulmfit.prediction.answer_files import Form, written
     from ulmfit.prediction.answers import Summary, answers
-    from ulmfit.prediction.writing import Form, written
 
     form = Form(records.columns, predictor.labels, predictor.separator if predictor.task == "multi-label" else None)
     held: list[JsonObject] = []
@@ -89,7 +89,7 @@ def predict_records(predictor: Predictor, records: Records, output: str | None =
 @contextmanager
 def _standard_output(form: Form) -> Iterator[Write]:
     """Writes answers to standard output, a line of JSON each. UserError where it is closed or full."""
-    from ulmfit.prediction.writing import json_line
+    from ulmfit.prediction.answer_files import json_line
 
     stream = sys.stdout
     if stream is None:
@@ -135,7 +135,7 @@ def _check(request: PredictRequest, file: str | None) -> None:
         if file is None and sys.stdin.isatty():
             raise UserError("nothing to predict: give a FILE, --text '...', or lines on standard input")
     if request.output is not None:
-        from ulmfit.prediction.writing import check_output
+        from ulmfit.prediction.answer_files import check_output
 
         check_output(request.output, read)
 

@@ -19,10 +19,10 @@ import pytest
 
 from ulmfit.errors import UserError
 from ulmfit.prediction import answers as module
+from ulmfit.prediction.answer_files import Form, check_output, json_line, plain, written
 from ulmfit.prediction.answers import Answer, Summary, answers
 from ulmfit.prediction.predictor import Predictor
 from ulmfit.prediction.records import Record, Records, records_of_files, records_of_lines, records_of_texts
-from ulmfit.prediction.writing import Form, check_output, json_line, plain, written
 
 
 def probabilities(texts: Sequence[str], shown: bool = True) -> np.ndarray:
