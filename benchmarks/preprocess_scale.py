@@ -110,7 +110,7 @@ def read_back(ids: Path) -> dict[str, Any]:
         "rates = {}\n"
         "for direction in ('forward', 'backward'):\n"
         "    started = time.perf_counter()\n"
-        "    ids = sum(ids.numel() for ids, _, _ in lm_batches(documents, windows, direction, 0))\n"
+        "    ids = sum(window.ids.numel() for window in lm_batches(documents, windows, direction, 0))\n"
         "    rates[direction] = round(ids / (time.perf_counter() - started) / 1e6, 1)\n"
         "print(json.dumps({'open_seconds': round(opened, 3), 'open_mb': round(grown / 1e6, 1), 'bytes_per_token_resident': "
         "round(grown / documents.tokens, 3), 'stream_million_ids_per_second': rates}))\n"

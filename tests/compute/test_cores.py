@@ -46,6 +46,14 @@ def test_on_a_gpu_or_one_core_they_take_turns(monkeypatch, device, available):
     ]
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C as Python has it, whatever commands have run in this process."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def of_the_work() -> None:
     raise ValueError("of the work")
 
@@ -55,7 +63,7 @@ def ctrl_c() -> None:
 
 
 @pytest.mark.parametrize(("trouble", "error"), [(of_the_work, ValueError), (ctrl_c, KeyboardInterrupt)])
-def test_an_error_of_one_and_ctrl_c_stop_the_others(four_cores, trouble, error):
+def test_an_error_of_one_and_ctrl_c_stop_the_others(four_cores, interruptible, trouble, error):
     started, ended = threading.Event(), list[str]()
 
     def work(item: str) -> None:
