@@ -26,7 +26,7 @@ from scipy.stats import binom, multivariate_normal, norm
 from ulmfit.evaluation.calibration import expected_calibration_error
 from ulmfit.evaluation.paired import shown_above
 from ulmfit.evaluation.policy import GatePolicy
-from ulmfit.evaluation.slices import slice_figures
+from ulmfit.evaluation.slice_losses import slice_figures
 from ulmfit.evaluation.spending import HALF, alpha_of_cycle
 from ulmfit.evaluation.verdict import Disagreement
 

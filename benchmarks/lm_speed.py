@@ -99,7 +99,9 @@ def main() -> None:
     )
     kinds = [training_step, kernel_step]
     training, kernel = seconds_of([[kind(dtype) for _ in DIRECTIONS] for kind in kinds], arguments.steps)
-    print(f"training {TOKENS / training:,.0f} tokens/s a direction; the kernel alone {TOKENS / kernel:,.0f}; share {kernel / training:.2f}")
+    print(
+        f"training {TOKENS / training:,.0f} tokens/s per direction; the kernel alone {TOKENS / kernel:,.0f}; share {kernel / training:.2f}"
+    )
 
 
 if __name__ == "__main__":

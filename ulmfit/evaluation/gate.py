@@ -16,7 +16,7 @@ from ulmfit.evaluation.metrics import Labels, decisions, hits_and_seen, macro_f1
 from ulmfit.evaluation.paired import interval
 from ulmfit.evaluation.policy import GatePolicy
 from ulmfit.evaluation.predictions import Predictions
-from ulmfit.evaluation.slices import disagreement, slice_figures
+from ulmfit.evaluation.slice_losses import disagreement, slice_figures
 from ulmfit.evaluation.spending import alpha_of_cycle
 from ulmfit.evaluation.verdict import GateFigures, Sides, Verdict
 

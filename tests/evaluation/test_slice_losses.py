@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from ulmfit.evaluation.slices import LEVEL, slice_figures
+from ulmfit.evaluation.slice_losses import LEVEL, slice_figures
 
 ROWS = 100  # of each slice
 
