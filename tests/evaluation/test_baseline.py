@@ -55,3 +55,9 @@ def test_a_label_of_all_texts_or_of_none_needs_no_classifier():
     found = baseline_probabilities(GOOD + BAD, labels, GOOD, seed=0)
     assert (found[:, 0] == 1).all() and (found[:, 1] == 0).all() and ((found[:, 2] > 0) & (found[:, 2] < 1)).all()
     assert baseline_probabilities(GOOD + BAD, labels, [], seed=0).shape == (0, 3)
+
+
+def test_texts_that_share_no_word():
+    """As in scripts without spaces, where a text is a word: its words are in one document each."""
+    texts = [f"word{number}" for number in range(400)]
+    assert baseline_probabilities(texts, [number % 2 for number in range(400)], texts[:2], seed=0).argmax(1).tolist() == [0, 1]

@@ -12,9 +12,11 @@ from ulmfit.errors import UserError
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
+    from sklearn.feature_extraction.text import TfidfVectorizer
 
 NAME = "TF-IDF + logistic regression"
 MAX_FEATURES = 1_000_000
+WORD = r"(?u)\b\w+\b|[^\w\s]"  # also marks such as ! and single letters
 
 
 def baseline_probabilities(
@@ -31,29 +33,34 @@ def baseline_probabilities(
     (one-versus-rest), and a label that all training rows have, or none, has probability 1 or 0. Raises UserError where all rows
     have the same class.
     """
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
     labels = np.asarray(train_labels)
     width = labels.shape[1] if labels.ndim == 2 else n_labels or int(labels.max()) + 1
     if labels.ndim == 1 and len(np.unique(labels)) < 2:
         raise UserError("the baseline needs training rows of two labels or more; all have the same one")
     if not len(test_texts):
         return np.zeros((0, width))
-    # Documents that a word must be in: rare word pairs are noise in a large corpus, and most of a small one.
-    least = 1 if len(train_texts) < 300 else 2 if len(train_texts) < 10_000 else 3
-    words = TfidfVectorizer(
-        ngram_range=(1, 2),
-        min_df=least,
-        sublinear_tf=True,
-        max_features=MAX_FEATURES,
-        token_pattern=r"(?u)\b\w+\b|[^\w\s]",  # also marks such as ! and single letters
-        dtype=np.float32,
-    )
-    train, test = words.fit_transform(train_texts), words.transform(test_texts)
+    words, train = fitted_words(train_texts)
+    test = words.transform(test_texts)
     if labels.ndim == 1:
         return _regression(train, labels, test, seed, width)
     columns = [_regression(train, truth.astype(np.int64), test, seed, 2)[:, 1] for truth in labels.T]
     return np.stack(columns, axis=1)
+
+
+def fitted_words(texts: Sequence[str]) -> tuple[TfidfVectorizer, csr_matrix]:
+    """TF-IDF of the words and word pairs of ``texts`` (M), and their features, float32 [M, F]."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    # Documents that a word must be in: rare word pairs are noise in a large corpus, and most of a small one.
+    least = 1 if len(texts) < 300 else 2 if len(texts) < 10_000 else 3
+    words = TfidfVectorizer(
+        ngram_range=(1, 2), min_df=least, sublinear_tf=True, max_features=MAX_FEATURES, token_pattern=WORD, dtype=np.float32
+    )
+    try:
+        return words, words.fit_transform(texts)
+    except ValueError:  # no word is in so many, as in scripts without spaces
+        words.set_params(min_df=1)
+        return words, words.fit_transform(texts)
 
 
 def _regression(train: csr_matrix, codes: NDArray[np.integer], test: csr_matrix, seed: int, width: int) -> NDArray[np.float64]:

@@ -1,0 +1,1 @@
+"""Classifiers of words, to stand beside ours on the same rows."""

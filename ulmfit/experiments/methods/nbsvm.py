@@ -1,0 +1,77 @@
+"""NB-SVM (Wang & Manning 2012, "Baselines and bigrams"): a linear SVM on words and word pairs that are weighted by naive Bayes.
+
+For each class against the rest: features are whether a word or pair occurs, times its log-count ratio r; w is the weight of an SVM with
+squared hinge loss; and the weight used is (1 - beta) * mean|w| + beta * w, between naive Bayes and the SVM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ulmfit.evaluation.baseline import WORD
+from ulmfit.experiments.methods.method import Codes, Probabilities, check_classes, spread
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+    from sklearn.feature_extraction.text import CountVectorizer
+
+ALPHA, BETA, STRENGTH = 1.0, 0.25, 1.0  # smoothing, interpolation and C, as in the paper
+
+
+@dataclass(frozen=True)
+class NaiveBayesSVM:
+    """The method; ``seed``: of the order in which the SVM's solver sees the rows."""
+
+    seed: int = 0
+
+    def fit(self, texts: Sequence[str], labels: Codes, n_labels: int) -> FittedNaiveBayesSVM:
+        from sklearn.feature_extraction.text import CountVectorizer
+
+        check_classes(labels)
+        words = CountVectorizer(ngram_range=(1, 2), binary=True, token_pattern=WORD, dtype=np.float64)
+        features, classes = words.fit_transform(texts), np.unique(labels)
+        told = classes[1:] if len(classes) == 2 else classes  # of two classes one classifier tells
+        planes = [nbsvm_plane(features, labels == code, self.seed) for code in told]
+        weights, biases = zip(*planes, strict=True)
+        return FittedNaiveBayesSVM(words, np.stack(weights, axis=1), np.array(biases), classes, n_labels)
+
+
+@dataclass(frozen=True)
+class FittedNaiveBayesSVM:
+    """``weights`` float64 [F, K] and ``biases`` [K]: K is 1 for two classes, else the number of ``classes``."""
+
+    words: CountVectorizer
+    weights: NDArray[np.float64]
+    biases: NDArray[np.float64]
+    classes: Codes
+    n_labels: int
+
+    def probabilities(self, texts: Sequence[str]) -> Probabilities:
+        """Softmax of the distances from the planes: their order is right, they are not calibrated."""
+        from scipy.special import softmax
+
+        distances = self.words.transform(texts) @ self.weights + self.biases
+        if len(self.classes) == 2:
+            distances = np.hstack([np.zeros_like(distances), distances])
+        return spread(softmax(distances, axis=1), self.classes, self.n_labels)
+
+
+def log_count_ratio(features: csr_matrix, positive: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """r [F]: the logarithm of p/|p| over q/|q|; p and q count the ``features`` [M, F] of the positive rows and of the others, plus alpha."""
+    p, q = (ALPHA + np.asarray(features[rows].sum(axis=0)).ravel() for rows in (positive, ~positive))
+    return np.log(p / p.sum()) - np.log(q / q.sum())
+
+
+def nbsvm_plane(features: csr_matrix, positive: NDArray[np.bool_], seed: int) -> tuple[NDArray[np.float64], float]:
+    """Weight [F] and bias of the plane that parts the positive rows from the others; for ``features`` before they are weighted by r."""
+    from sklearn.svm import LinearSVC
+
+    ratio = log_count_ratio(features, positive)
+    model = LinearSVC(C=STRENGTH, random_state=seed, max_iter=10_000).fit(features.multiply(ratio).tocsr(), positive)
+    w = model.coef_[0]
+    return ratio * ((1 - BETA) * np.abs(w).mean() + BETA * w), float(model.intercept_[0])
