@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from ulmfit.corpora.corpus_record import CorpusRecord
 from ulmfit.corpora.quality.quality_record import OutOfVocabulary, Quality
 from ulmfit.evaluation.results import EvaluationRecord
+from ulmfit.monitoring.drift_figures import FILE, TextFigures
 from ulmfit.shards.crashing import CrashingDocument
 from ulmfit.store.artifacts import Artifact
 from ulmfit.store.json import Facts
@@ -39,6 +40,13 @@ class ModelRecord(Facts):
 
     labels: tuple[str, ...]
     artifacts: int
+
+
+class DriftReferenceRecord(Facts):
+    """How many documents were measured, and how many had a label."""
+
+    documents: int
+    labelled: int
 
 
 @dataclass(frozen=True)
@@ -109,3 +117,13 @@ class Evaluation(Output[EvaluationRecord]):
     """Scores on the test rows, beside the baseline."""
 
     facts = EvaluationRecord
+
+
+class DriftReference(Output[DriftReferenceRecord]):
+    """Figures of a model's held-out documents, beside which new text is looked at."""
+
+    facts = DriftReferenceRecord
+
+    @property
+    def figures(self) -> TextFigures:
+        return TextFigures.model_validate_json((self.path / FILE).read_bytes())

@@ -33,6 +33,7 @@ StageKind = Literal[
     "average",
     "average-scratch",
     "evaluate",
+    "drift-reference",
 ]
 CorpusRole = Literal["domain", "general"]
 
