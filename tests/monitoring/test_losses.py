@@ -34,7 +34,7 @@ def test_losses_are_those_of_each_document_alone(model, direction, monkeypatch):
     for row, loss in enumerate(found):
         ids = torch.from_numpy(oriented(texts.doc(row)[:40], direction).astype(np.int64))
         logits, _ = model(ids[:-1, None])
-        assert loss == pytest.approx(float(F.cross_entropy(logits[:, 0], ids[1:])), abs=1e-5)
+        assert loss == pytest.approx(F.cross_entropy(logits[:, 0], ids[1:]).item(), abs=1e-5)
 
 
 def test_a_document_of_one_token_has_no_loss(model):
