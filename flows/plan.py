@@ -4,7 +4,7 @@ import os
 import time
 from dataclasses import dataclass, field
 
-from flows.request import PretrainRequest, TextRequest, TrainingRequest, TrainRequest
+from flows.request import ClassifierRequest, PretrainRequest, Request, TextRequest, TrainingRequest, TrainRequest
 from flows.room import check_room
 from tasks.promotion import check_model_name
 from tasks.workspace import Workspace
@@ -27,7 +27,7 @@ class Plan:
     ``domain``, ``general``: the corpora to read, None where the job needs none. ``pretrained``: the language model to start from.
     """
 
-    request: TextRequest
+    request: Request
     workspace: Workspace
     settings: Settings
     domain: CorpusSource | None = None
@@ -37,33 +37,25 @@ class Plan:
     begun: float = field(default_factory=time.time)
 
 
-def resolve(request: TextRequest) -> Plan:
+def resolve(request: Request) -> Plan:
     """The plan of a request. Raises UserError for what would be found at fault after minutes: options, files, columns, language models, devices, servers."""
     plan = _resolved(request)
     check_room(plan)
     return plan
 
 
-def _resolved(request: TextRequest) -> Plan:
-    settings, source = request.settings(), request.source()
+def _resolved(request: Request) -> Plan:
+    settings, source = request.settings(), request.source() if isinstance(request, TextRequest) else None
     workspace = Workspace.open(request.workspace, request.out)
-    peek(source)
-    if source.test is not None and os.path.realpath(source.test) == os.path.realpath(source.source):
-        raise UserError(
-            f"--test {source.test}: is the file of --corpus; give another, or leave --test away to hold out a share of the corpus"
-        )
+    if source:
+        _check_source(source)
     _check_servers(workspace, request.dask)
     if not isinstance(request, TrainingRequest):
         return Plan(request, workspace, settings, domain=source)
     found = _language_model(request, settings, workspace)
-    if isinstance(request, TrainRequest):
-        check_model_name(request.registered_name)
-        if request.minutes is not None and request.devices > 1:
-            raise UserError("--minutes and --devices: how fast several processes are is not measured; give one of them")
-    if isinstance(request, PretrainRequest) and request.export is not None:
-        new_folder(request.export, "--export")
+    _check_trained(request)
     domain, general = (None, source) if isinstance(request, PretrainRequest) else (source, None)
-    if isinstance(request, TrainRequest) and not found:
+    if isinstance(request, ClassifierRequest) and not found:
         general = request.general()
         peek(general)
     if found:
@@ -72,6 +64,24 @@ def _resolved(request: TextRequest) -> Plan:
     if placement.device == "cpu" and settings.model.hidden >= TRAINING_SIZE:
         keep_gain(workspace.bf16_gain)
     return Plan(request, workspace, settings, domain, general, found, placement)
+
+
+def _check_source(source: CorpusSource) -> None:
+    peek(source)
+    if source.test is not None and os.path.realpath(source.test) == os.path.realpath(source.source):
+        raise UserError(
+            f"--test {source.test}: is the file of --corpus; give another, or leave --test away to hold out a share of the corpus"
+        )
+
+
+def _check_trained(request: TrainingRequest) -> None:
+    """What becomes of the training has a name and a place that can be."""
+    if isinstance(request, ClassifierRequest):
+        check_model_name(request.registered_name)
+    if isinstance(request, TrainRequest) and request.minutes is not None and request.devices > 1:
+        raise UserError("--minutes and --devices: how fast several processes are is not measured; give one of them")
+    if isinstance(request, PretrainRequest) and request.export is not None:
+        new_folder(request.export, "--export")
 
 
 def _check_servers(workspace: Workspace, dask: str | None) -> None:

@@ -25,19 +25,14 @@ LONGEST_NAME = 60  # letters of a corpus's name that go into the names of runs, 
 SEEDED = ("general", "corpus", "pretrain", "finetune", "labels", "classifier", "evaluate")
 
 
-class TextRequest(BaseModel):
-    """A corpus, and where and how to work on it."""
+class Request(BaseModel):
+    """How to read text, and where and how to work on it."""
 
     model_config = ConfigDict(extra="forbid")
 
-    corpus: str = Field(
-        "imdb", description="name of a known corpus, a file (csv, tsv, jsonl, parquet, txt; .gz, .zst) or a folder, also s3://BUCKET/..."
-    )
-    more: list[str] = Field(default_factory=list, description="further corpora, files or folders, taken together with the first")
     text_column: str = Field("text", description="column that holds the text")
     label_column: str | None = Field(None, description="column that holds the label; without one the text has none")
     test: str | None = Field(None, description="file of test documents; without it a share of the corpus is held out")
-    unlabelled: str | None = Field(None, description="file of further text of the domain, without labels")
     encoding: str = Field("utf-8", description="encoding of the text files")
     preset: Literal["tiny", "small", "base"] = Field(
         "small", description="sizes and rates: tiny (seconds), small (minutes), base (the paper's)"
@@ -67,6 +62,34 @@ class TextRequest(BaseModel):
         """The settings before the options."""
         return preset(self.preset)
 
+    @property
+    def reads(self) -> str:
+        """What the text is read from, as the user names it."""
+        raise NotImplementedError
+
+    @property
+    def name(self) -> str:
+        """A short name for that, of which names of runs and reports are made."""
+        return short_name(self.reads)
+
+
+class CorpusFields(BaseModel):
+    """The text of a corpus, as fields of a request."""
+
+    corpus: str = Field(
+        "imdb", description="name of a known corpus, a file (csv, tsv, jsonl, parquet, txt; .gz, .zst) or a folder, also s3://BUCKET/..."
+    )
+    more: list[str] = Field(default_factory=list, description="further corpora, files or folders, taken together with the first")
+    unlabelled: str | None = Field(None, description="file of further text of the domain, without labels")
+
+
+class TextRequest(Request, CorpusFields):
+    """A corpus, and where and how to work on it."""
+
+    @property
+    def reads(self) -> str:
+        return self.corpus
+
     def source(self) -> CorpusSource:
         """The corpus that is asked for."""
         classifier = self.settings().classifier
@@ -81,24 +104,13 @@ class TextRequest(BaseModel):
             classifier.label_separator if classifier.task == "multi-label" else None,
         )
 
-    @property
-    def name(self) -> str:
-        """The corpus's short name, from which the registered model's is made. Where letters beyond ASCII, or many letters, are left out, a digest
-        stands for them, so that no two names meet."""
-        stem = Path(self.corpus.rstrip("/")).name.split(".")[0]
-        plain = unicodedata.normalize("NFKD", stem.lower())
-        slug = re.sub(r"[^a-z0-9]+", "-", "".join(letter for letter in plain if not unicodedata.combining(letter))).strip("-")
-        whole = stem.isascii() and 0 < len(slug) <= LONGEST_NAME
-        digest = "" if whole else hashlib.sha256(os.fsencode(stem)).hexdigest()[:8]
-        return "-".join(filter(None, (slug[:LONGEST_NAME].strip("-") or "corpus", digest)))
-
 
 class PreprocessRequest(TextRequest):
     """A corpus into shards of token ids, by itself."""
 
 
-class TrainingRequest(TextRequest):
-    """What pretraining and the main job have in common: the language model to start from, and where to train."""
+class TrainingRequest(Request):
+    """What all trainings have in common: the language model to start from, and where to train."""
 
     pretrained: str | None = Field(
         None, description="language model to start from: small, a folder, s3://... or https://... [train: small, where it fits]"
@@ -121,7 +133,7 @@ class TrainingRequest(TextRequest):
         return DIRECTIONS
 
 
-class PretrainRequest(TrainingRequest):
+class PretrainRequest(TrainingRequest, TextRequest):
     """A language model of general text, in one direction or both; from the start, or going on from ``pretrained``."""
 
     corpus: str = Field("wikitext-103", description="general text: a known corpus, a file or a folder")
@@ -132,15 +144,13 @@ class PretrainRequest(TrainingRequest):
         return self.directions
 
 
-class TrainRequest(TrainingRequest):
-    """The main job: from text to a registered classifier. It starts from the language model that comes with the project, where that fits."""
+class ClassifierRequest(TrainingRequest):
+    """A registered classifier. It starts from the language model that comes with the project, where that fits."""
 
     label_column: str = Field("label", description="column that holds the label")
     pretrain: str | None = Field(
         None, description="general corpus to pretrain on instead: a known corpus, a file or a folder; for the base preset wikitext-103"
     )
-    minutes: float | None = Field(None, gt=0, description="train so much less than usual that the run ends within so many minutes here")
-    model_name: str | None = Field(None, description="name in the registry; ulmfit-<corpus> if left empty")
 
     def start(self) -> str | None:
         if self.pretrained and self.pretrain:
@@ -156,4 +166,56 @@ class TrainRequest(TrainingRequest):
 
     @property
     def registered_name(self) -> str:
+        """The name in the registry."""
+        raise NotImplementedError
+
+
+class TrainRequest(ClassifierRequest, TextRequest):
+    """The main job: from text to a registered classifier."""
+
+    minutes: float | None = Field(None, gt=0, description="train so much less than usual that the run ends within so many minutes here")
+    model_name: str | None = Field(None, description="name in the registry; ulmfit-<corpus> if left empty")
+
+    @property
+    def registered_name(self) -> str:
         return self.model_name or f"ulmfit-{self.name}"
+
+
+class LandingFields(BaseModel):
+    """Where new text lands, and for which model, as fields of a request."""
+
+    landing: str = Field(description="folder or s3://BUCKET/FOLDER where files with new text come in")
+    model: str = Field(description="name of the model in the registry")
+    id_column: str | None = Field(None, description="column that names a document: a label that comes later replaces that of the same name")
+    policy: str | None = Field(None, description="yaml file that says when to train, how, and what the gate asks for")
+
+
+class RetrainRequest(ClassifierRequest, LandingFields):
+    """A cycle of a model's life: new text is looked at, and if there is reason to, the model is trained, compared and promoted."""
+
+    dry_run: bool = Field(False, description="say what would be done, with the figures; train nothing and record nothing")
+    force: bool = Field(False, description="train although there may be no reason to")
+    because: str | None = Field(None, description="with force: why; it stands in the history")
+
+    @property
+    def reads(self) -> str:
+        return self.landing
+
+    @property
+    def name(self) -> str:
+        return short_name(self.model)
+
+    @property
+    def registered_name(self) -> str:
+        return self.model
+
+
+def short_name(place: str) -> str:
+    """The short name of a file, folder or model. Where letters beyond ASCII, or many letters, are left out, a digest stands for them, so
+    that no two names meet."""
+    stem = Path(place.rstrip("/")).name.split(".")[0]
+    plain = unicodedata.normalize("NFKD", stem.lower())
+    slug = re.sub(r"[^a-z0-9]+", "-", "".join(letter for letter in plain if not unicodedata.combining(letter))).strip("-")
+    whole = stem.isascii() and 0 < len(slug) <= LONGEST_NAME
+    digest = "" if whole else hashlib.sha256(os.fsencode(stem)).hexdigest()[:8]
+    return "-".join(filter(None, (slug[:LONGEST_NAME].strip("-") or "corpus", digest)))

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from flows.dag import RUNNER
 from flows.plan import Plan
-from flows.request import TextRequest
+from flows.request import Request
 from tasks.cluster import open_cluster
 from tasks.run import Job
 from tasks.tracking import EXPERIMENTS, Tracker
@@ -29,7 +29,7 @@ def start(name: str, work: Callable[[Plan], Result], plan: Plan) -> Result:
     ours = signal.getsignal(signal.SIGTERM)
 
     @flow(name=name, task_runner=RUNNER, persist_result=False)
-    def resolved(request: TextRequest) -> Result:
+    def resolved(request: Request) -> Result:
         with _on_sigterm(ours):
             return work(plan)
 
@@ -51,7 +51,7 @@ def tracked_job(flow_name: str, plan: Plan) -> Iterator[Job]:
     """A job for the stages of a flow run. Its tracked run ends as the block does: finished, failed or killed."""
     request, workspace = plan.request, plan.workspace
     tracker = Tracker.open(workspace, f"{EXPERIMENTS}{request.name}")
-    tags = {"ulmfit.flow": flow_name, "ulmfit.corpus": request.corpus, "ulmfit.preset": request.preset}
+    tags = {"ulmfit.flow": flow_name, "ulmfit.corpus": request.reads, "ulmfit.preset": request.preset}
     run_id = tracker.start(f"{flow_name} {request.name}", tags)
     tracker.log_settings(run_id, plan.settings)
     threads = max(1, cores() // len(DIRECTIONS))
