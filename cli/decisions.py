@@ -11,12 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.options import AsJson, WorkspaceDir, console, print_json
+from ulmfit.decisions.decision import MOVES
 from ulmfit.errors import UserError
-from ulmfit.evaluation.decision import MOVES
 
 if TYPE_CHECKING:
     from tasks.workspace import Workspace
-    from ulmfit.evaluation.decision import Author, Decision, Followed, History
+    from ulmfit.decisions.decision import Author, Decision, Followed
+    from ulmfit.decisions.history import History
     from ulmfit.store.json import JsonObject
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="name of the registered model")]
@@ -79,7 +80,7 @@ def _carry_out(move: Callable[[Workspace, Author], tuple[Decision, Followed]], b
     from tasks.champion import person
     from tasks.servers import server_failures
     from tasks.workspace import Workspace
-    from ulmfit.evaluation.decision import reason
+    from ulmfit.decisions.decision import reason
 
     by, home = person(reason(because)), Workspace.named(workspace)
     with server_failures(home):

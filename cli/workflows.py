@@ -14,7 +14,7 @@ from flows.request import PreprocessRequest, PretrainRequest, TextRequest, Train
 from ulmfit.directions import DIRECTIONS
 
 if TYPE_CHECKING:
-    from ulmfit.evaluation.decision import Decision
+    from ulmfit.decisions.decision import Decision
     from ulmfit.report.summary import Summary
 
 

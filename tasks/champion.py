@@ -21,8 +21,9 @@ from tasks.promotion import CHAMPION
 from tasks.servers import cause, check_tracking, server_failures
 from tasks.tracking import settled
 from tasks.workspace import Workspace
+from ulmfit.decisions.decision import ENTRY, Author, Decision, Entry, Followed
+from ulmfit.decisions.history import History
 from ulmfit.errors import UserError
-from ulmfit.evaluation.decision import ENTRY, Author, Decision, Entry, Followed, History
 from ulmfit.store.filesystem import join
 from ulmfit.store.journal import Journal, new_id, now
 

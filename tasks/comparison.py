@@ -22,10 +22,10 @@ from tasks.registry import EVALUATION_TAG, Version, fetch_bundle
 from tasks.run import Job
 from tasks.tracking import KEY_TAG
 from ulmfit.corpora.text_digests import fold
+from ulmfit.decisions.decision import Author, Decision
 from ulmfit.directions import ENSEMBLE
 from ulmfit.errors import RunFailed, UserError
 from ulmfit.evaluation.comparable import Candidate, Rows
-from ulmfit.evaluation.decision import Author, Decision
 from ulmfit.evaluation.gate import judge
 from ulmfit.evaluation.policy import GatePolicy
 from ulmfit.evaluation.predictions import Predictions, WrittenPredictions, read_predictions

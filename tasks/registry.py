@@ -24,9 +24,9 @@ from tasks.run import Job
 from tasks.servers import check_tracking, server_failures
 from tasks.tracking import KEY_TAG, known_models
 from tasks.workspace import Workspace
+from ulmfit.decisions.decision import Author, Decision
 from ulmfit.directions import ENSEMBLE
 from ulmfit.errors import UserError
-from ulmfit.evaluation.decision import Author, Decision
 from ulmfit.stages.outputs import Evaluation, Model
 from ulmfit.store.lineage import Lineage
 from ulmfit.store.temporary import temporary_folder, temporary_space

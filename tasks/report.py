@@ -14,7 +14,7 @@ from tasks.promotion import CHALLENGER
 from tasks.registry import Version
 from tasks.run import Finished, Job
 from ulmfit.config import Settings
-from ulmfit.evaluation.decision import Decision
+from ulmfit.decisions.decision import Decision
 from ulmfit.evaluation.results import read_results
 from ulmfit.report.corpus_quality import CorpusQuality
 from ulmfit.report.lineage_graph import mermaid

@@ -18,8 +18,8 @@ from tasks import champion
 from tasks.champion import FOLDER, RegisteredModel, folder_of, promote
 from tasks.tracking import Tracker
 from tasks.workspace import Workspace
+from ulmfit.decisions.decision import Author
 from ulmfit.errors import UserError
-from ulmfit.evaluation.decision import Author
 
 NAME = "tickets [bold] é"
 BY = Author(kind="person", because="it is better")

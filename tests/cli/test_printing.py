@@ -14,7 +14,7 @@ from cli.lineage_tree import lineage_tree
 from cli.workflows import show_result
 from tasks.registry import VersionLineage
 from tests.report.example import summary_of
-from ulmfit.evaluation.decision import Author, Decision
+from ulmfit.decisions.decision import Author, Decision
 from ulmfit.evaluation.verdict import Verdict
 from ulmfit.interop.exchange import Converted
 from ulmfit.report.summary import Summary

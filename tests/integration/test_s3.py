@@ -20,9 +20,9 @@ from tests.integration.s3 import environment, s3, s3_folder, s3_server  # noqa: 
 from tests.store.test_filesystem import Contract
 from ulmfit.config import Dropouts, ModelConfig
 from ulmfit.corpora.reading.rows import data_files, read_rows
+from ulmfit.decisions.decision import ENTRY, Author, Decision
 from ulmfit.directions import DIRECTIONS
 from ulmfit.errors import UserError
-from ulmfit.evaluation.decision import ENTRY, Author, Decision
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.models.saving import ModelFacts, load_language_model, save_model
 from ulmfit.pretrained.manifest import PretrainedManifest

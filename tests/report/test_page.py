@@ -6,9 +6,9 @@ import pytest
 from tests.report.example import ALL_CURVES, Page, history, quality_of_corpus, results_of_several, summary_of
 from ulmfit.corpora.quality.measuring import Measurements
 from ulmfit.corpora.quality.quality_record import Findings, describe
+from ulmfit.decisions.decision import Author, Decision
 from ulmfit.directions import ENSEMBLE
 from ulmfit.evaluation import baseline
-from ulmfit.evaluation.decision import Author, Decision
 from ulmfit.evaluation.verdict import Verdict
 from ulmfit.report import plots
 from ulmfit.report.page import render

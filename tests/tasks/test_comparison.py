@@ -21,9 +21,9 @@ from tasks.run import Job
 from tasks.tracking import Tracker
 from tasks.workspace import Workspace
 from tests.prediction.test_predictor import LABELS, VOCAB, WORDS, save_classifier
+from ulmfit.decisions.decision import Author, Decision
 from ulmfit.directions import ENSEMBLE
 from ulmfit.errors import UserError
-from ulmfit.evaluation.decision import Author, Decision
 from ulmfit.evaluation.policy import GatePolicy
 from ulmfit.evaluation.predictions import HeldOut, Predictions, write_predictions
 from ulmfit.models.saving import Calibration

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ulmfit.evaluation.decision import Decision
+from ulmfit.decisions.decision import Decision
 from ulmfit.report import numbers, plots
 from ulmfit.report.commands import commands_of, settings_by_stage
 from ulmfit.report.corpus_quality import FEW, Lengths, findings

@@ -7,8 +7,8 @@ from pydantic import Field, JsonValue
 
 from ulmfit.config import Settings
 from ulmfit.corpora.corpus_record import CorpusRecord, PartFacts
+from ulmfit.decisions.decision import Decision
 from ulmfit.directions import Direction
-from ulmfit.evaluation.decision import Decision
 from ulmfit.evaluation.results import Results
 from ulmfit.report.corpus_quality import CorpusQuality
 from ulmfit.store.json import Facts, SparseFacts

@@ -2,8 +2,9 @@
 
 import pytest
 
+from ulmfit.decisions.decision import ENTRY, Author, Decision, Followed, reason
+from ulmfit.decisions.history import History
 from ulmfit.errors import UserError
-from ulmfit.evaluation.decision import ENTRY, Author, Decision, Followed, History, reason
 from ulmfit.store.journal import now
 
 BY = Author(kind="person", name="jo", because="it is better")
