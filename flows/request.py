@@ -32,7 +32,6 @@ class Request(BaseModel):
 
     text_column: str = Field("text", description="column that holds the text")
     label_column: str | None = Field(None, description="column that holds the label; without one the text has none")
-    test: str | None = Field(None, description="file of test documents; without it a share of the corpus is held out")
     encoding: str = Field("utf-8", description="encoding of the text files")
     preset: Literal["tiny", "small", "base"] = Field(
         "small", description="sizes and rates: tiny (seconds), small (minutes), base (the paper's)"
@@ -80,6 +79,7 @@ class CorpusFields(BaseModel):
         "imdb", description="name of a known corpus, a file (csv, tsv, jsonl, parquet, txt; .gz, .zst) or a folder, also s3://BUCKET/..."
     )
     more: list[str] = Field(default_factory=list, description="further corpora, files or folders, taken together with the first")
+    test: str | None = Field(None, description="file of test documents; without it a share of the corpus is held out")
     unlabelled: str | None = Field(None, description="file of further text of the domain, without labels")
 
 

@@ -23,12 +23,17 @@ class Text:
 def text_stages(dag: Dag, plan: Plan, context: Context, role: CorpusRole) -> Text:
     """Add the four stages of the domain's corpus, or of the general one."""
     settings = plan.settings
-    source, sampling, words = (
-        (plan.general, settings.general, settings.general_vocab) if role == "general" else (plan.domain, settings.corpus, settings.vocab)
-    )
+    source, sampling = (plan.general, settings.general) if role == "general" else (plan.domain, settings.corpus)
     assert source is not None, f"a plan that needs {role} text names its source"
     labelled = source.label_column is not None
     corpus = dag.add(StageName("ingest", corpus=role), ingest, context, source, sampling, settings.quality, labelled)
+    return text_of(dag, plan, corpus, role)
+
+
+def text_of(dag: Dag, plan: Plan, corpus: Corpus, role: CorpusRole) -> Text:
+    """Add the three stages behind a corpus."""
+    settings = plan.settings
+    words = settings.general_vocab if role == "general" else settings.vocab
     tokens = dag.add(StageName("tokenise", corpus=role), tokenise, corpus, settings.text, plan.request.quarantine_crashing)
     vocab = dag.add(StageName("vocabulary", corpus=role), vocabulary, corpus, tokens, words, settings.quality)
     ids = dag.add(StageName("encode", corpus=role), encode, corpus, tokens, vocab)

@@ -13,9 +13,10 @@ from flows.text import Text, text_stages
 from flows.tracked import tracked_job
 from tasks.comparison import Challenger, compare
 from tasks.model_names import ModelSource, own_name, reserve
-from tasks.registry import register
+from tasks.registry import Version, register
 from tasks.report import Trained, report
 from tasks.run import Job
+from ulmfit.decisions.decision import Decision
 from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.evaluation.policy import GatePolicy
 from ulmfit.report.summary import Summary
@@ -37,23 +38,22 @@ def train(request: TrainRequest) -> Summary:
 def train_by(plan: Plan) -> Summary:
     """The flow, its request resolved."""
     started = time.time()
-    request = plan.request
-    assert isinstance(request, TrainRequest)
     with tracked_job("train", plan) as job:
         dag = Dag()
         domain, general = texts(dag, plan, job.context)
         read = run(dag, job)
         plan = within_minutes(plan, job, read, domain, general)
-        promised = models(dag, plan, domain, general)
-        announce(dag, plan, job, read, domain, general)
-        finished = run(dag, job, read)
-        model, evaluation = finished[promised.model], finished[promised.evaluation]
-        version = register(job, _registered_name(plan, job), model, evaluation)
-        read_domain = _read(finished, domain)
-        read_general = _read(finished, general) if general else None
-        compared = compare(job, Challenger(version, model, evaluation, read_domain[0], plan.settings.judge), GatePolicy())
-        name, stages = request.name, list(finished)
-        return report(job, Trained(name, plan.settings, stages, read_domain, read_general, model, evaluation, version, compared, started))
+        ended = train_on(dag, plan, job, domain, general, read)
+        version = register(job, _registered_name(plan, job), ended.model, ended.evaluation)
+        compared = compare(job, ended.challenger(version), GatePolicy())
+        return report(job, ended.told(version, compared, started))
+
+
+def train_on(dag: Dag, plan: Plan, job: Job, domain: Text, general: Text | None, read: Results) -> "Ended":
+    """Make all that is made of text that was ``read``, and measure it."""
+    promised = models(dag, plan, domain, general)
+    announce(dag, plan, job, read, domain, general)
+    return Ended(plan, domain, general, promised, run(dag, job, read))
 
 
 def _registered_name(plan: Plan, job: Job) -> str:
@@ -67,16 +67,57 @@ def _registered_name(plan: Plan, job: Job) -> str:
     return own_name(job.tracker.client, request.registered_name, source)
 
 
-def _read(finished: Results, text: Text) -> tuple[Corpus, Vocabulary]:
-    return finished[text.corpus], finished[text.vocab]
-
-
 @dataclass(frozen=True)
 class Promised:
     """Where the DAG's results will stand."""
 
     model: Model
     evaluation: Evaluation
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A DAG of the main job that has run: of which texts, and its results."""
+
+    plan: Plan
+    domain: Text
+    general: Text | None
+    promised: Promised
+    finished: Results
+
+    @property
+    def model(self) -> Model:
+        """What is registered."""
+        return self.finished[self.promised.model]
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """Its scores."""
+        return self.finished[self.promised.evaluation]
+
+    def challenger(self, version: Version) -> Challenger:
+        """The version that the model was registered as, to be compared."""
+        return Challenger(version, self.model, self.evaluation, self.finished[self.domain.corpus], self.plan.settings.judge)
+
+    def told(self, version: Version, compared: Decision | None, started: float) -> Trained:
+        """What the report shows."""
+        plan, stages = self.plan, list(self.finished)
+        general = self._read(self.general) if self.general else None
+        return Trained(
+            plan.request.name,
+            plan.settings,
+            stages,
+            self._read(self.domain),
+            general,
+            self.model,
+            self.evaluation,
+            version,
+            compared,
+            started,
+        )
+
+    def _read(self, text: Text) -> tuple[Corpus, Vocabulary]:
+        return self.finished[text.corpus], self.finished[text.vocab]
 
 
 def train_dag(dag: Dag, plan: Plan, context: Context) -> Promised:

@@ -4,14 +4,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, Field, TypeAdapter
 
+from ulmfit.decisions.cycle import Cycle
 from ulmfit.errors import UserError
 from ulmfit.evaluation.policy import GatePolicy
 from ulmfit.evaluation.verdict import Outcome, Verdict
 from ulmfit.store.journal import new_id, now
 from ulmfit.store.json import SparseFacts
 
-What = Literal["first version", "compared", "promoted", "rolled back", "held", "blocked", "nothing to do"]
+What = Literal["nothing to do", "held", "retrain", "first version", "compared", "promoted", "rolled back"]
 MOVES = frozenset[What](["first version", "promoted", "rolled back"])  # decisions that make a version champion
+RESTS = frozenset[What](["nothing to do", "held"])  # of a retraining that does not train
 OUTCOMES: dict[Outcome, str] = {"promoted": "fit to be champion", "held": "held", "blocked": "blocked"}
 LONGEST_REASON = 1000  # letters
 
@@ -29,7 +31,8 @@ class Decision(SparseFacts):
     """One decision. ``version`` is the one it is about; ``champion`` the one that was champion then, with which it was compared.
 
     ``corpora`` and ``evaluations`` are keys of the artifacts that the figures come from. ``verdict``: of the gate, by ``policy``.
-    ``left_out``: held-out rows that were not compared, for the champion was trained on them.
+    ``left_out``: held-out rows that were not compared, for the champion was trained on them. ``cycle``: what a retraining saw before it trained,
+    or did not; what it decides later names that decision in ``retraining``.
     """
 
     entry: Literal["decision"] = "decision"
@@ -45,6 +48,8 @@ class Decision(SparseFacts):
     policy: GatePolicy | None = None
     verdict: Verdict | None = None
     left_out: int | None = None
+    cycle: Cycle | None = None
+    retraining: str | None = None
 
     @classmethod
     def new(cls, model: str, what: What, by: Author, **facts: object) -> Self:
@@ -54,9 +59,10 @@ class Decision(SparseFacts):
 
     @property
     def why(self) -> str:
-        """The reason that a person gave, and those of the gate, in one line."""
+        """The reason that a person gave, those of a retraining, and those of the gate, in one line."""
+        cycle = " ".join(self.cycle.reasons) if self.cycle else None
         verdict = f"{OUTCOMES[self.verdict.outcome]}: {' '.join(self.verdict.reasons)}" if self.verdict else None
-        return "; ".join(filter(None, (self.by.because, verdict)))
+        return "; ".join(filter(None, (self.by.because, cycle, verdict)))
 
 
 class Followed(SparseFacts):

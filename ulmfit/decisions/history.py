@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
-from ulmfit.decisions.decision import MOVES, Decision, Entry, Followed
+from ulmfit.decisions.decision import MOVES, RESTS, Decision, Entry, Followed
 from ulmfit.evaluation.policy import GatePolicy
 
 
@@ -40,6 +40,24 @@ class History:
         known = lambda each: (each.version, each.champion, each.evaluations[:1], each.policy)
         found = (each for each in self.decisions if each.verdict and each.verdict.compared and known(each) == asked)
         return next(found, None)
+
+    def retrainings(self) -> list[Decision]:
+        """The decisions to train again, but for those that were given up."""
+        return [each for each in self.decisions if each.what == "retrain" and (each.id not in self.followed or self.followed[each.id].done)]
+
+    def under_way(self) -> Decision | None:
+        """The last decision to train again, if nothing says what followed: whoever took it was interrupted, or is at it."""
+        last = next(reversed(self.retrainings()), None)
+        return last if last and last.id not in self.followed else None
+
+    def outcome(self, retraining: Decision) -> Decision | None:
+        """The last decision that came of a retraining; None where none did yet."""
+        return next((each for each in reversed(self.decisions) if each.retraining == retraining.id), None)
+
+    def rest(self) -> Decision | None:
+        """The last decision of a retraining, if it was not to train."""
+        last = next((each for each in reversed(self.decisions) if each.cycle), None)
+        return last if last and last.what in RESTS else None
 
     def unfinished(self) -> Decision | None:
         """The last decision that makes a version champion, if nothing says what followed: whoever took it was interrupted, or is at it."""
