@@ -2,9 +2,9 @@
 
 from pydantic import Field
 
-from ulmfit.monitoring.drift_figures import DriftFigures
 from ulmfit.decisions.retrain_policy import RetrainPolicy
 from ulmfit.decisions.should_train import Training
+from ulmfit.monitoring.drift_figures import DriftFigures
 from ulmfit.store.json import SparseFacts
 
 
