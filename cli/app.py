@@ -11,6 +11,7 @@ MODULES = {
     "preprocess": "cli.workflows",
     "pretrain": "cli.workflows",
     "predict": "cli.predict",
+    "serve": "cli.serve",
     "lineage": "cli.lineage_tree",
     "history": "cli.decisions",
     "promote": "cli.decisions",

@@ -145,14 +145,11 @@ def _load(model: str, workspace: str | None) -> Predictor:
 
     if not model.startswith("models:/"):
         return Predictor(Path(model))
-    from tasks.registry import fetch_bundle, resolve
+    from tasks.registry import load_version, resolve
     from tasks.workspace import Workspace
-    from ulmfit.store.temporary import temporary_folder
 
     home = Workspace.named(workspace)
-    version = resolve(home, model)
-    with temporary_folder("ulmfit-predict-") as folder:
-        return Predictor(fetch_bundle(home, version, folder))
+    return load_version(home, resolve(home, model))
 
 
 def _records(request: PredictRequest, file: str | None) -> Records:

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel
 
+from ulmfit.prediction.ensemble import Probabilities
 from ulmfit.prediction.predictor import Predictor
 
 TEXT = "text"  # the column
@@ -30,11 +32,15 @@ class TextClassifierModel(PythonModel):
         Returns a frame with ``label``, or a list of ``labels`` where a text has any number of them, and a column a class,
         ``probability_<label>``.
         """
-        probabilities = self.predictor.probabilities(texts_of(model_input))
-        decided = self.predictor.decide(probabilities)
-        said = {"labels": decided} if self.predictor.task == "multi-label" else {"label": [label for (label,) in decided]}
-        columns = {f"probability_{label}": probabilities[:, code] for code, label in enumerate(self.predictor.labels)}
-        return pd.DataFrame({**said, **columns})
+        return frame_of(self.predictor, self.predictor.probabilities(texts_of(model_input)))
+
+
+def frame_of(predictor: Predictor, probabilities: Probabilities) -> pd.DataFrame:
+    """What is predicted by ``probabilities`` [N, L], as ``TextClassifierModel.predict`` returns it."""
+    decided = predictor.decide(probabilities)
+    said = {"labels": decided} if predictor.task == "multi-label" else {"label": [label for (label,) in decided]}
+    columns = {f"probability_{label}": probabilities[:, code] for code, label in enumerate(predictor.labels)}
+    return pd.DataFrame({**said, **columns})
 
 
 def texts_of(given: Any) -> list[str]:
@@ -45,7 +51,7 @@ def texts_of(given: Any) -> list[str]:
     for row, text in enumerate(texts, 1):
         if not isinstance(text, str):
             missing = text is None or text is pd.NA or (isinstance(text, float) and text != text)
-            raise refusal(f"the text in row {row} is {'missing' if missing else f'of type {type(text).__name__}'}; give a string")
+            raise Refusal(f"the text in row {row} is {'missing' if missing else f'of type {type(text).__name__}'}", "give a string")
     return texts
 
 
@@ -78,12 +84,12 @@ def _of_frame(frame: pd.DataFrame) -> Iterable[Any]:
         return frame[0].tolist()
     if columns.count(TEXT) == 1:
         return frame[TEXT].tolist()
-    raise refusal(f"{columns.count(TEXT) or 'no'} columns have the name {TEXT!r} (there are: {_names(columns)}); name one of them so")
+    raise Refusal(f"{columns.count(TEXT) or 'no'} columns have the name {TEXT!r}", "name one of them so", columns)
 
 
 def _of_record(record: Mapping[Any, Any]) -> Any:
     if TEXT not in record:
-        raise refusal(f"there is no {TEXT!r} (there are: {_names(list(record))}); name the text so")
+        raise Refusal(f"there is no {TEXT!r}", "name the text so", list(record))
     return record[TEXT]
 
 
@@ -91,9 +97,13 @@ def _names(columns: list[Any]) -> str:
     return ", ".join(repr(str(name)[:40]) for name in columns[:10]) + (", ..." if len(columns) > 10 else "") or "none"
 
 
-def refusal(line: str) -> MlflowException:
-    """An error that MLflow's server answers with 400 and without a traceback."""
-    return MlflowException.invalid_parameter_value(line)
+class Refusal(MlflowException):
+    """An error that MLflow's server answers with 400 and without a traceback. ``brief``: without the names that were given."""
+
+    def __init__(self, fault: str, remedy: str, names: list[Any] | None = None):
+        self.brief = f"{fault}; {remedy}"
+        known = f" (there are: {_names(names)})" if names is not None else ""
+        super().__init__(f"{fault}{known}; {remedy}", error_code=INVALID_PARAMETER_VALUE)
 
 
 set_model(TextClassifierModel())

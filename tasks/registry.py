@@ -27,6 +27,7 @@ from tasks.workspace import Workspace
 from ulmfit.decisions.decision import Author, Decision
 from ulmfit.directions import ENSEMBLE
 from ulmfit.errors import UserError
+from ulmfit.prediction.predictor import Predictor
 from ulmfit.stages.outputs import Evaluation, Model
 from ulmfit.store.lineage import Lineage
 from ulmfit.store.temporary import temporary_folder, temporary_space
@@ -163,6 +164,12 @@ def fetch_bundle(workspace: Workspace, version: ModelVersion, folder: Path) -> P
             f"{path}: the files of {version.name} version {version.version} are missing; bring them back, or train it again"
         ) from error
     return path / saved["flavors"]["python_function"]["artifacts"]["bundle"]["path"]
+
+
+def load_version(workspace: Workspace, version: ModelVersion) -> Predictor:
+    """The model of a registered version. UserError where its files are missing or damaged."""
+    with temporary_folder("ulmfit-predict-") as folder:
+        return Predictor(fetch_bundle(workspace, version, folder))
 
 
 @dataclass(frozen=True)

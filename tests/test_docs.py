@@ -12,9 +12,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
 LINK = re.compile(r"\]\(([^)#:]+)\)")
-FILE = re.compile(r"(?<![\w./])((?:ulmfit|tasks|flows|cli|tests|benchmarks|docs)/[\w/.-]*\w/?)")
+FILE = re.compile(r"(?<![\w./])((?:ulmfit|tasks|flows|serving|cli|tests|benchmarks|docs)/[\w/.-]*\w/?)")
 FUNCTION = re.compile(r"`([\w/]+\.py): (\w+)`")
-MODULE = re.compile(r"\b(?:from|import) ((?:ulmfit|tasks|flows|cli)[\w.]*)(?: import ([\w, ]+))?")
+MODULE = re.compile(r"\b(?:from|import) ((?:ulmfit|tasks|flows|serving|cli)[\w.]*)(?: import ([\w, ]+))?")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -1,0 +1,63 @@
+"""What the server's own protocol takes and gives, as the OpenAPI page shows it."""
+
+from collections.abc import Sequence
+from typing import Annotated, Self
+
+from pydantic import BaseModel, Field, StringConstraints
+
+from ulmfit.prediction.answers import DIGITS
+from ulmfit.prediction.ensemble import Probabilities
+from ulmfit.prediction.predictor import Predictor
+
+MOST_TEXTS, MOST_CHARACTERS = 10_000, 1_000_000  # of a request
+LONGEST = 200_000  # characters of a text: of some 40,000 tokens, which take many seconds
+
+Text = Annotated[str, StringConstraints(pattern=r"\S", strict=True)]
+
+
+class Texts(BaseModel):
+    """Texts to predict."""
+
+    texts: list[Text] = Field(min_length=1, max_length=MOST_TEXTS, examples=[["Not a minute too long.", "I left before the end."]])
+
+
+def excess(texts: Sequence[str]) -> str | None:
+    """What there is too much of, in one line; None where nothing is."""
+    if len(texts) > MOST_TEXTS:
+        return f"the request has more than {MOST_TEXTS:,} texts; send fewer at a time"
+    long = next((number for number, text in enumerate(texts, 1) if len(text) > LONGEST), None)
+    if long is not None:
+        return f"text {long} has more than {LONGEST:,} characters; cut it into several"
+    if sum(map(len, texts)) > MOST_CHARACTERS:
+        return f"the texts have more than {MOST_CHARACTERS:,} characters; send fewer at a time"
+    return None
+
+
+class Prediction(BaseModel):
+    """What is predicted of one text. ``label`` and its ``probability``; or ``labels``, where a text may have any number of them."""
+
+    label: str | None = None
+    probability: float | None = None
+    labels: list[str] | None = None
+    probabilities: dict[str, float]
+
+
+class Predictions(BaseModel):
+    """What is predicted of each text, in their order, by one ``model``."""
+
+    model: str
+    predictions: list[Prediction]
+
+    @classmethod
+    def of(cls, model: str, predictor: Predictor, probabilities: Probabilities) -> Self:
+        """From ``probabilities`` [N, L]."""
+        rows = zip(predictor.decide(probabilities), probabilities.tolist(), strict=True)
+        return cls(model=model, predictions=[_prediction(predictor, labels, row) for labels, row in rows])
+
+
+def _prediction(predictor: Predictor, labels: list[str], row: list[float]) -> Prediction:
+    shares = [round(value, DIGITS) for value in row]
+    by_class = dict(zip(predictor.labels, shares, strict=True))
+    if predictor.task == "multi-label":
+        return Prediction(labels=labels, probabilities=by_class)
+    return Prediction(label=labels[0], probability=max(shares), probabilities=by_class)
