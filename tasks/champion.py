@@ -6,9 +6,7 @@ leaves a decision without that note, which the same command completes.
 """
 
 import getpass
-import hashlib
 import logging
-import re
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Self
@@ -26,6 +24,7 @@ from ulmfit.decisions.history import History
 from ulmfit.errors import UserError
 from ulmfit.store.filesystem import join
 from ulmfit.store.journal import Journal, new_id, now
+from ulmfit.store.names import folder_of
 
 log = logging.getLogger(__name__)
 
@@ -204,9 +203,3 @@ def person(because: str) -> Author:
     except (KeyError, OSError):  # a container's user without an account
         name = None
     return Author(kind="person", name=name, because=because)
-
-
-def folder_of(model: str) -> str:
-    """A folder's name for a model's: what of it is plain, and a digest, for names may be long and differ in case alone."""
-    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", model)[:40]
-    return f"{plain}-{hashlib.sha256(model.encode()).hexdigest()[:16]}"

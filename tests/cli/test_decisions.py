@@ -15,11 +15,12 @@ from mlflow.exceptions import MlflowException
 
 from cli.main import run
 from tasks import champion
-from tasks.champion import FOLDER, RegisteredModel, folder_of, promote
+from tasks.champion import FOLDER, RegisteredModel, promote
 from tasks.tracking import Tracker
 from tasks.workspace import Workspace
 from ulmfit.decisions.decision import Author
 from ulmfit.errors import UserError
+from ulmfit.store.names import folder_of
 
 NAME = "tickets [bold] é"
 BY = Author(kind="person", because="it is better")
@@ -294,13 +295,6 @@ def test_mlflow_may_refuse_its_copy_of_the_record(
     monkeypatch.setattr(MlflowClient, "set_model_version_tag", refuse)
     ulmfit_says("promote", "2", "--because", "x")
     assert ulmfit_says.champion == "2" and "the artifacts cannot be written" in caplog.text
-
-
-def test_names_that_look_alike_have_folders_of_their_own() -> None:
-    names = ["Tickets", "tickets", "a/b", "a-b", "ü" * 200, "ü" * 201, ".", ".."]
-    folders = [folder_of(name) for name in names]
-    assert len({folder.lower() for folder in folders}) == len(names)
-    assert all(len(folder) < 64 and folder.isascii() and "/" not in folder and not folder.startswith(".") for folder in folders)
 
 
 def test_the_commands_need_no_prefect() -> None:

@@ -200,7 +200,17 @@ def files(folder: str | Path) -> dict[str, int]:
     if is_remote(folder):
         found = {info.path.removeprefix(f"{s3.path(str(folder))}/"): info.size for info in _listed(str(folder), True) if info.is_file}
     else:
-        found = dict(_walk(str(folder)))
+        found = {name: entry.st_size for name, entry in _walk(str(folder))}
+    return dict(sorted(found.items()))
+
+
+def stamps(folder: str | Path) -> dict[str, str]:
+    """Name -> size and times of every file below a folder, in one word that changes when the file is written. Empty where there is no folder."""
+    if is_remote(folder):
+        root = f"{s3.path(str(folder))}/"
+        found = {info.path.removeprefix(root): f"{info.size}-{info.mtime_ns}" for info in _listed(str(folder), True) if info.is_file}
+    else:  # the time of the last change of the inode is set by nobody, unlike the other
+        found = {name: f"{entry.st_size}-{entry.st_mtime_ns}-{entry.st_ctime_ns}" for name, entry in _walk(str(folder))}
     return dict(sorted(found.items()))
 
 
@@ -222,14 +232,14 @@ def _listed(folder: str, recursive: bool) -> list[Any]:
         return s3.client().get_file_info(fs.FileSelector(s3.path(folder), allow_not_found=True, recursive=recursive))
 
 
-def _walk(folder: str) -> Iterator[tuple[str, int]]:
+def _walk(folder: str) -> Iterator[tuple[str, os.stat_result]]:
     for parent, _, names in os.walk(folder):
         for name in names:
             path = os.path.join(parent, name)
             with suppress(OSError):  # moved away meanwhile, or a link to itself
                 found = os.stat(path)
                 if stat.S_ISREG(found.st_mode):
-                    yield os.path.relpath(path, folder), found.st_size
+                    yield os.path.relpath(path, folder), found
 
 
 def remove(location: str | Path) -> None:

@@ -142,9 +142,9 @@ def write_corpus(prepared: Prepared, folder: str, mapper: Mapper) -> tuple[Corpu
     parts = _assemble(prepared, folder, mapper)
     files = {name: entry for part in parts for name, entry in part.files.items()}
     _clear(folder, {*files, *_write_quarantine(prepared, folder)})
-    _write_json(folder, "quality.json", prepared.quality.model_dump(mode="json"))
+    write_json(folder, "quality.json", prepared.quality.model_dump(mode="json"))
     record = _record(prepared, parts)
-    _write_json(folder, "corpus.json", record.model_dump(mode="json"))
+    write_json(folder, "corpus.json", record.model_dump(mode="json"))
     source = prepared.source
     named = {"source": source.source, "more": source.more, "settings": prepared.config, "quality": prepared.quality}
     named |= {"folders": prepared.folders} if prepared.folders else {}
@@ -200,5 +200,6 @@ def _record(prepared: Prepared, parts: Sequence[PartInfo]) -> CorpusRecord:
     )
 
 
-def _write_json(folder: str, name: str, content: Mapping[str, object]) -> None:
+def write_json(folder: str, name: str, content: Mapping[str, object]) -> None:
+    """Write ``content`` as a file of the corpus."""
     filesystem.write_bytes(filesystem.join(folder, name), json.dumps(content, indent=1, ensure_ascii=False).encode())

@@ -4,7 +4,7 @@ The slices of a source, one after the other, give its rows in order. They depend
 so that files added behind those of a folder leave the slices before them as they were.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ulmfit.config import PartsConfig
@@ -66,13 +66,19 @@ def slices(reading: Reading) -> list[Slice]:
 
 
 def _divided(whole: Slice, limits: PartsConfig) -> Iterator[Slice]:
-    """The slices of a file or folder: small files of one folder together, large Parquet files in ranges."""
+    """The slices of a file or folder."""
     sizes = filesystem.files(whole.location)
+    files = data_files(whole.location, whole.columns.label is not None)
+    yield from divide(whole, {file: sizes[name_in(whole.location, file)] if sizes else filesystem.size(file) for file in files}, limits)
+
+
+def divide(whole: Slice, files: Mapping[str, int], limits: PartsConfig) -> Iterator[Slice]:
+    """The slices of ``files`` (-> bytes): small files of one folder together, large Parquet files in ranges; UserError for one that cannot be read."""
     together: list[str] = []
     held = 0
-    for file in data_files(whole.location, whole.columns.label is not None):
+    for file, stored in files.items():
         packing = PACKING if file.lower().endswith((*COMPRESSED, ".parquet")) else 1
-        size = FILE_BYTES + packing * (sizes[name_in(whole.location, file)] if sizes else filesystem.size(file))
+        size = FILE_BYTES + packing * stored
         if together and (held + size > limits.together_bytes or _folder(file) != _folder(together[0])):
             yield replace(whole, files=tuple(together))
             together, held = [], 0

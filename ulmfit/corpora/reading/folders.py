@@ -44,6 +44,16 @@ class _Listing:
 
 def contents(root: str) -> Contents:
     """What the folder ``root`` holds. UserError for one without a file to read, one that may not be read, or a name that is no UTF-8."""
+    found = survey(root)
+    if not found.read:
+        raise UserError(f"{root}: the folder holds no file of a known format ({', '.join(FORMATS)}, also .gz or .zst)")
+    for name in found.read:
+        check_name(name)
+    return found
+
+
+def survey(root: str) -> Contents:
+    """What the folder ``root`` holds, which may be nothing; names may be no UTF-8. UserError for one that may not be read."""
     listing = _Listing(filesystem.files(root)) if filesystem.is_remote(root) else _listed(root)
     formats = {name: format_of(name) for name in listing.files if not _is_hidden(name) and not _is_note(name)}
     documents = {name for name, kind in formats.items() if kind == DOCUMENT}
@@ -51,10 +61,6 @@ def contents(root: str) -> Contents:
     has_classes = bool(_classes(documents) - tables)
     beside = {name for name in documents if _folder(name) in tables and not (has_classes and label_of(name)[1])}
     read = sorted((name for name, kind in formats.items() if kind in FORMATS and name not in beside), key=lambda name: name.split("/"))
-    if not read:
-        raise UserError(f"{root}: the folder holds no file of a known format ({', '.join(FORMATS)}, also .gz or .zst)")
-    for name in read:
-        check_name(name)
     left = {reason: list(names) for reason, names in listing.others.items()}
     for name in sorted(listing.files.keys() - read):
         reason = HIDDEN if _is_hidden(name) else NOTE if _is_note(name) else BESIDE if name in beside else UNKNOWN

@@ -33,15 +33,17 @@ class Row:
     split: str | None = None  # where the layout of a folder or archive says
     reason: str = ""  # why the record cannot be used
     record: Mapping[str, Any] | None = None  # all of its columns, where they are wanted and could be read
+    id: Any = None
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns to read; without ``label`` the rows have none. ``every``: rows have their whole record as well."""
+    """The columns to read; without ``label`` or ``id`` the rows have none. ``every``: rows have their whole record as well."""
 
     text: str = "text"
     label: str | None = "label"
     every: bool = False
+    id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ def csv_rows(stream: Iterable[str], file: DataFile, columns: Columns, delimiter:
         header = [column.strip() for column in first.fields]
         text_at = column_index(file.path, header, columns.text, "--text-column")
         label_at = None if columns.label is None else column_index(file.path, header, columns.label, "--label-column")
+        id_at = None if columns.id is None else column_index(file.path, header, columns.id, "--id-column")
         _check_distinct(file.path, header, columns)
         cut = False  # the record before has one field
         for number, record, quoted in found:
@@ -116,7 +119,8 @@ def csv_rows(stream: Iterable[str], file: DataFile, columns: Columns, delimiter:
                 yield Row(file.name, number, delimiter.join(record), split=file.split, reason="may be the end of the row before")
             else:
                 whole = dict(zip(header, record, strict=True)) if columns.every else None
-                yield Row(file.name, number, record[text_at], None if label_at is None else record[label_at], file.split, record=whole)
+                label, name = (None if at is None else record[at] for at in (label_at, id_at))
+                yield Row(file.name, number, record[text_at], label, file.split, record=whole, id=name)
     except EndlessRecord as error:
         raise UserError(f"{file.path}: {_endless(error)}") from error
 
@@ -178,7 +182,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def jsonl_rows(stream: Iterable[str], file: DataFile, columns: Columns) -> Iterator[Row]:
     """A JSON object per line; blank lines are skipped. A column that no object has raises UserError."""
-    wanted = {columns.text: "--text-column"} | ({columns.label: "--label-column"} if columns.label else {})
+    options = {columns.text: "--text-column", columns.label: "--label-column", columns.id: "--id-column"}
+    wanted = {column: option for column, option in options.items() if column is not None}
     seen: dict[str, None] = {}
     number = 0
     for number, line in enumerate(stream, 1):
@@ -199,7 +204,8 @@ def jsonl_rows(stream: Iterable[str], file: DataFile, columns: Columns) -> Itera
             yield Row(file.name, number, line, split=file.split, reason=f"two values of {twice[0]!r}")
             continue
         label = record.get(columns.label) if columns.label else None
-        yield Row(file.name, number, record.get(columns.text), label, file.split, record=record if columns.every else None)
+        name = record.get(columns.id) if columns.id else None
+        yield Row(file.name, number, record.get(columns.text), label, file.split, record=record if columns.every else None, id=name)
     if number == 0:
         raise UserError(f"{file.path}: the file is empty; it needs a JSON object a line")
     for column, option in wanted.items() if seen else ():
@@ -219,6 +225,9 @@ def parquet_rows(file: DataFile, columns: Columns, groups: range | None = None, 
         if columns.label is not None:
             column_index(file.path, header, columns.label, "--label-column")
             wanted.append(columns.label)
+        if columns.id is not None:
+            column_index(file.path, header, columns.id, "--id-column")
+            wanted.append(columns.id)
         groups = groups or range(opened.num_row_groups)
         counts, sizes = zip(*group_sizes(opened, columns.text)[groups.start : groups.stop], strict=True) if groups else ((), ())
         rows = max(1, min(BATCH_ROWS, BATCH_BYTES * sum(counts) // max(1, sum(sizes))))
@@ -227,14 +236,16 @@ def parquet_rows(file: DataFile, columns: Columns, groups: range | None = None, 
             try:
                 records = batch.to_pylist() if columns.every else [None] * batch.num_rows
                 texts = batch.column(columns.text).to_pylist()
-                labels = batch.column(columns.label).to_pylist() if columns.label is not None else [None] * len(texts)
+                labels, names = (
+                    [None] * len(texts) if column is None else batch.column(column).to_pylist() for column in (columns.label, columns.id)
+                )
             except UnicodeDecodeError as error:
                 last = number + batch.num_rows
                 raise UserError(f"{file.path}: a text in rows {number + 1} to {last} is not utf-8; write the file again") from error
             del batch  # otherwise the texts are held twice
-            for text, label, record in zip(texts, labels, records, strict=True):
+            for text, label, name, record in zip(texts, labels, names, records, strict=True):
                 number += 1
-                yield Row(file.name, number, text, label, file.split, record=record)
+                yield Row(file.name, number, text, label, file.split, record=record, id=name)
 
 
 def group_sizes(opened: pq.ParquetFile, column: str) -> list[tuple[int, int]]:

@@ -1,0 +1,80 @@
+"""Says for each document that landed which split of the corpus it goes to: by its side, which never changes, and whether it has a label.
+
+- A labelled document goes to the split of its side. An unlabelled one of the side train is unlabelled text.
+- An unlabelled one of the sides valid or test is held back: once it has a label it judges, and nothing that is judged may have read it.
+- A class with fewer than ``LEAST`` training rows is left out until it has them; its documents on the side train are unlabelled text.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ulmfit.config import CorpusConfig
+from ulmfit.corpora.ingest.decide import Decided
+from ulmfit.corpora.ingest.facts import UNKNOWN
+from ulmfit.corpora.ingest.splitting import LEAST, draw_samples
+from ulmfit.corpora.landing.documents import Documents
+from ulmfit.corpora.landing.sides import Shares, side_of
+from ulmfit.corpora.quality.quality_record import Findings
+from ulmfit.corpora.splits import DROPPED, TEST, TRAIN, UNLABELLED, VALID
+from ulmfit.errors import UserError
+from ulmfit.labels.label_strings import LabelStrings
+
+
+def decide_landed(documents: Documents, config: CorpusConfig, separator: str | None, name: str, findings: Findings) -> Decided:
+    """The split of each row that landed; DROPPED where it is no document. What is found on the way is added to ``findings``.
+
+    UserError, naming the landing ``name``, where the labels do not make a classification yet, or a side has no rows.
+    """
+    facts = documents.rows.facts
+    label = np.where(documents.live, documents.label, UNKNOWN).astype(np.int32)
+    facts = replace(facts, label=label)
+    strings = LabelStrings.of(facts.labels, separator) if separator else None
+    side = side_of(facts.fold, Shares.of(config))
+    split = np.where(label != UNKNOWN, side, np.where(side == TRAIN, UNLABELLED, DROPPED)).astype(np.int8)
+    split[~documents.live] = DROPPED
+    held_back = int((documents.live & (label == UNKNOWN) & (side != TRAIN)).sum())
+    if held_back:
+        findings.warn(f"{held_back} unlabelled documents are held back until they have labels, for their side is test or valid")
+    label = label.copy()
+    _leave_out(facts.labels, label, split, strings, findings)
+    _check(facts.labels, label, split, name)
+    findings.documents = {}
+    strata = replace(facts, label=strings.strata(label[split == TRAIN])[label]) if strings else replace(facts, label=label.copy())
+    draw_samples(strata, split, label, config, True)
+    split[(split == UNLABELLED) & (side != TRAIN)] = DROPPED  # a spare validation row judges again when more are wanted
+    return Decided(facts, split, label, strings)
+
+
+def _leave_out(labels: Sequence[str], label: np.ndarray, split: np.ndarray, strings: LabelStrings | None, findings: Findings) -> None:
+    """Take the labels from documents of classes with too few training rows, in ``label`` and ``split``."""
+    counts = np.bincount(label[split == TRAIN], minlength=len(labels))
+    known = strings.trained(counts)[:-1] if strings else counts >= LEAST
+    rare = np.flatnonzero((np.bincount(label[label != UNKNOWN], minlength=len(labels)) > 0) & ~known)
+    if not len(rare):
+        return
+    out = np.isin(label, rare)
+    names = ", ".join(repr(labels[code]) for code in rare[:5].tolist())
+    more = f" and {len(rare) - 5} more" if len(rare) > 5 else ""
+    findings.warn(
+        f"left out, for they have fewer than {LEAST} training rows: {names}{more} ({int(out.sum())} documents); merge or correct them, or wait for more"
+    )
+    split[out & (split != TRAIN)] = DROPPED
+    split[out & (split == TRAIN)] = UNLABELLED
+    label[out] = UNKNOWN
+
+
+def _check(labels: Sequence[str], label: np.ndarray, split: np.ndarray, name: str) -> None:
+    known = np.unique(label[split == TRAIN])
+    if not len(known):
+        raise UserError(f"{name}: no class has {LEAST} labelled training rows yet; land labelled rows, or correct --label-column")
+    if len(known) == 1:
+        raise UserError(
+            f"{name}: the labelled rows are of one class only ({labels[known[0]]!r}); a classifier needs two: land rows of another"
+        )
+    for code, side in ((TEST, "test"), (VALID, "valid")):
+        if not (split == code).any():
+            raise UserError(
+                f"{name}: no labelled row is on the side {side} yet ({len(label[split == TRAIN])} are on the side train); land more labelled rows"
+            )

@@ -1,0 +1,96 @@
+"""The entries of a ledger. They are never changed; what is true now follows from all of them, in the order of time."""
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field, TypeAdapter
+
+from ulmfit.corpora.quality.measuring import Measurements
+from ulmfit.store.digests import StoredFile
+from ulmfit.store.json import Facts, SparseFacts
+
+
+class LandedFile(Facts):
+    """A file that landed, the one with the ``number`` of its arrival.
+
+    ``named``: what ids of its rows begin with, where they have none of their own; ``quarantined``: reason -> rows.
+    """
+
+    number: int
+    name: str
+    named: str
+    stamp: str
+    content: str
+    rows: int
+    documents: int
+    quarantined: dict[str, int]
+
+
+class SameContent(Facts):
+    """A file that is not counted, for ``of`` has, or had, the same content."""
+
+    name: str
+    stamp: str
+    content: str
+    of: str
+
+
+class SetAside(Facts):
+    """A file that cannot be read, and why. It is tried again when its content changes, or ``reading``: how it is read."""
+
+    name: str
+    stamp: str
+    content: str
+    reading: str
+    reason: str
+
+
+class LandedPart(Facts):
+    """Documents that landed together. ``name``: for ever; ``stem``: what the names of its ``files`` begin with, in the ledger's folder."""
+
+    name: str
+    stem: str
+    documents: int
+    files: dict[str, StoredFile]
+    measured: Measurements
+
+
+class Counts(Facts):
+    """What an arrival brought. ``documents``: texts not known before; ``labels``: documents that got their first label.
+
+    ``corrections``: documents whose label is another since; ``superseded``: texts that a newer text of the same id has replaced;
+    ``duplicates``: rows whose text was known.
+    """
+
+    files: int = 0
+    rows: int = 0
+    documents: int = 0
+    labels: int = 0
+    duplicates: int = 0
+    corrections: int = 0
+    superseded: int = 0
+    with_nul: int = 0
+    quarantined: dict[str, int] = Field(default_factory=dict)
+
+
+class Arrival(SparseFacts):
+    """Files that landed together from ``location``: which, what they became, by which tracked run. ``separator``: of labels in them.
+
+    ``parts``, and the rows set aside (``quarantine``: files), lie in the ledger's folder.
+    """
+
+    entry: Literal["arrival"] = "arrival"
+    id: str
+    time: AwareDatetime
+    run_id: str | None = None
+    location: str
+    separator: str | None = None
+    files: tuple[LandedFile, ...]
+    parts: tuple[LandedPart, ...]
+    quarantine: tuple[str, ...]
+    same_content: tuple[SameContent, ...]
+    set_aside: tuple[SetAside, ...]
+    counts: Counts
+
+
+Entry = Annotated[Arrival, Field()]
+ENTRY: TypeAdapter[Entry] = TypeAdapter(Entry)

@@ -1,0 +1,129 @@
+"""All that has landed for a model, as it is now: the parts, the documents in them, their labels, and where each came from."""
+
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+
+from ulmfit.corpora.landing.documents import Change, Documents, change, read_rows, resolve
+from ulmfit.corpora.landing.entries import Arrival, Entry, LandedFile, LandedPart
+from ulmfit.corpora.text_digests import exact
+from ulmfit.store.recipe import canonical_json
+
+
+@dataclass(frozen=True)
+class News:
+    """What has come since an earlier state. ``parts``: names of the new parts; ``oldest``: when the first of them came, None where there is none."""
+
+    change: Change
+    parts: tuple[str, ...]
+    oldest: datetime | None
+
+    @property
+    def documents(self) -> int:
+        """Texts that were not known."""
+        return self.change.documents
+
+    @property
+    def labels(self) -> int:
+        """Documents with a label that is new, the first one or a correction."""
+        return self.change.labels + self.change.corrections
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Where N documents come from. ``arrival``: int64 [N], an index of ``LandedState.arrivals``; ``file``: int64 [N], of ``LandedState.files``.
+
+    Both are -1 for a document that is not known.
+    """
+
+    arrival: np.ndarray
+    file: np.ndarray
+
+
+@dataclass(frozen=True)
+class LandedState:
+    """What the ledger in the folder ``location`` holds for ``model``. ``parts``: those that hold documents, in the order of their arrival."""
+
+    location: str
+    model: str
+    arrivals: tuple[Arrival, ...]
+    parts: tuple[LandedPart, ...]
+    part_arrivals: tuple[int, ...]
+
+    @classmethod
+    def of(cls, location: str, model: str, entries: Iterable[Entry]) -> Self:
+        """The state that follows from all entries of a ledger."""
+        arrivals = tuple(entry for entry in entries if isinstance(entry, Arrival))
+        pairs = [(part, number) for number, arrival in enumerate(arrivals) for part in arrival.parts]
+        return cls(location, model, arrivals, tuple(part for part, _ in pairs), tuple(number for _, number in pairs))
+
+    @property
+    def digest(self) -> str:
+        """Identifies what landed: SHA-256 over the parts' files, in order."""
+        held = [sorted((name, file.sha256) for name, file in part.files.items()) for part in self.parts]
+        return hashlib.sha256(canonical_json(held)).hexdigest()
+
+    @cached_property
+    def _first_files(self) -> list[int]:
+        """For each arrival the number, over all arrivals, of its first file."""
+        counts = [max((file.number for file in arrival.files), default=-1) + 1 for arrival in self.arrivals]
+        return [0, *np.cumsum(counts, dtype=int).tolist()]
+
+    @cached_property
+    def files(self) -> dict[int, LandedFile]:
+        """All files that landed, by their number over all arrivals."""
+        return {
+            first + file.number: file for arrival, first in zip(self.arrivals, self._first_files, strict=False) for file in arrival.files
+        }
+
+    @cached_property
+    def documents(self) -> Documents:
+        """Every row in the parts, in their order, and which of them are documents now."""
+        firsts = [self._first_files[number] for number in self.part_arrivals]
+        return resolve(read_rows(self.location, self.parts, firsts, set(), set()))
+
+    @property
+    def landing(self) -> str:
+        """Where the text comes from: the last landing folder, or the model's name where nothing has landed."""
+        return self.arrivals[-1].location if self.arrivals else self.model
+
+    @property
+    def separator(self) -> str | None:
+        """What stands between several labels of a document."""
+        return self.arrivals[-1].separator if self.arrivals else None
+
+    @property
+    def quarantine(self) -> tuple[str, ...]:
+        """The files of rows that were set aside, in the ledger's folder."""
+        return tuple(name for arrival in self.arrivals for name in arrival.quarantine)
+
+    @property
+    def last(self) -> datetime | None:
+        """When something landed last."""
+        return self.arrivals[-1].time if self.arrivals else None
+
+    def new_since(self, parts: Collection[str]) -> News:
+        """What has come in other parts than ``parts``, the names of those that an earlier state had."""
+        known = set(parts)
+        new = [number for number, part in enumerate(self.parts) if part.name not in known]
+        rows = self.documents.rows
+        times = [self.arrivals[self.part_arrivals[number]].time for number in new]
+        return News(change(rows, ~np.isin(rows.part, new)), tuple(self.parts[number].name for number in new), min(times, default=None))
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """The names of the parts, for a later ``new_since``."""
+        return tuple(part.name for part in self.parts)
+
+    def origins(self, ids: Sequence[str]) -> Origins:
+        """Where the documents with these ids, as corpora have them, come from."""
+        rows, live = self.documents.rows, np.flatnonzero(self.documents.live)
+        place = {pair: row for row, pair in zip(live.tolist(), map(bytes, rows.ids[live]), strict=True)}
+        found = np.array([place.get(exact(name), -1) for name in ids], np.int64)
+        arrivals = np.array([*self.part_arrivals, -1], np.int64)[np.append(rows.part, -1)[found]]
+        return Origins(arrivals, np.append(rows.file, -1)[found].astype(np.int64))
