@@ -149,6 +149,15 @@ class LMConfig(TrainingConfig):
     sampled: Positive | None = Field(None, description="words of the softmax drawn for each step, instead of the whole vocabulary")
 
 
+class WarmConfig(Stage):
+    """A domain LM that goes on from an earlier one: new text, and a sample of the old so that it forgets nothing."""
+
+    replay: float = Field(1.0, ge=0.0, description="tokens of old text for each of the new")
+    epochs: float = Field(2.0, gt=0.0, description="passes over both")
+    rate: float = Field(0.5, gt=0.0, description="highest rate, as a share of that of fine-tuning")
+    seed: Seed = 0
+
+
 class ClassifierConfig(TrainingConfig):
     """Training of a classifier on an encoder (Howard & Ruder 2018, sec. 3.3)."""
 

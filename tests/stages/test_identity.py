@@ -7,11 +7,14 @@ from typing import Any, TypeVar
 
 import pytest
 
+from ulmfit.config import WarmConfig
+from ulmfit.monitoring.policy import DriftPolicy
 from ulmfit.presets import override, preset
 from ulmfit.stages.evaluation import measure
-from ulmfit.stages.models import average, classify, finetune, pretrain
+from ulmfit.stages.models import average, classify, finetune, pretrain, warm_finetune
+from ulmfit.stages.monitoring import drift_reference
 from ulmfit.stages.outputs import Classifier, Corpus, IdShards, LanguageModel, Model, Output, TokenShards, Vocabulary
-from ulmfit.stages.shards import encode, vocabulary
+from ulmfit.stages.shards import encode, grow_vocabulary, vocabulary
 from ulmfit.store.artifacts import Built, Manifest
 from ulmfit.store.recipe import Recipe
 
@@ -103,3 +106,19 @@ def test_keys_that_depend_on_no_setting() -> None:
     assert (
         average(FORWARD, BACKWARD, CORPUS, TOKENS, VOCAB).recipe.key == "6268a1fc55dc43673f739927c43a83b527e6996ffb3aa4a9162833ccce7e4865"
     )
+
+
+def test_keys_of_what_goes_on() -> None:
+    settings, warm = preset("tiny"), WarmConfig(replay=1.0, epochs=2.0, rate=0.5)
+    grown = grow_vocabulary(CORPUS, TOKENS, VOCAB, settings.vocab, settings.quality)
+    assert grown.recipe.key == "e107c3ae1fdcf638febce3dcf75ba41d7cbe167c4e9e9a7ff33d550e1892a72b"
+    going_on = warm_finetune(LM, IDS, VOCAB, ("part-00001",), warm, settings.finetune, "forward")
+    assert going_on.recipe.key == "d4433521337cce1293a6bcf3c7f42f013abe4fa2aea92624441764b3e19f3e1a"
+
+
+def test_limits_of_drift_do_not_concern_what_is_measured() -> None:
+    measured = DriftPolicy(sample=2000, max_tokens=200)
+    key = drift_reference(CORPUS, LM, MODEL, measured).recipe.key
+    assert key == "89e8bd1d9f17fcc7826f89294b1f7859bd425c5434a626e7b15c6ece73114870"
+    assert drift_reference(CORPUS, LM, MODEL, measured.model_copy(update={"min_perplexity": 0.4, "min_labels": 9})).recipe.key == key
+    assert drift_reference(CORPUS, LM, MODEL, measured.model_copy(update={"sample": 100})).recipe.key != key

@@ -36,6 +36,12 @@ def test_max_size_counts_everything_and_min_count_is_inclusive(max_size, min_cou
     assert len(Vocab.from_counts(COUNTS, max_size, min_count)) == len(SPECIALS) + expected
 
 
+def test_added_tokens_stand_behind_the_others_each_once():
+    vocab = Vocab.from_counts(COUNTS, 100, 1)
+    grown = vocab.with_added(["dog", "the", "xxmaj", "dog", "ant"])
+    assert grown.tokens == (*vocab.tokens, "dog", "ant") and vocab.with_added([]) == vocab
+
+
 def test_encode_gives_int64_and_unknown_for_strangers():
     vocab = Vocab.from_counts(COUNTS, 100, 1)
     ids = vocab.encode(["xxbos", "the", "dog", "cat"])

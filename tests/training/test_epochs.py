@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ulmfit.config import ClassifierConfig, LMConfig
-from ulmfit.training.epochs import CLASSIFIER_EPOCHS, FEWEST_STREAMS, LEAST_TOKENS, LM_EPOCHS, classifier_epochs, lm_amount
+from ulmfit.training.epochs import CLASSIFIER_EPOCHS, FEWEST_STREAMS, LEAST_TOKENS, LM_EPOCHS, classifier_epochs, lm_amount, warm_amount
 
 AUTO = LMConfig(epochs="auto", batch_size=64, bptt=70)
 
@@ -44,3 +44,9 @@ def test_few_documents_are_read_more_often(words: int) -> None:
 def test_short_documents_are_read_more_often_than_long_ones() -> None:
     config = ClassifierConfig(epochs="auto", batch_size=32)
     assert classifier_epochs(config, 5_000, 50_000) == 20 > classifier_epochs(config, 5_000, 1_500_000) == 7
+
+
+def test_going_on_with_a_short_text_has_fewer_streams_and_with_next_to_none_no_epoch():
+    config = LMConfig(epochs=3, batch_size=64)
+    found = {tokens: warm_amount(config, tokens) for tokens in (0, LEAST_TOKENS - 1, LEAST_TOKENS, 50_000, 10**7)}
+    assert [(amount.epochs, amount.batch_size) for amount in found.values()] == [(0, 8), (0, 8), (3, 8), (3, 17), (3, 64)]

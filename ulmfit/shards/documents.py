@@ -113,6 +113,10 @@ class Documents:
             self._shards, self._shard[index], self._start[index], self.lengths[index], self.labels[index], self._named.take(pa.array(index))
         )
 
+    def within(self, shards: Sequence[int]) -> np.ndarray:
+        """bool [N]: whether a document stands in one of these shards, numbered as they are in the order of their files."""
+        return np.isin(self._shard, shards)
+
     def joined(self, order: np.ndarray | None = None) -> JoinedIds:
         """The ids of all documents one after the other, in the given order (default: as they stand), without copying them."""
         return JoinedIds(self, np.arange(len(self)) if order is None else np.asarray(order, dtype=np.int64))

@@ -1,10 +1,10 @@
 """The stages that make models: language models and classifiers of one direction, and the average of two classifiers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ulmfit.config import LMConfig, ModelConfig, Settings
+from ulmfit.config import LMConfig, ModelConfig, Settings, WarmConfig
 from ulmfit.directions import Direction
 from ulmfit.prediction.bundle import write_bundle
 from ulmfit.pretrained.transport import Pretrained
@@ -15,8 +15,8 @@ from ulmfit.store import filesystem
 from ulmfit.store.artifacts import Built
 from ulmfit.store.lineage import FILE, Lineage
 from ulmfit.store.recipe import Recipe
-from ulmfit.training.method import CLASSIFIER_VERSION, FINETUNE_VERSION, PRETRAIN_VERSION, train
-from ulmfit.training.specs import ClassifySpec, FinetuneSpec, PretrainSpec, TrainingSpec
+from ulmfit.training.method import CLASSIFIER_VERSION, FINETUNE_VERSION, PRETRAIN_VERSION, WARM_VERSION, train
+from ulmfit.training.specs import ClassifySpec, FinetuneSpec, PretrainSpec, TrainingSpec, WarmSpec
 
 BUNDLE_VERSION = 1
 VALID = ("valid",)
@@ -51,6 +51,39 @@ def finetune(lm: LanguageModel, ids: IdShards, vocab: Vocabulary, config: LMConf
     recipe = Recipe("language-model", FINETUNE_VERSION, {"training": config, "direction": direction}, keys_of(inputs))
     spec = lambda: FinetuneSpec(
         ids=ids.path, train=TRAINING_SPLITS, valid=VALID, vocab=vocab.file, direction=direction, pretrained=lm.path, config=config
+    )
+    return _training(LanguageModel, recipe, inputs, spec)
+
+
+def warm_finetune(
+    lm: LanguageModel,
+    ids: IdShards,
+    vocab: Vocabulary,
+    new_parts: Sequence[str],
+    config: WarmConfig,
+    finetune: LMConfig,
+    direction: Direction,
+) -> Stage[LanguageModel]:
+    """An earlier domain LM that goes on with the text of ``new_parts`` and a sample of the rest, over a vocabulary that has grown.
+
+    ``vocab`` holds all tokens of ``lm``'s (``grow_vocabulary``). What ``config`` does not say is as in ``finetune``. The record's ``held_out``
+    has the perplexities of old and new validation text before and after.
+    """
+    inputs = {"language_model": lm, "ids": ids, "vocab": vocab}
+    training = finetune.model_copy(update={"epochs": config.epochs, "lr": finetune.lr * config.rate})
+    facts = {"warm": config, "training": training, "direction": direction, "new_parts": sorted(new_parts)}
+    recipe = Recipe("language-model", WARM_VERSION, facts, keys_of(inputs))
+    spec = lambda: WarmSpec(
+        ids=ids.path,
+        train=TRAINING_SPLITS,
+        valid=VALID,
+        vocab=vocab.file,
+        direction=direction,
+        earlier=lm.path,
+        new_parts=tuple(sorted(new_parts)),
+        replay=config.replay,
+        seed=config.seed,
+        config=training,
     )
     return _training(LanguageModel, recipe, inputs, spec)
 

@@ -13,7 +13,7 @@ from ulmfit.evaluation.results import EvaluationRecord
 from ulmfit.monitoring.drift_figures import FILE, TextFigures
 from ulmfit.shards.crashing import CrashingDocument
 from ulmfit.store.artifacts import Artifact
-from ulmfit.store.json import Facts
+from ulmfit.store.json import Facts, SparseFacts
 from ulmfit.training.specs import TrainingRecord
 
 Record = TypeVar("Record", bound=BaseModel, covariant=True)
@@ -28,11 +28,23 @@ class ShardsRecord(Facts):
     poisoned: tuple[CrashingDocument, ...] = ()
 
 
-class VocabularyRecord(Facts):
-    """``tokens``: its size. ``out_of_vocabulary``: of the text it was counted on (``train``), and of the ``held_out`` text."""
+class Growth(Facts):
+    """Tokens of the ``earlier`` vocabulary, tokens ``added``, and the ``share`` of these in a vocabulary chosen anew."""
+
+    earlier: int
+    added: int
+    share: float
+
+
+class VocabularyRecord(SparseFacts):
+    """``tokens``: its size. ``out_of_vocabulary``: of the text it was counted on (``train``), and of the ``held_out`` text.
+
+    ``growth``: None for one that was chosen anew.
+    """
 
     tokens: int
     out_of_vocabulary: dict[str, OutOfVocabulary]
+    growth: Growth | None = None
 
 
 class ModelRecord(Facts):

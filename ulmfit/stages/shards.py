@@ -1,10 +1,12 @@
 """Text to shards: a corpus becomes token shards, a vocabulary and id shards. The work on parts goes through the context's mapper."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import pyarrow as pa
 
 from ulmfit.config import QualityConfig, TextConfig, VocabConfig
 from ulmfit.corpora.quality.quality_record import out_of_vocabulary
@@ -16,14 +18,16 @@ from ulmfit.shards.encode import ENCODE_VERSION, EncodeSpec, encode_part
 from ulmfit.shards.mapping import Mapper, PartWork
 from ulmfit.shards.part_record import PartRecord
 from ulmfit.shards.tokenise import TOKENIZE_VERSION, TokenizeSpec
-from ulmfit.stages.outputs import Corpus, IdShards, TokenShards, Vocabulary
+from ulmfit.stages.outputs import Corpus, Growth, IdShards, Output, TokenShards, Vocabulary, VocabularyRecord
 from ulmfit.stages.stage import Context, Stage, keys_of
 from ulmfit.store import filesystem
 from ulmfit.store.artifacts import Built, KnownPart
 from ulmfit.store.recipe import Recipe
 from ulmfit.text.tokenizer import Tokenizer
+from ulmfit.text.vocab import Vocab
 
 log = logging.getLogger(__name__)
+GROW_VERSION = 1
 Item = TypeVar("Item")
 
 # A language model may see these splits of a corpus; the validation and test splits it may not.
@@ -65,17 +69,48 @@ def vocabulary(corpus: Corpus, tokens: TokenShards, config: VocabConfig, quality
     """TokenShards -> Vocab, counted on the training splits alone. ``quality`` says how much of the text may lie outside it."""
     inputs = {"tokens": tokens, "corpus": corpus}
     recipe = Recipe("vocab", VOCAB_VERSION, config, keys_of(inputs))
+    return _vocabulary(recipe, corpus, tokens, quality, inputs, lambda counts: (build_vocab(counts, config), None))
 
+
+def grow_vocabulary(
+    corpus: Corpus, tokens: TokenShards, earlier: Vocabulary, config: VocabConfig, quality: QualityConfig
+) -> Stage[Vocabulary]:
+    """A vocabulary that keeps the tokens of ``earlier`` at their ids, and adds those that one chosen anew by ``config`` would hold besides.
+
+    So it may be larger than ``config.max_size``. The record's ``growth`` says how much of a new one was added: where that is large,
+    the text has another vocabulary, and starting anew serves it better.
+    """
+    inputs = {"tokens": tokens, "corpus": corpus, "earlier": earlier}
+    recipe = Recipe("vocab", GROW_VERSION, config, keys_of(inputs))
+
+    def choose(counts: pa.Table) -> tuple[Vocab, Growth]:
+        known, anew = Vocab.load(earlier.file), build_vocab(counts, config)
+        grown = known.with_added(anew.tokens)
+        added = len(grown) - len(known)
+        return grown, Growth(earlier=len(known), added=added, share=round(added / len(anew), 6))
+
+    return _vocabulary(recipe, corpus, tokens, quality, inputs, choose)
+
+
+def _vocabulary(
+    recipe: Recipe,
+    corpus: Corpus,
+    tokens: TokenShards,
+    quality: QualityConfig,
+    inputs: Mapping[str, Output[Any]],
+    choose: Callable[[pa.Table], tuple[Vocab, Growth | None]],
+) -> Stage[Vocabulary]:
     def build(work: Path, context: Context) -> Built:
         folder = filesystem.join(context.store.output_folder(recipe), "counting")
         tables = {role: count(corpus, tokens, splits, folder, f"count-{role}", context.mapper) for role, splits in COUNTED.items()}
         counted = {role: read_ipc(table) for role, table in tables.items()}
-        vocab = build_vocab(counted["train"], config)
+        vocab, growth = choose(counted["train"])
         vocab.save(work / "vocab.json")
         filesystem.copy(tables["train"], work / "counts.arrow")
         filesystem.remove(folder)
-        unknown = {role: out_of_vocabulary(counts, vocab).model_dump(mode="json") for role, counts in counted.items()}
-        return Built({"tokens": len(vocab), "out_of_vocabulary": unknown})
+        unknown = {role: out_of_vocabulary(counts, vocab) for role, counts in counted.items()}
+        record = VocabularyRecord(tokens=len(vocab), out_of_vocabulary=unknown, growth=growth)
+        return Built(record.model_dump(mode="json"))
 
     def warnings(made: Vocabulary) -> list[str]:
         found = made.record.out_of_vocabulary

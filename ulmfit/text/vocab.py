@@ -50,6 +50,10 @@ class Vocab:
         """The narrowest of uint16 and uint32 that holds every id."""
         return np.uint16 if len(self) <= 2**16 else np.uint32
 
+    def with_added(self, tokens: Iterable[str]) -> Self:
+        """The same tokens at the same ids, and behind them those of ``tokens`` that are none of them, in their order."""
+        return type(self)([*self.tokens, *dict.fromkeys(token for token in tokens if token not in self)])
+
     def encode(self, tokens: Iterable[str]) -> np.ndarray:
         """Ids, int64 [len(tokens)]; a token that is not in the vocabulary gets that of ``xxunk``."""
         get = self._id_of.get

@@ -21,10 +21,20 @@ def lm_amount(config: LMConfig, tokens: int) -> tuple[float, int]:
     """
     if config.epochs != "auto":
         return config.epochs, config.batch_size
-    streams = min(config.batch_size, max(FEWEST_STREAMS, tokens // (config.bptt * EPOCH_STEPS)))
+    streams = _streams(config, tokens)
     steps = max(1, tokens // (streams * config.bptt))
     least, most = LM_EPOCHS
     return 0.0 if tokens < LEAST_TOKENS else float(min(most, max(least, math.ceil(LM_STEPS / steps)))), streams
+
+
+def warm_amount(config: LMConfig, tokens: int) -> LMConfig:
+    """``config`` for a text of ``tokens``, which may be short: fewer parallel streams, and no epoch for less than ``LEAST_TOKENS``."""
+    epochs = 0.0 if tokens < LEAST_TOKENS else config.epochs
+    return config.model_copy(update={"epochs": epochs, "batch_size": _streams(config, tokens)})
+
+
+def _streams(config: LMConfig, tokens: int) -> int:
+    return min(config.batch_size, max(FEWEST_STREAMS, tokens // (config.bptt * EPOCH_STEPS)))
 
 
 def fitting_streams(config: LMConfig, tokens: int) -> LMConfig:

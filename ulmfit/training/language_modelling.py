@@ -96,7 +96,7 @@ class LanguageModelling(Trainable):
 
     def validate(self) -> dict[str, float]:
         loss = validate(self.model, self.text.valid, self.text.direction, self.place.device)
-        return {} if loss is None else {"valid_loss": loss, "valid_perplexity": math.exp(min(loss, 50))}
+        return {} if loss is None else {"valid_loss": loss, "valid_perplexity": _perplexity(loss)}
 
     def state(self) -> dict[str, Tensor]:
         whole = lambda part: self.place.team.whole(part, self.config.batch_size, dim=1)
@@ -111,6 +111,16 @@ def _side_by_side(parts: list[State]) -> State:
     if len(parts) == 1:
         return parts[0]
     return [(torch.cat([h for h, _ in pairs], 1), torch.cat([c for _, c in pairs], 1)) for pairs in zip(*parts, strict=True)]
+
+
+def perplexity(model: LanguageModel, valid: Documents, direction: Direction, device: str) -> float | None:
+    """Perplexity a token over the first tokens of ``valid``; None where there are not enough."""
+    loss = validate(model.to(device), valid, direction, device)
+    return None if loss is None else _perplexity(loss)
+
+
+def _perplexity(loss: float) -> float:
+    return math.exp(min(loss, 50))
 
 
 def validate(model: LanguageModel, valid: Documents, direction: Direction, device: str) -> float | None:

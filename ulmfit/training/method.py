@@ -1,4 +1,4 @@
-"""The method's three trainings (Howard & Ruder 2018, sec. 3): pretrain, fine-tune, train the classifier; ``train`` is the door to them.
+"""The method's trainings (Howard & Ruder 2018, sec. 3): pretrain, fine-tune or go on, train the classifier; ``train`` is the door to them.
 
 Each writes ``model.safetensors``, ``config.json``, ``vocab.json`` and ``history.json`` into its folder, and ``lr_finder.json`` where
 learning rates are tried first.
@@ -18,24 +18,36 @@ from ulmfit.models.language_model import LanguageModel
 from ulmfit.models.saving import ModelFacts, load_language_model, read_saved_model, save_model
 from ulmfit.models.transfer import take_encoder, transfer_vocabulary
 from ulmfit.prediction.logits import predict_logits
+from ulmfit.shards.documents import Documents
 from ulmfit.store import filesystem
 from ulmfit.text.vocab import Vocab
 from ulmfit.training.checkpoint import FOLDER, Checkpoints
 from ulmfit.training.classifier_objective import Objective
 from ulmfit.training.classifying import Classifying
 from ulmfit.training.curves import Curves
-from ulmfit.training.language_modelling import LanguageModelling
+from ulmfit.training.epochs import warm_amount
+from ulmfit.training.language_modelling import LanguageModelling, perplexity
 from ulmfit.training.loop import fit
 from ulmfit.training.lr_finder import range_test
 from ulmfit.training.placement import Placement
 from ulmfit.training.processes.launcher import run_on
-from ulmfit.training.specs import ClassifySpec, FinetuneSpec, PretrainSpec, TrainingRecord, TrainingSpec, TrainingText
+from ulmfit.training.specs import (
+    ClassifySpec,
+    FinetuneSpec,
+    HeldOutPerplexities,
+    PretrainSpec,
+    TrainingRecord,
+    TrainingSpec,
+    TrainingText,
+    WarmSpec,
+)
 
 log = logging.getLogger(__name__)
 
 PRETRAIN_VERSION = 2
 FINETUNE_VERSION = 2
 CLASSIFIER_VERSION = 3
+WARM_VERSION = 1
 
 
 def train(spec: TrainingSpec, folder: Path, place: Placement) -> TrainingRecord:
@@ -53,6 +65,8 @@ def train(spec: TrainingSpec, folder: Path, place: Placement) -> TrainingRecord:
             return pretrain(spec.text(), spec.model, spec.config, folder, place)
         case FinetuneSpec():
             return finetune(spec.text(), spec.pretrained, spec.config, folder, place)
+        case WarmSpec():
+            return go_on(spec.text(), spec.earlier, spec.config, spec.held_out(), folder, place)
         case ClassifySpec():
             return train_classifier(spec.text(), spec.lm, spec.model, spec.config, folder, place)
 
@@ -65,11 +79,31 @@ def pretrain(text: TrainingText, model: ModelConfig, config: LMConfig, folder: P
 
 def finetune(text: TrainingText, pretrained: Path, config: LMConfig, folder: Path, place: Placement = Placement()) -> TrainingRecord:
     """The language model in ``pretrained``, trained further on ``text``; its rows are carried over to ``text.vocab`` (sec. 3.2)."""
-    lm, old = _open(pretrained, text.direction)
-    kept = sum(token in old for token in text.vocab.tokens)
-    lm = transfer_vocabulary(lm, old, text.vocab, config.dropouts, config.seed)
+    lm, kept = _carried_over(text, pretrained, config)
     record = _train_lm(lm, text, config, folder, place, f"fine-tune {text.direction}")
     return record.model_copy(update={"rows_kept": kept, "rows_new": len(text.vocab) - kept})
+
+
+def go_on(
+    text: TrainingText, earlier: Path, config: LMConfig, held_out: tuple[Documents, Documents], folder: Path, place: Placement = Placement()
+) -> TrainingRecord:
+    """The language model in ``earlier``, trained further on ``text``, new documents and old ones; its rows are carried over.
+
+    ``held_out``: old and new documents whose perplexity is measured before and after. With less than ``LEAST_TOKENS`` the model stays as it is.
+    """
+    lm, kept = _carried_over(text, earlier, config)
+    before = [perplexity(lm, documents, text.direction, place.device) for documents in held_out]
+    record = _train_lm(lm, text, warm_amount(config, text.train.tokens), folder, place, f"go on {text.direction}")
+    old, new = (perplexity(lm, documents, text.direction, place.device) for documents in held_out)
+    found = HeldOutPerplexities(old_before=before[0], old=old, new_before=before[1], new=new)
+    return record.model_copy(update={"rows_kept": kept, "rows_new": len(text.vocab) - kept, "held_out": found})
+
+
+def _carried_over(text: TrainingText, pretrained: Path, config: LMConfig) -> tuple[LanguageModel, int]:
+    """The language model in ``pretrained`` over the vocabulary of ``text``, and how many of its rows it keeps."""
+    lm, old = _open(pretrained, text.direction)
+    kept = sum(token in old for token in text.vocab.tokens)
+    return transfer_vocabulary(lm, old, text.vocab, config.dropouts, config.seed), kept
 
 
 def _open(folder: Path, direction: Direction) -> tuple[LanguageModel, Vocab]:

@@ -4,15 +4,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from ulmfit.config import ClassifierConfig, LabelsConfig, LMConfig, ModelConfig
 from ulmfit.directions import Direction
 from ulmfit.labels.drawing import draw
 from ulmfit.labels.label_set import LabelSet
+from ulmfit.shards.arrow import IDS_SUFFIX
 from ulmfit.shards.documents import Documents
 from ulmfit.store.json import Facts
 from ulmfit.text.vocab import Vocab
+from ulmfit.training.mixing import mixed
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,37 @@ class FinetuneSpec(TextSpec):
     config: LMConfig
 
 
+class WarmSpec(TextSpec):
+    """The earlier language model in the folder ``earlier``, which goes on with the documents of ``new_parts`` and a sample of the others.
+
+    ``replay``: tokens of that sample for each token of new text; ``seed``: of the draw. ValueError where a part has no shard.
+    """
+
+    training: Literal["warm"] = "warm"
+    earlier: Path
+    new_parts: tuple[str, ...]
+    replay: float
+    seed: int
+    config: LMConfig
+
+    def text(self) -> TrainingText:
+        """As of any training, but only the documents to go on with."""
+        found = super().text()
+        return replace(found, train=mixed(found.train, self._new(found.train), self.replay, self.seed))
+
+    def held_out(self) -> tuple[Documents, Documents]:
+        """The documents to validate on, old and new."""
+        valid = Documents.open(self.ids, self.valid)
+        new = self._new(valid)
+        return valid.take(np.flatnonzero(~new)), valid.take(np.flatnonzero(new))
+
+    def _new(self, documents: Documents) -> np.ndarray:
+        numbers = {path.name.removesuffix(IDS_SUFFIX): number for number, path in enumerate(sorted(self.ids.glob(f"*{IDS_SUFFIX}")))}
+        if strangers := set(self.new_parts) - set(numbers):
+            raise ValueError(f"{self.ids} has no part {min(strangers)!r}")
+        return documents.within([numbers[part] for part in self.new_parts])
+
+
 class ClassifySpec(TextSpec):
     """A classifier on the encoder of the language model in ``lm``, or from random weights where that is None (sec. 3.3).
 
@@ -84,7 +118,16 @@ class ClassifySpec(TextSpec):
         return replace(found, train=found.train.take(draw(strata, self.drawn)))
 
 
-TrainingSpec = Annotated[PretrainSpec | FinetuneSpec | ClassifySpec, Field(discriminator="training")]
+TrainingSpec = Annotated[PretrainSpec | FinetuneSpec | WarmSpec | ClassifySpec, Field(discriminator="training")]
+
+
+class HeldOutPerplexities(Facts):
+    """Perplexity a token of held-out text, old and new, before and after a language model went on; None where there is too little of it."""
+
+    old_before: float | None
+    old: float | None
+    new_before: float | None
+    new: float | None
 
 
 class TrainingRecord(Facts):
@@ -108,6 +151,7 @@ class TrainingRecord(Facts):
     lr_suggested: float | None = None  # by the range test
     rows_kept: int | None = None  # embedding rows taken from the pretrained vocabulary
     rows_new: int | None = None
+    held_out: HeldOutPerplexities | None = None
     temperature: float | None = None
     ece_before: float | None = None
     ece_after: float | None = None
