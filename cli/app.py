@@ -12,6 +12,7 @@ MODULES = {
     "pretrain": "cli.workflows",
     "predict": "cli.predict",
     "serve": "cli.serve",
+    "label-next": "cli.label_next",
     "lineage": "cli.lineage_tree",
     "history": "cli.decisions",
     "promote": "cli.decisions",

@@ -67,7 +67,7 @@ def flag(field: str) -> str:
 def option(name: str, field: FieldInfo) -> inspect.Parameter:
     """The field as a parameter that typer reads. A choice is parsed as a string, for the request itself says what fits."""
     kind: Any = str if get_origin(field.annotation) is Literal else field.annotation
-    default = field.get_default(call_default_factory=True)
+    default = inspect.Parameter.empty if field.is_required() else field.get_default(call_default_factory=True)
     named = flag(name)
     described = f"{field.description}; may be given more than once" if get_origin(kind) is list else field.description
     shown = typer.Option(f"{named}/--no-{named[2:]}" if default is True else named, help=described)

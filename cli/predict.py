@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -55,7 +55,7 @@ def predict(
     """Each row of the input with its label, probabilities, or the reason why it has none. Exit code 3: some rows have none."""
     request = PredictRequest.model_validate(fields)
     _check(request, file)
-    predictor = _load(model, request.workspace)
+    predictor = load_predictor(model, request.workspace)
     summary = predict_records(predictor, _records(request, file), request.output, model if as_json else None)
     if summary.refused or request.output:
         log.info("%s%s", summary.line, f"; written to {request.output}" if request.output else "")
@@ -75,7 +75,10 @@ def predict_records(predictor: Predictor, records: Records, output: str | None =
     held: list[JsonObject] = []
     keep: Write = lambda given: held.extend(map(form.nested, given))
     summary = Summary()
-    with written(output, form) if output else nullcontext(keep) if model else _standard_output(form) as write, _bar(records.number) as bar:
+    with (
+        written(output, form) if output else nullcontext(keep) if model else _standard_output(form) as write,
+        row_bar("predict", records.number) as bar,
+    ):
         for piece in answers(predictor, records.read()):
             write(piece)
             summary.add(piece)
@@ -109,12 +112,12 @@ def _standard_output(form: Form) -> Iterator[Write]:
 
 
 @contextmanager
-def _bar(rows: int | None) -> Iterator[Write]:
-    """Counts answers on a progress bar, if there are many."""
+def row_bar(name: str, rows: int | None) -> Iterator[Callable[[Sequence[object]], None]]:
+    """Counts rows on a progress bar, if there are many."""
     if rows is None or rows < LONG:
         yield lambda given: None
         return
-    with progress("predict", rows, "rows") as bar:
+    with progress(name, rows, "rows") as bar:
         yield lambda given: bar.advance(len(given))
 
 
@@ -140,7 +143,8 @@ def _check(request: PredictRequest, file: str | None) -> None:
         check_output(request.output, read)
 
 
-def _load(model: str, workspace: str | None) -> Predictor:
+def load_predictor(model: str, workspace: str | None) -> Predictor:
+    """The model of a folder or of the registry in ``workspace``. UserError where there is none."""
     from ulmfit.prediction.predictor import Predictor
 
     if not model.startswith("models:/"):
@@ -153,10 +157,15 @@ def _load(model: str, workspace: str | None) -> Predictor:
 
 
 def _records(request: PredictRequest, file: str | None) -> Records:
-    from ulmfit.prediction.records import records_of_files, records_of_lines, records_of_texts
+    from ulmfit.prediction.records import records_of_texts
 
-    if request.text:
-        return records_of_texts(request.text)
+    return records_of_texts(request.text) if request.text else records_named(file, request.text_column, request.encoding)
+
+
+def records_named(file: str | None, text_column: str, encoding: str) -> Records:
+    """The records of a file or folder; of standard input where that is what ``file`` says."""
+    from ulmfit.prediction.records import records_of_files, records_of_lines
+
     if file is None or file == STANDARD_INPUT:
-        return records_of_lines(sys.stdin.buffer, "standard input", request.encoding)
-    return records_of_files(os.fspath(file), request.text_column, request.encoding)
+        return records_of_lines(sys.stdin.buffer, "standard input", encoding)
+    return records_of_files(os.fspath(file), text_column, encoding)

@@ -97,6 +97,15 @@ def test_backward_reads_the_ids_from_the_end(parts, tmp_path):
     assert np.allclose(forward, backward, atol=1e-7)
 
 
+def test_vectors_are_what_the_last_layers_read(bundle):
+    predictor, texts = Predictor(bundle), texts_of(3, 30, 1, 12)
+    vectors, logits = predictor.vectors(texts), predictor.logits_of(predictor.encode(texts))
+    assert vectors.shape == (4, 12) and (vectors >= 0).all()
+    for states, (direction, expected) in zip(np.split(vectors, 2, axis=1), logits.items(), strict=True):
+        weight, bias = predictor._folded[direction].linear2
+        assert np.allclose(states @ weight.detach().numpy().T + bias.detach().numpy(), expected, atol=1e-5)
+
+
 def test_no_dropout_when_predicting(bundle):
     predictor, texts = Predictor(bundle), texts_of(10, 20)
     assert np.array_equal(predictor.probabilities(texts), predictor.probabilities(texts))

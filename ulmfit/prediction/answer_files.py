@@ -1,4 +1,4 @@
-"""Answers, written: csv, tsv, JSON Lines or Parquet, piece by piece. An output file appears whole or not at all."""
+"""Answers and other rows, written: csv, tsv, JSON Lines or Parquet, piece by piece. An output file appears whole or not at all."""
 
 import base64
 import csv
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date, time
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Protocol, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,7 +34,22 @@ WRITING_FAULTS = (
     *(errno.EACCES, errno.EPERM, errno.EROFS),
     *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG),
 )
+Item = TypeVar("Item")
+Item_contra = TypeVar("Item_contra", contravariant=True)
 Write = Callable[[Sequence[Answer]], None]
+
+
+class Table(Protocol[Item_contra]):
+    """How items are written: as JSON, as a row of typed cells, as a row of text."""
+
+    @property
+    def schema(self) -> pa.Schema: ...
+
+    def nested(self, item: Item_contra, /) -> JsonObject: ...
+
+    def flat(self, item: Item_contra, /) -> dict[str, object]: ...
+
+    def texts(self, item: Item_contra, /) -> dict[str, str | None]: ...
 
 
 @dataclass(frozen=True)
@@ -60,6 +75,13 @@ class Form:
         own = {**self._said(answer), **by_class, "reason": answer.record.reason or None}
         cells = {name: answer.record.cells.get(name) for name in self.inputs}
         return {**cells, **{self.names[name]: value for name, value in own.items()}}
+
+    def texts(self, answer: Answer) -> dict[str, str | None]:
+        """An answer as a row of text; several labels are joined as in a corpus."""
+        cells = self.flat(answer)
+        if self.separator and answer.labels is not None:
+            cells[self.names["labels"]] = join_labels(answer.labels, self.separator)
+        return {name: as_text(value) for name, value in cells.items()}
 
     @property
     def schema(self) -> pa.Schema:
@@ -155,43 +177,35 @@ def writing_errors(output: str) -> Iterator[None]:
 
 
 @contextmanager
-def written(output: str, form: Form) -> Iterator[Write]:
-    """A function that writes answers to the file ``output``, which appears when the block has ended well. UserError where it cannot."""
+def written(output: str, form: Table[Item]) -> Iterator[Callable[[Sequence[Item]], None]]:
+    """A function that writes items to the file ``output``, which appears when the block has ended well. UserError where it cannot."""
     writer = WRITERS[PurePosixPath(output).suffix.lower()]
     with writing_errors(output), filesystem.output_file(output) as file, writer(file, form) as write:
         yield write
 
 
 @contextmanager
-def _jsonl(file: IO[bytes], form: Form) -> Iterator[Write]:
-    yield lambda given: file.writelines(json_line(form.nested(answer)).encode() for answer in given)
+def _jsonl(file: IO[bytes], form: Table[Item]) -> Iterator[Callable[[Sequence[Item]], None]]:
+    yield lambda given: file.writelines(json_line(form.nested(item)).encode() for item in given)
 
 
 @contextmanager
-def _delimited(delimiter: str, file: IO[bytes], form: Form) -> Iterator[Write]:
+def _delimited(delimiter: str, file: IO[bytes], form: Table[Item]) -> Iterator[Callable[[Sequence[Item]], None]]:
     text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
     rows = csv.DictWriter(text, form.schema.names, delimiter=delimiter, lineterminator="\n")
     rows.writeheader()
-    yield lambda given: rows.writerows(_texts(form, answer) for answer in given)
+    yield lambda given: rows.writerows(map(form.texts, given))
     text.flush()
     text.detach()
 
 
-def _texts(form: Form, answer: Answer) -> dict[str, str | None]:
-    """An answer as a row of text; several labels are joined as in a corpus."""
-    cells = form.flat(answer)
-    if form.separator and answer.labels is not None:
-        cells[form.names["labels"]] = join_labels(answer.labels, form.separator)
-    return {name: as_text(value) for name, value in cells.items()}
-
-
 @contextmanager
-def _parquet(file: IO[bytes], form: Form) -> Iterator[Write]:
+def _parquet(file: IO[bytes], form: Table[Item]) -> Iterator[Callable[[Sequence[Item]], None]]:
     schema = form.schema
     writer = pq.ParquetWriter(file, schema)
 
-    def write(given: Sequence[Answer]) -> None:
-        rows = [form.flat(answer) for answer in given]
+    def write(given: Sequence[Item]) -> None:
+        rows = [form.flat(item) for item in given]
         columns = [_array([row[field.name] for row in rows], field.type) for field in schema]
         writer.write_batch(pa.record_batch(columns, schema=schema))
 

@@ -22,7 +22,7 @@ class Answer:
 
 def answers(predictor: Predictor, records: Iterable[Record]) -> Iterator[list[Answer]]:
     """An answer for each record, in pieces. A probability does not depend on the piece beyond 1e-6."""
-    for piece in _pieces(records):
+    for piece in pieces(records):
         probabilities = predictor.probabilities([record.text for record in piece if not record.reason], shown=False)
         found = zip(predictor.decide(probabilities), probabilities.tolist(), strict=True)
         yield [Answer(record) if record.reason else _answer(record, *next(found)) for record in piece]
@@ -32,7 +32,8 @@ def _answer(record: Record, labels: list[str], probabilities: list[float]) -> An
     return Answer(record, labels, [round(value, DIGITS) for value in probabilities])
 
 
-def _pieces(records: Iterable[Record]) -> Iterator[list[Record]]:
+def pieces(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """The records, as many at a time as are predicted together."""
     piece: list[Record] = []
     characters = 0
     for record in records:
@@ -55,11 +56,15 @@ class Summary:
 
     def add(self, given: Iterable[Answer]) -> None:
         """Count further answers."""
-        for answer in given:
+        self.count(answer.record for answer in given)
+
+    def count(self, records: Iterable[Record]) -> None:
+        """Count further records."""
+        for record in records:
             self.rows += 1
-            if answer.record.reason:
-                self.refused[answer.record.reason] += 1
-                self.first = self.first or answer.record.name
+            if record.reason:
+                self.refused[record.reason] += 1
+                self.first = self.first or record.name
 
     @property
     def line(self) -> str:

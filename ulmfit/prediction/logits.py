@@ -1,5 +1,7 @@
 """Logits of documents: the classifier prepared for prediction, and documents read in batches of similar length."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -9,7 +11,7 @@ from ulmfit.directions import Direction
 from ulmfit.models.awd_lstm import LSTMLayer, library_lstm, one_block
 from ulmfit.models.classifier import Classifier, Pooling
 from ulmfit.progress import Bar
-from ulmfit.shards.batches import inference_batches, pad
+from ulmfit.shards.batches import DocumentBatch, inference_batches, pad
 from ulmfit.shards.documents import Documents
 
 INFERENCE_DOCUMENTS = 256  # per batch: enough to keep the kernels busy
@@ -38,16 +40,30 @@ class FoldedClassifier:
             self.linear1, self.linear2 = _fold(model.head.norm1, model.head.linear1), _fold(model.head.norm2, model.head.linear2)
             self.labels = model.head.linear2.out_features
 
+    @property
+    def device(self) -> torch.device:
+        return self.embedding.device
+
     @torch.no_grad()
     def logits(self, ids_TB: Tensor, lengths_B: Tensor) -> Tensor:
         """fp32 [B, L]. ``ids`` int64, padded at the end; ``lengths`` int64, each 1 or more.
 
         Documents are read in chunks, and those that have ended are left out, so the cost is that of the real positions.
         """
+        hidden, back = self._hidden(ids_TB, lengths_B)
+        return F.linear(hidden, *self.linear2)[back]
+
+    @torch.no_grad()
+    def hidden(self, ids_TB: Tensor, lengths_B: Tensor) -> Tensor:
+        """What the head's hidden layer gives, fp32 [B, H]; ``ids`` and ``lengths`` as for logits."""
+        hidden, back = self._hidden(ids_TB, lengths_B)
+        return hidden[back]
+
+    def _hidden(self, ids_TB: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+        """The hidden layer of documents in order of falling length, and the places that bring them back to theirs."""
         order = lengths_B.argsort(descending=True, stable=True)
         pooled = self._pooled(ids_TB[:, order], lengths_B[order], sorted(lengths_B.tolist(), reverse=True))
-        logits = F.linear(F.linear(pooled, *self.linear1).relu(), *self.linear2)
-        return logits[order.argsort()]
+        return F.linear(pooled, *self.linear1).relu(), order.argsort()
 
     def _pooled(self, ids_TB: Tensor, lengths_B: Tensor, lengths: list[int]) -> Tensor:
         """Pooled states [B, 3E] of documents in order of falling length."""
@@ -83,11 +99,24 @@ def predict_logits(
 ) -> Tensor:
     """Logits float32 [N, L] on the CPU, in the order of ``documents``; in evaluation, whatever mode the model is in."""
     folded = model if isinstance(model, FoldedClassifier) else FoldedClassifier(model, model.encoder.products)
-    lengths = np.minimum(documents.lengths, max_tokens or np.iinfo(np.int64).max)
     logits = torch.empty(len(documents), folded.labels)
+    for index, batch in _batches(documents, direction, max_tokens, bar):
+        logits[index] = folded.logits(batch.ids.to(folded.device), batch.lengths.to(folded.device)).cpu()
+    return logits
+
+
+def hidden_states(model: FoldedClassifier, documents: Documents, direction: Direction, max_tokens: int | None) -> Tensor:
+    """What the head's hidden layer gives of each of ``documents``, float32 [N, H] on the CPU, in their order."""
+    states = torch.empty(len(documents), len(model.linear1[0]))
+    for index, batch in _batches(documents, direction, max_tokens, None):
+        states[index] = model.hidden(batch.ids.to(model.device), batch.lengths.to(model.device)).cpu()
+    return states
+
+
+def _batches(documents: Documents, direction: Direction, max_tokens: int | None, bar: Bar | None) -> Iterator[tuple[Tensor, DocumentBatch]]:
+    """Documents of similar length together, and where they stand."""
+    lengths = np.minimum(documents.lengths, max_tokens or np.iinfo(np.int64).max)
     for index in inference_batches(lengths, INFERENCE_DOCUMENTS, INFERENCE_POSITIONS):
-        batch, device = pad(documents, index, direction, max_tokens), folded.embedding.device
-        logits[torch.from_numpy(index)] = folded.logits(batch.ids.to(device), batch.lengths.to(device)).cpu()
+        yield torch.from_numpy(index), pad(documents, index, direction, max_tokens)
         if bar:
             bar.advance(len(index), float(lengths[index].sum()))
-    return logits

@@ -19,7 +19,7 @@ from ulmfit.labels.label_set import THRESHOLD, Task, probabilities
 from ulmfit.models.saving import load_classifier, save_model
 from ulmfit.prediction.bundle import Bundle
 from ulmfit.prediction.ensemble import Probabilities, average, average_thresholds
-from ulmfit.prediction.logits import FoldedClassifier, predict_logits
+from ulmfit.prediction.logits import FoldedClassifier, hidden_states, predict_logits
 from ulmfit.progress import progress
 from ulmfit.shards.documents import Documents
 from ulmfit.text.tokenizer import Tokenizer
@@ -77,6 +77,15 @@ class Predictor:
                 return predict_logits(self._folded[direction], documents, direction, self.bundle.parts[direction].max_tokens, bar)
 
         return dict(zip(DIRECTIONS, side_by_side(read, DIRECTIONS, self._device), strict=True))
+
+    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """What the classifier knows of each text, float32 [N, F]: the hidden layers of both directions' heads, side by side."""
+        documents = self.encode(texts)
+
+        def read(direction: Direction) -> Tensor:
+            return hidden_states(self._folded[direction], documents, direction, self.bundle.parts[direction].max_tokens)
+
+        return np.hstack([states.numpy() for states in side_by_side(read, DIRECTIONS, self._device)])
 
     def read(self, logits: Mapping[Direction, Tensor], calibrated: bool = True) -> dict[Direction, Probabilities]:
         """Probabilities of ``logits_of`` documents; each direction has its own temperature, 1 where not ``calibrated``."""

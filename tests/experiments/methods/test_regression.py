@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from ulmfit.experiments.methods.regression import STRENGTHS, cross_validated, folds
+from ulmfit.experiments.methods.regression import cross_validated, folds
+
+STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 
 
 def noisy(noise):
@@ -13,11 +15,11 @@ def noisy(noise):
 
 
 def test_noise_asks_for_a_stronger_penalty_than_a_clear_signal():
-    assert cross_validated(*noisy(3.0), seed=0).C < cross_validated(*noisy(0.01), seed=0).C
+    assert cross_validated(*noisy(3.0), STRENGTHS, seed=0).C < cross_validated(*noisy(0.01), STRENGTHS, seed=0).C
 
 
 def test_c_is_the_middle_one_where_nothing_can_be_held_out():
-    model = cross_validated(np.eye(2), np.array([0, 1]), seed=0)
+    model = cross_validated(np.eye(2), np.array([0, 1]), STRENGTHS, seed=0)
     assert np.median(STRENGTHS) == model.C
 
 

@@ -17,6 +17,8 @@ from ulmfit.experiments.methods.regression import cross_validated
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
+STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)  # C, the inverse of the penalty
+
 Vectors = Mapping[str, NDArray[np.float32]]
 
 
@@ -51,7 +53,8 @@ class MeanVectors:
         means = mean_vectors(texts, self.vectors)
         scale = np.maximum(means.std(axis=0), 1e-6)
         centre = means.mean(axis=0)
-        return FittedMeanVectors(self.vectors, centre, scale, cross_validated((means - centre) / scale, labels, self.seed), n_labels)
+        regression = cross_validated((means - centre) / scale, labels, STRENGTHS, self.seed)
+        return FittedMeanVectors(self.vectors, centre, scale, regression, n_labels)
 
 
 @dataclass(frozen=True)

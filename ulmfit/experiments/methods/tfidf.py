@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
 
+STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)  # C, the inverse of the penalty
+
+
 @dataclass(frozen=True)
 class TfidfRegression:
     """The method; ``seed``: of the folds."""
@@ -24,7 +27,7 @@ class TfidfRegression:
     def fit(self, texts: Sequence[str], labels: Codes, n_labels: int) -> FittedTfidf:
         check_classes(labels)
         words, features = fitted_words(texts)
-        return FittedTfidf(words, cross_validated(features, labels, self.seed), n_labels)
+        return FittedTfidf(words, cross_validated(features, labels, STRENGTHS, self.seed), n_labels)
 
 
 @dataclass(frozen=True)
