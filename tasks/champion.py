@@ -75,7 +75,7 @@ class RegisteredModel:
 
     def version(self, number: str) -> ModelVersion:
         """That version. UserError where there is none, or it is not whole."""
-        known = {str(found.version): found for found in self._versions()}
+        known = {str(found.version): found for found in self.versions()}
         if number not in known:
             there = ", ".join(sorted(known, key=int)) or "none"
             raise UserError(f"{self.name}: there is no version {number!a} (versions there are: {there})")
@@ -83,7 +83,8 @@ class RegisteredModel:
             raise UserError(f"{self.name} version {number}: it was not registered to the end; train it again")
         return known[number]
 
-    def _versions(self) -> list[ModelVersion]:
+    def versions(self) -> list[ModelVersion]:
+        """All versions that there are."""
         quote = '"' if "'" in self.name else "'"
         return [found for found in self.client.search_model_versions(f"name = {quote}{self.name}{quote}") if found.name == self.name]
 

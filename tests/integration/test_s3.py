@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from gc import collect
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,11 +29,12 @@ from ulmfit.models.language_model import LanguageModel
 from ulmfit.models.saving import ModelFacts, load_language_model, save_model
 from ulmfit.pretrained.manifest import PretrainedManifest
 from ulmfit.pretrained.transport import export, pretrained
-from ulmfit.store import filesystem
+from ulmfit.store import filesystem, garbage
 from ulmfit.store.artifacts import MANIFEST, Built, KnownPart, Store, damaged
 from ulmfit.store.digests import StoredFile
 from ulmfit.store.journal import Journal
 from ulmfit.store.recipe import Recipe
+from ulmfit.store.removal import remove
 from ulmfit.store.s3 import delete
 from ulmfit.text.vocab import Vocab
 
@@ -270,9 +273,36 @@ def test_parts_are_remembered(store, tmp_path):
     assert list(store.all()) == []
 
 
+def test_garbage_there_goes_with_its_copies_and_what_is_used_meanwhile_stays(store):
+    behind = Recipe("thing", 1, {"behind": 1}, {"thing": RECIPE.key})
+    for each in (RECIPE, behind):
+        Store(store.root, store.local).make(each, building(store, []))
+    filesystem.write_bytes(filesystem.join(store.root, "thing", "half", "part"), b"x")
+    filesystem.write_bytes(filesystem.join(store.root, ".decisions", "m", "1.json"), b"{}")
+    collect()  # an error of S3 keeps the frames that met it, and so the sign of a process at work
+    needed = lambda roots, known: {key for root in roots for key in (root, *(known[root].inputs.values() if root in known else ()))}
+    find = lambda *live: sorted(garbage.find_garbage(store, live, needed, -60).garbage, key=lambda item: item.name)
+    assert [item.what for item in find()] == ["artifact", "artifact", "unfinished work"] and not find(behind.key)[1:]
+    (mine,) = (item for item in find() if item.key == RECIPE.key)
+    again, found = Store(store.root, store.local).make(RECIPE, building(store, []))
+    collect()
+    assert found and again.path.exists()
+    assert not remove(store, replace(mine, used=mine.used - 5))  # listed 5 s ago: times there are whole seconds
+    assert damaged(store.find("thing", RECIPE.key)) == []
+    assert all(remove(store, item) for item in find())
+    assert (
+        list(store.all()) == []
+        and not filesystem.files(filesystem.join(store.root, "thing"))
+        and not (store.local / "thing" / RECIPE.key).exists()
+    )
+    assert filesystem.files(filesystem.join(store.root, ".decisions")) == {"m/1.json": 2}
+    assert not filesystem.files(filesystem.join(store.root, ".used"))
+    assert store.facts(behind.key).inputs == {"thing": RECIPE.key}
+
+
 def test_workers_are_processes_of_their_own(store):
     """A process that has only the variables and a place."""
-    code = "import sys; from ulmfit.store import filesystem; filesystem.write_bytes(sys.argv[1] + '/part-00000.arrow', b'by a worker')"
+    code = "import sys; from ulmfit.store import filesystem, garbage; filesystem.write_bytes(sys.argv[1] + '/part-00000.arrow', b'by a worker')"
     command = [sys.executable, "-c", code, store.output_folder(RECIPE)]
 
     def build(work: Path):

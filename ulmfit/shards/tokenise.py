@@ -14,9 +14,7 @@ import pyarrow as pa
 from ulmfit.shards.arrow import TOKENS_SUFFIX, one_batch, read_ipc, write_ipc
 from ulmfit.shards.corpus_part import read_batches
 from ulmfit.shards.part_record import PartRecord, make_part
-from ulmfit.store import filesystem
 from ulmfit.store.artifacts import KnownPart
-from ulmfit.store.digests import is_intact
 
 if TYPE_CHECKING:
     from ulmfit.text.tokenizer import Tokenizer
@@ -55,9 +53,7 @@ def tokenize_part(spec: TokenizeSpec) -> PartRecord:
     """Write the token shard of one part; UserError where the part lacks a column."""
 
     def write(location: str) -> pa.ListArray:
-        if spec.known and is_intact(spec.known.location, spec.known.sha256):
-            filesystem.link_or_copy(spec.known.location, location)
-        else:
+        if not (spec.known and spec.known.taken_over(location)):
             write_ipc(location, token_table(spec.source, _tokenizer(spec.lang, spec.rules), spec.exclude))
         return one_batch(read_ipc(location)).column("tokens")
 

@@ -34,8 +34,6 @@ StageKind = Literal[
     "average-scratch",
     "evaluate",
     "drift-reference",
-    "judge",
-    "words",
 ]
 CorpusRole = Literal["domain", "general"]
 

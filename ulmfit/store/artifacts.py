@@ -14,7 +14,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import metadata
@@ -26,9 +26,10 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from ulmfit.errors import UserError
 from ulmfit.store import filesystem, s3
-from ulmfit.store.digests import Damaged, Files, StoredFile, changed, entries, fetch, in_parallel
+from ulmfit.store.digests import Damaged, Files, StoredFile, changed, entries, fetch, in_parallel, is_intact
 from ulmfit.store.json import Facts, JsonObject
 from ulmfit.store.recipe import Recipe, stable
+from ulmfit.store.use import Presence
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,16 @@ class KnownPart:
 
     location: Annotated[str, Field(alias="place")]
     sha256: str
+
+    def taken_over(self, target: str) -> bool:
+        """Link or copy it to ``target``, if it is intact; its artifact may be removed at any moment."""
+        if not is_intact(self.location, self.sha256):
+            return False
+        try:
+            filesystem.link_or_copy(self.location, target)
+        except FileNotFoundError:
+            return False
+        return True
 
 
 KNOWN_PART = TypeAdapter(KnownPart)
@@ -187,6 +198,30 @@ class Store:
         """The finished artifact of that key, whatever its kind."""
         return next(filter(None, (self.find(kind, key) for kind in self._kinds())), None)
 
+    def facts(self, key: str) -> Manifest | None:
+        """The manifest of the artifact of that key: of a finished one, or of one that was removed, which lists no files any more."""
+        found = self.get(key)
+        return found.manifest if found else self._facts_of_gone(key)
+
+    def gone(self) -> Iterator[Manifest]:
+        """What is known of the artifacts that were removed."""
+        for name in filesystem.files(filesystem.join(self.root, ".gone")):
+            if found := self._facts_of_gone(name.removesuffix(".json")):
+                yield found
+
+    def _facts_of_gone(self, key: str) -> Manifest | None:
+        try:
+            return Manifest.model_validate_json(filesystem.read_bytes(self._gone(key)))
+        except (FileNotFoundError, ValidationError):
+            return None
+
+    def note_gone(self, manifest: Manifest) -> None:
+        """Store what an artifact was made of beyond its removal, for the lineage of what was made of it."""
+        filesystem.write_bytes(self._gone(manifest.key), manifest.model_copy(update={"files": {}}).model_dump_json().encode())
+
+    def _gone(self, key: str) -> str:
+        return filesystem.join(self.root, ".gone", f"{key}.json")
+
     def all(self) -> Iterator[Artifact]:
         """Every finished artifact."""
         for kind in self._kinds():
@@ -223,18 +258,38 @@ class Store:
         :meth:`output_folder`. A second process that wants the same artifact waits for the first. Damaged files are removed,
         and ``build`` writes those that are missing.
         """
-        if found := self.sound(recipe):
+        assert self._presence
+        if found := self._used(recipe):
             return found, True
         with self.lock(recipe.key):
-            if found := self.sound(recipe):
+            if found := self._used(recipe):
                 return found, True
             self._withdraw(recipe)
             work = self.work(recipe.key)
             work.mkdir(parents=True, exist_ok=True)
             filesystem.remove(work / MANIFEST)  # of a run that was killed just before its work was moved
+            self._work_inputs(recipe.key).write_text(json.dumps(dict(recipe.inputs)))
             started = time.time()
             built = build(work)
             return self._commit(recipe, work, built, time.time() - started), False
+
+    @cached_property
+    def _presence(self) -> Presence:
+        """While this object lives, others see that what it makes and finds is in use."""
+        return Presence(self.local / ".locks")
+
+    def _used(self, recipe: Recipe) -> Artifact | None:
+        """:meth:`sound`, and a mark that it is in use now. The mark comes first: see ``removal.py``."""
+        if self.remote:
+            filesystem.write_bytes(self.use_mark(recipe.key), b"")
+        else:
+            with suppress(OSError):  # it is not there, or belongs to somebody else
+                os.utime(filesystem.join(self.root, recipe.kind, recipe.key, MANIFEST))
+        return self.sound(recipe)
+
+    def use_mark(self, key: str) -> str:
+        """On S3, the object whose time is that of the last use. A local artifact has it as the time of its manifest."""
+        return filesystem.join(self.root, ".used", key)
 
     def sound(self, recipe: Recipe) -> Artifact | None:
         """The finished artifact of ``recipe``; None where there is none, or a file of it is missing or damaged (see :func:`damaged`)."""
@@ -244,6 +299,17 @@ class Store:
     def work(self, key: str) -> Path:
         """The local folder in which the unfinished artifact of that key is written."""
         return self.local / ".work" / key
+
+    def work_inputs(self, key: str) -> list[str]:
+        """Keys of what the unfinished artifact of that key is made of; none where that is not known."""
+        try:
+            inputs = json.loads(self._work_inputs(key).read_bytes())
+        except (FileNotFoundError, ValueError):
+            return []
+        return list(inputs.values()) if isinstance(inputs, dict) else []
+
+    def _work_inputs(self, key: str) -> Path:
+        return self.work(key).with_suffix(".inputs")
 
     def _withdraw(self, recipe: Recipe) -> None:
         """Turn a damaged artifact back into unfinished work, without the damaged files."""
@@ -284,6 +350,7 @@ class Store:
             final.parent.mkdir(exist_ok=True)
             os.replace(work, final)
             filesystem.fsync(final.parent)
+        filesystem.remove(self._work_inputs(recipe.key))
         return Artifact(location, manifest, final)
 
     @contextmanager
@@ -296,6 +363,17 @@ class Store:
                 log.info("waiting for another run in this workspace that works on %s", key[:12])
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+    @contextmanager
+    def lock_if_free(self, key: str) -> Iterator[bool]:
+        """:meth:`lock` without waiting: whether the lock was free and is held now."""
+        with open(self.local / ".locks" / key, "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
 
 
 def library_versions() -> dict[str, str]:

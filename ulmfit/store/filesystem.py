@@ -225,6 +225,12 @@ def folders(location: str | Path) -> list[str]:
         return []
 
 
+def infos(location: str) -> list[Any]:
+    """What S3 says of an object, or else of all objects below a location (``pyarrow.fs.FileInfo``)."""
+    single = _info(location)
+    return [single] if single and single.is_file else [info for info in _listed(location, True) if info.is_file]
+
+
 def _listed(folder: str, recursive: bool) -> list[Any]:
     from pyarrow import fs
 

@@ -33,15 +33,15 @@ class Lineage(Facts):
 
     @classmethod
     def of(cls, recipe: Recipe, store: Store) -> Self:
-        """The lineage of what ``recipe`` makes. Its inputs are finished artifacts of ``store``."""
+        """The lineage of what ``recipe`` makes. Its inputs are artifacts of ``store``, finished or removed since."""
         chain = {recipe.key: Ancestor(kind=recipe.kind, version=recipe.version, config=dict(recipe.config), inputs=dict(recipe.inputs))}
         waiting = list(recipe.inputs.values())
         while waiting:
             key = waiting.pop()
             if key not in chain:
-                artifact = store.get(key)
-                assert artifact is not None, f"an input of a finished artifact is missing: {key}"
-                chain[key] = Ancestor.model_validate(artifact.manifest, from_attributes=True)
+                manifest = store.facts(key)
+                assert manifest is not None, f"nothing is known of an input of a finished artifact: {key}"
+                chain[key] = Ancestor.model_validate(manifest, from_attributes=True)
                 waiting += chain[key].inputs.values()
         return cls(key=recipe.key, artifacts=chain)
 

@@ -16,7 +16,7 @@ from ulmfit.corpora.reading.opening import open_parquet
 from ulmfit.corpora.splits import DROPPED, SPLITS
 from ulmfit.store import filesystem
 from ulmfit.store.artifacts import KnownPart
-from ulmfit.store.digests import StoredFile, is_intact
+from ulmfit.store.digests import StoredFile
 from ulmfit.store.recipe import canonical_json
 
 DECISIONS = pa.schema({"split": pa.int8(), "label": pa.dictionary(pa.int32(), pa.string())})
@@ -41,8 +41,7 @@ def assemble_landed(spec: PartSpec) -> PartInfo:
     name = f"{spec.facts.name}.parquet"
     location = filesystem.join(spec.folder, name)
     files: dict[str, StoredFile] = {}
-    if spec.known and is_intact(spec.known.location, spec.known.sha256):
-        filesystem.link_or_copy(spec.known.location, location)
+    if spec.known and spec.known.taken_over(location):
         files[name] = StoredFile(spec.known.sha256, filesystem.size(location))
     else:
         with hashed_file(spec.folder, name, files) as file, parquet_writer(file, CORPUS) as writer:
