@@ -10,6 +10,8 @@ MODULES = {
     "train": "cli.workflows",
     "preprocess": "cli.workflows",
     "pretrain": "cli.workflows",
+    "data-quantity": "cli.studies",
+    "benchmark": "cli.studies",
     "predict": "cli.predict",
     "serve": "cli.serve",
     "label-next": "cli.label_next",

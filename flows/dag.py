@@ -32,6 +32,16 @@ class Node:
     keywords: Mapping[str, object] = field(default_factory=dict)
     after: tuple["Node", ...] = ()
 
+    @property
+    def wiring(self) -> tuple[object, ...]:
+        """What tells it from another node of the same stage."""
+        return self.arguments, self.keywords, self.after
+
+    @property
+    def needed(self) -> list["Node"]:
+        """The nodes among its arguments, and those that it waits for besides."""
+        return [argument for argument in (*self.arguments, *self.keywords.values(), *self.after) if isinstance(argument, Node)]
+
     def __getattr__(self, attribute: str) -> NoReturn:
         raise AttributeError(f"{self.name} is not made yet: hand it on to another stage, or look it up in the results of the DAG")
 
@@ -44,10 +54,12 @@ class Dag:
     waits: tuple[Node, ...] = ()
 
     def add(self, name: StageName, stage: Callable[P, Stage[Made]], *arguments: P.args, **keywords: P.kwargs) -> Made:
-        """A further stage; it starts when the nodes among its arguments have ended."""
+        """A further stage, or the same one of the same arguments; it starts when the nodes among its arguments have ended."""
         node = Node(name, stage, arguments, keywords, self.waits)
-        self.nodes.append(node)
-        return cast(Made, node)
+        same = (other for other in self.nodes if (other.name, other.stage) == (name, stage) and other.wiring == node.wiring)
+        if (known := next(same, None)) is None:
+            self.nodes.append(node)
+        return cast(Made, known or node)
 
     def after(self, *outputs: Output[Any]) -> "Dag":
         """The same DAG; what is added to it this way starts when ``outputs`` have ended too."""

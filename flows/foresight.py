@@ -79,7 +79,7 @@ def within_minutes(plan: Plan, job: Job, made: Results, domain: Text, general: T
     rehearsal = Rehearsal(plan, job, made, domain, general)
     lm, classifier = _lm_and_classifier(rehearsal)
     ids = made[domain.ids]
-    recipe = Recipe("choice", 1, {"minutes": request.minutes, "settings": plan.settings}, {"ids": ids.key})
+    recipe = Recipe("choice", 1, {"minutes": request.minutes, "settings": plan.settings.keyed()}, {"ids": ids.key})
     file = job.workspace.root / "choices" / f"{recipe.key}.json"
     choice = Choice.model_validate_json(file.read_bytes()) if file.exists() else None
     if choice is None:

@@ -22,12 +22,7 @@ class Text:
 
 def text_stages(dag: Dag, plan: Plan, context: Context, role: CorpusRole) -> Text:
     """Add the four stages of the domain's corpus, or of the general one."""
-    settings = plan.settings
-    source, sampling = (plan.general, settings.general) if role == "general" else (plan.domain, settings.corpus)
-    assert source is not None, f"a plan that needs {role} text names its source"
-    labelled = source.label_column is not None
-    corpus = dag.add(StageName("ingest", corpus=role), ingest, context, source, sampling, settings.quality, labelled)
-    return text_of(dag, plan, corpus, role)
+    return text_of(dag, plan, corpus_stage(dag, plan, context, role), role)
 
 
 def text_of(dag: Dag, plan: Plan, corpus: Corpus, role: CorpusRole) -> Text:
@@ -38,3 +33,12 @@ def text_of(dag: Dag, plan: Plan, corpus: Corpus, role: CorpusRole) -> Text:
     vocab = dag.add(StageName("vocabulary", corpus=role), vocabulary, corpus, tokens, words, settings.quality)
     ids = dag.add(StageName("encode", corpus=role), encode, corpus, tokens, vocab)
     return Text(corpus, tokens, vocab, ids)
+
+
+def corpus_stage(dag: Dag, plan: Plan, context: Context, role: CorpusRole) -> Corpus:
+    """Add the first of them alone: for what needs the documents, and no ids."""
+    settings = plan.settings
+    source, sampling = (plan.general, settings.general) if role == "general" else (plan.domain, settings.corpus)
+    assert source is not None, f"a plan that needs {role} text names its source"
+    labelled = source.label_column is not None
+    return dag.add(StageName("ingest", corpus=role), ingest, context, source, sampling, settings.quality, labelled)

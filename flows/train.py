@@ -16,6 +16,7 @@ from tasks.model_names import ModelSource, own_name, reserve
 from tasks.registry import Version, register
 from tasks.report import Trained, report
 from tasks.run import Job
+from ulmfit.config import Settings
 from ulmfit.decisions.decision import Decision
 from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.evaluation.policy import GatePolicy
@@ -133,7 +134,7 @@ def texts(dag: Dag, plan: Plan, context: Context) -> tuple[Text, Text | None]:
 
 def models(dag: Dag, plan: Plan, domain: Text, general: Text | None) -> Promised:
     """All that is made of the text."""
-    tuned = {direction: _tuned(dag, plan, domain, general, direction) for direction in DIRECTIONS}
+    tuned = {direction: tuned_lm(dag, plan, domain, general, direction) for direction in DIRECTIONS}
     classifiers = {direction: _classifier(dag, plan, tuned[direction], domain, direction) for direction in DIRECTIONS}
     model = _averaged(dag, StageName("average"), classifiers, domain)
     scratch = _scratch(dag, plan, domain, classifiers) if plan.settings.scratch else None
@@ -141,7 +142,7 @@ def models(dag: Dag, plan: Plan, domain: Text, general: Text | None) -> Promised
     return Promised(model, evaluation)
 
 
-def _tuned(dag: Dag, plan: Plan, domain: Text, general: Text | None, direction: Direction) -> LanguageModel:
+def tuned_lm(dag: Dag, plan: Plan, domain: Text, general: Text | None, direction: Direction) -> LanguageModel:
     """A language model of the domain: the general one, given or pretrained here, fine-tuned on the domain's text."""
     settings = plan.settings
     if general:
@@ -163,11 +164,15 @@ def _averaged(dag: Dag, name: StageName, parts: dict[Direction, Classifier], dom
 
 def _scratch(dag: Dag, plan: Plan, domain: Text, classifiers: dict[Direction, Classifier]) -> Model:
     """The same classifiers without a language model behind them: what the method is worth. They wait until the cores are free."""
-    later, settings = dag.after(*classifiers.values()), plan.settings
-    config = settings.classifier.model_copy(update={"init": "scratch", "unfreeze": "full", "decay": 1.0})
-    settings = settings.model_copy(update={"classifier": config})
+    later, settings = dag.after(*classifiers.values()), from_scratch(plan.settings)
     parts = {
         direction: later.add(StageName("scratch", direction), classify, None, domain.corpus, domain.ids, domain.vocab, settings, direction)
         for direction in DIRECTIONS
     }
     return _averaged(dag, StageName("average-scratch"), parts, domain)
+
+
+def from_scratch(settings: Settings) -> Settings:
+    """Settings of a classifier without a language model behind it: all of it learns from the start, at one rate."""
+    config = settings.classifier.model_copy(update={"init": "scratch", "unfreeze": "full", "decay": 1.0})
+    return settings.model_copy(update={"classifier": config})

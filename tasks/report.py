@@ -74,16 +74,21 @@ def summarise(job: Job, trained: Trained) -> Summary:
         settings=trained.settings,
         decision=trained.compared,
         model=ModelSummary(name=version.name, version=version.version, uri=version.uri, alias=CHALLENGER, path=str(trained.model.path)),
-        run=RunSummary(
-            id=job.run_id,
-            experiment=job.tracker.experiment_id,
-            tracking_uri=job.tracker.uri,
-            started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(trained.started)),
-            seconds=round(time.time() - trained.started, 1),
-            device=job.context.placement.device,
-            workspace=str(job.workspace.root),
-            versions=library_versions(),
-        ),
+        run=run_summary(job, trained.started),
+    )
+
+
+def run_summary(job: Job, started: float) -> RunSummary:
+    """The tracked run, as it ends now. ``started``: in Unix seconds."""
+    return RunSummary(
+        id=job.run_id,
+        experiment=job.tracker.experiment_id,
+        tracking_uri=job.tracker.uri,
+        started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        seconds=round(time.time() - started, 1),
+        device=job.context.placement.device,
+        workspace=str(job.workspace.root),
+        versions=library_versions(),
     )
 
 

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -26,19 +27,19 @@ log = logging.getLogger(__name__)
 Made = TypeVar("Made", bound=Output[Any])
 
 GPU_SLOT = "ulmfit-gpu"
-CPU_SLOTS = threading.BoundedSemaphore(2)  # the two directions, each on its half of the cores
 ALL_CORES = threading.Lock()  # a training on several processes has them all: the directions then go one after the other
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a flow run hands to each of its stages. ``threads``: of one training on the CPU."""
+    """What a flow run hands to each of its stages. ``threads``: of one training on the CPU, of which ``slots`` run at a time."""
 
     workspace: Workspace
     tracker: Tracker
     run_id: str
     context: Context
     threads: int = 1
+    slots: int = 2  # the two directions, each on its half of the cores
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,16 @@ def run_stage(
     job: Job, name: StageName, make: Callable[..., Stage[Made]], arguments: Sequence[object], keywords: Mapping[str, object]
 ) -> State[Finished[Made]]:
     """The output of ``make(*arguments)`` as the result of a finished Prefect task; built and tracked where it is not in the store."""
+    finished = find_or_build(job, name, make, arguments, keywords)
+    artifact = finished.output
+    job.tracker.note_stage(job.run_id, str(name), artifact, finished.cached)
+    return Completed(data=finished, name="Cached" if finished.cached else "Completed")
+
+
+def find_or_build(
+    job: Job, name: StageName, make: Callable[..., Stage[Made]], arguments: Sequence[object], keywords: Mapping[str, object]
+) -> Finished[Made]:
+    """The output of ``make(*arguments)``; a ``Finished`` among these stands for its output."""
     output = lambda argument: argument.output if isinstance(argument, Finished) else argument
     stage = make(*map(output, arguments), **{name: output(argument) for name, argument in keywords.items()})
     with stage.held:
@@ -64,8 +75,7 @@ def run_stage(
     for warning in stage.warnings(finished.output):
         log.warning("%s: %s", name, warning)
     log.info("%s: %s (%s)", name, "found" if cached else "done", artifact.key[:12])
-    job.tracker.note_stage(job.run_id, str(name), artifact, cached)
-    return Completed(data=finished, name="Cached" if cached else "Completed")
+    return finished
 
 
 def _tracked(job: Job, name: StageName, stage: Stage[Any], work: Path) -> Built:
@@ -91,19 +101,25 @@ def _build(job: Job, stage: Stage[Any], work: Path, run: StageRun) -> Built:
         with run.system_metrics():
             if not stage.trains:
                 return stage.build(work, job.context)
-            with _slot(placement, job.threads):
+            with _slot(placement, job):
                 return stage.build(work, replace(job.context, placement=placement))
     finally:
         run.flush()
 
 
 @contextmanager
-def _slot(placement: Placement, threads: int) -> Iterator[None]:
+def _slot(placement: Placement, job: Job) -> Iterator[None]:
     """The GPUs are taken by one training at a time; CPU cores are shared between the directions."""
     if placement.device.startswith("cuda"):
         with concurrency(GPU_SLOT, occupy=1):
             yield
     else:
-        with ALL_CORES if placement.processes > 1 else CPU_SLOTS:
-            torch.set_num_threads(threads)
+        with ALL_CORES if placement.processes > 1 else _cpu_slots(job.slots):
+            torch.set_num_threads(job.threads)
             yield
+
+
+@cache
+def _cpu_slots(number: int) -> threading.BoundedSemaphore:
+    """Those of all trainings of this process."""
+    return threading.BoundedSemaphore(number)

@@ -24,11 +24,15 @@ class Stage(BaseModel):
 
     def keyed(self) -> dict[str, JsonValue]:
         """The settings as they enter a key: one that was added later is not among them where it is None."""
-        return {name: value for name, value in self.model_dump(mode="json").items() if value is not None or name not in self.LATER}
+        plain = self.model_dump(mode="json")
+        parts = {name: part.keyed() for name in plain if isinstance(part := getattr(self, name), Stage)}
+        return {name: value for name, value in (plain | parts).items() if value is not None or name not in self.LATER}
 
 
 class CorpusConfig(Stage):
     """How documents are split and sampled. ``max_*`` cut a split to a seeded sample, by label in proportion."""
+
+    LATER: ClassVar[frozenset[str]] = frozenset({"draw"})
 
     valid_share: Share = 0.1
     test_share: Share = Field(0.2, description="share held out for testing where no test file is given")
@@ -36,6 +40,7 @@ class CorpusConfig(Stage):
     max_test: Positive | None = Field(None, description="test documents, at most")
     max_unlabelled: Annotated[int, Field(ge=0)] | None = Field(None, description="unlabelled documents, at most")
     seed: Seed = 0
+    draw: Seed | None = Field(None, description="seed of the samples to learn from, where those held out are to stay; null: seed")
 
 
 class QualityConfig(Stage):
@@ -113,7 +118,9 @@ class TrainingConfig(Stage):
 
     lr: float = Field(0.004, gt=0.0, description="the last layer group's highest rate")
     optimizer: Literal["adam", "nt-asgd"] = Field("adam", description="nt-asgd: SGD, averaged once validation stops improving")
-    schedule: Literal["stlr", "constant"] = Field("stlr", description="slanted triangle, or one rate throughout")
+    schedule: Literal["stlr", "constant", "cosine", "sgdr"] = Field(
+        "stlr", description="slanted triangle; one rate throughout; half a cosine; or three cosines with warm restarts, each twice as long"
+    )
     betas: tuple[float, float] = (0.7, 0.99)
     weight_decay: float = Field(0.0, ge=0.0)
     clip: float = Field(0.25, gt=0.0, description="norm that the gradients are cut to")
@@ -189,10 +196,19 @@ class ClassifierConfig(TrainingConfig):
 class LabelsConfig(Stage):
     """Labelled training documents that the classifier and the baseline learn from. Language models read all training text."""
 
+    LATER: ClassVar[frozenset[str]] = frozenset({"oversample"})
+
     number: Positive | None = Field(
         None, description="how many, by label in proportion; a smaller draw is a part of a larger one; null: all"
     )
     seed: Seed = 0
+    oversample: Literal[True] | None = Field(
+        None, description="repeat documents of rarer labels until all are as frequent as the commonest"
+    )
+
+    def keyed(self) -> dict[str, JsonValue]:
+        """The draw as it enters a key: nothing where all documents are taken, once each."""
+        return super().keyed() if self.number or self.oversample else {}
 
 
 class EvaluateConfig(Stage):

@@ -150,6 +150,26 @@ def test_decided_as_with_all_documents_at_hand(documents, config, labelled, with
     assert names == plainly(documents, config, labelled)
 
 
+def test_a_draw_of_its_own_leaves_what_judges_and_nests():
+    """Documents to learn from, by seed of the draw: those held out stay, and less text is a part of more."""
+    documents = [(f"text {number}", "xyz"[number % 3], "train") for number in range(300)] + [
+        (f"more {i}", None, "unlabelled") for i in range(90)
+    ]
+
+    def split(name, **config):
+        decided = decide(facts_of(documents), CorpusConfig(**config), True, SUBJECT, Findings())
+        return set(np.flatnonzero(decided.split == SPLITS.index(name)).tolist())
+
+    whole = split("test")
+    few = {draw: split("train", max_train=20, max_unlabelled=0, draw=draw) for draw in (0, 1)}
+    assert split("train", max_train=20) == few[0] and len(few[0] & few[1]) < 10
+    for draw in (0, 1):
+        assert split("test", max_train=20, max_unlabelled=10, draw=draw) == whole
+        assert few[draw] == split("train", max_train=20, max_unlabelled=50, draw=draw) < split("train", max_train=60, draw=draw)
+        less, more = (split("unlabelled", max_train=20, max_unlabelled=number, draw=draw) for number in (10, 50))
+        assert len(less) == 10 and less < more < split("unlabelled", max_train=20, draw=draw)
+
+
 def test_duplicates_are_kept_once_but_in_test():
     rows = [("a", "x"), ("a", "x"), ("A", "x"), ("a", "y"), ("b", "y")]
     documents = [(*row, "train") for row in rows] + [("t", "x", "test"), ("t", "x", "test"), ("v", "x", "valid")]

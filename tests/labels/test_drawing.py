@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ulmfit.config import ClassifierConfig, LabelsConfig
 from ulmfit.errors import UserError
-from ulmfit.labels.drawing import draw
+from ulmfit.labels.drawing import draw, rows_to_learn
 from ulmfit.labels.label_set import LabelSet
 
 CODES = np.repeat([2, 0, 1], [600, 300, 100])
@@ -53,3 +53,17 @@ def test_of_several_labels_the_rarest_is_the_stratum() -> None:
     assert np.bincount(codes[draw(strata, LabelsConfig(number=10))]).tolist() == [5, 3, 1, 1]
     one = LabelSet.of(["a", "b"], ClassifierConfig())
     assert one.strata_of(np.array([1, 0])).tolist() == [1, 0]
+
+
+def test_oversampling_repeats_the_rows_of_rarer_labels_in_turn() -> None:
+    rows = rows_to_learn(CODES, LabelsConfig(number=50, oversample=True))
+    counts = np.bincount(CODES[rows])
+    assert counts.tolist() == [30, 30, 30]
+    assert set(rows) == set(drawn(50)), "the same documents"
+    assert np.bincount(np.unique(rows, return_counts=True)[1]).tolist() == [0, 30, 15, 0, 0, 0, 5], "15 rows twice, 5 rows six times"
+
+
+def test_without_oversampling_each_row_once() -> None:
+    assert rows_to_learn(CODES, LabelsConfig(number=50)).tolist() == drawn(50).tolist()
+    balanced = np.repeat([0, 1], 20)
+    assert rows_to_learn(balanced, LabelsConfig(oversample=True)).tolist() == list(range(40))

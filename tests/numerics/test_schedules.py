@@ -69,3 +69,21 @@ def test_an_unknown_order_of_unfreezing_is_refused():
 def test_the_tied_matrix_is_the_language_models_last_layer():
     groups = LanguageModel(WORDS, SMALL, NO_DROPOUT).groups()
     assert [tuple(group[0].shape) for group in groups] == [(40, 6), (40, 10), (24, 10), (WORDS, 6)]
+
+
+def test_the_cosine_falls_from_the_highest_rate_to_the_lowest():
+    config = LMConfig(schedule="cosine", ratio=32.0)
+    mine = [rate(step, 100, config) for step in range(101)]
+    assert mine[0] == 1 and mine[50] == pytest.approx((1 + 1 / 32) / 2) and mine[100] == pytest.approx(1 / 32)
+    assert all(later < earlier for earlier, later in pairwise(mine))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 70, 1000])
+def test_sgdr_restarts_twice_each_cycle_twice_as_long(steps):
+    mine = [rate(step, steps, LMConfig(schedule="sgdr")) for step in range(steps)]
+    assert all(1 / 32 <= factor <= 1 for factor in mine) and mine[0] == 1
+    if steps >= 70:
+        rises = [step for step in range(1, steps) if mine[step] > mine[step - 1]]
+        assert rises == [-(-steps // 7), -(-3 * steps // 7)], "after one and three sevenths"
+        cosine = LMConfig(schedule="cosine")
+        assert mine[rises[1]] == pytest.approx(rate(0, 100, cosine), abs=1e-2) and mine[-1] < 1 / 32 + 1e-2

@@ -91,8 +91,8 @@ def test_a_corpus_that_has_not_grown_adds_nothing(context, before, grown):
 def test_the_language_model_goes_on(context, before, grown):
     corpus, tokens, vocab = grown
     ids = make(encode(corpus, tokens, vocab), context)
-    known = {part.texts for part in before[0].record.parts}
-    new = [part.name for part in corpus.record.parts if part.texts not in known]
+    new = corpus.record.new_since(before[0].record)
+    assert new and not corpus.record.new_since(corpus.record)
     stage = warm_finetune(before[2], ids, vocab, new, WARM, LM, "forward")
     lm = make(stage, context)
     assert lm.record.rows_kept == 60 and lm.record.rows_new == len(tokens_of(vocab)) - 60

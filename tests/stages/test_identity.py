@@ -122,3 +122,17 @@ def test_limits_of_drift_do_not_concern_what_is_measured() -> None:
     assert key == "89e8bd1d9f17fcc7826f89294b1f7859bd425c5434a626e7b15c6ece73114870"
     assert drift_reference(CORPUS, LM, MODEL, measured.model_copy(update={"min_perplexity": 0.4, "min_labels": 9})).recipe.key == key
     assert drift_reference(CORPUS, LM, MODEL, measured.model_copy(update={"sample": 100})).recipe.key != key
+
+
+def test_settings_that_were_added_later_enter_keys_only_where_they_are_set() -> None:
+    of_all = KEYS["tiny"]["classify"], KEYS["tiny"]["evaluate"]
+    assert classifier_and_evaluation("labels.oversample=null", "labels.seed=3", "corpus.draw=3") == of_all
+    for keys in zip(
+        of_all, classifier_and_evaluation("labels.oversample=true"), classifier_and_evaluation("labels.number=50"), strict=True
+    ):
+        assert len(set(keys)) == 3
+    before = (
+        "cac92fefb6f86fb8d2a26cb8228f6ce6cc876865d7fa04c4ef737320ee1600f0",
+        "cfe6f4aab6964c629e728a3cc354c44231b7300c8cd79502141f74aa63b3742d",
+    )
+    assert classifier_and_evaluation("labels.number=50") == before

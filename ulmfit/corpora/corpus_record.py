@@ -72,3 +72,8 @@ class CorpusRecord(SparseFacts):
     settings: CorpusConfig | None = None
     quality: Quality | None = None
     folders: tuple[FolderFacts, ...] | None = None
+
+    def new_since(self, earlier: "CorpusRecord") -> tuple[str, ...]:
+        """The names of the parts whose texts no part of an ``earlier`` corpus has, whatever it is called there."""
+        known = {part.texts for part in earlier.parts}
+        return tuple(part.name for part in self.parts if part.texts not in known)

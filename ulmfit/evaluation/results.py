@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from ulmfit.labels.label_set import Task
-from ulmfit.store.json import Facts
+from ulmfit.store.json import Facts, SparseFacts
 
 FILE = "results.json"
 
@@ -66,11 +66,13 @@ class Mistake(Facts):
     probability: float
 
 
-class EvaluationRecord(Facts):
-    """What the stage reports of an evaluation: values of all scores by system, and calibration errors."""
+class EvaluationRecord(SparseFacts):
+    """What the stage reports of an evaluation: values of all scores by system, and calibration errors; of a study's trial also the speeds."""
 
     scores: dict[str, dict[str, float | None]]
     calibration: dict[str, CalibrationError]
+    documents_per_second: float | None = None  # predicted
+    training_seconds: float | None = None  # of a method of words, which learns in the same stage
 
 
 class Results(Facts):

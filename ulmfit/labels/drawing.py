@@ -18,6 +18,19 @@ def draw(codes: NDArray[np.integer], config: LabelsConfig) -> NDArray[np.int64]:
     return np.sort(in_proportion(codes, ranks, config.number)[: config.number])
 
 
+def rows_to_learn(codes: NDArray[np.integer], config: LabelsConfig) -> NDArray[np.int64]:
+    """The rows that are drawn, and again as many of the rarer labels as ``oversample`` asks for."""
+    rows = draw(codes, config)
+    return np.sort(np.concatenate([rows, repeats(codes[rows], rows)])) if config.oversample else rows
+
+
+def repeats(codes: NDArray[np.integer], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of ``rows`` with labels ``codes`` [N]: those to add, in turn, until each label has as many as the commonest."""
+    counts = np.bincount(codes)
+    each = [np.resize(rows[codes == code], counts.max() - count) for code, count in enumerate(counts.tolist()) if count]
+    return np.concatenate(each)
+
+
 def in_proportion(codes: NDArray[np.integer], ranks: NDArray[np.generic], total: int) -> NDArray[np.int64]:
     """All N documents in the order in which they are drawn: one of each label, then the rest in proportion; ``ranks`` decide within a label.
 

@@ -1,6 +1,6 @@
 """Tables for the terminal: the systems and their scores, and the quality of a corpus."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.table import Table
@@ -8,6 +8,7 @@ from rich.text import Text
 
 from ulmfit.corpora.quality.quality_record import Share
 from ulmfit.evaluation.results import Results
+from ulmfit.experiments.means import CONFIDENCE, Mean
 from ulmfit.report.corpus_quality import FEW, CorpusQuality, Lengths, findings
 from ulmfit.report.numbers import count, interval, percent, portion, signed
 from ulmfit.report.scores import metric_titles
@@ -67,3 +68,16 @@ def _table(title: str) -> Table:
     return Table(
         title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
     )
+
+
+def study_table(found: Sequence[Mean]) -> Table:
+    """The points of a study, each with the means of its trials and their intervals."""
+    several = len({point.point.corpus for point in found}) > 1
+    table = _table(f"means of {max(point.trials for point in found)} trials, {percent(CONFIDENCE, 0)} intervals")
+    for heading in (*(["corpus"] if several else []), "method", "labels", "unlabelled", "accuracy", "macro F1", "ROC AUC"):
+        table.add_column(heading, justify="left" if heading in ("corpus", "method") else "right")
+    for point in found:
+        cells = [f"{percent(score.value)}\n{interval(score)}" for score in point.scores.values()]
+        text = (*([point.point.corpus] if several else []), point.point.title, count(point.labels), count(point.unlabelled), *cells)
+        table.add_row(*(Text(cell) for cell in text))
+    return table

@@ -40,7 +40,7 @@ class _Ingest:
         read = {"raw": fingerprint(reading.source, reading.downloads), "labelled": reading.labelled}
         self.scan = Recipe("scan", READING_VERSION, read).key
         self.scans = filesystem.join(store.root if store.remote else str(store.local), ".scans", self.scan)
-        known = read | {"config": config, "quality": quality} | ({"separator": separator} if separator else {})
+        known = read | {"config": config.keyed(), "quality": quality} | ({"separator": separator} if separator else {})
         self.memo = store.local / ".sources" / f"{Recipe('source', READING_VERSION, known).key}.json"
 
     @contextmanager

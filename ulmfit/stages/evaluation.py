@@ -16,7 +16,7 @@ from ulmfit.evaluation.calibration import fit_thresholds
 from ulmfit.evaluation.evaluate import evaluate
 from ulmfit.evaluation.predictions import HeldOut, Predictions, write_predictions
 from ulmfit.evaluation.results import FILE
-from ulmfit.labels.drawing import draw
+from ulmfit.labels.drawing import draw, rows_to_learn
 from ulmfit.labels.label_set import LabelSet
 from ulmfit.prediction.ensemble import average
 from ulmfit.prediction.predictor import Predictor
@@ -37,7 +37,7 @@ def measure(corpus: Corpus, ids: IdShards, model: Model, scratch: Model | None, 
     """
     config = settings.evaluate
     inputs = {"corpus": corpus, "ids": ids, "model": model} | ({"scratch": scratch} if scratch else {})
-    drawn = {"labels": settings.labels} if settings.labels.number else {}
+    drawn = {"labels": labels} if (labels := settings.labels.keyed()) else {}
     judged = {"judge": settings.judge} if settings.judge != "test" else {}
     recipe = Recipe("evaluation", EVALUATE_VERSION, {**config.keyed(), **drawn, **judged}, keys_of(inputs))
 
@@ -76,8 +76,7 @@ def _systems(predictor: Predictor, test: Documents, suffix: str) -> dict[str, Pr
 def _baseline(corpus: Corpus, tests: list[str], labels: LabelSet, settings: Settings) -> Predictions:
     """The baseline. Thresholds of several labels are fitted as the model's are, on the validation documents."""
     strings, train, seed = corpus.record.labels, read_split(corpus, "train"), settings.evaluate.seed
-    if settings.labels.number:
-        train = train.take(draw(labels.strata_of(train.codes(strings)), settings.labels).tolist())
+    train = train.take(rows_to_learn(labels.strata_of(train.codes(strings)), settings.labels).tolist())
     truth = _truth(labels, train.codes(strings))
     if labels.task == "multi-class":
         return Predictions(baseline.baseline_probabilities(train.texts, truth, tests, seed, len(labels)))

@@ -94,7 +94,7 @@ def classify(
     """A classifier on the encoder of ``lm`` (sec. 3.3), or from scratch without one. Of ``settings``: ``model``, ``classifier``, ``labels``."""
     inputs = {"corpus": corpus, "ids": ids, "vocab": vocab} | ({"language_model": lm} if lm else {})
     facts = {"model": settings.model, "training": settings.classifier.keyed(), "direction": direction}
-    drawn = {"labels": settings.labels} if settings.labels.number else {}
+    drawn = {"labels": labels} if (labels := settings.labels.keyed()) else {}
     recipe = Recipe("classifier", CLASSIFIER_VERSION, facts | drawn, keys_of(inputs))
     spec = lambda: ClassifySpec(
         ids=ids.path,

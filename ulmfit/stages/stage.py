@@ -34,6 +34,8 @@ StageKind = Literal[
     "average-scratch",
     "evaluate",
     "drift-reference",
+    "judge",
+    "words",
 ]
 CorpusRole = Literal["domain", "general"]
 

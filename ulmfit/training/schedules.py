@@ -1,9 +1,11 @@
-"""The learning rate of each layer at each step: slanted triangle, discriminative rates, gradual unfreezing. Pure functions."""
+"""The learning rate of each layer at each step: slanted triangle, cosine, SGDR, discriminative rates, gradual unfreezing. Pure functions."""
 
 import math
 from collections.abc import Sequence
 
 from ulmfit.config import TrainingConfig
+
+CYCLES = 3  # of SGDR
 
 
 def layer_rates(step: int, steps: int, highest: Sequence[float], config: TrainingConfig, scale: float = 1.0) -> list[float]:
@@ -22,9 +24,31 @@ def stlr(step: int, steps: int, cut_frac: float = 0.1, ratio: float = 32.0) -> f
     return (1 + max(0.0, p) * (ratio - 1)) / ratio
 
 
+def cosine(step: float, steps: float, ratio: float = 32.0) -> float:
+    """The factor on the maximal rate at ``step`` of ``steps``: from 1 to 1/ratio along half a cosine (Loshchilov & Hutter 2017, eq. 5)."""
+    lowest = 1 / ratio
+    return lowest + (1 - lowest) * (1 + math.cos(math.pi * step / steps)) / 2
+
+
+def sgdr(step: int, steps: int, ratio: float = 32.0) -> float:
+    """``cosine`` with warm restarts (Loshchilov & Hutter 2017, sec. 3): ``CYCLES`` of it, each twice as long as the one before."""
+    begun, length = 0.0, steps / (2**CYCLES - 1)
+    while step >= begun + length and begun + length < steps:
+        begun, length = begun + length, 2 * length
+    return cosine(step - begun, length, ratio)
+
+
 def rate(step: int, steps: int, config: TrainingConfig) -> float:
     """The factor on the highest rate at ``step`` (from 0) of ``steps``, by ``config.schedule``."""
-    return 1.0 if config.schedule == "constant" else stlr(step, steps, config.cut_frac, config.ratio)
+    match config.schedule:
+        case "constant":
+            return 1.0
+        case "cosine":
+            return cosine(step, steps, config.ratio)
+        case "sgdr":
+            return sgdr(step, steps, config.ratio)
+        case "stlr":
+            return stlr(step, steps, config.cut_frac, config.ratio)
 
 
 def discriminative(lr: float, groups: int, decay: float) -> list[float]:

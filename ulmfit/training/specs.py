@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ulmfit.config import ClassifierConfig, LabelsConfig, LMConfig, ModelConfig
 from ulmfit.directions import Direction
-from ulmfit.labels.drawing import draw
+from ulmfit.labels.drawing import rows_to_learn
 from ulmfit.labels.label_set import LabelSet
 from ulmfit.shards.arrow import IDS_SUFFIX
 from ulmfit.shards.documents import Documents
@@ -112,10 +112,10 @@ class ClassifySpec(TextSpec):
     def text(self) -> TrainingText:
         """As of any training, but only the documents drawn to train on."""
         found = super().text()
-        if self.drawn.number is None:
+        if not self.drawn.keyed():
             return found
         strata = LabelSet.of(self.labels, self.config).strata_of(found.train.labels)
-        return replace(found, train=found.train.take(draw(strata, self.drawn)))
+        return replace(found, train=found.train.take(rows_to_learn(strata, self.drawn)))
 
 
 TrainingSpec = Annotated[PretrainSpec | FinetuneSpec | WarmSpec | ClassifySpec, Field(discriminator="training")]

@@ -49,12 +49,13 @@ def draw_samples(facts: DocumentFacts, split: np.ndarray, label: np.ndarray, con
     Validation rows shrink as training rows do, for their labels are used as well.
     """
     members = {code: np.flatnonzero(split == code) for code in (TRAIN, VALID, TEST)}
+    seed = config.seed if config.draw is None else config.draw
     if config.max_train is not None and len(members[TRAIN]) > config.max_train:
-        _, spare = sample(facts, members[TRAIN], config.max_train, "train", config.seed)
+        _, spare = sample(facts, members[TRAIN], config.max_train, "train", seed)
         if labelled:
             fewer = math.ceil(config.max_train / len(members[TRAIN]) * len(members[VALID]))
             fewer = max(fewer, len(np.unique(facts.label[members[VALID]])))
-            _, spare_valid = sample(facts, members[VALID], fewer, "max_valid", config.seed)
+            _, spare_valid = sample(facts, members[VALID], fewer, "max_valid", seed)
             spare = np.concatenate([spare, spare_valid])
             label[spare] = UNKNOWN
         split[spare] = UNLABELLED if labelled else DROPPED
@@ -62,7 +63,7 @@ def draw_samples(facts: DocumentFacts, split: np.ndarray, label: np.ndarray, con
         split[sample(facts, members[TEST], config.max_test, "max_test", config.seed)[1]] = DROPPED
     unlabelled = np.flatnonzero(split == UNLABELLED)
     if config.max_unlabelled is not None and len(unlabelled) > config.max_unlabelled:
-        split[sample(replace(facts, label=label), unlabelled, config.max_unlabelled, "unlabelled", config.seed)[1]] = DROPPED
+        split[sample(replace(facts, label=label), unlabelled, config.max_unlabelled, "unlabelled", seed)[1]] = DROPPED
 
 
 def hold_out(facts: DocumentFacts, split: np.ndarray, config: CorpusConfig, labelled: bool) -> None:

@@ -1,0 +1,168 @@
+"""Requests of studies: what is tried, as a list of requests of the main job. Like every request they read nothing."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, JsonValue
+
+from flows.request import TrainRequest
+from ulmfit.directions import DIRECTIONS, Direction
+from ulmfit.errors import UserError
+from ulmfit.experiments.methods.named import WORD_METHODS
+from ulmfit.experiments.trial import REGIMES, MethodName, Network, Point, Regime, Trial
+
+Choice = TypeVar("Choice", bound=str)
+
+METHODS: tuple[MethodName, ...] = ("ulmfit", "scratch", *WORD_METHODS)
+EVERY_TRIAL = ("evaluate.bootstrap=100",)  # intervals are those of the trials
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A trial, and the request of the main job that it is."""
+
+    trial: Trial
+    request: TrainRequest
+
+
+class StudyRequest(TrainRequest):
+    """What all studies have in common. A trial is a request of the main job, which differs in the draw of its data and in its seeds."""
+
+    trials: int = Field(5, ge=1, description="trials a point; each draws its documents anew")
+    reading: Literal["forward", "backward", "both"] = Field("both", description="directions of the networks: forward, backward or both")
+
+    def asked(self) -> list[Asked]:
+        """The trials, in the order in which they are made."""
+        return [
+            Asked(Trial(point=point, number=number), self.request_of(point, number))
+            for point in self.points()
+            for number in range(self.trials)
+        ]
+
+    def points(self) -> list[Point]:
+        """The points of the study. UserError where there is none, or they are not well asked for."""
+        raise NotImplementedError
+
+    def request_of(self, point: Point, number: int) -> TrainRequest:
+        """A point's trial as a request of the main job."""
+        fields = self.model_dump(include=set(TrainRequest.model_fields))
+        options = [*EVERY_TRIAL, *self.options, *point.options, *self._draw(point, number)]
+        return TrainRequest.model_validate({**fields, "corpus": point.corpus, "options": options})
+
+    def _draw(self, point: Point, number: int) -> Iterator[str]:
+        """The settings by which a trial draws its labels, its further text, and its random numbers.
+
+        Where a language model reads all the text, all trials share it: only the labels are drawn. Else the corpus itself is cut to the
+        labelled documents and so many others, so that nothing, not even the vocabulary, knows of more.
+        """
+        seed = (self.seed or 0) + number
+        yield from (f"classifier.seed={seed}", f"labels.seed={seed}")
+        labels = str(point.labels or "null")
+        if point.regime in (None, "general") or point.unlabelled is None:
+            yield f"labels.number={labels}"
+        else:
+            yield from (f"corpus.max_train={labels}", f"corpus.max_unlabelled={point.unlabelled}")
+            yield from (f"corpus.draw={seed}", f"finetune.seed={seed}")
+
+    def read(self) -> tuple[Direction, ...]:
+        """The directions of the networks."""
+        return DIRECTIONS if self.reading == "both" else (self.reading,)
+
+
+class DataQuantityRequest(StudyRequest):
+    """How many labels, and how much text of the domain?"""
+
+    labels: str = Field("50,100,200,500,1000,2000", description="labelled documents to learn from, as 50,100,all")
+    documents: str = Field("all", description="further documents that the language model reads, as 0,500,all")
+    regimes: str = Field("general+domain", description="language models of ULMFiT: general, domain, general+domain")
+    methods: str = Field("ulmfit,tfidf", description="methods: ulmfit, scratch, tfidf, nbsvm, glove")
+    oversample: bool = Field(False, description="repeat documents of rarer labels until all are as frequent as the commonest")
+
+    def points(self) -> list[Point]:
+        labels, methods = numbers(self.labels, "--labels", 1), chosen(self.methods, METHODS, "--methods")
+        documents, regimes = numbers(self.documents, "--unlabelled", 0), chosen(self.regimes, REGIMES, "--regimes")
+        options = ("labels.oversample=true",) if self.oversample else ()
+        points = []
+        for method, number in product(methods, labels):
+            base = Point(corpus=self.corpus, method=method, labels=number, options=options, directions=self.read())
+            points += [base] if method != "ulmfit" else [found for regime in regimes for found in self._by_regime(base, regime, documents)]
+        return points
+
+    def _by_regime(self, base: Point, regime: Regime, documents: list[int | None]) -> Iterator[Point]:
+        """A language model that is not tuned reads none of the domain's text: one point, whatever there is."""
+        if regime == "general":
+            yield base.model_copy(update={"regime": regime, "unlabelled": 0, "options": (*base.options, "finetune.epochs=0")})
+            return
+        for number in documents:
+            yield base.model_copy(update={"regime": regime, "unlabelled": number})
+
+
+class BenchmarkRequest(StudyRequest):
+    """Methods side by side on several corpora."""
+
+    corpora: list[str] = Field(default_factory=list, description="corpora")
+    labels: str = Field("100,500", description="labelled documents to learn from, as 100,500,all")
+    methods: str = Field("ulmfit,tfidf,nbsvm", description="methods: ulmfit, scratch, tfidf, nbsvm, glove")
+
+    def points(self) -> list[Point]:
+        labels, methods = numbers(self.labels, "--labels", 1), chosen(self.methods, METHODS, "--methods")
+        regime: dict[str, Regime | None] = {"ulmfit": "general+domain"}
+        return [
+            Point(corpus=corpus, method=method, regime=regime.get(method), labels=number, directions=self.read())
+            for corpus, method, number in product(self.corpora or [self.corpus], methods, labels)
+        ]
+
+
+class Study(StudyRequest):
+    """Any settings of the main job varied: every combination of the values of ``vary`` (``{"classifier.lr": [0.005, 0.01]}``) is a point."""
+
+    vary: dict[str, list[JsonValue]] = Field(default_factory=dict, description="values of settings, by stage.option")
+    method: Network = "ulmfit"
+
+    def points(self) -> list[Point]:
+        rows = [tuple(f"{name}={value}" for name, value in zip(self.vary, values, strict=True)) for values in product(*self.vary.values())]
+        regime: Regime | None = "general+domain" if self.method == "ulmfit" else None
+        return [
+            Point(
+                corpus=self.corpus, method=self.method, regime=regime, variant=", ".join(row) or None, options=row, directions=self.read()
+            )
+            for row in rows
+        ]
+
+
+def numbers(given: str, flag: str, least: int) -> list[int | None]:
+    """``50,100,all`` as numbers, ``all`` as None, each once and in order; UserError for what is neither."""
+    found = set[int | None]()
+    for word in _words(given):
+        if word != "all" and not (word.isascii() and word.isdecimal() and len(word) < 10 and int(word) >= least):
+            raise UserError(
+                f"{flag} {given}: {word!r} is no number of documents; write numbers from {least} on, and all, with commas between them"
+            )
+        found.add(None if word == "all" else int(word))
+    if not found:
+        raise UserError(f"{flag} is empty; write numbers of documents with commas between them, as 50,100,all")
+    return sorted(found, key=lambda number: (number is None, number or 0))
+
+
+def chosen(given: str, known: Iterable[Choice], flag: str) -> list[Choice]:
+    """The names among ``known`` that are given, each once, in the order given; UserError for another."""
+    found: dict[Choice, None] = {}
+    for word in _words(given):
+        name = next((name for name in known if name == word), None)
+        if name is None:
+            raise UserError(f"{flag} {given}: there is no {word!r}; choose among {', '.join(known)}")
+        found[name] = None
+    if not found:
+        raise UserError(f"{flag} is empty; choose among {', '.join(known)}")
+    return list(found)
+
+
+def _words(given: str) -> list[str]:
+    return [word.strip() for word in given.split(",") if word.strip()]
+
+
+def fields_of(request: StudyRequest) -> dict[str, Any]:
+    """What was asked for, beside the main job's own fields: for the report."""
+    return request.model_dump(mode="json", exclude=set(TrainRequest.model_fields))

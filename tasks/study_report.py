@@ -1,0 +1,63 @@
+"""The report of a study: its summary, the page beside the tracked run, figures and all trials as files."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from pydantic import JsonValue
+
+from tasks.report import run_summary
+from tasks.run import Finished, Job
+from ulmfit.config import Settings
+from ulmfit.experiments.trial import TrialResult
+from ulmfit.report.study_page import render_study
+from ulmfit.report.study_summary import StudyCorpus, StudySummary
+from ulmfit.stages.outputs import Corpus, Output
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What the report of a study shows; ``started`` in Unix seconds."""
+
+    kind: str
+    name: str
+    asked: Mapping[str, JsonValue]
+    settings: Settings
+    corpora: Mapping[str, Corpus]
+    results: list[TrialResult]
+    stages: list[Finished[Output]]
+    started: float
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def study_report(job: Job, tried: Tried) -> StudySummary:
+    """Write the report of a study into the workspace and beside its tracked run; returns the summary."""
+    made = [stage for stage in tried.stages if not stage.cached]
+    folder = (
+        job.workspace.reports / f"{tried.kind}-{tried.name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(tried.started))}-{job.run_id[:6]}"
+    )
+    summary = StudySummary(
+        kind=tried.kind,
+        asked=dict(tried.asked),
+        corpora=[_corpus(name, corpus) for name, corpus in tried.corpora.items()],
+        results=tried.results,
+        settings=tried.settings,
+        made=len(made),
+        found=len(tried.stages) - len(made),
+        busy=sum(stage.output.manifest.seconds or 0.0 for stage in made),
+        slots=job.slots,
+        run=run_summary(job, tried.started),
+        report=str(folder / "report.html"),
+    )
+    folder.mkdir(parents=True)
+    render_study(summary, folder)
+    job.tracker.client.log_artifacts(job.run_id, str(folder), "report")
+    return summary
+
+
+def _corpus(name: str, corpus: Corpus) -> StudyCorpus:
+    record = corpus.record
+    splits = {split: facts.documents for split, facts in record.splits.items()}
+    return StudyCorpus(name=name, key=corpus.key, digest=record.digest, labels=tuple(record.labels), splits=splits)

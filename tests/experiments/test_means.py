@@ -1,0 +1,40 @@
+"""Means of trials and their intervals."""
+
+import pytest
+
+from ulmfit.experiments.means import mean, means
+from ulmfit.experiments.trial import Point, Trial, TrialResult
+
+
+def test_the_interval_is_students() -> None:
+    found = mean([0.80, 0.82, 0.84])  # t(2) = 4.303; standard error 0.02 / sqrt(3)
+    assert (found.value, found.low, found.high) == pytest.approx((0.82, 0.82 - 0.04968, 0.82 + 0.04968), abs=1e-5)
+
+
+def test_a_share_stays_a_share() -> None:
+    found = mean([0.9, 1.0])
+    assert found.high == 1.0 and found.low is not None and 0 <= found.low < 0.9
+
+
+def test_one_trial_has_no_interval_and_none_no_value() -> None:
+    assert mean([0.5]).low is None and mean([0.5]).value == 0.5 and mean([]).value is None
+
+
+def result(labels: int, number: int, accuracy: float, method: str = "tfidf") -> TrialResult:
+    point = Point(corpus="c", method=method, labels=labels)
+    scores = {"forward": {"accuracy": 0.1}, "forward+backward": {"accuracy": accuracy, "roc_auc": None}}
+    return TrialResult(
+        trial=Trial(point=point, number=number), documents=9, labels=labels, unlabelled=0, scores=scores, seconds=number, key="", run_id="", built=0
+    )  # fmt: skip
+
+
+def test_trials_of_a_point_are_taken_together_by_their_headline() -> None:
+    few, many = means([result(5, 0, 0.4), result(9, 0, 0.8), result(5, 1, 0.6)])
+    assert (few.labels, few.trials, few.scores["accuracy"].value, few.seconds) == (5, 2, pytest.approx(0.5), 0.5)
+    assert (many.labels, many.trials, many.scores["accuracy"].low) == (9, 1, None)
+    assert few.scores["roc_auc"].value is None
+
+
+def test_another_system_than_the_headline() -> None:
+    (found,) = means([result(5, 0, 0.4)], "forward")
+    assert found.scores["accuracy"].value == 0.1

@@ -1,0 +1,61 @@
+"""Means of trials with t-intervals."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from ulmfit.evaluation.results import Estimate
+from ulmfit.experiments.trial import Point, TrialResult
+from ulmfit.store.json import Facts
+
+METRICS = ("accuracy", "macro_f1", "roc_auc")
+CONFIDENCE = 0.95
+
+
+def mean(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
+    """The mean of trials' scores, 0 to 1, and its interval by Student's t within these; none for a single trial, no value for no trial."""
+    from scipy.stats import t
+
+    if not values:
+        return Estimate(value=None, low=None, high=None)
+    centre = math.fsum(values) / len(values)
+    if len(values) == 1:
+        return Estimate(value=centre, low=None, high=None)
+    spread = math.sqrt(math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1) / len(values))
+    half = float(t.ppf((1 + confidence) / 2, len(values) - 1)) * spread
+    return Estimate(value=centre, low=max(0.0, centre - half), high=min(1.0, centre + half))
+
+
+class Mean(Facts):
+    """A point's trials taken together. ``labels`` and ``unlabelled``: how many there were; seconds and speed are means of the trials."""
+
+    point: Point
+    trials: int
+    labels: int
+    unlabelled: int
+    scores: dict[str, Estimate]
+    seconds: float
+    shared_seconds: float
+    documents_per_second: float | None
+
+
+def means(results: Iterable[TrialResult], system: str | None = None) -> list[Mean]:
+    """The points, in the order of their first trials. ``system``: another than the headline."""
+    points: dict[Point, list[TrialResult]] = {}
+    for result in results:
+        points.setdefault(result.trial.point, []).append(result)
+    return [_mean(point, found, system) for point, found in points.items()]
+
+
+def _mean(point: Point, found: list[TrialResult], system: str | None) -> Mean:
+    scores = {metric: mean([value for one in found if (value := one.score(metric, system)) is not None]) for metric in METRICS}
+    speeds = [one.documents_per_second for one in found if one.documents_per_second]
+    return Mean(
+        point=point,
+        trials=len(found),
+        labels=found[0].labels,
+        unlabelled=found[0].unlabelled,
+        scores=scores,
+        seconds=sum(one.seconds for one in found) / len(found),
+        shared_seconds=found[0].shared_seconds,
+        documents_per_second=sum(speeds) / len(speeds) if speeds else None,
+    )

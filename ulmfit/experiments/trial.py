@@ -1,0 +1,89 @@
+"""A trial of a study: what is tried, and what came of it."""
+
+from typing import Literal, get_args
+
+from ulmfit.directions import Direction
+from ulmfit.experiments.methods.named import WordMethod
+from ulmfit.store.json import Facts
+
+Network = Literal["ulmfit", "scratch"]
+MethodName = Network | WordMethod
+Regime = Literal["general", "domain", "general+domain"]
+REGIMES: tuple[Regime, ...] = get_args(Regime)
+
+TITLES: dict[MethodName, str] = {
+    "ulmfit": "ULMFiT",
+    "scratch": "the same network from scratch",
+    "tfidf": "TF-IDF + logistic regression",
+    "nbsvm": "NB-SVM",
+    "glove": "mean GloVe vectors + logistic regression",
+}
+REGIME_TITLES: dict[Regime, str] = {
+    "general": "general language model alone",
+    "domain": "language model of the domain alone",
+    "general+domain": "general language model tuned on the domain",
+}
+
+
+class Point(Facts):
+    """What the trials of one point of a study have in common.
+
+    ``labels``: labelled documents to learn from; ``unlabelled``: further documents that the language model reads; None: all there are.
+    ``regime``: of a language model, None for methods without one. ``variant``: a row of an ablation. ``options``: the settings that
+    differ from the study's.
+    """
+
+    corpus: str
+    method: MethodName
+    regime: Regime | None = None
+    labels: int | None = None
+    unlabelled: int | None = None
+    variant: str | None = None
+    directions: tuple[Direction, ...] = ("forward", "backward")
+    options: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The method, and the regime where it has one."""
+        return self.variant or TITLES[self.method] + (f", {REGIME_TITLES[self.regime]}" if self.regime else "")
+
+
+class Trial(Facts):
+    """One of a point's trials; ``number`` from 0."""
+
+    point: Point
+    number: int
+
+    @property
+    def title(self) -> str:
+        """For logs and names of runs."""
+        labels = "all labels" if self.point.labels is None else f"{self.point.labels} labels"
+        text = "" if self.point.regime in (None, "general") or self.point.unlabelled is None else f", {self.point.unlabelled} unlabelled"
+        return f"{self.point.corpus}, {self.point.title}, {labels}{text}, trial {self.number + 1}"
+
+
+class TrialResult(Facts):
+    """What came of a trial.
+
+    ``scores``: by system (a direction, their average, a method) and metric. ``errors``: validation error after each epoch of the first
+    direction's classifier. ``seconds``: of its own training; ``shared_seconds``: of what it shares with others, such as language models.
+    ``labels`` and ``unlabelled``: how many there were. ``key``: of the evaluation. ``built``: what this run made of the trial's stages.
+    """
+
+    trial: Trial
+    documents: int
+    labels: int
+    unlabelled: int
+    scores: dict[str, dict[str, float | None]]
+    errors: tuple[float, ...] = ()
+    seconds: float
+    shared_seconds: float = 0.0
+    documents_per_second: float | None = None
+    key: str
+    run_id: str
+    built: int
+
+    def score(self, metric: str, system: str | None = None) -> float | None:
+        """Of the system, or the headline: the average of both directions, or the only one there is."""
+        found = self.scores.get(system or list(self.scores)[-1], {})
+        return found.get(metric)

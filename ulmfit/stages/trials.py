@@ -1,0 +1,91 @@
+"""The stages at the end of a study's trials: a classifier of one direction or both is judged, or a method of words learns and is judged."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from ulmfit.compute.precision import inference_products
+from ulmfit.config import ClassifierConfig, Settings
+from ulmfit.directions import ENSEMBLE, Direction
+from ulmfit.evaluation.evaluate import evaluate
+from ulmfit.evaluation.predictions import HeldOut, Predictions, write_predictions
+from ulmfit.evaluation.results import FILE
+from ulmfit.experiments.methods.named import WordMethod, method_named
+from ulmfit.labels.drawing import rows_to_learn
+from ulmfit.labels.label_set import LabelSet, probabilities
+from ulmfit.models.saving import load_classifier, read_saved_model
+from ulmfit.prediction.ensemble import average
+from ulmfit.prediction.logits import FoldedClassifier, predict_logits
+from ulmfit.shards.documents import Documents
+from ulmfit.stages.evaluation import read_split
+from ulmfit.stages.outputs import Classifier, Corpus, Evaluation, IdShards, Output
+from ulmfit.stages.stage import Context, Stage, keys_of
+from ulmfit.store.artifacts import Built
+from ulmfit.store.filesystem import write_bytes
+from ulmfit.store.recipe import Recipe
+
+JUDGE_VERSION = 1
+WORDS_VERSION = 1
+
+
+def judge(corpus: Corpus, ids: IdShards, forward: Classifier | None, backward: Classifier | None, settings: Settings) -> Stage[Evaluation]:
+    """Scores of a classifier of one direction, or of both and their average. Of ``settings``: ``evaluate`` and ``judge``.
+
+    Unlike ``measure`` it needs no finished model, and has no baseline beside it: in a study that is a trial of its own.
+    """
+    both: dict[Direction, Classifier | None] = {"forward": forward, "backward": backward}
+    given: dict[Direction, Classifier] = {direction: classifier for direction, classifier in both.items() if classifier}
+    inputs: dict[str, Output[Any]] = {"corpus": corpus, "ids": ids} | {str(name): made for name, made in given.items()}
+    recipe = Recipe("evaluation", JUDGE_VERSION, {"judge": settings.judge, **settings.evaluate.keyed()}, keys_of(inputs))
+
+    def build(work: Path, context: Context) -> Built:
+        test, started = Documents.open(ids.path, [settings.judge]), time.perf_counter()
+        systems = {direction: _predicted(classifier, test, direction, context.placement.device) for direction, classifier in given.items()}
+        seconds = time.perf_counter() - started
+        found: dict[str, Predictions] = {str(direction): system for direction, system in systems.items()}
+        if len(systems) > 1:
+            found[ENSEMBLE] = Predictions(average({direction: system.probabilities for direction, system in systems.items()}))
+        return _judged(work, corpus, settings, found, seconds)
+
+    return Stage(Evaluation, recipe, inputs, build, trains=True)
+
+
+def _predicted(classifier: Classifier, documents: Documents, direction: Direction, device: str) -> Predictions:
+    saved, model = read_saved_model(classifier.path, "classifier"), load_classifier(classifier.path).to(device)
+    folded = FoldedClassifier(model, inference_products("auto", device, model.encoder.config.hidden))
+    logits = predict_logits(folded, documents, direction, saved.max_tokens)
+    temperature = saved.calibration.temperature if saved.calibration else 1.0
+    return Predictions(*(probabilities(logits, "multi-class", each).numpy() for each in (temperature, 1.0)))
+
+
+def words(corpus: Corpus, method: WordMethod, settings: Settings) -> Stage[Evaluation]:
+    """Scores of a method of words, which learns from the labelled rows that are drawn. Of ``settings``: ``labels``, ``evaluate``, ``judge``."""
+    inputs, seed = {"corpus": corpus}, settings.labels.seed
+    facts = {"method": method, "seed": seed, "labels": settings.labels.keyed(), "judge": settings.judge}
+    recipe = Recipe("evaluation", WORDS_VERSION, {**settings.evaluate.keyed(), **facts}, keys_of(inputs))
+
+    def build(work: Path, context: Context) -> Built:
+        strings = corpus.record.labels
+        train, tests = read_split(corpus, "train"), read_split(corpus, settings.judge)
+        learner = method_named(method, seed, context.downloads, [*train.texts, *tests.texts])
+        train = train.take(rows_to_learn(train.codes(strings), settings.labels).tolist())
+        started = time.perf_counter()
+        fitted = learner.fit(train.texts, train.codes(strings), len(strings))
+        learnt = time.perf_counter()
+        found = {str(method): Predictions(fitted.probabilities(tests.texts))}
+        return _judged(work, corpus, settings, found, time.perf_counter() - learnt, learnt - started)
+
+    return Stage(Evaluation, recipe, inputs, build, trains=True)
+
+
+def _judged(
+    work: Path, corpus: Corpus, settings: Settings, systems: dict[str, Predictions], seconds: float, training: float | None = None
+) -> Built:
+    """The scores written; their record. ``seconds``: to predict all documents; ``training``: to learn."""
+    rows, strings = read_split(corpus, settings.judge), corpus.record.labels
+    labels = LabelSet.of(strings, ClassifierConfig())
+    results = evaluate(systems, HeldOut(rows.ids, rows.texts, rows.codes(strings), labels.names), settings.evaluate)
+    write_predictions(work, systems, HeldOut(rows.ids, rows.texts, rows.codes(strings), labels.names))
+    write_bytes(work / FILE, results.to_json().encode())
+    speed = {"documents_per_second": len(rows.ids) / max(seconds, 1e-9), "training_seconds": training}
+    return Built(results.record().model_copy(update=speed).model_dump())
