@@ -38,6 +38,7 @@ class PredictRequest(BaseModel):
     text_column: str = Field("text", description="column that holds the text")
     encoding: str = Field("utf-8", description="encoding of the text files, and of standard input")
     output: str | None = Field(None, description="file to write: csv, tsv, jsonl or parquet; without it, JSON Lines on standard output")
+    explain: bool = Field(False, description="tell which words carry each label; with --output FILE.html as coloured text")
     workspace: str | None = Field(None, description=WORKSPACE)
 
 
@@ -56,22 +57,23 @@ def predict(
     request = PredictRequest.model_validate(fields)
     _check(request, file)
     predictor = load_predictor(model, request.workspace)
-    summary = predict_records(predictor, _records(request, file), request.output, model if as_json else None)
+    summary = predict_records(predictor, _records(request, file), request, model if as_json else None)
     if summary.refused or request.output:
         log.info("%s%s", summary.line, f"; written to {request.output}" if request.output else "")
     if summary.refused:
         raise typer.Exit(SOME_WITHOUT)
 
 
-def predict_records(predictor: Predictor, records: Records, output: str | None = None, model: str | None = None) -> Summary:
-    """Predict and write all ``records``: to the file ``output``, or standard output.
+def predict_records(predictor: Predictor, records: Records, request: PredictRequest, model: str | None = None) -> Summary:
+    """Predict and write all ``records``: to the request's output, or standard output.
 
-    ``model``: its name, where standard output gets one JSON object for all; with ``output`` that is the summary.
+    ``model``: its name, where standard output gets one JSON object for all; with an output that is the summary.
     """
     from ulmfit.prediction.answer_files import Form, written
     from ulmfit.prediction.answers import Summary, answers
 
-    form = Form(records.columns, predictor.labels, predictor.separator if predictor.task == "multi-label" else None)
+    separator, output = predictor.separator if predictor.task == "multi-label" else None, request.output
+    form = Form(records.columns, predictor.labels, separator, request.explain)
     held: list[JsonObject] = []
     keep: Write = lambda given: held.extend(map(form.nested, given))
     summary = Summary()
@@ -79,7 +81,7 @@ def predict_records(predictor: Predictor, records: Records, output: str | None =
         written(output, form) if output else nullcontext(keep) if model else _standard_output(form) as write,
         row_bar("predict", records.number) as bar,
     ):
-        for piece in answers(predictor, records.read()):
+        for piece in answers(predictor, records.read(), request.explain):
             write(piece)
             summary.add(piece)
             bar(piece)
@@ -140,7 +142,7 @@ def _check(request: PredictRequest, file: str | None) -> None:
     if request.output is not None:
         from ulmfit.prediction.answer_files import check_output
 
-        check_output(request.output, read)
+        check_output(request.output, read, request.explain)
 
 
 def load_predictor(model: str, workspace: str | None) -> Predictor:

@@ -16,15 +16,18 @@ from serving.guard import Guard, fault
 from serving.metrics import Metrics
 from serving.models import Models, Served
 from serving.page import page_of
-from serving.schema import MOST_TEXTS, Predictions, Texts, excess
+from serving.schema import MOST_TEXTS, Predictions, Question, Reasons, Texts, excess
 from tasks.scoring_protocol import VERSION, UnknownKind, answer_of, texts_in
 from ulmfit.errors import UserError
 from ulmfit.prediction.ensemble import Probabilities
+from ulmfit.prediction.explain import Explanation, explain
+from ulmfit.prediction.explanation_page import coloured
 
 log = logging.getLogger(__name__)
 
 HEALTH = ("/healthz", "/readyz", "/ping", "/health")  # which need no token
-PATHS = (*HEALTH, "/predict", "/invocations", "/metrics", "/version", "/docs", "/openapi.json")
+PATHS = (*HEALTH, "/predict", "/explain", "/invocations", "/metrics", "/version", "/docs", "/openapi.json")
+MOST_QUESTIONS = 8  # texts that wait to be explained
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -47,6 +50,7 @@ class Answers:
     def __init__(self, models: Models, metrics: Metrics):
         self.models, self.metrics = models, metrics
         self.batcher: Batcher | None = None
+        self.turn, self.questions = asyncio.Lock(), 0
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
@@ -76,6 +80,19 @@ class Answers:
         rows = await asyncio.gather(*map(asyncio.wrap_future, waiting))
         return np.array(rows, dtype=np.float32).reshape(len(rows), len(served.predictor.labels))
 
+    async def explanation(self, served: Served, given: Question) -> Explanation:
+        """One after the other, beside the predictions. HTTPException for a label that there is none, and where too many wait."""
+        if given.label is not None and given.label not in served.predictor.labels:
+            raise HTTPException(422, "the model has no such label; choose one that /predict gives")
+        if self.questions >= MOST_QUESTIONS:
+            raise HTTPException(503, "too many texts wait to be explained; try again later", {"retry-after": "5"})
+        self.questions += 1
+        try:
+            async with self.turn:
+                return await asyncio.to_thread(explain, served.predictor, given.text, given.label)
+        finally:
+            self.questions -= 1
+
 
 def _add_predictions(app: FastAPI, answers: Answers) -> None:
     @app.post("/predict")
@@ -83,6 +100,13 @@ def _add_predictions(app: FastAPI, answers: Answers) -> None:
         """Labels and probabilities of texts."""
         served = answers.models.now
         return Predictions.of(served.name, served.predictor, await answers.probabilities(served, given.texts))
+
+    @app.post("/explain")
+    async def why(given: Question) -> Reasons:
+        """The sentences and words that carry a label, by what happens without them."""
+        served = answers.models.now
+        found = await answers.explanation(served, given)
+        return Reasons.model_validate({**found.facts, "model": served.name, "html": coloured(found)})
 
     @app.post("/invocations")
     async def invocations(request: Request) -> Response:
@@ -148,13 +172,14 @@ def _response(status: int, message: str, headers: Mapping[str, str] | None = Non
 
 
 SAYINGS: dict[str, Callable[[str], str]] = {
-    "json_invalid": lambda where: 'the body is not JSON; send {"texts": [...]}',
-    "missing": lambda where: f'there is no {where}; send {{"texts": [...]}} as application/json',
+    "json_invalid": lambda where: "the body is not JSON; see /docs",
+    "missing": lambda where: f"there is no {where}; send a JSON object that has it, as application/json",
     "too_short": lambda where: f"{where} is empty; give a text or more",
     "too_long": lambda where: f"{where} has more than {MOST_TEXTS:,} texts; send fewer at a time",
     "string_pattern_mismatch": lambda where: f"{where} is empty; give a text",
     "string_type": lambda where: f"{where} is not a string; give a text",
     "string_unicode": lambda where: f"{where} is not Unicode; give a text",
+    "string_too_long": lambda where: f"{where} is too long; cut it into several",
     "list_type": lambda where: f"{where} is not a list; give a list of strings",
 }
 
@@ -164,4 +189,4 @@ def _reason(error: RequestValidationError) -> str:
     first = error.errors()[0]
     _, *place = first["loc"]
     where = "".join(f"[{step}]" if isinstance(step, int) else str(step) for step in place) or "body"
-    return SAYINGS.get(first["type"], lambda where: f'{where} is no JSON object; send {{"texts": [...]}} as application/json')(where)
+    return SAYINGS.get(first["type"], lambda where: f"{where} is no JSON object; send one as application/json")(where)

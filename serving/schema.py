@@ -33,6 +33,41 @@ def excess(texts: Sequence[str]) -> str | None:
     return None
 
 
+class Question(BaseModel):
+    """A text whose label is to be explained: the likeliest one, or ``label``."""
+
+    text: Text = Field(max_length=20_000, examples=["Not a minute too long."])
+    label: str | None = None
+
+
+class Part(BaseModel):
+    """A part of the text, from character ``start`` to ``end``. ``effect``: what the label's probability loses when it is taken out, the mean of
+    both directions; ``agree``: whether both feel the same."""
+
+    text: str
+    start: int
+    end: int
+    effect: float
+    forward: float
+    backward: float
+    agree: bool
+
+
+class Reasons(BaseModel):
+    """What carries a label. ``unknown``: share of the words that the model does not know; ``warning``: why not to rely on the prediction."""
+
+    model: str
+    label: str
+    probability: float
+    directions: dict[str, float]
+    agree: bool
+    unknown: float
+    warning: str | None
+    sentences: list[Part]
+    words: list[Part]
+    html: str
+
+
 class Prediction(BaseModel):
     """What is predicted of one text. ``label`` and its ``probability``; or ``labels``, where a text may have any number of them."""
 

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from cli.main import run
@@ -39,6 +40,16 @@ def fake(task: str) -> Predictor:
             task=task, separator="|", labels=["a", "b"], probabilities=probabilities, decide=lambda rows: [["a"] for _ in rows]
         ),
     )
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a real model."""
+    folder = tmp_path_factory.mktemp("tiny")
+    VOCAB.save(folder / "vocab.json")
+    parts = [save_classifier(folder / name, name, 1) for name in DIRECTIONS]
+    write_bundle(folder / "model", *parts, folder / "vocab.json", Tokenizer().definition)
+    return str(folder / "model")
 
 
 class Ran:
@@ -94,6 +105,25 @@ def test_rows_without_a_text_are_told_with_exit_code_3(predict: Ran, tmp_path: P
     (answer,) = predict(str(tmp_path / "in.jsonl"), "--json", "--output", str(tmp_path / "out.csv"))
     assert answer == {"model": "folder", "rows": 1, "refused": {"text is not a string": 1}, "output": str(tmp_path / "out.csv")}
     assert predict.code == 3 and (tmp_path / "out.csv").read_text().splitlines()[1] == "0,,,,,text is not a string"
+
+
+def test_labels_are_explained(tiny: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("the film was <good>\n\n")
+    found = {}
+    for suffix in ("jsonl", "csv", "parquet", "html"):
+        out = tmp_path / f"out.{suffix}"
+        assert run(["predict", tiny, str(tmp_path / "in.txt"), "--explain", "--output", str(out)]) == 3
+        found[suffix] = out
+    first, empty = map(json.loads, found["jsonl"].read_text().splitlines())
+    assert [word["text"] for word in first["explanation"]["words"]] == ["the", "film", "was", "<good>"]
+    assert first["explanation"]["label"] == first["label"] and empty["explanation"] is None
+    table = pq.read_table(found["parquet"])
+    assert table.column_names.index("explanation") == table.column_names.index("reason") - 1
+    short = table["explanation"].to_pylist()
+    assert "(+" in short[0] and short[1] is None and short[0] in found["csv"].read_text()
+    page = found["html"].read_text()
+    assert "row 1 of in.txt" in page and "&lt;good&gt;" in page and "empty" in page
+    assert run(["predict", tiny, "--text", "x", "--output", str(tmp_path / "x.html")]) == 2 and "add --explain" in capsys.readouterr().err
 
 
 def test_no_rows_are_no_fault(predict: Ran, tmp_path: Path) -> None:
@@ -154,13 +184,10 @@ def test_a_full_or_missing_folder_for_temporary_files_is_named(tmp_path: Path, m
         raise KeyError("another error stays as it is")
 
 
-def test_a_prediction_imports_no_workflow(tmp_path: Path) -> None:
+def test_a_prediction_imports_no_workflow(tiny: str) -> None:
     """What is not imported need not be waited for. pandas, for one, is imported by pyarrow when it makes an array of a list."""
-    VOCAB.save(tmp_path / "vocab.json")
-    parts = [save_classifier(tmp_path / name, name, 1) for name in DIRECTIONS]
-    write_bundle(tmp_path / "model", *parts, tmp_path / "vocab.json", Tokenizer().definition)
     code = "import sys; from cli.main import run; code = run(['predict', sys.argv[1], '--text', 'x']); print(code, *sorted(sys.modules))"
-    command = [sys.executable, "-c", code, str(tmp_path / "model")]
+    command = [sys.executable, "-c", code, tiny]
     done = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True)
     exit_code, *modules = done.stdout.splitlines()[-1].split()
     assert exit_code == "0" and "ulmfit.prediction.predictor" in modules

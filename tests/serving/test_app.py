@@ -20,6 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from serving.app import create_app
 from serving.models import Folder, Models
 from tests.prediction.test_predictor import LABELS, texts_of
+from ulmfit.prediction.explain import explain
+from ulmfit.prediction.explanation_page import coloured
 from ulmfit.prediction.predictor import Predictor
 
 TEXTS = ["the film was good", "a long story about cats and dogs"]
@@ -34,6 +36,25 @@ def test_texts_are_predicted(client: TestClient, predictor: Predictor) -> None:
     np.testing.assert_allclose([list(row["probabilities"].values()) for row in rows], expected, atol=1e-6)
     assert [row["label"] for row in rows] == [LABELS[code] for code in expected.argmax(1)]
     assert [row["probability"] for row in rows] == [max(row["probabilities"].values()) for row in rows]
+
+
+def test_a_text_is_explained(client: TestClient, predictor: Predictor) -> None:
+    answer = client.post("/explain", json={"text": "The film was <good>. A long story."})
+    found = explain(predictor, "The film was <good>. A long story.")
+    assert answer.status_code == 200 and answer.json() == {
+        **json.loads(json.dumps(found.facts)),
+        "model": "bundle",
+        "html": coloured(found),
+    }
+    other = client.post("/explain", json={"text": "The film", "label": LABELS[2]}).json()
+    assert other["label"] == LABELS[2] and "&lt;good&gt;" in answer.json()["html"]
+
+
+@pytest.mark.parametrize(
+    "body", [{"text": ""}, {"text": None}, {"text": [SECRET]}, {"text": SECRET, "label": SECRET}, {"text": SECRET * 2000}, {}]
+)
+def test_what_cannot_be_explained_is_told_in_one_line(client: TestClient, body: Any) -> None:
+    check_refused(client.post("/explain", json=body))
 
 
 def parquet_of(texts: list[Any]) -> bytes:

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, time
 from functools import cached_property
+from html import escape
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol, TypeVar
 
@@ -23,12 +24,14 @@ from ulmfit.corpora.reading.rows import data_files
 from ulmfit.errors import UserError
 from ulmfit.labels.label_strings import join_labels
 from ulmfit.prediction.answers import Answer
+from ulmfit.prediction.explanation_page import HEAD, article
 from ulmfit.prediction.records import free_name
 from ulmfit.store import filesystem
 from ulmfit.store.json import JsonObject
 from ulmfit.text.tokenizer import without_lone_surrogates
 
 OUTPUTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+PAGE = ".html"  # of explanations
 WRITING_FAULTS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
     *(errno.EACCES, errno.EPERM, errno.EROFS),
@@ -55,16 +58,18 @@ class Table(Protocol[Item_contra]):
 @dataclass(frozen=True)
 class Form:
     """The columns of answers: those of the ``inputs``, then those of the prediction; ``separator``: of several labels in one cell,
-    None where a text has one label."""
+    None where a text has one label; ``explained``: with explanations."""
 
     inputs: Mapping[str, pa.DataType]
     classes: Sequence[str]
     separator: str | None = None
+    explained: bool = False
 
     def nested(self, answer: Answer) -> JsonObject:
-        """An answer as JSON: the input's columns, ``label`` and its ``probability`` (or ``labels``), ``probabilities`` by class, ``reason``."""
+        """An answer as JSON: the input's columns, ``label`` and its ``probability`` (or ``labels``), ``probabilities`` by class, ``explanation``, ``reason``."""
         by_class = None if answer.probabilities is None else dict(zip(self.classes, answer.probabilities, strict=True))
-        own = {**self._said(answer), "probabilities": by_class, "reason": answer.record.reason or None}
+        facts = {"explanation": answer.explanation.facts if answer.explanation else None} if self.explained else {}
+        own = {**self._said(answer), "probabilities": by_class, **facts, "reason": answer.record.reason or None}
         cells = {name: plain(value) for name, value in answer.record.cells.items()}
         return {**cells, **{self.names[name]: value for name, value in own.items()}}
 
@@ -72,7 +77,8 @@ class Form:
         """An answer as a row of a table, in which each class has a column ``probability_<class>``."""
         shares: Sequence[float | None] = answer.probabilities or [None] * len(self.classes)
         by_class = {f"probability_{name}": share for name, share in zip(self.classes, shares, strict=True)}
-        own = {**self._said(answer), **by_class, "reason": answer.record.reason or None}
+        why = {"explanation": answer.explanation.short if answer.explanation else None} if self.explained else {}
+        own = {**self._said(answer), **by_class, **why, "reason": answer.record.reason or None}
         cells = {name: answer.record.cells.get(name) for name in self.inputs}
         return {**cells, **{self.names[name]: value for name, value in own.items()}}
 
@@ -96,7 +102,8 @@ class Form:
     @property
     def _own(self) -> dict[str, pa.DataType]:
         said = {"labels": pa.list_(pa.string())} if self.separator else {"label": pa.string(), "probability": pa.float64()}
-        return {**said, **{f"probability_{name}": pa.float64() for name in self.classes}, "reason": pa.string()}
+        why = {"explanation": pa.string()} if self.explained else {}
+        return {**said, **{f"probability_{name}": pa.float64() for name in self.classes}, **why, "reason": pa.string()}
 
     def _said(self, answer: Answer) -> dict[str, object]:
         if self.separator:
@@ -133,9 +140,12 @@ def json_line(value: object, encoding: str = "utf-8") -> str:
     return line
 
 
-def check_output(output: str, read: str | None) -> None:
-    """UserError unless ``output`` can be written, and is not ``read`` or in it."""
-    if PurePosixPath(output).suffix.lower() not in OUTPUTS:
+def check_output(output: str, read: str | None, explained: bool = False) -> None:
+    """UserError unless ``output`` can be written, and is not ``read`` or in it; ``explained``: it may be a page."""
+    suffix = PurePosixPath(output).suffix.lower()
+    if suffix == PAGE and not explained:
+        raise UserError(f"--output {output}: a page shows explanations; add --explain, or end it with one of {', '.join(OUTPUTS)}")
+    if suffix not in (*OUTPUTS, PAGE):
         raise UserError(f"--output {output}: the name does not tell a format; end it with one of {', '.join(OUTPUTS)}")
     if filesystem.is_folder(output):
         raise UserError(f"--output {output}: is a folder; name a file")
@@ -225,6 +235,17 @@ def _array(values: list[object], kind: pa.DataType) -> pa.Array:
     return pa.array([text if text is None else without_lone_surrogates(text) for text in texts], kind)
 
 
+@contextmanager
+def _page(file: IO[bytes], form: Form) -> Iterator[Write]:
+    file.write(HEAD.encode())
+    yield lambda given: file.writelines(_article(answer).encode(errors="backslashreplace") for answer in given)
+
+
+def _article(answer: Answer) -> str:
+    name = f"<h2>{escape(answer.record.name)}</h2>"
+    return name + (article(answer.explanation) if answer.explanation else f"<article><p>{escape(answer.record.reason)}</p></article>\n")
+
+
 def as_text(value: object) -> str | None:
     """A cell where there is only text: strings as they are, all else in JSON."""
     found = plain(value)
@@ -237,4 +258,5 @@ WRITERS = {
     ".jsonl": _jsonl,
     ".ndjson": _jsonl,
     ".parquet": _parquet,
+    PAGE: _page,
 }

@@ -4,42 +4,47 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from ulmfit.prediction.explain import Explanation, explain
 from ulmfit.prediction.predictor import Predictor
 from ulmfit.prediction.records import Record
 
 PIECE_RECORDS, PIECE_CHARACTERS = 1_000, 4_000_000  # that are predicted together, at most
+EXPLAINED = 10  # records of a piece with explanations, each of which takes about a second
 DIGITS = 8  # of a probability
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``labels`` and ``probabilities`` [L] of the record's text; both None where the record has a reason instead."""
+    """``labels`` and ``probabilities`` [L] of the record's text; both None where the record has a reason instead. ``explanation``: of the
+    likeliest label, if it was asked for."""
 
     record: Record
     labels: list[str] | None = None
     probabilities: list[float] | None = None
+    explanation: Explanation | None = None
 
 
-def answers(predictor: Predictor, records: Iterable[Record]) -> Iterator[list[Answer]]:
-    """An answer for each record, in pieces. A probability does not depend on the piece beyond 1e-6."""
-    for piece in pieces(records):
+def answers(predictor: Predictor, records: Iterable[Record], explained: bool = False) -> Iterator[list[Answer]]:
+    """An answer for each record, in pieces. A probability does not depend on the piece beyond 1e-6. ``explained``: with explanations."""
+    for piece in pieces(records, EXPLAINED if explained else PIECE_RECORDS):
         probabilities = predictor.probabilities([record.text for record in piece if not record.reason], shown=False)
         found = zip(predictor.decide(probabilities), probabilities.tolist(), strict=True)
-        yield [Answer(record) if record.reason else _answer(record, *next(found)) for record in piece]
+        why = lambda record: explain(predictor, record.text) if explained else None
+        yield [Answer(record) if record.reason else _answer(record, *next(found), why(record)) for record in piece]
 
 
-def _answer(record: Record, labels: list[str], probabilities: list[float]) -> Answer:
-    return Answer(record, labels, [round(value, DIGITS) for value in probabilities])
+def _answer(record: Record, labels: list[str], probabilities: list[float], explanation: Explanation | None) -> Answer:
+    return Answer(record, labels, [round(value, DIGITS) for value in probabilities], explanation)
 
 
-def pieces(records: Iterable[Record]) -> Iterator[list[Record]]:
-    """The records, as many at a time as are predicted together."""
+def pieces(records: Iterable[Record], most: int = PIECE_RECORDS) -> Iterator[list[Record]]:
+    """Records that are predicted together."""
     piece: list[Record] = []
     characters = 0
     for record in records:
         piece.append(record)
         characters += len(record.text)
-        if len(piece) == PIECE_RECORDS or characters >= PIECE_CHARACTERS:
+        if len(piece) == most or characters >= PIECE_CHARACTERS:
             yield piece
             piece, characters = [], 0
     if piece:

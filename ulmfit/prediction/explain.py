@@ -1,0 +1,143 @@
+"""Reasons for a prediction by occlusion: how far the label's probability falls when a sentence, or a word, is taken out of the text.
+
+Each effect is the difference of two predictions of the model itself, so it is exact and the same every time. A word is
+what stands between white space, or a sign of a script that is written without.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ulmfit.directions import DIRECTIONS, Direction
+from ulmfit.errors import UserError
+from ulmfit.prediction.ensemble import average
+from ulmfit.prediction.predictor import Predictor
+from ulmfit.store.json import JsonObject
+from ulmfit.text.detokenise import UNSPACED
+from ulmfit.text.vocab import UNK
+
+WORD = re.compile(rf"{UNSPACED.pattern}|(?:(?!{UNSPACED.pattern})\S)+")
+SENTENCE = re.compile(r"\S.*?(?:[.!?…]+[\"'”’)\]]*(?=\s)|[。！？]|(?=\n)|\Z)", re.DOTALL)
+PASSAGES = 24  # of a text, at most: sentences are joined where there are more
+READ = 60_000  # words that may be read again to find single words
+FEWEST = 40  # single words that are tried at least
+STRANGE = 0.2  # share of unknown words from which a text is far from what the model knows
+NAMED = 10  # words, in a short form
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a text, from ``start`` to ``end`` (characters), and its effect on the label's probability, in each direction."""
+
+    start: int
+    end: int
+    text: str
+    forward: float
+    backward: float
+
+    @property
+    def effect(self) -> float:
+        """What the model's probability loses without it; below 0: what it gains."""
+        return (self.forward + self.backward) / 2
+
+    @property
+    def agree(self) -> bool:
+        """Whether both directions feel the same."""
+        return self.forward * self.backward > 0
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """``probability`` of ``label``, and that of each direction; ``sentences``: all of the text, in its order; ``words``: those that were tried,
+    in its order: all, or those of the strongest sentences. ``unknown``: share of the text's tokens that the model does not know."""
+
+    text: str
+    label: str
+    probability: float
+    directions: dict[Direction, float]
+    sentences: tuple[Part, ...]
+    words: tuple[Part, ...]
+    unknown: float
+
+    @cached_property
+    def named(self) -> tuple[Part, ...]:
+        """The words that speak for the label, the strongest first."""
+        return tuple(sorted((word for word in self.words if word.effect > 0), key=lambda word: -word.effect))
+
+    @property
+    def agree(self) -> bool:
+        """Whether the directions agree about most of what is named first."""
+        named = self.named[:NAMED]
+        return sum(word.agree for word in named) * 2 > len(named)
+
+    @property
+    def warning(self) -> str | None:
+        """Why the prediction should not be relied on."""
+        if self.unknown < STRANGE:
+            return None
+        return f"{self.unknown:.0%} of the words are unknown to the model: the text is far from what it was trained on"
+
+    @property
+    def facts(self) -> JsonObject:
+        """The same as JSON holds it."""
+        parts = {name: [_facts(part) for part in held] for name, held in (("sentences", self.sentences), ("words", self.words))}
+        own: JsonObject = {"label": self.label, "probability": self.probability, "directions": dict(self.directions)}
+        return {**own, "agree": self.agree, "unknown": self.unknown, "warning": self.warning, **parts}
+
+    @property
+    def short(self) -> str:
+        """The words that are named first, with their effects."""
+        return "; ".join(f"{word.text} ({word.effect:+.3f})" for word in self.named[:NAMED])
+
+
+def _facts(part: Part) -> JsonObject:
+    own: JsonObject = {"text": part.text, "start": part.start, "end": part.end}
+    return {**own, "effect": part.effect, "forward": part.forward, "backward": part.backward, "agree": part.agree}
+
+
+def explain(predictor: Predictor, text: str, label: str | None = None) -> Explanation:
+    """Why ``predictor`` gives ``label`` its probability; the likeliest label where none is given. UserError for a label it does not have."""
+    if label is not None and label not in predictor.labels:
+        raise UserError(f"the model has no label {label!a}; choose one of its {len(predictor.labels)} labels")
+    whole = predictor.directions([text])
+    code = int(average(whole)[0].argmax()) if label is None else predictor.labels.index(label)
+    directions = {direction: float(whole[direction][0, code]) for direction in DIRECTIONS}
+    sentences = _effects(predictor, text, _passages(text), code, directions)
+    words = _effects(predictor, text, _tried(text, sentences), code, directions)
+    ids = predictor.encode([text]).doc(0)[1:]
+    unknown = float(np.mean(ids == UNK)) if len(ids) else 0.0
+    probability = float(np.mean(list(directions.values())))
+    return Explanation(text, predictor.labels[code], probability, directions, sentences, words, unknown)
+
+
+def _passages(text: str) -> list[tuple[int, int]]:
+    """The sentences; neighbours are joined where there are many."""
+    found = [match.span() for match in SENTENCE.finditer(text)]
+    groups = np.array_split(np.arange(len(found)), min(len(found), PASSAGES)) if found else []
+    return [(found[group[0]][0], found[group[-1]][1]) for group in groups]
+
+
+def _tried(text: str, sentences: Sequence[Part]) -> list[tuple[int, int]]:
+    """The words of the strongest sentences, as many as can be tried."""
+    words = [match.span() for match in WORD.finditer(text)]
+    left = max(FEWEST, READ // max(1, len(words)))
+    chosen: list[tuple[int, int]] = []
+    for sentence in sorted(sentences, key=lambda part: -abs(part.effect)):
+        chosen += [span for span in words if sentence.start <= span[0] < sentence.end][: left - len(chosen)]
+    return sorted(chosen)
+
+
+def _effects(
+    predictor: Predictor, text: str, spans: Sequence[tuple[int, int]], code: int, whole: dict[Direction, float]
+) -> tuple[Part, ...]:
+    """The effect of each span; variants of the text are predicted together, in batches sorted by length."""
+    without = predictor.directions([text[:start] + text[end:].lstrip() for start, end in spans])
+    falls: dict[Direction, NDArray[np.float64]] = {
+        direction: whole[direction] - without[direction][:, code].astype(np.float64) for direction in DIRECTIONS
+    }
+    rows = zip(spans, falls["forward"].tolist(), falls["backward"].tolist(), strict=True)
+    return tuple(Part(start, end, text[start:end], forward, backward) for (start, end), forward, backward in rows)
