@@ -38,7 +38,7 @@ def _answer(record: Record, labels: list[str], probabilities: list[float], expla
 
 
 def pieces(records: Iterable[Record], most: int = PIECE_RECORDS) -> Iterator[list[Record]]:
-    """Records that are predicted together."""
+    """The records, as many at a time as are predicted together."""
     piece: list[Record] = []
     characters = 0
     for record in records:
