@@ -15,6 +15,8 @@ from ulmfit.corpora.ingest.quarantine import check_quarantine
 from ulmfit.corpora.landing.assembling import PartSpec, assemble_landed, write_decisions
 from ulmfit.corpora.landing.deciding import decide_landed
 from ulmfit.corpora.landing.entries import LandedPart
+from ulmfit.corpora.landing.ledger import Ledger
+from ulmfit.corpora.landing.sides import Shares
 from ulmfit.corpora.landing.state import LandedState
 from ulmfit.corpora.quality.measuring import merge
 from ulmfit.corpora.quality.plausibility import doubtful_labels
@@ -34,7 +36,8 @@ LANDED_VERSION = 1
 def landed(state: LandedState, config: CorpusConfig, quality: QualityConfig) -> Stage[Corpus]:
     """The corpus of all that has landed: the same folder as ``ingest`` makes, its parts in the order of their arrival.
 
-    UserError where the labels do not make a classification yet, a side has no rows, or the text passes a threshold that stops.
+    UserError where the labels do not make a classification yet, a side has no rows, the shares of the sides are others than at first, or the
+    text passes a threshold that stops.
     """
     work = _Landed(state, config, quality)
     recipe = Recipe("corpus", LANDED_VERSION, {"landed": work.decided.digest})
@@ -46,6 +49,7 @@ class _Landed:
 
     def __init__(self, state: LandedState, config: CorpusConfig, quality: QualityConfig):
         self.state, self.config = state, config
+        state.check(Shares.of(config))
         findings = _findings(state, quality)
         self.decided = decide_landed(state.documents, config, state.separator, state.landing, findings)
         self.quality: Quality = describe(merge(part.measured for part in state.parts), findings, self.decided.splits())
@@ -54,6 +58,7 @@ class _Landed:
         self.findings = findings
 
     def build(self, context: Context, recipe: Recipe) -> Built:
+        Ledger(context.store, self.state.model).pin(Shares.of(self.config))
         folder = context.store.output_folder(recipe)
         parts = self._parts(context, recipe, folder)
         for number, name in enumerate(self.state.quarantine):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.corpora.landing.folder import Folder
+from tests.faults import Killed, killed_after
 from ulmfit.errors import UserError
+from ulmfit.store import filesystem
 
 MANY = [(f"text number {n} is here", "ab"[n % 2]) for n in range(60)]
 
@@ -96,6 +99,100 @@ def test_bad_rows_are_set_aside_with_reason_and_row(folder: Folder) -> None:
     now = folder.land()
     assert now.counts.quarantined == {"empty": 1, "wrong number of fields": 1} and now.counts.documents == 1
     assert now.arrival is not None and len(now.arrival.quarantine) == 1
+
+
+def test_killed_at_any_write_nothing_is_lost_and_nothing_counts_twice(tmp_path: Path) -> None:
+    killed = 0
+    for writes in range(100):
+        folder = Folder(tmp_path / str(writes), id_column=None)
+        folder.rows("a.csv", *MANY[:6], ("", "a"))
+        folder.rows("b/b.csv", *MANY[4:9])
+        folder.rows("bad.csv", ("x", "y"), header=("body", "topic"))
+        try:
+            with killed_after(writes):
+                folder.land()
+        except Killed:
+            killed += 1
+        arrivals = folder.state.arrivals
+        assert len(arrivals) <= 1 and (not arrivals or arrivals[0].counts.documents == 9)
+        folder.land()
+        state = folder.state
+        assert len(state.arrivals) == 1 and int(state.documents.live.sum()) == 9 and len(state.documents.rows) == 11
+        if killed <= writes:
+            break
+    assert killed > 6, "there are many places to be killed at"
+    named = {name for part in state.parts for name in part.files} | {*state.quarantine}
+    there = {name for name in filesystem.files(folder.ledger.location) if not name.startswith("journal/")}
+    assert there == named, "nothing else is left in the ledger"
+
+
+def test_what_an_interrupted_landing_left_goes_when_other_files_land(folder: Folder) -> None:
+    folder.rows("a.csv", *MANY)
+    with pytest.raises(Killed), killed_after(4):
+        folder.land()
+    before = filesystem.files(folder.ledger.location)
+    (folder.path / "a.csv").unlink()
+    folder.rows("b.csv", *MANY[:9])
+    folder.land()
+    assert before and not before.keys() & filesystem.files(folder.ledger.location).keys()
+
+
+def test_two_landings_at_once(folder: Folder) -> None:
+    for number in range(8):
+        folder.rows(f"{number}.csv", *((f"text {number} {n}", "a") for n in range(5)))
+    looked = folder.ledger.look(folder.landing, 0)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: folder.ledger.land(folder.landing, looked), range(4)))
+    assert sorted(now.counts.files for now in found) == [0, 0, 0, 8]
+    assert len(folder.state.arrivals) == 1 and int(folder.state.documents.live.sum()) == 40
+
+
+def test_a_file_that_changes_while_it_is_read_is_left(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.rows("a.csv", *MANY[:6])
+    folder.rows("b.csv", *MANY[6:9])
+    looked = folder.ledger.look(folder.landing, 0)
+    folder.rows("b.csv", *MANY[6:20])
+    now = folder.ledger.land(folder.landing, looked)
+    assert now.moved == ("b.csv",) and now.counts.documents == 6
+    assert folder.land().counts.documents == 14
+    folder.rows("c.csv", *MANY[20:30])
+    looked = folder.ledger.look(folder.landing, 0)
+    (folder.path / "c.csv").unlink()
+    now = folder.ledger.land(folder.landing, looked)
+    assert now.moved == ("c.csv",) and now.arrival is None
+
+
+def test_documents_know_where_they_come_from(folder: Folder) -> None:
+    folder.rows("a.csv", *MANY)
+    folder.land()
+    folder.rows("b.csv", MANY[0], ("a later text", "a"))
+    folder.land()
+    state = folder.state
+    origins = state.origins(["a.csv:1", "b.csv:2", "b.csv:1", "nowhere"])
+    assert origins.arrival.tolist() == [0, 1, -1, -1] and [state.files[file].name for file in origins.file[:2]] == ["a.csv", "b.csv"]
+    folder.rows("b.csv", ("a text under an old name", "b"))
+    folder.land()
+    assert folder.state.origins(["b.csv~2:1"]).arrival.tolist() == [2], "ids differ although names are the same"
+
+
+def test_what_is_new_since(folder: Folder) -> None:
+    folder.rows("a.csv", *MANY, ("no label yet", ""))
+    folder.land()
+    early = folder.state
+    assert early.new_since(early.part_names).parts == () and early.new_since(()).documents == 61
+    folder.rows("b.csv", (MANY[0][0], "b"), ("no label yet", "a"), ("a later text", "a"), ("and one more", ""))
+    folder.land()
+    news = folder.state.new_since(early.part_names)
+    assert (news.documents, news.labels, len(news.parts), news.oldest) == (2, 3, 1, folder.state.arrivals[1].time)
+
+
+def test_a_damaged_entry_is_told(folder: Folder) -> None:
+    folder.rows("a.csv", *MANY)
+    folder.land()
+    (entry,) = Path(folder.ledger.journal.location).iterdir()
+    entry.write_text("{")
+    with pytest.raises(UserError, match=f"{entry.name}: this entry of the ledger of tickets is damaged"):
+        folder.ledger.state()
 
 
 def test_a_folder_that_is_not_there(folder: Folder) -> None:

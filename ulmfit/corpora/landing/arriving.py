@@ -9,6 +9,7 @@ from ulmfit.config import PartsConfig
 from ulmfit.corpora.ingest.slices import Slice, divide
 from ulmfit.corpora.landing.entries import Counts, LandedFile, LandedPart, SetAside
 from ulmfit.corpora.landing.landing import Found, Landing
+from ulmfit.corpora.landing.refusal import Refusal
 from ulmfit.corpora.landing.scanning import LandingScan, LandingSpec, NumberedFile, scan_landed, total
 from ulmfit.errors import UserError
 from ulmfit.shards.mapping import Mapper, PartWork
@@ -18,12 +19,13 @@ from ulmfit.store.recipe import canonical_json
 
 @dataclass(frozen=True)
 class Reading:
-    """Read files of ``landing`` into the ledger's folder ``ledger``."""
+    """Read files of ``landing`` into the ledger's folder ``ledger``, but for documents of the ``refusal``."""
 
     landing: Landing
     ledger: str
     limits: PartsConfig
     mapper: Mapper
+    refusal: Refusal
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def read_settled(reading: Reading, files: Sequence[Found], names: Mapping[str, i
 def _key(reading: Reading, files: Sequence[Found], names: Mapping[str, int]) -> str:
     """The name of the arrival's folder: the same files, read in the same way, have the same, so an interrupted reading goes on there."""
     content = [[file.name, file.content, file.stamp, names.get(file.name, 0)] for file in files]
-    return hashlib.sha256(canonical_json([content, reading.landing.reading, reading.limits])).hexdigest()[:16]
+    return hashlib.sha256(canonical_json([content, reading.landing.reading, reading.limits, reading.refusal.listed])).hexdigest()[:16]
 
 
 def _scan(reading: Reading, files: Sequence[Found], names: Mapping[str, int]) -> tuple[list[LandingScan], dict[str, str]]:
@@ -63,8 +65,9 @@ def _scan(reading: Reading, files: Sequence[Found], names: Mapping[str, int]) ->
     folder = filesystem.join(reading.ledger, _key(reading, files, names))
     numbered = {file.name: NumberedFile(number, _named(file, names), file.content.partition(":")[0]) for number, file in enumerate(files)}
     slices, faults = _slices(reading, files)
+    refused = reading.refusal.write(folder)
     specs = [
-        LandingSpec(part, {name: numbered[name] for name in _names(part)}, number, folder, reading.limits, landing.label_separator)
+        LandingSpec(part, {name: numbered[name] for name in _names(part)}, number, folder, reading.limits, landing.label_separator, refused)
         for number, part in enumerate(slices)
     ]
     scans = reading.mapper(PartWork("land", scan_landed, specs, lambda spec: spec.label))

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import pyarrow as pa
 
 from ulmfit.corpora.ingest.duplicates import groups
 from ulmfit.corpora.ingest.facts import UNKNOWN, DocumentFacts, read_facts
 from ulmfit.corpora.landing.entries import LandedPart
+from ulmfit.corpora.landing.origins import read_origins
+from ulmfit.corpora.landing.refusal import Refusal
 from ulmfit.store import filesystem
 
 NONE = np.iinfo(np.int64).min
@@ -71,34 +72,14 @@ class Documents:
     labelled_by: np.ndarray
 
 
-def read_rows(folder: str, parts: Sequence[LandedPart], first_files: Sequence[int], folds: set[bytes], ids: set[bytes]) -> Rows:
-    """The rows of ``parts`` in the ledger's ``folder``. ``first_files``: for each part the number of its arrival's first file.
-
-    ``folds``, ``ids``: digests of the texts and ids that are forgotten.
-    """
+def read_rows(folder: str, parts: Sequence[LandedPart], first_files: Sequence[int], refusal: Refusal) -> Rows:
+    """The rows of ``parts`` in the ledger's ``folder``. ``first_files``: for each part the number of its arrival's first file."""
     facts = read_facts([filesystem.join(folder, f"{part.stem}.facts.arrow") for part in parts], sum(part.documents for part in parts))
-    origins = [_origins(filesystem.join(folder, f"{part.stem}.origins.arrow")) for part in parts]
-    names = np.concatenate([part_ids for part_ids, _ in origins]) if origins else np.empty((0, 2), np.uint64)
-    numbers = [numbers + first for (_, numbers), first in zip(origins, first_files, strict=True)]
+    origins = [read_origins(folder, part.stem) for part in parts]
+    ids = np.concatenate([np.empty((0, 2), np.uint64), *(ids for ids, _ in origins)])
+    files = [numbers + first for (_, numbers), first in zip(origins, first_files, strict=True)]
     part = np.repeat(np.arange(len(parts), dtype=np.int32), [part.documents for part in parts])
-    refused = _among(facts.fold, folds) | _among(names, ids)
-    return Rows(facts, names, part, np.concatenate(numbers) if numbers else np.empty(0, np.int32), refused)
-
-
-def _origins(location: str) -> tuple[np.ndarray, np.ndarray]:
-    with filesystem.input_file(location) as file:
-        table = pa.ipc.open_file(file).read_all().combine_chunks()
-        ids = np.frombuffer(b"".join(table["id"].to_pylist()), np.uint64).reshape(-1, 2)
-        return ids, table["file"].to_numpy().astype(np.int32)
-
-
-def _among(digests: np.ndarray, wanted: set[bytes]) -> np.ndarray:
-    """bool [N]: whether each of ``digests`` uint64 [N, 2] is ``wanted``."""
-    if not wanted:
-        return np.zeros(len(digests), bool)
-    pairs = np.dtype([("first", np.uint64), ("second", np.uint64)])
-    there = np.ascontiguousarray(digests).view(pairs).reshape(-1)
-    return np.isin(there, np.frombuffer(b"".join(sorted(wanted)), pairs))
+    return Rows(facts, ids, part, np.concatenate([np.empty(0, np.int32), *files]), refusal.among((facts.exact, facts.fold), ids))
 
 
 def resolve(rows: Rows, seen: np.ndarray | None = None) -> Documents:

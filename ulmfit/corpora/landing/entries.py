@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, TypeAdapter
 
+from ulmfit.corpora.landing.sides import Shares
 from ulmfit.corpora.quality.measuring import Measurements
 from ulmfit.store.digests import StoredFile
 from ulmfit.store.json import Facts, SparseFacts
@@ -92,5 +93,48 @@ class Arrival(SparseFacts):
     counts: Counts
 
 
-Entry = Annotated[Arrival, Field()]
+class Forgotten(SparseFacts):
+    """Documents to be left out from now on, and not to be taken again: hex digests of texts (folded or exact) and of ids.
+
+    Of what is forgotten nothing else is kept. ``because`` and ``by``: why, and who asked for it.
+    """
+
+    entry: Literal["forgotten"] = "forgotten"
+    id: str
+    time: AwareDatetime
+    texts: tuple[str, ...]
+    ids: tuple[str, ...]
+    because: str
+    by: str | None = None
+
+
+class Rewritten(SparseFacts):
+    """The part ``part`` without what is to be forgotten; ``now`` is None where nothing of it is left."""
+
+    entry: Literal["rewritten"] = "rewritten"
+    id: str
+    time: AwareDatetime
+    part: str
+    now: LandedPart | None = None
+
+
+class Removed(SparseFacts):
+    """All that held what the entry ``forgotten`` names has been rewritten, and the older files removed."""
+
+    entry: Literal["removed"] = "removed"
+    id: str
+    time: AwareDatetime
+    forgotten: str
+
+
+class Pinned(SparseFacts):
+    """The shares of the documents on the sides test and valid, for ever."""
+
+    entry: Literal["pinned"] = "pinned"
+    id: str
+    time: AwareDatetime
+    shares: Shares
+
+
+Entry = Annotated[Arrival | Forgotten | Rewritten | Removed | Pinned, Field(discriminator="entry")]
 ENTRY: TypeAdapter[Entry] = TypeAdapter(Entry)

@@ -1,8 +1,6 @@
 """Reads files that have landed, on a worker: rows that can be used become raw parts, as those of ingest; a file that cannot be read stops no other.
 
-Of slice 00003 there are, beside the files of ``ingest/scan.py``, for each raw part:
-
-    00003-00000.origins.arrow   a row per document: ``id`` (a digest) and ``file`` (its number among the files that landed together)
+Of slice 00003 there are the files of ``ingest/scan.py``, and for each raw part its origins (``origins.py``), 00003-00000.origins.arrow.
 """
 
 from collections import Counter
@@ -11,23 +9,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pyarrow as pa
-
 from ulmfit.config import PartsConfig
 from ulmfit.corpora.ingest.quarantine import Quarantine, judge
 from ulmfit.corpora.ingest.raw_parts import RawPart, RawParts
 from ulmfit.corpora.ingest.slices import Slice, slice_rows
-from ulmfit.corpora.ingest.writing import hashed_file, once
+from ulmfit.corpora.ingest.writing import once
+from ulmfit.corpora.landing.origins import write_origins
+from ulmfit.corpora.landing.refusal import REASON, read_refusal
 from ulmfit.corpora.reading.formats import Row
 from ulmfit.corpora.reading.rows import read_file
 from ulmfit.corpora.splits import TRAIN, UNLABELLED
-from ulmfit.corpora.text_digests import DIGEST, exact
+from ulmfit.corpora.text_digests import exact
 from ulmfit.errors import UserError
 from ulmfit.labels.label_values import NoLabel, label_string
 from ulmfit.store import filesystem
 from ulmfit.store.digests import StoredFile
-
-ORIGINS = pa.schema({"id": pa.binary(DIGEST), "file": pa.int32()})
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,7 @@ class NumberedFile:
 class LandingSpec:
     """Read the files of ``part`` (``files``: name -> which) as slice ``number`` into ``folder``. ``limits``: of raw parts.
 
-    ``separator``: stands between the labels of a document; None: it has one.
+    ``separator``: stands between the labels of a document; None: it has one. ``refused``: the file of a Refusal, if anything is refused.
     """
 
     part: Slice
@@ -52,6 +48,7 @@ class LandingSpec:
     folder: str
     limits: PartsConfig
     separator: str | None
+    refused: str | None
 
     @property
     def name(self) -> str:
@@ -128,7 +125,7 @@ def _written(spec: LandingSpec, part: Slice, faults: dict[str, str] | None = Non
     parts = RawParts(spec.folder, spec.name, spec.limits, files)
     counts = {spec.files[_name(spec, file)].number: FileCounts(0, 0, {}) for file in part.files}
     ids, numbers = [], []
-    with_nul = 0
+    with_nul, refusal = 0, read_refusal(spec.refused)
     with ExitStack() as opened:
         quarantine = Quarantine(spec.folder, f"{spec.name}.quarantine.parquet", files, opened)
         for row in slice_rows(part) if part.files else ():
@@ -136,19 +133,24 @@ def _written(spec: LandingSpec, part: Slice, faults: dict[str, str] | None = Non
             held = counts[file.number]
             held.rows += 1
             reason, text, size, label = _judged(row, spec.separator)
+            name = id_of(row.id) or f"{file.named}:{row.row}"
+            if refusal and not reason and refusal.refuses(name, text):
+                reason, row = REASON, replace(row, text=None)  # no word of it is kept
             if reason:
                 quarantine.add(row, reason)
                 held.quarantined[reason] = held.quarantined.get(reason, 0) + 1
                 continue
             with_nul += len(text) != len(row.text)
             held.documents += 1
-            name = id_of(row.id) or f"{file.named}:{row.row}"
             ids.append(exact(name))
             numbers.append(file.number)
             parts.add(name, text, size, label, UNLABELLED if label is None else TRAIN)
         parts.flush()
         quarantine.flush()
-    _write_origins(spec, parts.done, ids, numbers, files)
+    begun = 0
+    for done in parts.done:
+        here = slice(begun, begun := begun + done.documents)
+        write_origins(spec.folder, done.name, ids[here], numbers[here], files)
     return LandingScan(spec.name, tuple(parts.done), counts, faults or {}, with_nul, files)
 
 
@@ -169,16 +171,6 @@ def id_of(value: Any) -> str:
         value = int(value)
     name = str(value).replace("\0", "").strip()
     return name.encode(errors="replace").decode()
-
-
-def _write_origins(spec: LandingSpec, parts: Sequence[RawPart], ids: list[bytes], numbers: list[int], files: dict[str, StoredFile]) -> None:
-    begun = 0
-    for part in parts:
-        end = begun + part.documents
-        columns = [pa.array(ids[begun:end], pa.binary(DIGEST)), pa.array(numbers[begun:end], pa.int32())]
-        with hashed_file(spec.folder, f"{part.name}.origins.arrow", files) as file, pa.ipc.new_file(file, ORIGINS) as writer:
-            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=ORIGINS))
-        begun = end
 
 
 def total(counts: Sequence[FileCounts]) -> FileCounts:

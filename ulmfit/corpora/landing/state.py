@@ -1,7 +1,7 @@
 """All that has landed for a model, as it is now: the parts, the documents in them, their labels, and where each came from."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -10,8 +10,11 @@ from typing import Self
 import numpy as np
 
 from ulmfit.corpora.landing.documents import Change, Documents, change, read_rows, resolve
-from ulmfit.corpora.landing.entries import Arrival, Entry, LandedFile, LandedPart
+from ulmfit.corpora.landing.entries import Arrival, Entry, LandedFile, LandedPart, Pinned, Rewritten
+from ulmfit.corpora.landing.refusal import Refusal
+from ulmfit.corpora.landing.sides import Shares
 from ulmfit.corpora.text_digests import exact
+from ulmfit.errors import UserError
 from ulmfit.store.recipe import canonical_json
 
 
@@ -47,20 +50,43 @@ class Origins:
 
 @dataclass(frozen=True)
 class LandedState:
-    """What the ledger in the folder ``location`` holds for ``model``. ``parts``: those that hold documents, in the order of their arrival."""
+    """What the ledger in the folder ``location`` holds for ``model``.
+
+    ``parts``: those that hold documents, in the order of their arrival; ``part_arrivals``: for each the index of its arrival. ``refusal``:
+    what is forgotten; ``shares``: of the sides, once they are known.
+    """
 
     location: str
     model: str
     arrivals: tuple[Arrival, ...]
     parts: tuple[LandedPart, ...]
     part_arrivals: tuple[int, ...]
+    refusal: Refusal
+    shares: Shares | None
 
     @classmethod
-    def of(cls, location: str, model: str, entries: Iterable[Entry]) -> Self:
+    def of(cls, location: str, model: str, entries: Sequence[Entry]) -> Self:
         """The state that follows from all entries of a ledger."""
         arrivals = tuple(entry for entry in entries if isinstance(entry, Arrival))
-        pairs = [(part, number) for number, arrival in enumerate(arrivals) for part in arrival.parts]
-        return cls(location, model, arrivals, tuple(part for part, _ in pairs), tuple(number for _, number in pairs))
+        found: dict[str, tuple[LandedPart | None, int]] = {}  # two machines may have taken in the same files at once
+        for number, arrival in enumerate(arrivals):
+            for part in arrival.parts:
+                found.setdefault(part.name, (part, number))
+        for entry in entries:
+            if isinstance(entry, Rewritten) and entry.part in found:
+                found[entry.part] = entry.now, found[entry.part][1]
+        pairs = [(part, number) for part, number in found.values() if part is not None]
+        shares = next((entry.shares for entry in entries if isinstance(entry, Pinned)), None)
+        parts, numbers = tuple(part for part, _ in pairs), tuple(number for _, number in pairs)
+        return cls(location, model, arrivals, parts, numbers, Refusal.of(entries), shares)
+
+    def check(self, shares: Shares) -> None:
+        """UserError unless the sides are shared out by ``shares``, or not yet."""
+        if self.shares is not None and shares != self.shares:
+            raise UserError(
+                f"{self.model}: its documents have their sides for ever, by corpus.test_share={self.shares.test:g} and "
+                f"corpus.valid_share={self.shares.valid:g}; set these again, or begin a model of another name"
+            )
 
     @property
     def digest(self) -> str:
@@ -85,7 +111,7 @@ class LandedState:
     def documents(self) -> Documents:
         """Every row in the parts, in their order, and which of them are documents now."""
         firsts = [self._first_files[number] for number in self.part_arrivals]
-        return resolve(read_rows(self.location, self.parts, firsts, set(), set()))
+        return resolve(read_rows(self.location, self.parts, firsts, self.refusal))
 
     @property
     def landing(self) -> str:
