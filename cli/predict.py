@@ -39,6 +39,9 @@ class PredictRequest(BaseModel):
     encoding: str = Field("utf-8", description="encoding of the text files, and of standard input")
     output: str | None = Field(None, description="file to write: csv, tsv, jsonl or parquet; without it, JSON Lines on standard output")
     explain: bool = Field(False, description="tell which words carry each label; with --output FILE.html as coloured text")
+    abstain_below: float | None = Field(
+        None, gt=0, lt=1, description="give a label only where so great a share of the labels is right, by held-out rows (0.95)"
+    )
     workspace: str | None = Field(None, description=WORKSPACE)
 
 
@@ -70,9 +73,10 @@ def predict_records(predictor: Predictor, records: Records, request: PredictRequ
     ``model``: its name, where standard output gets one JSON object for all; with an output that is the summary.
     """
     from ulmfit.prediction.answer_files import Form, written
-    from ulmfit.prediction.answers import Summary, answers
+    from ulmfit.prediction.answers import Summary, Wishes, answers
 
     separator, output = predictor.separator if predictor.task == "multi-label" else None, request.output
+    wishes = Wishes(request.explain, predictor.sure_from(request.abstain_below) if request.abstain_below else 0.0)
     form = Form(records.columns, predictor.labels, separator, request.explain)
     held: list[JsonObject] = []
     keep: Write = lambda given: held.extend(map(form.nested, given))
@@ -81,12 +85,12 @@ def predict_records(predictor: Predictor, records: Records, request: PredictRequ
         written(output, form) if output else nullcontext(keep) if model else _standard_output(form) as write,
         row_bar("predict", records.number) as bar,
     ):
-        for piece in answers(predictor, records.read(), request.explain):
+        for piece in answers(predictor, records.read(), wishes):
             write(piece)
             summary.add(piece)
             bar(piece)
     if model:
-        facts: JsonObject = {"model": model, "rows": summary.rows, "refused": dict(summary.refused)}
+        facts: JsonObject = {"model": model, "rows": summary.rows, "refused": dict(summary.refused), "unsure": summary.unsure}
         print_json(facts | ({"output": output} if output else {"predictions": held}))
     return summary
 

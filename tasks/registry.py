@@ -27,6 +27,8 @@ from tasks.workspace import Workspace
 from ulmfit.decisions.decision import Author, Decision
 from ulmfit.directions import ENSEMBLE
 from ulmfit.errors import UserError
+from ulmfit.evaluation.abstention import Abstention, write_abstention
+from ulmfit.evaluation.predictions import read_predictions
 from ulmfit.prediction.predictor import Predictor
 from ulmfit.stages.outputs import Evaluation, Model
 from ulmfit.store.lineage import Lineage
@@ -63,7 +65,7 @@ def register(job: Job, name: str, model: Model, evaluation: Evaluation) -> Versi
     logged = client.create_logged_model(job.tracker.experiment_id, name, job.run_id, tags={KEY_TAG: key}, model_type="classifier")
     with tempfile.TemporaryDirectory(prefix="ulmfit-model-") as folder:
         with temporary_space():
-            save_pyfunc(model.path, Path(folder) / "model")
+            save_pyfunc(model.path, Path(folder) / "model", held_out_rows(evaluation))
         client.log_model_artifacts(logged.model_id, str(Path(folder) / "model"))
     client.finalize_logged_model(logged.model_id, "READY")
     ancestors = Lineage.read(model.path).artifacts.values()
@@ -111,8 +113,14 @@ def find_version(client: MlflowClient, name: str, key: str) -> Version | None:
     return next((Version(name, str(found.version), found.model_id or "") for found in versions if found.tags.get(KEY_TAG) == key), None)
 
 
-def save_pyfunc(bundle: Path, folder: Path) -> None:
-    """Write the bundle as an MLflow pyfunc that carries its own code, so a server needs only the requirements.
+def held_out_rows(evaluation: Evaluation) -> Abstention | None:
+    """How sure and how right the model is on the rows that it was evaluated on; None where a row may have any number of labels."""
+    found = read_predictions(evaluation.path, ENSEMBLE)
+    return Abstention.of(found.probabilities, found.labels) if found.labels.ndim == 1 else None
+
+
+def save_pyfunc(bundle: Path, folder: Path, held_out: Abstention | None = None) -> None:
+    """Write the bundle, and ``held_out`` beside it, as an MLflow pyfunc that carries its own code, so a server needs only the requirements.
 
     MLflow reads paths as addresses, in which ``?`` and ``%`` mean something else: it is given URIs. There is no signature: with one
     of a column ``text``, MLflow makes the string "None" of a null, and refuses lists, arrays, Series and single strings.
@@ -124,6 +132,8 @@ def save_pyfunc(bundle: Path, folder: Path) -> None:
         code_paths=[str(Path(ulmfit.__file__).parent)],
         pip_requirements=[f"{name}=={metadata.version(name).split('+')[0]}" for name in REQUIREMENTS],
     )
+    if held_out:
+        write_abstention(_bundle_in(folder), held_out)
 
 
 def resolve(workspace: Workspace, uri: str) -> ModelVersion:
@@ -158,12 +168,16 @@ def fetch_bundle(workspace: Workspace, version: ModelVersion, folder: Path) -> P
         with server_failures(workspace):
             path = Path(mlflow.artifacts.download_artifacts(name, dst_path=str(folder), tracking_uri=tracking_uri))
     try:
-        saved = yaml.safe_load((path / MLMODEL_FILE_NAME).read_bytes())  # MLflow's own reader takes no path with ? or %
+        return _bundle_in(path)
     except FileNotFoundError as error:
         raise UserError(
             f"{path}: the files of {version.name} version {version.version} are missing; bring them back, or train it again"
         ) from error
-    return path / saved["flavors"]["python_function"]["artifacts"]["bundle"]["path"]
+
+
+def _bundle_in(pyfunc: Path) -> Path:
+    saved = yaml.safe_load((pyfunc / MLMODEL_FILE_NAME).read_bytes())  # MLflow's own reader takes no path with ? or %
+    return Path(pyfunc / saved["flavors"]["python_function"]["artifacts"]["bundle"]["path"])
 
 
 def load_version(workspace: Workspace, version: ModelVersion) -> Predictor:

@@ -11,10 +11,11 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import TypeAdapter
 
 from tasks.promotion import CHALLENGER
-from tasks.registry import Version
+from tasks.registry import Version, held_out_rows
 from tasks.run import Finished, Job
 from ulmfit.config import Settings
 from ulmfit.decisions.decision import Decision
+from ulmfit.evaluation.abstention import Answered, measure
 from ulmfit.evaluation.results import read_results
 from ulmfit.report.corpus_quality import CorpusQuality
 from ulmfit.report.lineage_graph import mermaid
@@ -24,6 +25,7 @@ from ulmfit.stages.outputs import Corpus, Evaluation, Model, Vocabulary
 from ulmfit.store.artifacts import library_versions
 
 Fact = TypeVar("Fact")
+SHARES = (0.9, 0.95, 0.99)  # of the answers that are to be right
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def summarise(job: Job, trained: Trained) -> Summary:
         corpus=_corpus(*trained.domain),
         general=_corpus(*trained.general) if trained.general else None,
         results=read_results(trained.evaluation.path),
+        answered=_answered(trained.evaluation),
         histories=_beside(trained.stages, "history.json", TypeAdapter(list[CurvePoint])),
         lr_finders=_beside(trained.stages, "lr_finder.json", TypeAdapter(RangeTest)),
         stages=[stage_summary(stage) for stage in trained.stages],
@@ -76,6 +79,11 @@ def summarise(job: Job, trained: Trained) -> Summary:
         model=ModelSummary(name=version.name, version=version.version, uri=version.uri, alias=CHALLENGER, path=str(trained.model.path)),
         run=run_summary(job, trained.started),
     )
+
+
+def _answered(evaluation: Evaluation) -> list[Answered]:
+    rows = held_out_rows(evaluation)
+    return measure(rows, SHARES) if rows else []
 
 
 def run_summary(job: Job, started: float) -> RunSummary:

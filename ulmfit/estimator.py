@@ -25,6 +25,7 @@ from ulmfit.compute.devices import resolve_device
 from ulmfit.config import Settings
 from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.errors import UserError
+from ulmfit.evaluation.abstention import FILE as ABSTENTION
 from ulmfit.evaluation.metrics import decisions
 from ulmfit.labels.drawing import draw
 from ulmfit.labels.estimator_labels import GivenLabels, Kind, check_classes, listed_labels, same_sets
@@ -296,7 +297,7 @@ def _check_free(target: Path) -> None:
     if not target.is_dir():
         raise UserError(f"{target}: is a file; choose a new folder")
     found = {path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir()}
-    strange = sorted(found - {*FILES, LINEAGE, NOTE})
+    strange = sorted(found - {*FILES, LINEAGE, ABSTENTION, NOTE})
     if strange or (found and missing(target)):
         raise UserError(f"{target}: holds something that is not a model ({(strange or sorted(found))[0]}); choose a new folder")
 

@@ -37,7 +37,12 @@ def fake(task: str) -> Predictor:
     return cast(
         Predictor,
         SimpleNamespace(
-            task=task, separator="|", labels=["a", "b"], probabilities=probabilities, decide=lambda rows: [["a"] for _ in rows]
+            task=task,
+            separator="|",
+            labels=["a", "b"],
+            probabilities=probabilities,
+            decide=lambda rows: [["a"] for _ in rows],
+            sure_from=lambda share: share - 0.1,
         ),
     )
 
@@ -103,8 +108,39 @@ def test_rows_without_a_text_are_told_with_exit_code_3(predict: Ran, tmp_path: P
     assert predict.code == 3 and "4 rows, 2 without a prediction (2 empty); the first is row 2 of standard input" in caplog.text
     (tmp_path / "in.jsonl").write_text('{"text": 0}\n')
     (answer,) = predict(str(tmp_path / "in.jsonl"), "--json", "--output", str(tmp_path / "out.csv"))
-    assert answer == {"model": "folder", "rows": 1, "refused": {"text is not a string": 1}, "output": str(tmp_path / "out.csv")}
+    assert answer == {
+        "model": "folder",
+        "rows": 1,
+        "refused": {"text is not a string": 1},
+        "unsure": 0,
+        "output": str(tmp_path / "out.csv"),
+    }
     assert predict.code == 3 and (tmp_path / "out.csv").read_text().splitlines()[1] == "0,,,,,text is not a string"
+
+
+def test_a_label_that_is_not_sure_is_not_given(predict: Ran, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (sure,) = predict("--text", "x", "--abstain-below", "0.85")
+    assert (sure["label"], sure["reason"]) == ("a", None)
+    with caplog.at_level(logging.INFO, logger="cli.predict"):
+        predict(stdin=b"x\n\n")
+        rows = [json.loads(line) for line in write(predict, tmp_path, "jsonl").read_text().splitlines()]
+    assert [(row["label"], row["probability"], row["reason"]) for row in rows] == [(None, 0.75, "not sure"), (None, None, "empty")]
+    assert (
+        predict.code == 3
+        and "1 without a prediction (1 empty); the first is row 2 of standard input; 1 too unsure for a label" in caplog.text
+    )
+    assert write(predict, tmp_path, "csv").read_text().splitlines()[1] == "x,,0.75,0.75,0.25,not sure"
+    (facts,) = predict("--text", "x", "--abstain-below", "0.9", "--json")
+    assert facts["unsure"] == 1 and predict.code == 0
+    for share in ("0", "1", "-1", "nan"):
+        assert predict("--text", "x", "--abstain-below", share) == [] and predict.code == 2
+
+
+def write(predict: Ran, folder: Path, suffix: str) -> Path:
+    """What is written of a row and a blank one, with a label only from 0.8 on."""
+    out = folder / f"out.{suffix}"
+    predict("--abstain-below", "0.9", "--output", str(out), stdin=b"x\n\n")
+    return out
 
 
 def test_labels_are_explained(tiny: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

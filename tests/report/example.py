@@ -173,6 +173,7 @@ def summary_of(labels=("bad", "good"), with_baseline=True, text="a text", regist
         "corpus": corpus("reviews", labels, text),
         "general": corpus("wiki", ("unused",), text) | {"labels": []},
         "results": results_of(labels, with_baseline, text),
+        "answered": [{"share": 0.95, "coverage": 0.812, "accuracy": 0.957}],
         "histories": {name: history("classify" in name or "scratch" in name) for name in curves},
         "lr_finders": {},
         "stages": stages,

@@ -49,6 +49,9 @@ def test_the_page_tells_all_of_the_run(page, summary):
         "2 labels",
         "key-of-class",
         "55.5",
+        "81.2%",
+        "95.7%",
+        "--abstain-below",
         summary["results"]["mistakes"][0]["text"],
     ]
     assert [item for item in expected if item not in page.text] == []

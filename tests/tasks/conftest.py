@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 from pydantic import BaseModel
 
@@ -19,6 +20,8 @@ from tasks.run import Job
 from tasks.tracking import Tracker
 from tasks.workspace import Workspace
 from tests.prediction.test_predictor import VOCAB, save_classifier
+from ulmfit.directions import ENSEMBLE
+from ulmfit.evaluation.predictions import HeldOut, Predictions, write_predictions
 from ulmfit.prediction.bundle import write_bundle
 from ulmfit.stages.stage import Context
 from ulmfit.store.lineage import Ancestor, Lineage
@@ -37,7 +40,13 @@ def register_model(root: Path, bundle: Path, key: str) -> Version:
     workspace = Workspace.open(root)
     tracker = Tracker.open(workspace, "ulmfit-tickets")
     job = Job(workspace, tracker, tracker.start("train", {}), Context(workspace.store, workspace.downloads))
-    model, evaluation = SimpleNamespace(key=key, path=bundle), SimpleNamespace(key="e" * 64, record=SimpleNamespace(scores=SCORES))
+    held_out = root / "held-out"
+    held_out.mkdir(exist_ok=True)
+    shares = np.tile([[0.9, 0.1], [0.6, 0.4]], (100, 1))  # the surer half is right
+    documents = HeldOut([str(row) for row in range(200)], [""] * 200, np.tile([0, 1], 100), ["a", "b"])
+    write_predictions(held_out, {ENSEMBLE: Predictions(shares)}, documents)
+    model = SimpleNamespace(key=key, path=bundle)
+    evaluation = SimpleNamespace(key="e" * 64, path=held_out, record=SimpleNamespace(scores=SCORES))
     return register.fn(job, "tickets", cast(Any, model), cast(Any, evaluation))
 
 

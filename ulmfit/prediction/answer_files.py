@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from ulmfit.corpora.reading.rows import data_files
 from ulmfit.errors import UserError
 from ulmfit.labels.label_strings import join_labels
-from ulmfit.prediction.answers import Answer
+from ulmfit.prediction.answers import UNSURE, Answer
 from ulmfit.prediction.explanation_page import HEAD, article
 from ulmfit.prediction.records import free_name
 from ulmfit.store import filesystem
@@ -69,7 +69,7 @@ class Form:
         """An answer as JSON: the input's columns, ``label`` and its ``probability`` (or ``labels``), ``probabilities`` by class, ``explanation``, ``reason``."""
         by_class = None if answer.probabilities is None else dict(zip(self.classes, answer.probabilities, strict=True))
         facts = {"explanation": answer.explanation.facts if answer.explanation else None} if self.explained else {}
-        own = {**self._said(answer), "probabilities": by_class, **facts, "reason": answer.record.reason or None}
+        own = {**self._said(answer), "probabilities": by_class, **facts, "reason": answer.reason}
         cells = {name: plain(value) for name, value in answer.record.cells.items()}
         return {**cells, **{self.names[name]: value for name, value in own.items()}}
 
@@ -78,7 +78,7 @@ class Form:
         shares: Sequence[float | None] = answer.probabilities or [None] * len(self.classes)
         by_class = {f"probability_{name}": share for name, share in zip(self.classes, shares, strict=True)}
         why = {"explanation": answer.explanation.short if answer.explanation else None} if self.explained else {}
-        own = {**self._said(answer), **by_class, **why, "reason": answer.record.reason or None}
+        own = {**self._said(answer), **by_class, **why, "reason": answer.reason}
         cells = {name: answer.record.cells.get(name) for name in self.inputs}
         return {**cells, **{self.names[name]: value for name, value in own.items()}}
 
@@ -108,7 +108,7 @@ class Form:
     def _said(self, answer: Answer) -> dict[str, object]:
         if self.separator:
             return {"labels": answer.labels}
-        label = answer.labels[0] if answer.labels else None
+        label = answer.labels[0] if answer.labels and not answer.unsure else None
         return {"label": label, "probability": max(answer.probabilities) if answer.probabilities else None}
 
 
@@ -242,7 +242,7 @@ def _page(file: IO[bytes], form: Form) -> Iterator[Write]:
 
 
 def _article(answer: Answer) -> str:
-    name = f"<h2>{escape(answer.record.name)}</h2>"
+    name = f"<h2>{escape(answer.record.name)}{f' ({UNSURE})' if answer.unsure else ''}</h2>"
     return name + (article(answer.explanation) if answer.explanation else f"<article><p>{escape(answer.record.reason)}</p></article>\n")
 
 

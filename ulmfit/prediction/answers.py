@@ -11,30 +11,48 @@ from ulmfit.prediction.records import Record
 PIECE_RECORDS, PIECE_CHARACTERS = 1_000, 4_000_000  # that are predicted together, at most
 EXPLAINED = 10  # records of a piece with explanations, each of which takes about a second
 DIGITS = 8  # of a probability
+CLOSE = 1e-6  # how much a probability depends on what else is predicted
+UNSURE = "not sure"  # the reason
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """``labels`` and ``probabilities`` [L] of the record's text; both None where the record has a reason instead. ``explanation``: of the
-    likeliest label, if it was asked for."""
+    likeliest label, if it was asked for. ``unsure``: its probability is too low to be an answer."""
 
     record: Record
     labels: list[str] | None = None
     probabilities: list[float] | None = None
     explanation: Explanation | None = None
+    unsure: bool = False
+
+    @property
+    def reason(self) -> str | None:
+        """Why there is no label; None where there is one."""
+        return self.record.reason or (UNSURE if self.unsure else None)
 
 
-def answers(predictor: Predictor, records: Iterable[Record], explained: bool = False) -> Iterator[list[Answer]]:
-    """An answer for each record, in pieces. A probability does not depend on the piece beyond 1e-6. ``explained``: with explanations."""
-    for piece in pieces(records, EXPLAINED if explained else PIECE_RECORDS):
+@dataclass(frozen=True)
+class Wishes:
+    """What answers have besides labels and probabilities: explanations if ``explained``; no label below the probability ``sure_from``."""
+
+    explained: bool = False
+    sure_from: float = 0.0
+
+
+def answers(predictor: Predictor, records: Iterable[Record], wishes: Wishes = Wishes()) -> Iterator[list[Answer]]:
+    """An answer for each record, in pieces. A probability does not depend on the piece beyond 1e-6."""
+    for piece in pieces(records, EXPLAINED if wishes.explained else PIECE_RECORDS):
         probabilities = predictor.probabilities([record.text for record in piece if not record.reason], shown=False)
         found = zip(predictor.decide(probabilities), probabilities.tolist(), strict=True)
-        why = lambda record: explain(predictor, record.text) if explained else None
-        yield [Answer(record) if record.reason else _answer(record, *next(found), why(record)) for record in piece]
+        yield [Answer(record) if record.reason else _answer(predictor, record, next(found), wishes) for record in piece]
 
 
-def _answer(record: Record, labels: list[str], probabilities: list[float], explanation: Explanation | None) -> Answer:
-    return Answer(record, labels, [round(value, DIGITS) for value in probabilities], explanation)
+def _answer(predictor: Predictor, record: Record, found: tuple[list[str], list[float]], wishes: Wishes) -> Answer:
+    labels, probabilities = found
+    why = explain(predictor, record.text) if wishes.explained else None
+    unsure = max(probabilities) < wishes.sure_from - CLOSE
+    return Answer(record, labels, [round(value, DIGITS) for value in probabilities], why, unsure)
 
 
 def pieces(records: Iterable[Record], most: int = PIECE_RECORDS) -> Iterator[list[Record]]:
@@ -53,15 +71,18 @@ def pieces(records: Iterable[Record], most: int = PIECE_RECORDS) -> Iterator[lis
 
 @dataclass
 class Summary:
-    """Counts of answers: ``refused`` by reason, and the name of the ``first``."""
+    """Counts of answers: ``refused`` by reason, and the name of the ``first``; ``unsure``: without a label, with probabilities."""
 
     rows: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     first: str = ""
+    unsure: int = 0
 
     def add(self, given: Iterable[Answer]) -> None:
         """Count further answers."""
-        self.count(answer.record for answer in given)
+        answers = list(given)
+        self.count(answer.record for answer in answers)
+        self.unsure += sum(answer.unsure for answer in answers)
 
     def count(self, records: Iterable[Record]) -> None:
         """Count further records."""
@@ -75,7 +96,8 @@ class Summary:
     def line(self) -> str:
         """One line for the user."""
         rows, without = f"{self.rows:,} row{'' if self.rows == 1 else 's'}", self.refused.total()
+        unsure = f"; {self.unsure:,} too unsure for a label" if self.unsure else ""
         if not without:
-            return f"{rows}, each with a prediction"
+            return f"{rows}, each with a prediction{unsure}"
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.refused.most_common())
-        return f"{rows}, {without:,} without a prediction ({reasons}); the first is {self.first}"
+        return f"{rows}, {without:,} without a prediction ({reasons}); the first is {self.first}{unsure}"

@@ -1,7 +1,7 @@
 """The folder of a trained model: ``forward/`` and ``backward/`` and what both need, written and read.
 
 Each direction has ``model.safetensors`` and ``config.json``; beside them are ``vocab.json``, ``tokenizer.json``, ``labels.json`` and,
-where the model came out of a workflow, ``lineage.json``.
+where the model came out of a workflow, ``lineage.json``, and ``abstention.json`` where it was registered by one.
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import Any, Self, cast
 
 from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.errors import UserError
+from ulmfit.evaluation.abstention import Abstention, read_abstention, write_abstention
 from ulmfit.models.saving import CONFIG, WEIGHTS, Calibration, SavedModel, read_saved_model
 from ulmfit.store.filesystem import write_bytes
 from ulmfit.store.json import JsonObject
@@ -54,6 +55,7 @@ class Bundle:
     vocab: Vocab
     lineage: JsonObject | None
     parts: Mapping[Direction, SavedModel]
+    abstention: Abstention | None = None
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -61,7 +63,9 @@ class Bundle:
         _check_whole(folder)
         parts = {direction: read_saved_model(folder / direction, "classifier") for direction in DIRECTIONS}
         lineage = _read_json(folder / LINEAGE) if (folder / LINEAGE).exists() else None
-        bundle = cls(_labels(folder, parts), _definition(folder), Vocab.load(folder / "vocab.json"), lineage, parts)
+        bundle = cls(
+            _labels(folder, parts), _definition(folder), Vocab.load(folder / "vocab.json"), lineage, parts, read_abstention(folder)
+        )
         for direction in DIRECTIONS:
             bundle._check_part(folder / direction, direction)
         return bundle
@@ -76,6 +80,8 @@ class Bundle:
         named = {"tokenizer.json": self.tokenizer, "labels.json": self.labels} | ({LINEAGE: self.lineage} if self.lineage else {})
         for name, value in named.items():
             write_bytes(folder / name, json.dumps(value, indent=1, ensure_ascii=False).encode())
+        if self.abstention:
+            write_abstention(folder, self.abstention)
 
     def _check_part(self, folder: Path, direction: Direction) -> None:
         saved, calibration = self.parts[direction], self.calibration(direction)

@@ -14,6 +14,7 @@ from ulmfit.compute.cores import side_by_side
 from ulmfit.compute.pages import keep_pages
 from ulmfit.compute.precision import inference_products
 from ulmfit.directions import DIRECTIONS, Direction
+from ulmfit.errors import UserError
 from ulmfit.evaluation.metrics import decisions
 from ulmfit.labels.label_set import THRESHOLD, Task, probabilities
 from ulmfit.models.saving import load_classifier, save_model
@@ -108,6 +109,20 @@ class Predictor:
         if self.task == "multi-class":
             return [[self.labels[code]] for code in probabilities.argmax(1)]
         return [[self.labels[code] for code in np.flatnonzero(row)] for row in decisions(probabilities, self.thresholds)]
+
+    def sure_from(self, share: float) -> float:
+        """The probability from which ``share`` of the predicted classes is right, by held-out rows. UserError where none promises that."""
+        if self.task == "multi-label":
+            raise UserError("the model gives a text any number of labels: there is no single answer to abstain from")
+        if self.bundle.abstention is None:
+            raise UserError("the model has no held-out rows with it: name a registered version (models:/NAME@ALIAS), or train it again")
+        found = self.bundle.abstention.threshold(share)
+        if found is None:
+            raise UserError(
+                f"no probability promises that {share:.1%} of the answers are right, by the {len(self.bundle.abstention.right):,} held-out "
+                "rows of this model; ask for less, or train with more test rows"
+            )
+        return found
 
     def encode(self, texts: Sequence[str]) -> Documents:
         """Texts as the classifiers read them; every document has at least its first token, ``xxbos``."""

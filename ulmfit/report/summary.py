@@ -9,6 +9,7 @@ from ulmfit.config import Settings
 from ulmfit.corpora.corpus_record import CorpusRecord, PartFacts
 from ulmfit.decisions.decision import Decision
 from ulmfit.directions import Direction
+from ulmfit.evaluation.abstention import Answered
 from ulmfit.evaluation.results import Results
 from ulmfit.report.corpus_quality import CorpusQuality
 from ulmfit.store.json import Facts, SparseFacts
@@ -90,13 +91,14 @@ class RunSummary(Facts):
 class Summary(Facts):
     """The content of ``summary.json``; ``histories`` and ``lr_finders`` are by name of stage, ``report`` is the location of the page.
 
-    ``decision``: the comparison of the registered version with the champion, if it is not champion itself.
+    ``answered``: what comes of abstaining from answers that are not sure. ``decision``: the comparison of the registered version with the champion, if it is not champion itself.
     """
 
     name: str
     corpus: CorpusSummary
     general: CorpusSummary | None = None
     results: Results
+    answered: list[Answered] = Field(default_factory=list)
     histories: dict[str, list[CurvePoint]]
     lr_finders: dict[str, RangeTest]
     stages: list[StageSummary]

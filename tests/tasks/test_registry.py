@@ -1,0 +1,32 @@
+"""A registered version holds what the rows it was evaluated on say about when to answer."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tasks.registry import load_version, resolve
+from tasks.workspace import Workspace
+from ulmfit.errors import UserError
+from ulmfit.prediction.predictor import Predictor
+
+
+def test_a_version_knows_from_when_on_it_is_sure(registered: Path, bundle: Path, tmp_path: Path) -> None:
+    workspace = Workspace.named(registered)
+    predictor = load_version(workspace, resolve(workspace, "models:/tickets@champion"))
+    assert predictor.sure_from(0.95) == pytest.approx(0.9)
+    predictor.save(tmp_path / "copy")
+    assert Predictor(tmp_path / "copy").sure_from(0.95) == pytest.approx(0.9)
+    with pytest.raises(UserError, match=r"^no probability promises that 99\.9% .* by the 200 held-out rows"):
+        predictor.sure_from(0.999)
+
+
+def test_a_folder_without_held_out_rows_promises_nothing(bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^the model has no held-out rows with it: name a registered version"):
+        Predictor(bundle).sure_from(0.95)
+    damaged = shutil.copytree(bundle, tmp_path / "damaged")
+    (damaged / "abstention.json").write_text("[]")
+    with pytest.raises(UserError, match=r"abstention.json: damaged"):
+        Predictor(damaged)
