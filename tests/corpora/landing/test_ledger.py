@@ -5,13 +5,17 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.corpora.landing.folder import Folder
 from tests.faults import Killed, killed_after
+from ulmfit.corpora.text_digests import exact
 from ulmfit.errors import UserError
 from ulmfit.store import filesystem
 
+HEADER = ("id", "text", "label")
 MANY = [(f"text number {n} is here", "ab"[n % 2]) for n in range(60)]
 
 
@@ -69,7 +73,7 @@ def test_labels_that_come_later_are_taken(folder: Folder) -> None:
 
 def test_an_id_with_another_text_replaces_the_earlier_one(tmp_path: Path) -> None:
     folder = Folder(tmp_path, id_column="id")
-    header = ("id", "text", "label")
+    header = HEADER
     folder.rows("a.csv", *((n, *row) for n, row in enumerate(MANY)), header=header)
     folder.land()
     folder.rows("b.csv", (7, "Number seven, written again", ""), (8, *MANY[8]), header=header)
@@ -79,6 +83,84 @@ def test_an_id_with_another_text_replaces_the_earlier_one(tmp_path: Path) -> Non
     texts = {row["id"]: row for row in folder.documents()}
     assert "7" not in texts or texts["7"]["text"] == "Number seven, written again"
     assert int(state.live.sum()) == 60
+
+
+@pytest.fixture
+def with_ids(tmp_path: Path) -> Folder:
+    folder = Folder(tmp_path, id_column="id")
+    folder.rows("a.csv", *((n, text, "" if n < 4 else label) for n, (text, label) in enumerate(MANY)), header=HEADER)
+    folder.land()
+    return folder
+
+
+def labels(folder: Folder) -> dict[str, str | None]:
+    """The label of each document's text."""
+    documents = folder.state.documents
+    names = [*documents.rows.facts.labels, None]
+    ids = {bytes(pair): row for row, pair in enumerate(documents.rows.ids) if documents.live[row]}
+    return {str(n): names[documents.label[ids[exact(str(n))]]] for n in range(len(MANY)) if exact(str(n)) in ids}
+
+
+@pytest.mark.parametrize(("name", "content"), [
+    ("labels.csv", "id,label\n0,a\n1,b\n7,c\nlater,a\n,a\n2,\n"),  # a table without texts
+    ("labels.csv", "id,text,label\n0,,a\n1,,b\n7, ,c\nlater,,a\n,,a\n2,,\n"),  # rows without a text
+    ("labels.jsonl", '{"id": 0, "label": "a"}\n{"id": 1, "label": "b"}\n{"id": 7.0, "label": "c"}\n{"id": "later", "label": "a"}\n'
+                     '{"label": "a"}\n{"id": "2"}\n'),
+])  # fmt: skip
+def test_labels_that_come_for_ids_alone(with_ids: Folder, name: str, content: str) -> None:
+    before = labels(with_ids)
+    with_ids.put(name, content)
+    counts = with_ids.land().counts
+    assert (counts.rows, counts.documents, counts.labels, counts.corrections, counts.waiting) == (6, 0, 2, 1, 1)
+    assert sum(counts.quarantined.values()) == 2
+    assert labels(with_ids) == before | {"0": "a", "1": "b", "7": "c"}
+    with_ids.rows("b.csv", ("later", "a text that comes after its label", ""), header=HEADER)
+    assert with_ids.land().counts.labels == 1, "a label that waits finds its text"
+
+
+def test_labels_for_ids_in_parquet(with_ids: Folder) -> None:
+    pq.write_table(pa.table({"id": [0, 1, 7], "label": ["a", "b", "c"]}), with_ids.path / "labels.parquet")
+    assert with_ids.land().counts.labels == 2
+
+
+def test_labels_of_forgotten_ids_are_refused_and_removed(with_ids: Folder) -> None:
+    with_ids.put("labels.csv", "id,label\n0,a\n1,b\n")
+    with_ids.land()
+    with_ids.ledger.forget(ids=["1"], because="asked to")
+    with_ids.put("more.csv", "id,label\n1,b\n0,b\n")
+    assert with_ids.land().counts.quarantined == {"forgotten": 1}
+    late = with_ids.state.documents.rows.late
+    assert not late.refused.any() and len(late.label) == 2
+    assert exact("1") not in {bytes(pair) for pair in late.ids} and "1" not in labels(with_ids)
+
+
+def test_a_text_written_again_keeps_the_label_of_its_id(with_ids: Folder) -> None:
+    with_ids.rows("b.csv", (7, "Number seven, written again", ""), header=HEADER)
+    with_ids.land()
+    assert labels(with_ids)["7"] == "b"
+
+
+def test_a_document_that_moves_to_another_class_folder_is_corrected(folder: Folder) -> None:
+    for n, (text, label) in enumerate(MANY):
+        folder.put(f"{label}/{n}.txt", text)
+    assert folder.land().counts.documents == 60
+    (folder.path / "a/0.txt").rename(folder.path / "b/0.txt")
+    counts = folder.land().counts
+    assert (counts.files, counts.documents, counts.corrections) == (1, 0, 1)
+
+
+def test_files_of_unlabelled_text(folder: Folder) -> None:
+    folder.rows("unlabelled-a.csv", ("one",), ("two",), header=("text",))
+    folder.rows("unsup/b.csv", ("three", "a"))
+    folder.rows("a.csv", ("three", "a"))
+    counts = folder.land().counts
+    assert (counts.files, counts.documents, counts.labels) == (3, 3, 1), "the same bytes are read in two ways"
+
+
+def test_names_of_splits_have_no_meaning(folder: Folder) -> None:
+    folder.rows("test.csv", *MANY)
+    folder.land()
+    assert {row["split"] for row in folder.documents()} == {"train", "valid", "test"}
 
 
 def test_a_file_that_cannot_be_read_stops_no_other_and_is_not_tried_again(folder: Folder) -> None:

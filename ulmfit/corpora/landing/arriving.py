@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ulmfit.config import PartsConfig
@@ -11,10 +11,13 @@ from ulmfit.corpora.landing.entries import Counts, LandedFile, LandedPart, SetAs
 from ulmfit.corpora.landing.landing import Found, Landing
 from ulmfit.corpora.landing.refusal import Refusal
 from ulmfit.corpora.landing.scanning import LandingScan, LandingSpec, NumberedFile, scan_landed, total
+from ulmfit.corpora.quality.measuring import Measurements
 from ulmfit.errors import UserError
 from ulmfit.shards.mapping import Mapper, PartWork
 from ulmfit.store import filesystem
 from ulmfit.store.recipe import canonical_json
+
+QUARANTINE = ".quarantine.parquet"
 
 
 @dataclass(frozen=True)
@@ -124,8 +127,8 @@ def _read(
         for file in files
         if file.name in faults
     )
-    parts = tuple(_part(folder, scan, number) for scan in scans for number in range(len(scan.parts)))
-    quarantine = tuple(f"{folder}/{name}" for scan in scans for name in scan.files if name.endswith(".quarantine.parquet"))
+    parts = tuple(part for scan in scans for part in _parts(folder, scan))
+    quarantine = tuple(f"{folder}/{name}" for scan in scans for name in scan.files if name.endswith(QUARANTINE))
     quarantined: Counter[str] = Counter()
     for count in held.values():
         quarantined.update(count.quarantined)
@@ -134,9 +137,16 @@ def _read(
     return Read(landed, parts, quarantine, aside, counts)
 
 
-def _part(folder: str, scan: LandingScan, number: int) -> LandedPart:
-    """A part as the ledger notes it, its files named from the ledger's folder on."""
-    part = scan.parts[number]
-    stem = f"{folder}/{part.name}"
-    files = {f"{folder}/{name}": entry for name, entry in scan.files.items() if name.startswith(f"{part.name}.")}
-    return LandedPart(name=stem, stem=stem, documents=part.documents, files=files, measured=part.measured)
+def _parts(folder: str, scan: LandingScan) -> Iterator[LandedPart]:
+    """The parts as the ledger notes them, their files named from the ledger's folder on."""
+
+    def part(name: str, documents: int, labels: int, measured: Measurements) -> LandedPart:
+        files = {f"{folder}/{file}": entry for file, entry in scan.files.items() if file.startswith(f"{name}.") and QUARANTINE not in file}
+        return LandedPart(
+            name=f"{folder}/{name}", stem=f"{folder}/{name}", documents=documents, labels=labels, files=files, measured=measured
+        )
+
+    for raw in scan.parts:
+        yield part(raw.name, raw.documents, 0, raw.measured)
+    if scan.labels:
+        yield part(scan.name, 0, scan.labels, Measurements())

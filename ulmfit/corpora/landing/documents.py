@@ -7,8 +7,8 @@ Rows are taken in the order in which they landed: by arrival, then by the file's
 - Its label is the latest one that any row of the same text, or of the same id, has brought.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from ulmfit.corpora.ingest.duplicates import groups
 from ulmfit.corpora.ingest.facts import UNKNOWN, DocumentFacts, read_facts
 from ulmfit.corpora.landing.entries import LandedPart
+from ulmfit.corpora.landing.late_labels import read_late_labels
 from ulmfit.corpora.landing.origins import read_origins
 from ulmfit.corpora.landing.refusal import Refusal
 from ulmfit.store import filesystem
@@ -24,8 +25,19 @@ NONE = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True)
+class Late:
+    """M labels that came without a text. ``ids`` uint64 [M, 2], ``label``, ``part`` and ``file`` int32 [M], ``refused`` bool [M]: as those of Rows."""
+
+    ids: np.ndarray
+    label: np.ndarray
+    part: np.ndarray
+    file: np.ndarray
+    refused: np.ndarray
+
+
+@dataclass(frozen=True)
 class Rows:
-    """All N rows that landed and are not forgotten, in the order of the parts.
+    """All N rows with a text that landed, in the order of the parts, and the labels that came ``late``, for ids.
 
     ``facts``: their digests, labels and lengths as they came. ``ids`` uint64 [N, 2]: digests of their ids. ``part`` and ``file`` int32 [N]:
     numbers of parts, and of files over all arrivals. ``refused`` bool [N]: rows that are to be forgotten.
@@ -36,15 +48,17 @@ class Rows:
     part: np.ndarray
     file: np.ndarray
     refused: np.ndarray
+    late: Late
 
     def __len__(self) -> int:
         return len(self.part)
 
     @cached_property
     def order(self) -> np.ndarray:
-        """int64 [N]: the place of each row among all, in the order in which they landed; all places are different."""
-        order = np.empty(len(self), np.int64)
-        order[np.lexsort((np.arange(len(self)), self.file))] = np.arange(len(self))
+        """int64 [N + M]: the place of each row and late label among all, in the order in which they landed; all places are different."""
+        file = np.concatenate([self.file, self.late.file])
+        order = np.empty(len(file), np.int64)
+        order[np.lexsort((np.arange(len(file)), file))] = np.arange(len(file))
         return order
 
     @cached_property
@@ -54,64 +68,76 @@ class Rows:
 
     @cached_property
     def same_id(self) -> np.ndarray:
-        """int64 [N]: equal numbers for equal ids."""
-        return groups(self.ids)
+        """int64 [N + M]: equal numbers for equal ids."""
+        return groups(np.concatenate([self.ids, self.late.ids]))
 
 
 @dataclass(frozen=True)
 class Documents:
     """The rows, and what each is now.
 
-    ``live`` bool [N]: it is a document. Of live rows, ``label`` int32 [N]: an index of ``rows.facts.labels``, or UNKNOWN; ``labelled_by``
-    int64 [N]: the row that brought the label, -1 where there is none.
+    ``live`` bool [N]: it is a document. Of live rows, ``label`` int32 [N]: an index of ``rows.facts.labels``, or UNKNOWN.
     """
 
     rows: Rows
     live: np.ndarray
     label: np.ndarray
-    labelled_by: np.ndarray
 
 
 def read_rows(folder: str, parts: Sequence[LandedPart], first_files: Sequence[int], refusal: Refusal) -> Rows:
     """The rows of ``parts`` in the ledger's ``folder``. ``first_files``: for each part the number of its arrival's first file."""
-    facts = read_facts([filesystem.join(folder, f"{part.stem}.facts.arrow") for part in parts], sum(part.documents for part in parts))
-    origins = [read_origins(folder, part.stem) for part in parts]
+    texts = [number for number, part in enumerate(parts) if part.documents]
+    facts = read_facts(
+        [filesystem.join(folder, f"{parts[number].stem}.facts.arrow") for number in texts], sum(part.documents for part in parts)
+    )
+    origins = [read_origins(folder, parts[number].stem) for number in texts]
     ids = np.concatenate([np.empty((0, 2), np.uint64), *(ids for ids, _ in origins)])
-    files = [numbers + first for (_, numbers), first in zip(origins, first_files, strict=True)]
+    files = [numbers + first_files[number] for number, (_, numbers) in zip(texts, origins, strict=True)]
     part = np.repeat(np.arange(len(parts), dtype=np.int32), [part.documents for part in parts])
-    return Rows(facts, ids, part, np.concatenate([np.empty(0, np.int32), *files]), refusal.among((facts.exact, facts.fold), ids))
+    late, facts = _late(folder, parts, first_files, refusal, facts)
+    return Rows(facts, ids, part, np.concatenate([np.empty(0, np.int32), *files]), refusal.among((facts.exact, facts.fold), ids), late)
 
 
-def resolve(rows: Rows, seen: np.ndarray | None = None) -> Documents:
-    """Which rows are documents, and with which labels. ``seen`` bool [N]: as it was when only these rows had landed."""
+def _late(
+    folder: str, parts: Sequence[LandedPart], first_files: Sequence[int], refusal: Refusal, facts: DocumentFacts
+) -> tuple[Late, DocumentFacts]:
+    """The labels that came without a text; and the facts, with labels numbered over all."""
+    held = {number: read_late_labels(folder, part.stem) for number, part in enumerate(parts) if part.labels}
+    names = [label for labels in held.values() for label in labels.labels]
+    labels = sorted({*facts.labels, *names})
+    code = {name: number for number, name in enumerate(labels)}
+    numbered = np.array([*(code[name] for name in facts.labels), UNKNOWN], np.int32)
+    ids = np.concatenate([np.empty((0, 2), np.uint64), *(labels.digests for labels in held.values())])
+    label = np.array([code[name] for name in names], np.int32)
+    part = np.repeat(np.array([*held], np.int32), [len(labels) for labels in held.values()])
+    file = np.array([first_files[number] + file for number, labels in held.items() for file in labels.files], np.int32)
+    return Late(ids, label, part, file, refusal.among((), ids)), replace(facts, label=numbered[facts.label], labels=labels)
+
+
+def resolve(rows: Rows, hidden: Collection[int] = ()) -> Documents:
+    """Which rows are documents, and with which labels. ``hidden``: numbers of parts; as it was before these landed."""
     count = len(rows)
-    known = ~rows.refused if seen is None else seen & ~rows.refused
-    order, label, folds, ids = rows.order, rows.facts.label, rows.folds, rows.same_id
-    stands = known & (_greatest(ids, order, known)[ids] == order)
-    live = stands & (_greatest(folds, -order, stands)[folds] == -order)
+    late, folds, ids, order = rows.late, rows.folds, rows.same_id, rows.order
+    label = np.concatenate([rows.facts.label, late.label])
+    part = np.concatenate([rows.part, late.part])
+    known = ~np.concatenate([rows.refused, late.refused]) & ~np.isin(part, list(hidden))
+    texts = slice(0, count)
+    stands = known[texts] & (_greatest(ids[texts], order[texts], known[texts])[ids[texts]] == order[texts])
+    live = stands & (_greatest(folds, -order[texts], stands)[folds] == -order[texts])
     labelled = known & (label != UNKNOWN)
-    by_text, by_id = _greatest(folds, order, labelled), _greatest(ids, order, labelled)
-    latest = np.maximum(by_text, _greatest(folds, by_id[ids], stands))[folds]  # the place of the row whose label counts
-    row_at = np.empty(count + 1, np.int64)
-    row_at[order], row_at[-1] = np.arange(count), -1
-    labelled_by = row_at[np.where(latest == NONE, -1, latest)]
-    labels = np.append(label, UNKNOWN)[labelled_by]
-    return Documents(rows, live, labels, labelled_by)
-
-
-def _greatest(group: np.ndarray, values: np.ndarray, which: np.ndarray) -> np.ndarray:
-    """int64 [groups]: the greatest of the ``values`` [N] of those ``which`` [N] of each ``group`` [N] has; NONE where there are none."""
-    greatest = np.full(int(group.max(initial=-1)) + 1, NONE)
-    np.maximum.at(greatest, group[which], values[which])
-    return greatest
+    by_text, by_id = _greatest(folds, order[texts], labelled[texts]), _greatest(ids, order, labelled)
+    latest = np.maximum(by_text, _greatest(folds, by_id[ids[texts]], stands))[folds]  # the place of what brought the label that counts
+    label_at = np.full(len(order) + 1, UNKNOWN, np.int32)
+    label_at[order] = label
+    return Documents(rows, live, label_at[np.where(latest == NONE, -1, latest)])
 
 
 @dataclass(frozen=True)
 class Change:
-    """What became of the documents with some more rows. ``documents``: texts not known before; ``labels``: documents that got their first label.
+    """What became of the documents with some more parts. ``documents``: texts not known before; ``labels``: documents that got their first label.
 
     ``corrections``: documents whose label is another since; ``superseded``: texts that newer texts of the same ids replaced;
-    ``duplicates``: rows whose text was known.
+    ``duplicates``: rows whose text was known; ``waiting``: labels for ids of which no text has come yet.
     """
 
     documents: int
@@ -119,21 +145,27 @@ class Change:
     corrections: int
     superseded: int
     duplicates: int
+    waiting: int
 
 
-def change(rows: Rows, seen: np.ndarray) -> Change:
-    """What the rows that are not ``seen`` (bool [N]) changed."""
-    there, label = _by_text(resolve(rows, seen))
+def change(rows: Rows, parts: Collection[int]) -> Change:
+    """What the ``parts`` of these numbers changed."""
+    there, label = _by_text(resolve(rows, parts))
     there_now, label_now = _by_text(resolve(rows))
     got = there_now & (label_now != UNKNOWN)
     had = there & (label != UNKNOWN)
-    texts_before, texts = (len(np.unique(rows.folds[which & ~rows.refused])) for which in (seen, np.ones(len(rows), bool)))
+    new, late = (
+        np.isin(part, list(parts)) & ~refused for part, refused in ((rows.part, rows.refused), (rows.late.part, rows.late.refused))
+    )
+    known, now = (len(np.unique(rows.folds[which])) for which in (~new & ~rows.refused, ~rows.refused))
+    with_text = np.isin(rows.same_id[len(rows) :], rows.same_id[: len(rows)][~rows.refused])
     return Change(
         documents=int((there_now & ~there).sum()),
         labels=int((got & ~had).sum()),
         corrections=int((got & had & (label != label_now)).sum()),
         superseded=int((there & ~there_now).sum()),
-        duplicates=int((~seen & ~rows.refused).sum()) - (texts - texts_before),
+        duplicates=int(new.sum()) - (now - known),
+        waiting=int((late & ~with_text).sum()),
     )
 
 
@@ -143,3 +175,10 @@ def _by_text(documents: Documents) -> tuple[np.ndarray, np.ndarray]:
     there, label = np.zeros(int(folds.max(initial=-1)) + 1, bool), np.full(int(folds.max(initial=-1)) + 1, UNKNOWN, np.int32)
     there[folds[documents.live]], label[folds[documents.live]] = True, documents.label[documents.live]
     return there, label
+
+
+def _greatest(group: np.ndarray, values: np.ndarray, which: np.ndarray) -> np.ndarray:
+    """int64 [groups]: the greatest of the ``values`` [N] of those ``which`` [N] of each ``group`` [N] has; NONE where there are none."""
+    greatest = np.full(int(group.max(initial=-1)) + 1, NONE)
+    np.maximum.at(greatest, group[which], values[which])
+    return greatest

@@ -13,7 +13,8 @@ from ulmfit.store.json import Facts, SparseFacts
 class LandedFile(Facts):
     """A file that landed, the one with the ``number`` of its arrival.
 
-    ``named``: what ids of its rows begin with, where they have none of their own; ``quarantined``: reason -> rows.
+    ``named``: what ids of its rows begin with, where they have none of their own; ``labels``: rows that are a label for an id, without a
+    text; ``quarantined``: reason -> rows.
     """
 
     number: int
@@ -23,6 +24,7 @@ class LandedFile(Facts):
     content: str
     rows: int
     documents: int
+    labels: int
     quarantined: dict[str, int]
 
 
@@ -46,11 +48,15 @@ class SetAside(Facts):
 
 
 class LandedPart(Facts):
-    """Documents that landed together. ``name``: for ever; ``stem``: what the names of its ``files`` begin with, in the ledger's folder."""
+    """Documents that landed together, or ``labels`` for ids without a text.
+
+    ``name``: for ever; ``stem``: what the names of its ``files`` begin with, in the ledger's folder.
+    """
 
     name: str
     stem: str
     documents: int
+    labels: int = 0
     files: dict[str, StoredFile]
     measured: Measurements
 
@@ -59,7 +65,7 @@ class Counts(Facts):
     """What an arrival brought. ``documents``: texts not known before; ``labels``: documents that got their first label.
 
     ``corrections``: documents whose label is another since; ``superseded``: texts that a newer text of the same id has replaced;
-    ``duplicates``: rows whose text was known.
+    ``duplicates``: rows whose text was known; ``waiting``: labels for ids of which no text has come yet.
     """
 
     files: int = 0
@@ -69,6 +75,7 @@ class Counts(Facts):
     duplicates: int = 0
     corrections: int = 0
     superseded: int = 0
+    waiting: int = 0
     with_nul: int = 0
     quarantined: dict[str, int] = Field(default_factory=dict)
 

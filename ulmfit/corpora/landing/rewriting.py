@@ -9,6 +9,7 @@ from ulmfit.corpora.ingest.facts import FACTS
 from ulmfit.corpora.ingest.raw_parts import RAW
 from ulmfit.corpora.ingest.writing import hashed_file, parquet_writer
 from ulmfit.corpora.landing.entries import LandedPart
+from ulmfit.corpora.landing.late_labels import read_late_labels
 from ulmfit.corpora.landing.origins import read_origins, write_origins
 from ulmfit.corpora.quality import measuring
 from ulmfit.corpora.reading.opening import open_parquet
@@ -18,9 +19,20 @@ from ulmfit.text.cutting import LONGEST_PIECE
 
 
 def rewrite(folder: str, part: LandedPart, kept: np.ndarray, stem: str) -> LandedPart | None:
-    """The part with the documents that are ``kept`` (bool [documents]) alone, its files named ``stem``; None where nothing is left."""
+    """The part with the documents, or labels, that are ``kept`` (bool [n]) alone, its files named ``stem``; None where nothing is left."""
     if not kept.any():
         return None
+    return _texts(folder, part, kept, stem) if part.documents else _labels(folder, part, kept, stem)
+
+
+def _labels(folder: str, part: LandedPart, kept: np.ndarray, stem: str) -> LandedPart:
+    files: dict[str, StoredFile] = {}
+    rest = read_late_labels(folder, part.stem).kept(kept.tolist())
+    rest.write(folder, stem, files)
+    return part.model_copy(update={"stem": stem, "labels": len(rest), "files": files})
+
+
+def _texts(folder: str, part: LandedPart, kept: np.ndarray, stem: str) -> LandedPart:
     files: dict[str, StoredFile] = {}
     measured: list[str] = []  # of each document the first piece
     with hashed_file(folder, f"{stem}.parquet", files) as file, parquet_writer(file, RAW) as writer:

@@ -1,12 +1,13 @@
 """Reads files that have landed, on a worker: rows that can be used become raw parts, as those of ingest; a file that cannot be read stops no other.
 
-Of slice 00003 there are the files of ``ingest/scan.py``, and for each raw part its origins (``origins.py``), 00003-00000.origins.arrow.
+Of slice 00003 there are the files of ``ingest/scan.py``; for each raw part its origins, 00003-00000.origins.arrow (``origins.py``); and
+labels that came without a text, 00003.labels.arrow (``late_labels.py``).
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ulmfit.config import PartsConfig
@@ -14,9 +15,10 @@ from ulmfit.corpora.ingest.quarantine import Quarantine, judge
 from ulmfit.corpora.ingest.raw_parts import RawPart, RawParts
 from ulmfit.corpora.ingest.slices import Slice, slice_rows
 from ulmfit.corpora.ingest.writing import once
+from ulmfit.corpora.landing.late_labels import LateLabels
 from ulmfit.corpora.landing.origins import write_origins
 from ulmfit.corpora.landing.refusal import REASON, read_refusal
-from ulmfit.corpora.reading.formats import Row
+from ulmfit.corpora.reading.formats import Columns, Row
 from ulmfit.corpora.reading.rows import read_file
 from ulmfit.corpora.splits import TRAIN, UNLABELLED
 from ulmfit.corpora.text_digests import exact
@@ -55,6 +57,10 @@ class LandingSpec:
         """What the names of its files begin with."""
         return f"{self.number:05d}"
 
+    def name_of(self, file: str) -> str:
+        """A file's name in the landing folder."""
+        return file.removeprefix(filesystem.join(self.part.location, ""))
+
     @property
     def label(self) -> str:
         """The slice in words."""
@@ -64,11 +70,12 @@ class LandingSpec:
 
 @dataclass
 class FileCounts:
-    """What a file held. ``quarantined``: reason -> rows."""
+    """What a file held. ``labels``: rows that are a label for an id, without a text; ``quarantined``: reason -> rows."""
 
-    rows: int
-    documents: int
-    quarantined: dict[str, int]
+    rows: int = 0
+    documents: int = 0
+    labels: int = 0
+    quarantined: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,10 +87,19 @@ class LandingScan:
 
     name: str
     parts: tuple[RawPart, ...]
+    labels: int
     counts: dict[int, FileCounts]
     faults: dict[str, str]
     with_nul: int
     files: dict[str, StoredFile]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The files of a slice: those with ``texts``, and those with ``labels`` for ids alone."""
+
+    texts: tuple[str, ...]
+    labels: tuple[str, ...] = ()
 
 
 def scan_landed(spec: LandingSpec) -> LandingScan:
@@ -93,74 +109,123 @@ def scan_landed(spec: LandingSpec) -> LandingScan:
 
 def _scan(spec: LandingSpec) -> LandingScan:
     try:
-        return _written(spec, spec.part)
+        return _Scan(spec).of(Contents(spec.part.files), {})
     except UserError:
-        found = {file: _fault(spec, file) for file in spec.part.files}
-        faults = {_name(spec, file): fault for file, fault in found.items() if fault is not None}
-        if not faults:
+        texts, labels, faults = [], [], {}
+        for file in spec.part.files:
+            if (fault := _fault(spec, file, spec.part.columns)) is None:
+                texts.append(file)
+            elif (columns := _labels_alone(spec.part.columns)) and _fault(spec, file, columns) is None:
+                labels.append(file)
+            else:
+                faults[spec.name_of(file)] = fault
+        if not (labels or faults):
             raise
-        return _written(spec, replace(spec.part, files=tuple(file for file, fault in found.items() if fault is None)), faults)
+        return _Scan(spec).of(Contents(tuple(texts), tuple(labels)), faults)
 
 
-def _name(spec: LandingSpec, file: str) -> str:
-    return file.removeprefix(filesystem.join(spec.part.location, ""))
+def _labels_alone(columns: Columns) -> Columns | None:
+    """How to read a file of labels for ids, which has no texts; None where rows have no ids or no labels."""
+    return replace(columns, text=columns.id) if columns.id and columns.label and columns.id != columns.label else None
 
 
-def _fault(spec: LandingSpec, file: str) -> str | None:
+def _fault(spec: LandingSpec, file: str, columns: Columns) -> str | None:
     """Why a file cannot be read, None if it can; "" if it is not the one that was looked at."""
     try:
-        for _ in read_file(spec.part.location, file, spec.part.columns, spec.part.encoding):
+        for _ in read_file(spec.part.location, file, columns, spec.part.encoding):
             pass
     except UserError as error:
         try:
             there = filesystem.sha256(file)  # an error of the network or the disk is raised again here
         except FileNotFoundError:
             return ""
-        return str(error) if there == spec.files[_name(spec, file)].sha256 else ""
+        return str(error) if there == spec.files[spec.name_of(file)].sha256 else ""
     return None
 
 
-def _written(spec: LandingSpec, part: Slice, faults: dict[str, str] | None = None) -> LandingScan:
-    files: dict[str, StoredFile] = {}
-    parts = RawParts(spec.folder, spec.name, spec.limits, files)
-    counts = {spec.files[_name(spec, file)].number: FileCounts(0, 0, {}) for file in part.files}
-    ids, numbers = [], []
-    with_nul, refusal = 0, read_refusal(spec.refused)
-    with ExitStack() as opened:
-        quarantine = Quarantine(spec.folder, f"{spec.name}.quarantine.parquet", files, opened)
-        for row in slice_rows(part) if part.files else ():
-            file = spec.files[row.source]
-            held = counts[file.number]
-            held.rows += 1
-            reason, text, size, label = _judged(row, spec.separator)
-            name = id_of(row.id) or f"{file.named}:{row.row}"
-            if refusal and not reason and refusal.refuses(name, text):
-                reason, row = REASON, replace(row, text=None)  # no word of it is kept
-            if reason:
-                quarantine.add(row, reason)
-                held.quarantined[reason] = held.quarantined.get(reason, 0) + 1
-                continue
-            with_nul += len(text) != len(row.text)
-            held.documents += 1
-            ids.append(exact(name))
-            numbers.append(file.number)
-            parts.add(name, text, size, label, UNLABELLED if label is None else TRAIN)
-        parts.flush()
-        quarantine.flush()
-    begun = 0
-    for done in parts.done:
-        here = slice(begun, begun := begun + done.documents)
-        write_origins(spec.folder, done.name, ids[here], numbers[here], files)
-    return LandingScan(spec.name, tuple(parts.done), counts, faults or {}, with_nul, files)
+class _Scan:
+    """A slice being read, and what it has held so far."""
+
+    def __init__(self, spec: LandingSpec):
+        self.spec, self.refusal = spec, read_refusal(spec.refused)
+        self.files: dict[str, StoredFile] = {}
+        self.parts = RawParts(spec.folder, spec.name, spec.limits, self.files)
+        self.counts: dict[int, FileCounts] = {}
+        self.ids: list[bytes] = []
+        self.numbers: list[int] = []
+        self.late = LateLabels()
+        self.with_nul = 0
+
+    def of(self, contents: Contents, faults: dict[str, str]) -> LandingScan:
+        """Read and write all of it."""
+        spec = self.spec
+        self.counts = {spec.files[spec.name_of(file)].number: FileCounts() for file in (*contents.texts, *contents.labels)}
+        with ExitStack() as opened:
+            quarantine = Quarantine(spec.folder, f"{spec.name}.quarantine.parquet", self.files, opened)
+            for row, is_label in self._rows(contents):
+                file = spec.files[row.source]
+                counts = self.counts[file.number]
+                counts.rows += 1
+                reason = self._label(row, file, counts) if is_label else self._text(row, file, counts)
+                if reason:
+                    quarantine.add(replace(row, text=None) if reason == REASON else row, reason)  # no word of what is forgotten is kept
+                    counts.quarantined[reason] = counts.quarantined.get(reason, 0) + 1
+            self.parts.flush()
+            quarantine.flush()
+        begun = 0
+        for done in self.parts.done:
+            here = slice(begun, begun := begun + done.documents)
+            write_origins(spec.folder, done.name, self.ids[here], self.numbers[here], self.files)
+        self.late.write(spec.folder, spec.name, self.files)
+        return LandingScan(spec.name, tuple(self.parts.done), len(self.late), self.counts, faults, self.with_nul, self.files)
+
+    def _rows(self, contents: Contents) -> Iterator[tuple[Row, bool]]:
+        """The rows, and whether each is a label for an id alone."""
+        part, labels = self.spec.part, _labels_alone(self.spec.part.columns)
+        for row in slice_rows(replace(part, files=contents.texts)) if contents.texts else ():
+            blank = row.text is None or (isinstance(row.text, str) and not row.text.strip())
+            yield row, bool(labels and blank and not row.reason and id_of(row.id) and _label_of(row, self.spec.separator)[0])
+        if labels and contents.labels:
+            for row in slice_rows(replace(part, files=contents.labels, columns=labels, groups=None)):
+                yield row, not row.reason
+
+    def _text(self, row: Row, file: NumberedFile, counts: FileCounts) -> str:
+        """Keep the document of a row; the reason if it cannot be used."""
+        label, _ = _label_of(row, self.spec.separator)
+        reason, text, size, label = judge(row, label != "", self.spec.separator)
+        name = id_of(row.id) or f"{file.named}:{row.row}"
+        if not reason and self.refusal and self.refusal.refuses(name, text):
+            return REASON
+        if not reason:
+            self.with_nul += len(text) != len(row.text)
+            counts.documents += 1
+            self.ids.append(exact(name))
+            self.numbers.append(file.number)
+            self.parts.add(name, text, size, label, UNLABELLED if label is None else TRAIN)
+        return reason
+
+    def _label(self, row: Row, file: NumberedFile, counts: FileCounts) -> str:
+        """Keep the label that a row has for an id; the reason if it cannot be used."""
+        name, (label, reason) = id_of(row.id), _label_of(row, self.spec.separator)
+        if not (name and label):
+            return reason if name else "no id"
+        if exact(name) in self.refusal.ids:
+            return REASON
+        counts.labels += 1
+        self.late.add(exact(name), label, file.number)
+        return ""
 
 
-def _judged(row: Row, separator: str | None) -> tuple[str, str, int, str | None]:
-    """As ``judge``; but a row without a label is text without a label."""
+def _label_of(row: Row, separator: str | None) -> tuple[str | None, str]:
+    """The label of a row, "" if it has none, None if what it has cannot be one; and the reason of the last two."""
     try:
-        needs_label = label_string(row.label, separator) != ""
+        label = label_string(row.label, separator)
+        label.encode()
     except NoLabel as reason:
-        needs_label = str(reason) != "no label"
-    return judge(row, needs_label, separator)
+        return ("" if str(reason) == "no label" else None), str(reason)
+    except UnicodeEncodeError:
+        return None, "broken Unicode"
+    return label, ""
 
 
 def id_of(value: Any) -> str:
@@ -178,4 +243,5 @@ def total(counts: Sequence[FileCounts]) -> FileCounts:
     quarantined: Counter[str] = Counter()
     for count in counts:
         quarantined.update(count.quarantined)
-    return FileCounts(sum(count.rows for count in counts), sum(count.documents for count in counts), dict(quarantined))
+    rows, documents, labels = (sum(getattr(count, name) for count in counts) for name in ("rows", "documents", "labels"))
+    return FileCounts(rows, documents, labels, dict(quarantined))

@@ -139,7 +139,7 @@ class LandedState:
         new = [number for number, part in enumerate(self.parts) if part.name not in known]
         rows = self.documents.rows
         times = [self.arrivals[self.part_arrivals[number]].time for number in new]
-        return News(change(rows, ~np.isin(rows.part, new)), tuple(self.parts[number].name for number in new), min(times, default=None))
+        return News(change(rows, new), tuple(self.parts[number].name for number in new), min(times, default=None))
 
     @property
     def part_names(self) -> tuple[str, ...]:

@@ -221,13 +221,10 @@ def parquet_rows(file: DataFile, columns: Columns, groups: range | None = None, 
         header = opened.schema_arrow.names
         column_index(file.path, header, columns.text, "--text-column")
         _check_distinct(file.path, header, columns)
-        wanted = [columns.text]
-        if columns.label is not None:
-            column_index(file.path, header, columns.label, "--label-column")
-            wanted.append(columns.label)
-        if columns.id is not None:
-            column_index(file.path, header, columns.id, "--id-column")
-            wanted.append(columns.id)
+        for column, option in ((columns.label, "--label-column"), (columns.id, "--id-column")):
+            if column is not None:
+                column_index(file.path, header, column, option)
+        wanted = list(dict.fromkeys(filter(None, (columns.text, columns.label, columns.id))))
         groups = groups or range(opened.num_row_groups)
         counts, sizes = zip(*group_sizes(opened, columns.text)[groups.start : groups.stop], strict=True) if groups else ((), ())
         rows = max(1, min(BATCH_ROWS, BATCH_BYTES * sum(counts) // max(1, sum(sizes))))
