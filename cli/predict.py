@@ -73,19 +73,22 @@ def predict_records(predictor: Predictor, records: Records, request: PredictRequ
     ``model``: its name, where standard output gets one JSON object for all; with an output that is the summary.
     """
     from ulmfit.prediction.answer_files import Form, written
-    from ulmfit.prediction.answers import Summary, Wishes, answers
+    from ulmfit.prediction.answers import PIECE_RECORDS, Summary, Wishes, answers
+    from ulmfit.prediction.resume import kept_beside
 
     separator, output = predictor.separator if predictor.task == "multi-label" else None, request.output
     wishes = Wishes(request.explain, predictor.sure_from(request.abstain_below) if request.abstain_below else 0.0)
     form = Form(records.columns, predictor.labels, separator, request.explain)
+    long = request.explain or records.number is None or records.number > PIECE_RECORDS
     held: list[JsonObject] = []
     keep: Write = lambda given: held.extend(map(form.nested, given))
     summary = Summary()
     with (
+        kept_beside(output, f"{predictor.digest} {request.explain}") if output and long else nullcontext() as kept,
         written(output, form) if output else nullcontext(keep) if model else _standard_output(form) as write,
         row_bar("predict", records.number) as bar,
     ):
-        for piece in answers(predictor, records.read(), wishes):
+        for piece in answers(predictor, records.read(), wishes, kept):
             write(piece)
             summary.add(piece)
             bar(piece)

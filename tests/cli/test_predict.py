@@ -39,6 +39,7 @@ def fake(task: str) -> Predictor:
         SimpleNamespace(
             task=task,
             separator="|",
+            digest="the model",
             labels=["a", "b"],
             probabilities=probabilities,
             decide=lambda rows: [["a"] for _ in rows],

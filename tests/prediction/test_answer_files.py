@@ -33,7 +33,9 @@ def probabilities(texts: Sequence[str], shown: bool = True) -> np.ndarray:
 
 PREDICTOR = cast(
     Predictor,
-    SimpleNamespace(probabilities=probabilities, decide=lambda rows: [["a"] if first >= 0.5 else ["b"] for first, _ in rows.tolist()]),
+    SimpleNamespace(
+        labels=["a", "b"], probabilities=probabilities, decide=lambda rows: [["a"] if first >= 0.5 else ["b"] for first, _ in rows.tolist()]
+    ),
 )
 
 

@@ -3,10 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import repeat
+
+import numpy as np
 
 from ulmfit.prediction.explain import Explanation, explain
 from ulmfit.prediction.predictor import Predictor
 from ulmfit.prediction.records import Record
+from ulmfit.prediction.resume import Kept, Piece
 
 PIECE_RECORDS, PIECE_CHARACTERS = 1_000, 4_000_000  # that are predicted together, at most
 EXPLAINED = 10  # records of a piece with explanations, each of which takes about a second
@@ -40,17 +44,29 @@ class Wishes:
     sure_from: float = 0.0
 
 
-def answers(predictor: Predictor, records: Iterable[Record], wishes: Wishes = Wishes()) -> Iterator[list[Answer]]:
-    """An answer for each record, in pieces. A probability does not depend on the piece beyond 1e-6."""
+def answers(predictor: Predictor, records: Iterable[Record], wishes: Wishes = Wishes(), kept: Kept | None = None) -> Iterator[list[Answer]]:
+    """An answer for each record, in pieces. A probability does not depend on the piece beyond 1e-6.
+
+    A piece that was ``kept`` is not predicted again, and one that is predicted is kept.
+    """
     for piece in pieces(records, EXPLAINED if wishes.explained else PIECE_RECORDS):
-        probabilities = predictor.probabilities([record.text for record in piece if not record.reason], shown=False)
-        found = zip(predictor.decide(probabilities), probabilities.tolist(), strict=True)
-        yield [Answer(record) if record.reason else _answer(predictor, record, next(found), wishes) for record in piece]
+        found = _predicted(predictor, [record.text for record in piece if not record.reason], wishes.explained, kept)
+        labels = predictor.decide(np.array(found.probabilities, dtype=np.float32).reshape(-1, len(predictor.labels)))
+        rows = zip(labels, found.probabilities, found.explanations or repeat(None), strict=False)
+        yield [Answer(record) if record.reason else _answer(record, *next(rows), wishes) for record in piece]
 
 
-def _answer(predictor: Predictor, record: Record, found: tuple[list[str], list[float]], wishes: Wishes) -> Answer:
-    labels, probabilities = found
-    why = explain(predictor, record.text) if wishes.explained else None
+def _predicted(predictor: Predictor, texts: list[str], explained: bool, kept: Kept | None) -> Piece:
+    if kept and (found := kept.find(texts)):
+        return found
+    probabilities = predictor.probabilities(texts, shown=False).tolist()
+    piece = Piece(probabilities, [explain(predictor, text) for text in texts] if explained else None)
+    if kept:
+        kept.keep(texts, piece)
+    return piece
+
+
+def _answer(record: Record, labels: list[str], probabilities: list[float], why: Explanation | None, wishes: Wishes) -> Answer:
     unsure = max(probabilities) < wishes.sure_from - CLOSE
     return Answer(record, labels, [round(value, DIGITS) for value in probabilities], why, unsure)
 

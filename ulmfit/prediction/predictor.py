@@ -1,9 +1,10 @@
 """A trained model at work: texts in, probabilities and labels out."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,17 @@ class Predictor:
         if self.task == "multi-class":
             return [[self.labels[code]] for code in probabilities.argmax(1)]
         return [[self.labels[code] for code in np.flatnonzero(row)] for row in decisions(probabilities, self.thresholds)]
+
+    @cached_property
+    def digest(self) -> str:
+        """Names all that decides about a prediction: weights, words, labels, how they are read, and the type of the products."""
+        facts = [self.bundle.labels, self.bundle.tokenizer, self.vocab.tokens, self._device]
+        named = hashlib.sha256(json.dumps(facts).encode())
+        for direction, model in self._models.items():
+            named.update(f"{self.bundle.parts[direction].model_dump_json()} {self._folded[direction].embedding.dtype}".encode())
+            for tensor in model.state_dict().values():
+                named.update(tensor.cpu().contiguous().view(-1).numpy().tobytes())
+        return named.hexdigest()
 
     def sure_from(self, share: float) -> float:
         """The probability from which ``share`` of the predicted classes is right, by held-out rows. UserError where none promises that."""
