@@ -12,6 +12,7 @@ MODULES = {
     "pretrain": "cli.workflows",
     "data-quantity": "cli.studies",
     "benchmark": "cli.studies",
+    "retrain": "cli.retrain",
     "predict": "cli.predict",
     "serve": "cli.serve",
     "label-next": "cli.label_next",

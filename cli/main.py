@@ -31,7 +31,7 @@ SYSTEM_FAULTS = {
 }
 
 LAST_STEP = 8.0  # seconds for a training to end its step and write a checkpoint
-TRAINING = ("train", "pretrain", "data-quantity", "ablation", "benchmark")  # commands
+TRAINING = ("train", "pretrain", "retrain", "data-quantity", "ablation", "benchmark")  # commands
 
 
 def main() -> NoReturn:

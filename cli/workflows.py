@@ -87,6 +87,17 @@ def run_flow(request: TextRequest, module: str) -> Any:
 
 def show_result(summary: Summary, workspace: str | None) -> None:
     """Print the scores of a training, and what to do next: commands that a shell takes as they are."""
+    show_training(summary)
+    model = summary.model
+    elsewhere = f" --workspace {shlex.quote(workspace)}" if workspace else ""
+    for line in _verdict(summary.decision, elsewhere):
+        typer.echo(line)
+    typer.echo(f"try it  ulmfit predict {shlex.quote(f'models:/{model.name}@{model.alias}')}{elsewhere} --text '...'")
+    typer.echo(f"look    mlflow ui --backend-store-uri {shlex.quote(summary.run.tracking_uri)}")
+
+
+def show_training(summary: Summary) -> None:
+    """Print the scores of a training, its stages, and where report and model are."""
     from ulmfit.report.terminal import result_table
 
     console().print(result_table(summary.results))
@@ -95,11 +106,6 @@ def show_result(summary: Summary, workspace: str | None) -> None:
     typer.echo(f"stages  {made} made, {len(summary.stages) - made} found finished; {run.seconds:.0f} s in all")
     typer.echo(f"report  {summary.report}")
     typer.echo(f"model   {model.uri} ({model.alias})")
-    elsewhere = f" --workspace {shlex.quote(workspace)}" if workspace else ""
-    for line in _verdict(summary.decision, elsewhere):
-        typer.echo(line)
-    typer.echo(f"try it  ulmfit predict {shlex.quote(f'models:/{model.name}@{model.alias}')}{elsewhere} --text '...'")
-    typer.echo(f"look    mlflow ui --backend-store-uri {shlex.quote(run.tracking_uri)}")
 
 
 def _verdict(compared: Decision | None, elsewhere: str) -> list[str]:

@@ -73,8 +73,8 @@ class Results:
         self.finished = finished
 
     def __getitem__(self, output: Made) -> Made:
-        """The output behind what :meth:`Dag.add` returned."""
-        return cast(Made, self.finished[cast(Node, output)].output)
+        """The output behind what :meth:`Dag.add` returned; an output that was there before the DAG is itself."""
+        return cast(Made, self.finished[output].output) if isinstance(output, Node) else output
 
     def __iter__(self) -> Iterator[Finished[Any]]:
         return iter(self.finished.values())

@@ -14,14 +14,14 @@ from tasks.run import Job
 from ulmfit.directions import Direction
 from ulmfit.progress import clock, outlook
 from ulmfit.shards.documents import Documents
-from ulmfit.stages.models import VALID
+from ulmfit.stages.models import VALID, warm_spec, warm_training
 from ulmfit.stages.shards import TRAINING_SPLITS
 from ulmfit.stages.stage import StageName
 from ulmfit.store.filesystem import write_bytes
 from ulmfit.store.recipe import Recipe
 from ulmfit.training.amounts import Choice, PassOver, usual_settings, with_amounts
 from ulmfit.training.classifying import Classifying
-from ulmfit.training.epochs import LEAST_TOKENS
+from ulmfit.training.epochs import LEAST_TOKENS, warm_amount
 from ulmfit.training.language_modelling import LanguageModelling
 from ulmfit.training.loop import Trainable
 from ulmfit.training.rehearsal import AFTER, classifier_task, costs_of, estimate, lm_task, prediction_seconds, speed_of, usual_amounts
@@ -50,6 +50,10 @@ class Rehearsal:
         assert text is not None, f"{kind} has text"
         ids, vocab = self.made[text.ids], self.made[text.vocab]
         where = {"ids": ids.path, "valid": VALID, "vocab": vocab.file, "direction": direction}
+        if kind == "finetune" and (warm := text.warm):
+            training = warm_training(warm.config, settings.finetune)
+            mixed = warm_spec(warm.lms[direction].path, ids, vocab, warm.new_parts, warm.config, training, direction).text()
+            return lm_task(mixed, settings.model, warm_amount(training, mixed.train.tokens), place)
         if kind in ("pretrain", "finetune"):
             config = settings.pretrain if kind == "pretrain" else settings.finetune
             return lm_task(TextSpec(train=TRAINING_SPLITS, **where).text(), settings.model, config, place)
@@ -129,14 +133,16 @@ def announce(dag: Dag, plan: Plan, job: Job, made: Results, domain: Text | None,
     if domain and any(name.kind == "evaluate" for name in absent):
         after += _judging(rehearsal)
     works = {direction: [name for name in training if name.direction == direction] for direction in rehearsal.directions}
-    chains = [[(_bar(name, plan), seconds[name.kind]) for name in names] for names in works.values()]
+    chains = [[(_bar(name, plan, domain), seconds[name.kind]) for name in names] for names in works.values()]
     chains = chains if rehearsal.side_by_side else [[work for chain in chains for work in chain]]
     outlook.expect(chains, after)
     log.info("plan: some %s in all on this machine, as measured", clock(max(sum(s for _, s in chain) for chain in chains) + after))
 
 
-def _bar(name: StageName, plan: Plan) -> str:
+def _bar(name: StageName, plan: Plan, domain: Text | None) -> str:
     """What the progress of a training is called."""
+    if name.kind == "finetune" and domain and domain.warm:
+        return f"go on {name.direction}"
     kind = "finetune" if name.kind == "pretrain" and plan.pretrained else name.kind
     return f"{BARS[kind]} {name.direction}" + (", from scratch" if kind == "scratch" else "")
 

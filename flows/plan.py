@@ -76,7 +76,7 @@ def _check_source(source: CorpusSource) -> None:
 
 def _check_trained(request: TrainingRequest) -> None:
     """What becomes of the training has a name and a place that can be."""
-    if isinstance(request, ClassifierRequest):
+    if isinstance(request, TrainRequest):
         check_model_name(request.registered_name)
     if isinstance(request, TrainRequest) and request.minutes is not None and request.devices > 1:
         raise UserError("--minutes and --devices: how fast several processes are is not measured; give one of them")

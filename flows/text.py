@@ -1,23 +1,37 @@
 """The text half of every DAG: documents -> Corpus -> TokenShards -> Vocab -> IdShards."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flows.dag import Dag
 from flows.plan import Plan
+from ulmfit.config import WarmConfig
+from ulmfit.directions import Direction
 from ulmfit.stages.corpus import ingest
-from ulmfit.stages.outputs import Corpus, IdShards, TokenShards, Vocabulary
-from ulmfit.stages.shards import encode, tokenise, vocabulary
+from ulmfit.stages.outputs import Corpus, IdShards, LanguageModel, TokenShards, Vocabulary
+from ulmfit.stages.shards import encode, grow_vocabulary, tokenise, vocabulary
 from ulmfit.stages.stage import Context, CorpusRole, StageName
 
 
 @dataclass(frozen=True)
+class Warm:
+    """What a training goes on from: an earlier vocabulary, and a language model of each direction. ``new_parts``: of the corpus, by name."""
+
+    vocab: Vocabulary
+    lms: Mapping[Direction, LanguageModel]
+    new_parts: tuple[str, ...]
+    config: WarmConfig
+
+
+@dataclass(frozen=True)
 class Text:
-    """One corpus on its way to ids."""
+    """One corpus on its way to ids. ``warm``: what its language models go on from, None where they start from a general one."""
 
     corpus: Corpus
     tokens: TokenShards
     vocab: Vocabulary
     ids: IdShards
+    warm: Warm | None = None
 
 
 def text_stages(dag: Dag, plan: Plan, context: Context, role: CorpusRole) -> Text:
@@ -25,14 +39,18 @@ def text_stages(dag: Dag, plan: Plan, context: Context, role: CorpusRole) -> Tex
     return text_of(dag, plan, corpus_stage(dag, plan, context, role), role)
 
 
-def text_of(dag: Dag, plan: Plan, corpus: Corpus, role: CorpusRole) -> Text:
-    """Add the three stages behind a corpus."""
+def text_of(dag: Dag, plan: Plan, corpus: Corpus, role: CorpusRole, warm: Warm | None = None) -> Text:
+    """Add the three stages behind a corpus. The vocabulary of a ``warm`` text is the earlier one, with what new text adds to it."""
     settings = plan.settings
     words = settings.general_vocab if role == "general" else settings.vocab
     tokens = dag.add(StageName("tokenise", corpus=role), tokenise, corpus, settings.text, plan.request.quarantine_crashing)
-    vocab = dag.add(StageName("vocabulary", corpus=role), vocabulary, corpus, tokens, words, settings.quality)
+    name = StageName("vocabulary", corpus=role)
+    if warm:
+        vocab = dag.add(name, grow_vocabulary, corpus, tokens, warm.vocab, words, settings.quality) if warm.new_parts else warm.vocab
+    else:
+        vocab = dag.add(name, vocabulary, corpus, tokens, words, settings.quality)
     ids = dag.add(StageName("encode", corpus=role), encode, corpus, tokens, vocab)
-    return Text(corpus, tokens, vocab, ids)
+    return Text(corpus, tokens, vocab, ids, warm)
 
 
 def corpus_stage(dag: Dag, plan: Plan, context: Context, role: CorpusRole) -> Corpus:

@@ -22,7 +22,7 @@ from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.evaluation.policy import GatePolicy
 from ulmfit.report.summary import Summary
 from ulmfit.stages.evaluation import measure
-from ulmfit.stages.models import average, classify, finetune, pretrain, pretrained
+from ulmfit.stages.models import average, classify, finetune, pretrain, pretrained, warm_finetune
 from ulmfit.stages.outputs import Classifier, Corpus, Evaluation, LanguageModel, Model, Vocabulary
 from ulmfit.stages.stage import Context, StageName
 
@@ -143,8 +143,14 @@ def models(dag: Dag, plan: Plan, domain: Text, general: Text | None) -> Promised
 
 
 def tuned_lm(dag: Dag, plan: Plan, domain: Text, general: Text | None, direction: Direction) -> LanguageModel:
-    """A language model of the domain: the general one, given or pretrained here, fine-tuned on the domain's text."""
-    settings = plan.settings
+    """A language model of the domain: the general one, given or pretrained here, fine-tuned on the domain's text; or an earlier one of
+    the domain that goes on."""
+    settings, warm = plan.settings, domain.warm
+    if warm:
+        lm, ids, vocab = warm.lms[direction], domain.ids, domain.vocab
+        name = StageName("finetune", direction)
+        more = (warm.new_parts, warm.config, settings.finetune, direction)
+        return dag.add(name, warm_finetune, lm, ids, vocab, *more) if warm.new_parts else lm
     if general:
         name = StageName("pretrain", direction, "general")
         lm = dag.add(name, pretrain, general.ids, general.vocab, settings.model, settings.pretrain, direction)

@@ -14,14 +14,16 @@ from typing import Self
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from pydantic import TypeAdapter
 
 from tasks.promotion import CHAMPION
 from tasks.servers import cause, check_tracking, server_failures
 from tasks.tracking import settled
 from tasks.workspace import Workspace
-from ulmfit.decisions.decision import ENTRY, Author, Decision, Entry, Followed
+from ulmfit.decisions.decision import ENTRY, Author, Decision, Entry, Followed, Looks
 from ulmfit.decisions.history import History
 from ulmfit.errors import UserError
+from ulmfit.store import filesystem
 from ulmfit.store.filesystem import join
 from ulmfit.store.journal import Journal, new_id, now
 from ulmfit.store.names import folder_of
@@ -29,6 +31,7 @@ from ulmfit.store.names import folder_of
 log = logging.getLogger(__name__)
 
 FOLDER = ".decisions"  # in the store
+LOOKS = ".looks"  # in the folder of a journal
 DECISION_TAG, REASON_TAG = "ulmfit.decision", "ulmfit.decision.because"
 READY = "READY"
 
@@ -66,7 +69,14 @@ class RegisteredModel:
         pages = self.journal.read()
         for location in pages.damaged:
             log.warning("%s: this record of a decision is damaged and is left out; bring it back from a copy", location)
-        return History.of(self.name, pages.entries, pages.damaged)
+        looks = Journal(join(self.journal.location, LOOKS), TypeAdapter(Looks)).read().entries
+        return History.of(self.name, pages.entries, pages.damaged, looks)
+
+    def note_look(self, decision: Decision, history: History) -> None:
+        """Write down that a decision not to train still holds, beside the journal: the count and time of the last look replace those before."""
+        times = history.looks[decision.id].times if decision.id in history.looks else 0
+        looks = Looks(decision=decision.id, times=times + 1, last=now())
+        filesystem.write_bytes(join(self.journal.location, LOOKS, f"{decision.id}.json"), looks.model_dump_json().encode())
 
     def champion(self) -> str | None:
         """The version that is champion; None where none is."""
@@ -109,7 +119,7 @@ class RegisteredModel:
                 return followed
             if followed or not (champion == decision.champion or (by and champion == decision.version)):
                 if not followed:
-                    self._note(decision, False, f"the champion was {_version(champion)} by then")
+                    self.note(decision, False, f"the champion was {_version(champion)} by then")
                 raise UserError(
                     f"{self.name}: the champion is {_version(champion)} by now, no longer {_version(decision.champion)}, so nothing was changed; "
                     "see ulmfit history, and decide again"
@@ -117,9 +127,10 @@ class RegisteredModel:
             assert decision.version, "a decision that makes a version champion names it"
             self.client.set_registered_model_alias(self.name, CHAMPION, decision.version)
             self._tag(decision)
-            return self._note(decision, True, by=by)
+            return self.note(decision, True, by=by)
 
-    def _note(self, decision: Decision, done: bool, note: str | None = None, by: Author | None = None) -> Followed:
+    def note(self, decision: Decision, done: bool, note: str | None = None, by: Author | None = None) -> Followed:
+        """Write down what followed from a decision."""
         time = now()
         mark = Followed(decision=decision.id, time=time, done=done, note=note, by=by)
         self.journal.append(new_id(time), mark)

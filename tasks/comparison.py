@@ -6,8 +6,8 @@ it was trained on are left out then. The champion stays what it is: who moves th
 
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
@@ -44,15 +44,20 @@ log = logging.getLogger(__name__)
 TIMED = 15  # texts whose prediction is timed, each alone
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Challenger:
-    """A version that was just trained: its model, and its evaluation on the documents of ``split`` of ``corpus``."""
+    """A version that was just trained: its model, and its evaluation on the documents of ``split`` of ``corpus``.
+
+    ``slices``: further slices of these N documents, bool [N] by name. ``retraining``: id of the decision that it was trained by, if any.
+    """
 
     version: Version
     model: Model
     evaluation: Evaluation
     corpus: Corpus
     split: str
+    slices: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    retraining: str | None = None
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -71,7 +76,7 @@ def compare(job: Job, challenger: Challenger, policy: GatePolicy) -> Decision | 
         decision = Decision.new(
             version.name,
             "compared",
-            Author(kind="training", run_id=job.run_id),
+            Author(kind="schedule" if challenger.retraining else "training", run_id=job.run_id),
             version=version.version,
             champion=champion,
             corpora=(challenger.corpus.key,),
@@ -79,6 +84,7 @@ def compare(job: Job, challenger: Challenger, policy: GatePolicy) -> Decision | 
             policy=policy,
             verdict=verdict,
             left_out=None if isinstance(measured, Verdict) else measured.left_out,
+            retraining=challenger.retraining,
         )
         model.record(decision)
     log.info("%s compared with version %s: %s", version.uri, champion, decision.why)
@@ -120,7 +126,8 @@ def _both(store: Store, challenger: Challenger, champion: ModelVersion, old: tup
         Candidate(predictor.task, predictor.labels, Predictions(predicted, None, predictor.thresholds), taken, sum(files(path).values()))
         for predictor, predicted, taken, path in sides
     )
-    rows = Rows(labels, found.names, slices_of(labels, found.names, texts))
+    further = {name: mask[kept] for name, mask in challenger.slices.items()}
+    rows = Rows(labels, found.names, slices_of(labels, found.names, texts) | further)
     return _Measured((rows, champions, challengers), (earlier[0],) if earlier else (), int((~kept).sum()))
 
 

@@ -7,9 +7,9 @@ FORBIDDEN, LONGEST = frozenset("/:.%\"'@?#\\"), 250
 CHAMPION, CHALLENGER = "champion", "challenger"
 
 
-def check_model_name(name: str) -> None:
+def check_model_name(name: str, option: str = "--model-name") -> None:
     """UserError for a name that the registry would refuse after the training."""
     if strange := sorted(FORBIDDEN & set(name)):
-        raise UserError(f"--model-name {name}: a model's name cannot hold {strange[0]}; use letters, digits, - and _")
+        raise UserError(f"{option} {name}: a model's name cannot hold {strange[0]}; use letters, digits, - and _")
     if not name or name != name.strip() or len(name) > LONGEST or not name.isprintable():
-        raise UserError(f"--model-name {name[:60]!r}: give a name of 1 to {LONGEST} printable letters, without spaces around it")
+        raise UserError(f"{option} {name[:60]!r}: give a name of 1 to {LONGEST} printable letters, without spaces around it")

@@ -55,12 +55,15 @@ class Version:
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def register(job: Job, name: str, model: Model, evaluation: Evaluation) -> Version:
-    """Register the bundle under ``name``, with the aliases of a new version; one that has its artifact key already is found again."""
+def register(job: Job, name: str, model: Model, evaluation: Evaluation, retraining: str | None = None) -> Version:
+    """Register the bundle under ``name``, with the aliases of a new version; one that has its artifact key already is found again.
+
+    ``retraining``: id of the decision that it was trained by, if any.
+    """
     client = job.tracker.client
     key = model.key
     if found := find_version(client, name, key):
-        _make_first_champion(job, found, evaluation)
+        _make_first_champion(job, found, evaluation, retraining)
         return found
     logged = client.create_logged_model(job.tracker.experiment_id, name, job.run_id, tags={KEY_TAG: key}, model_type="classifier")
     with tempfile.TemporaryDirectory(prefix="ulmfit-model-") as folder:
@@ -72,7 +75,7 @@ def register(job: Job, name: str, model: Model, evaluation: Evaluation) -> Versi
     client.log_inputs(job.run_id, models=known_models(client, (found.record for found in ancestors if found.kind == "classifier")))
     client.log_outputs(job.run_id, [LoggedModelOutput(logged.model_id, 0)])
     version = _create_version(client, job, name, key, logged, evaluation)
-    _make_first_champion(job, version, evaluation)
+    _make_first_champion(job, version, evaluation, retraining)
     log.info("registered %s", version.uri)
     return version
 
@@ -92,15 +95,17 @@ def _create_version(client: MlflowClient, job: Job, name: str, key: str, logged:
     return Version(name, str(made.version), logged.model_id)
 
 
-def _make_first_champion(job: Job, version: Version, evaluation: Evaluation) -> None:
+def _make_first_champion(job: Job, version: Version, evaluation: Evaluation, retraining: str | None) -> None:
     """The first version becomes champion, by a decision that is recorded as all are. One in which a training was interrupted is completed."""
-    model, by = RegisteredModel(job.workspace, job.tracker.client, version.name), Author(kind="training", run_id=job.run_id)
+    model = RegisteredModel(job.workspace, job.tracker.client, version.name)
+    by = Author(kind="schedule" if retraining else "training", run_id=job.run_id)
     begun = model.history().unfinished()
     try:
         if begun and begun.what == "first version":
             model.carry_out(begun, by)
         elif model.champion() is None:
-            decision = Decision.new(version.name, "first version", by, version=version.version, evaluations=(evaluation.key,))
+            facts = {"version": version.version, "evaluations": (evaluation.key,), "retraining": retraining}
+            decision = Decision.new(version.name, "first version", by, **facts)
             model.record(decision)
             model.carry_out(decision)
     except UserError as error:  # another training was first

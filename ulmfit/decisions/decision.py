@@ -9,7 +9,7 @@ from ulmfit.errors import UserError
 from ulmfit.evaluation.policy import GatePolicy
 from ulmfit.evaluation.verdict import Outcome, Verdict
 from ulmfit.store.journal import new_id, now
-from ulmfit.store.json import SparseFacts
+from ulmfit.store.json import Facts, SparseFacts
 
 What = Literal["nothing to do", "held", "retrain", "first version", "compared", "promoted", "rolled back"]
 MOVES = frozenset[What](["first version", "promoted", "rolled back"])  # decisions that make a version champion
@@ -77,6 +77,14 @@ class Followed(SparseFacts):
     done: bool
     note: str | None = None
     by: Author | None = None
+
+
+class Looks(Facts):
+    """How often a decision not to train was found to hold still, and when last."""
+
+    decision: str
+    times: int
+    last: AwareDatetime
 
 
 Entry = Decision | Followed

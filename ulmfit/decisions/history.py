@@ -1,28 +1,33 @@
 """The history that the decisions about a model make together: who was champion, in which order, and what was left unfinished."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self
 
-from ulmfit.decisions.decision import MOVES, RESTS, Decision, Entry, Followed
+from ulmfit.decisions.decision import MOVES, RESTS, Decision, Entry, Followed, Looks
 from ulmfit.evaluation.policy import GatePolicy
 
 
 @dataclass(frozen=True)
 class History:
-    """The decisions about one model by time, what followed from each, and the locations of records that cannot be read."""
+    """The decisions about one model by time, what followed from each, and the locations of records that cannot be read.
+
+    ``looks``: by the decision that was found to hold still.
+    """
 
     decisions: tuple[Decision, ...]
     marks: tuple[Followed, ...] = ()
     damaged: tuple[str, ...] = ()
+    looks: Mapping[str, Looks] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, model: str, entries: Iterable[Entry], damaged: Iterable[str] = ()) -> Self:
+    def of(cls, model: str, entries: Iterable[Entry], damaged: Iterable[str] = (), looks: Iterable[Looks] = ()) -> Self:
         """The history in the entries of a journal."""
         entries = tuple(entries)
         decisions = tuple(entry for entry in entries if isinstance(entry, Decision) and entry.model == model)
-        return cls(decisions, tuple(entry for entry in entries if isinstance(entry, Followed)), tuple(damaged))
+        followed = tuple(entry for entry in entries if isinstance(entry, Followed))
+        return cls(decisions, followed, tuple(damaged), {each.decision: each for each in looks})
 
     @cached_property
     def followed(self) -> dict[str, Followed]:

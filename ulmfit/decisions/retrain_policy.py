@@ -7,7 +7,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from ulmfit.config import Stage
+from ulmfit.config import Stage, WarmConfig
 from ulmfit.errors import UserError
 from ulmfit.evaluation.policy import GatePolicy
 from ulmfit.monitoring.policy import DriftPolicy
@@ -32,6 +32,7 @@ class RetrainPolicy(Stage):
     cold_every: int = Field(
         5, ge=1, le=1000, description="every so manyth training starts anew, the others go on from the champion; 1: all do"
     )
+    warm: WarmConfig = Field(WarmConfig(), description="how a training goes on from the champion")
     gate: GatePolicy = Field(GatePolicy(), description="what is asked of a challenger before it becomes champion")
     settle_seconds: float = Field(5.0, ge=0, le=3600, description="a file that changes within so many seconds is still being written")
     when_busy: Literal["wait", "refuse"] = Field("wait", description="what a second retraining of the same model does meanwhile")
@@ -72,7 +73,7 @@ def _text(location: str, named: str) -> str:
 
 def _fault(error: ErrorDetails) -> str:
     where = [str(step) for step in error["loc"]]
-    if error["type"] == "extra_forbidden":
+    if error["type"] in ("extra_forbidden", "invalid_key"):
         return f"there is no setting {'.'.join(where)!r}; there are: {_known(_holder(where[:-1]))}"
     return f"{'.'.join(where)}: {error['msg']} (given: {error['input']!r})"
 

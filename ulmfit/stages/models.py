@@ -70,22 +70,34 @@ def warm_finetune(
     has the perplexities of old and new validation text before and after.
     """
     inputs = {"language_model": lm, "ids": ids, "vocab": vocab}
-    training = finetune.model_copy(update={"epochs": config.epochs, "lr": finetune.lr * config.rate})
+    training = warm_training(config, finetune)
     facts = {"warm": config, "training": training, "direction": direction, "new_parts": sorted(new_parts)}
     recipe = Recipe("language-model", WARM_VERSION, facts, keys_of(inputs))
-    spec = lambda: WarmSpec(
+    spec = lambda: warm_spec(lm.path, ids, vocab, new_parts, config, training, direction)
+    return _training(LanguageModel, recipe, inputs, spec)
+
+
+def warm_training(config: WarmConfig, finetune: LMConfig) -> LMConfig:
+    """How a language model goes on."""
+    return finetune.model_copy(update={"epochs": config.epochs, "lr": finetune.lr * config.rate})
+
+
+def warm_spec(
+    earlier: Path, ids: IdShards, vocab: Vocabulary, new_parts: Sequence[str], config: WarmConfig, training: LMConfig, direction: Direction
+) -> WarmSpec:
+    """What :func:`warm_finetune` trains, of the language model in ``earlier``."""
+    return WarmSpec(
         ids=ids.path,
         train=TRAINING_SPLITS,
         valid=VALID,
         vocab=vocab.file,
         direction=direction,
-        earlier=lm.path,
+        earlier=earlier,
         new_parts=tuple(sorted(new_parts)),
         replay=config.replay,
         seed=config.seed,
         config=training,
     )
-    return _training(LanguageModel, recipe, inputs, spec)
 
 
 def classify(

@@ -354,12 +354,14 @@ class Store:
         return Artifact(location, manifest, final)
 
     @contextmanager
-    def lock(self, key: str) -> Iterator[None]:
-        """A lock that one process holds at a time; the kernel releases it when the process dies."""
+    def lock(self, key: str, wait: bool = True) -> Iterator[None]:
+        """A lock that one process holds at a time; the kernel releases it when the process dies. BlockingIOError where another has it, without ``wait``."""
         with open(self.local / ".locks" / key, "w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                if not wait:
+                    raise
                 log.info("waiting for another run in this workspace that works on %s", key[:12])
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield

@@ -1,0 +1,176 @@
+"""One cycle of a model's life, up to the point where money is spent: look, land, decide. What is not to be trained ends here.
+
+No Prefect and, where nothing has landed, no torch is imported: nothing to do takes seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from flows.request import RetrainRequest
+from tasks.promotion import check_model_name
+from tasks.retraining import Outcome, Retraining, Seen
+from tasks.workspace import Workspace
+from ulmfit.corpora.landing.entries import SetAside
+from ulmfit.corpora.landing.landing import Landing, Looked
+from ulmfit.decisions.decision import Decision, reason
+from ulmfit.decisions.retrain_policy import read_policy
+from ulmfit.decisions.should_train import Choice, should_train
+from ulmfit.errors import UserError
+from ulmfit.report.summary import Summary
+from ulmfit.store.filesystem import absolute, is_remote
+from ulmfit.store.json import Facts
+
+if TYPE_CHECKING:
+    from flows.plan import Plan
+    from tasks.behind import Behind
+    from ulmfit.monitoring.drift_figures import DriftFigures
+
+log = logging.getLogger(__name__)
+
+Rest = Literal["nothing to do", "held"]
+
+
+class RetrainSummary(Facts):
+    """What came of a retraining. ``decision``: the last one that it took or found; ``retraining``: the one to train, ``training``: its summary."""
+
+    model: str
+    outcome: Outcome | Rest | Literal["would train"]
+    decision: Decision
+    retraining: Decision | None = None
+    training: Summary | None = None
+
+
+@dataclass(frozen=True)
+class Due:
+    """A training that is to be done. ``decision``: to do it, not recorded yet, or the one in which somebody was interrupted.
+
+    ``behind``: what it goes on from; None where it starts anew.
+    """
+
+    plan: Plan
+    asked: Retraining
+    seen: Seen
+    decision: Decision
+    behind: Behind | None
+
+
+def cycle(request: RetrainRequest, train: Callable[[Due], RetrainSummary]) -> RetrainSummary:
+    """Look whether the model is to be trained, and ``train`` it. UserError where the request is at fault, RunFailed where another one is under way."""
+    asked = asked_for(request)
+    with asked.alone():
+        finish(asked)
+        looked = asked.ledger.look(asked.landing, asked.policy.settle_seconds)
+        for name, why in looked.still_written.items():
+            log.info("%s is left alone for now: %s", name, why)
+        if looked.ready or looked.same_content:
+            land(asked, request, looked)
+        return decide(asked, request, train)
+
+
+def asked_for(request: RetrainRequest) -> Retraining:
+    """What the request asks for, as far as it takes no time. UserError where it is at fault."""
+    if request.force != (request.because is not None):
+        raise UserError("--force and --because go together: a training that is forced has its reason in the history")
+    check_model_name(request.model, "--model")
+    settings, policy = request.settings(), read_policy(request.policy)
+    several = settings.classifier.task == "multi-label"
+    landing = Landing(
+        request.landing if is_remote(request.landing) else str(absolute(request.landing)),
+        request.text_column,
+        request.label_column,
+        request.id_column,
+        request.encoding,
+        settings.classifier.label_separator if several else None,
+    )
+    because = reason(request.because) if request.because is not None else None
+    return Retraining(Workspace.open(request.workspace, request.out), request.model, landing, policy, settings, because)
+
+
+def finish(asked: Retraining) -> None:
+    """Carry out what an earlier retraining had decided when it was interrupted."""
+    if asked.champion() is not None:
+        history = asked.registered.history()
+        begun = history.under_way()
+        if begun and history.outcome(begun):
+            log.info("%s: an earlier retraining was interrupted at its end; it is completed", asked.model)
+            asked.conclude(begun)
+
+
+def land(asked: Retraining, request: RetrainRequest, looked: Looked) -> None:
+    """Take in the files that are ready. UserError where none of them can be read."""
+    from tasks.cluster import open_cluster
+
+    with open_cluster(request.dask) as cluster:
+        landed = asked.ledger.land(asked.landing, looked, cluster.map)
+    counts = landed.counts
+    log.info("%d files landed: %d rows, %d new documents, %d new labels, %d corrected", counts.files, counts.rows, counts.documents,
+             counts.labels, counts.corrections)  # fmt: skip
+    for file in landed.set_aside:
+        log.warning("%s is set aside: %s", file.name, file.reason)
+    if landed.set_aside and not counts.files:
+        raise UserError(_unreadable(landed.set_aside))
+
+
+def _unreadable(files: tuple[SetAside, ...]) -> str:
+    more = f"; so are {len(files) - 1} further files" if len(files) > 1 else ""
+    return f"{files[0].reason} (the file is set aside{more})"
+
+
+def decide(asked: Retraining, request: RetrainRequest, train: Callable[[Due], RetrainSummary]) -> RetrainSummary:
+    """Train, or record why not."""
+    seen = Seen.of(asked)
+    if seen.begun and not _goes_on(seen.begun, asked, seen):
+        asked.give_up(seen.begun)
+        seen = Seen.of(asked)
+    if not (seen.begun or seen.anything or asked.because):
+        return _rest(asked, seen, should_train(seen.situation(), asked.policy))
+    from flows.plan import resolve
+
+    plan = resolve(request)
+    if seen.begun and seen.begun.cycle:
+        log.info("%s: the retraining that was interrupted goes on", asked.model)
+        return train(_due(asked, plan, seen, seen.begun))
+    behind = seen.goes_on_from(asked, plan.settings.model)
+    drift = None
+    choice = should_train(seen.situation(drift, behind if isinstance(behind, str) else None), asked.policy, asked.because is not None)
+    if choice.training == "none":
+        return _rest(asked, seen, choice, drift)
+    if fault := untrainable(asked, seen):
+        return _rest(asked, seen, Choice("none", (fault,)), drift, "held")
+    decision = asked.decision("retrain", seen.cycle(asked, choice, drift), seen.champion)
+    return train(Due(plan, asked, seen, decision, behind if choice.training == "warm" and not isinstance(behind, str) else None))
+
+
+def _goes_on(begun: Decision, asked: Retraining, seen: Seen) -> bool:
+    """Whether an interrupted retraining would be the same now."""
+    return begun.cycle is not None and (begun.cycle.landed, begun.cycle.asked) == (seen.state.digest, asked.asked)
+
+
+def _due(asked: Retraining, plan: Plan, seen: Seen, begun: Decision) -> Due:
+    """An interrupted retraining, from what it was to go on from."""
+    if begun.cycle is None or begun.cycle.training != "warm":
+        return Due(plan, asked, seen, begun, None)
+    behind = replace(seen, champion=begun.champion).goes_on_from(asked, plan.settings.model)
+    if isinstance(behind, str):
+        raise UserError(f"{asked.model}: the retraining that was interrupted cannot go on, for {behind}; --force --because starts another")
+    return Due(plan, asked, seen, begun, behind)
+
+
+def untrainable(asked: Retraining, seen: Seen) -> str | None:
+    """Why what has landed cannot be trained on, if so: a single class, a side without rows, text past a limit."""
+    from ulmfit.stages.landed import landed
+
+    try:
+        landed(seen.state, asked.settings.corpus, asked.settings.quality)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def _rest(asked: Retraining, seen: Seen, choice: Choice, drift: DriftFigures | None = None, what: Rest = "nothing to do") -> RetrainSummary:
+    decision = asked.decision(what, seen.cycle(asked, choice, drift), seen.champion)
+    return RetrainSummary(model=asked.model, outcome=what, decision=asked.rest(decision, seen.history))

@@ -1,0 +1,85 @@
+"""Retraining on schedule as a flow: look, land, decide; where there is reason to, train, register, compare, and promote what is fit for it."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from prefect import flow
+
+from flows.cycle import Due, RetrainSummary, cycle
+from flows.dag import RUNNER, Dag, run
+from flows.request import RetrainRequest
+from flows.text import Warm, text_of, text_stages
+from flows.tracked import tracked_job
+from flows.train import train_on
+from tasks.comparison import compare
+from tasks.model_names import ModelSource, reserve
+from tasks.registry import register
+from tasks.report import report
+from ulmfit.decisions.should_train import Choice
+from ulmfit.directions import ENSEMBLE
+from ulmfit.evaluation.predictions import read_predictions
+from ulmfit.stages.landed import landed
+from ulmfit.stages.outputs import Corpus, Evaluation
+from ulmfit.stages.stage import StageName
+
+
+@flow(name="retrain", task_runner=RUNNER, persist_result=False)
+def retrain(request: RetrainRequest) -> RetrainSummary:
+    """One cycle of a model's life. It ends with a recorded decision: nothing to do, held, or what came of the training."""
+    return cycle(request, train_cycle)
+
+
+def train_cycle(due: Due) -> RetrainSummary:
+    """Train, register, compare, promote: every part of it is found where it is done already."""
+    started, plan, asked = time.time(), due.plan, due.asked
+    with tracked_job("retrain", plan) as job:
+        dag = Dag()
+        corpus = dag.add(StageName("ingest"), landed, due.seen.state, plan.settings.corpus, plan.settings.quality)
+        made = run(dag, job)
+        if few := too_few(due, made[corpus]):
+            facts = due.seen.cycle(asked, Choice("none", (few,)), due.decision.cycle.drift if due.decision.cycle else None)
+            held = asked.rest(asked.decision("held", facts, due.seen.champion), due.seen.history)
+            return RetrainSummary(model=asked.model, outcome="held", decision=held)
+        if due.decision != due.seen.begun:
+            asked.registered.record(due.decision)
+        warm = going_on(due, made[corpus])
+        domain = text_of(dag, plan, corpus, "domain", warm)
+        general = None if plan.pretrained or warm else text_stages(dag, plan, job.context, "general")
+        ended = train_on(dag, plan, job, domain, general, run(dag, job, made))
+        reserve(job.tracker.client, asked.model, ModelSource.of(asked.landing.location, plan.workspace))
+        version = register(job, asked.model, ended.model, ended.evaluation, due.decision.id)
+        challenger = replace(ended.challenger(version), slices=slices(due, ended.evaluation), retraining=due.decision.id)
+        compared = compare(job, challenger, asked.policy.gate)
+        concluded = asked.conclude(due.decision, compared, job.run_id)
+        summary = report(job, ended.told(version, compared, started))
+    last = concluded.decision or due.decision
+    return RetrainSummary(model=asked.model, outcome=concluded.outcome, decision=last, retraining=due.decision, training=summary)
+
+
+def going_on(due: Due, corpus: Corpus) -> Warm | None:
+    """What the training goes on from, if it does."""
+    behind = due.behind
+    return Warm(behind.vocab, behind.lms, corpus.record.new_since(behind.corpus.record), due.asked.policy.warm) if behind else None
+
+
+def too_few(due: Due, corpus: Corpus) -> str | None:
+    """Why a training would be spent on what the gate cannot compare, if so."""
+    judge, least = due.plan.settings.judge, due.asked.policy.gate.min_rows
+    rows = corpus.record.splits[judge].documents if judge in corpus.record.splits else 0
+    if due.seen.champion is None or due.asked.because or rows >= least:
+        return None
+    return f"Too few held-out rows to compare with the champion: {rows:,}, and the gate asks for {least:,}; land more labelled rows, or lower gate.min_rows."
+
+
+def slices(due: Due, evaluation: Evaluation) -> dict[str, NDArray[np.bool_]]:
+    """The held-out rows by the file that they came in, and by whether they are new."""
+    state = due.seen.state
+    origins = state.origins(read_predictions(evaluation.path, ENSEMBLE).ids)
+    found = {f"file {state.files[number].name}": origins.file == number for number in np.unique(origins.file).tolist() if number >= 0}
+    if not due.seen.new_parts or due.seen.last is None:
+        return found
+    since = {number for part, number in zip(state.parts, state.part_arrivals, strict=True) if part.name in due.seen.new_parts}
+    new = np.isin(origins.arrival, list(since))
+    return found | {"new text": new, "earlier text": ~new}
