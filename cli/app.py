@@ -11,6 +11,7 @@ MODULES = {
     "preprocess": "cli.workflows",
     "pretrain": "cli.workflows",
     "data-quantity": "cli.studies",
+    "ablation": "cli.studies",
     "benchmark": "cli.studies",
     "retrain": "cli.retrain",
     "predict": "cli.predict",

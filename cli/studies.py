@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 import typer
 
 from cli.options import AsJson, console, options_of, print_json
-from flows.study_request import BenchmarkRequest, DataQuantityRequest, StudyRequest
+from flows.study_request import AblationRequest, BenchmarkRequest, DataQuantityRequest, StudyRequest
 
 OMITTED = {"corpus", "more", "out", "minutes", "model_name", "unlabelled"}
 DryRun = Annotated[bool, typer.Option("--dry-run", help="print the plan: trials, shared stages, minutes here; train nothing")]
@@ -30,6 +30,18 @@ def data_quantity(
     """How many labels, and how much text of the domain, a model needs: learning curves of methods side by side."""
     request = DataQuantityRequest.model_validate({"corpus": corpus, "documents": unlabelled, "unlabelled": unlabelled_file, **fields})
     study(request, "data-quantity", dry_run, as_json)
+
+
+@options_of(AblationRequest, omit=OMITTED)
+def ablation(
+    corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="name of a known corpus, a file or a folder")],
+    *,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+    **fields: object,
+) -> None:
+    """Which parts of the method matter: the paper's Tables 4 to 7 and Figure 4, ours beside the paper's."""
+    study(AblationRequest.model_validate({"corpus": corpus, **fields}), "ablation", dry_run, as_json)
 
 
 @options_of(BenchmarkRequest, omit=OMITTED | {"corpora"})

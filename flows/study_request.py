@@ -3,20 +3,21 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, JsonValue
 
 from flows.request import TrainRequest
 from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.errors import UserError
+from ulmfit.experiments.ablations import VARIANTS, variants
 from ulmfit.experiments.methods.named import WORD_METHODS
+from ulmfit.experiments.published import TABLES, TableNumber
 from ulmfit.experiments.trial import REGIMES, MethodName, Network, Point, Regime, Trial
 
 Choice = TypeVar("Choice", bound=str)
 
 METHODS: tuple[MethodName, ...] = ("ulmfit", "scratch", *WORD_METHODS)
-EVERY_TRIAL = ("evaluate.bootstrap=100",)  # intervals are those of the trials
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Asked:
 
 class StudyRequest(TrainRequest):
     """What all studies have in common. A trial is a request of the main job, which differs in the draw of its data and in its seeds."""
+
+    EVERY_TRIAL: ClassVar[tuple[str, ...]] = ("evaluate.bootstrap=100",)  # settings; intervals are those of the trials
 
     trials: int = Field(5, ge=1, description="trials a point; each draws its documents anew")
     reading: Literal["forward", "backward", "both"] = Field("both", description="directions of the networks: forward, backward or both")
@@ -48,7 +51,7 @@ class StudyRequest(TrainRequest):
     def request_of(self, point: Point, number: int) -> TrainRequest:
         """A point's trial as a request of the main job."""
         fields = self.model_dump(include=set(TrainRequest.model_fields))
-        options = [*EVERY_TRIAL, *self.options, *point.options, *self._draw(point, number)]
+        options = [*self.EVERY_TRIAL, *self.options, *point.options, *self._draw(point, number)]
         return TrainRequest.model_validate({**fields, "corpus": point.corpus, "options": options})
 
     def _draw(self, point: Point, number: int) -> Iterator[str]:
@@ -97,6 +100,33 @@ class DataQuantityRequest(StudyRequest):
             return
         for number in documents:
             yield base.model_copy(update={"regime": regime, "unlabelled": number})
+
+
+class AblationRequest(StudyRequest):
+    """Which parts of the method matter: the paper's Tables 4 to 7 and Figure 4. As there, validation rows judge, and one direction reads."""
+
+    EVERY_TRIAL: ClassVar[tuple[str, ...]] = (*StudyRequest.EVERY_TRIAL, "judge=valid")
+
+    reading: Literal["forward", "backward", "both"] = Field("forward", description="directions of the networks: forward, backward or both")
+    tables: str = Field(
+        "4,5,6,7", description="tables of the paper: 4 (pretraining), 5 (dropouts), 6 (tuning of the LM), 7 (of the classifier)"
+    )
+    figure: str = Field("4", description="figure of the paper: 4 (validation error by epoch), or none")
+    labels: str = Field("all", description="labelled documents to learn from: a number, or all")
+
+    def points(self) -> list[Point]:
+        if self.figure not in ("4", "none"):
+            raise UserError(f"--figure {self.figure}: write 4 or none")
+        found = []
+        for name, number in product(variants(self.shown(), self.figure == "4"), numbers(self.labels, "--labels", 1)):
+            variant, point = VARIANTS[name], Point(corpus=self.corpus, method="ulmfit", variant=name, labels=number, directions=self.read())
+            found.append(point.model_copy(update={"method": variant.method, "regime": variant.regime, "options": variant.options}))
+        return found
+
+    def shown(self) -> list[TableNumber]:
+        """The tables asked for; UserError for one that is none."""
+        known = {str(table): table for table in TABLES}
+        return [known[name] for name in chosen(self.tables, list(known), "--tables")]
 
 
 class BenchmarkRequest(StudyRequest):
