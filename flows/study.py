@@ -107,7 +107,9 @@ def run_study(plan: StudyPlan, kind: str) -> StudySummary:
         results, finished = run_trials(study, job, texts)
         corpora = {corpus: finished[text.corpus] for corpus, text in study.texts.items()}
         asked, stages = fields_of(request), list(finished)
-        return study_report(job, Tried(kind, request.name, asked, plan.base.settings, corpora, results, stages, started))
+        return study_report(
+            job, Tried(kind, request.name, asked, len(request.options), plan.base.settings, corpora, results, stages, started)
+        )
 
 
 def check_labels(plan: StudyPlan, name: str, corpus: Corpus) -> None:

@@ -1,5 +1,6 @@
 """The report of a study: its summary, the page beside the tracked run, figures and all trials as files."""
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pydantic import JsonValue
 
 from tasks.report import run_summary
 from tasks.run import Finished, Job
+from ulmfit.compute.precision import machine
 from ulmfit.config import Settings
 from ulmfit.experiments.trial import TrialResult
 from ulmfit.report.study_page import render_study
@@ -24,6 +26,7 @@ class Tried:
     kind: str
     name: str
     asked: Mapping[str, JsonValue]
+    changed: int
     settings: Settings
     corpora: Mapping[str, Corpus]
     results: list[TrialResult]
@@ -48,6 +51,8 @@ def study_report(job: Job, tried: Tried) -> StudySummary:
         found=len(tried.stages) - len(made),
         busy=sum(stage.output.manifest.seconds or 0.0 for stage in made),
         slots=job.slots,
+        machine=f"{machine()}, {os.cpu_count()} cores",
+        changed=tried.changed,
         run=run_summary(job, tried.started),
         report=str(folder / "report.html"),
     )

@@ -27,6 +27,7 @@ DASHED: Style = (0, (4, 4))
 DOTTED: Style = (0, (2, 2))
 # Colours that stand for the page's CSS variables, which replace them once the SVG is drawn.
 COLOURS = {"--ink-2": "#010202", "--rule": "#010203", "--forward": "#010204", "--backward": "#010205", "--other": "#010206"}
+COLOURS |= {f"--series-{number}": f"#01030{number}" for number in range(1, 9)}  # of a study's figures
 
 Curve = tuple[list[float], list[float]]
 Histories = Mapping[str, Sequence[CurvePoint]]  # by direction

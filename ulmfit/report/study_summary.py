@@ -22,7 +22,7 @@ class StudyCorpus(Facts):
 class StudySummary(Facts):
     """A study. ``kind``: the command; ``asked``: what it was asked for; ``settings``: those that all trials share but for a point's options.
 
-    ``made`` and ``found``: its stages. ``busy``: seconds that stages took, together, of ``run.seconds`` on ``slots`` slots.
+    ``made`` and ``found``: its stages. ``changed``: settings that the user set. ``busy``: seconds that stages took, together, of ``run.seconds`` on ``slots`` slots.
     """
 
     kind: str
@@ -34,6 +34,8 @@ class StudySummary(Facts):
     found: int
     busy: float
     slots: int
+    machine: str
+    changed: int = 0
     run: RunSummary
     report: str | None = None
 

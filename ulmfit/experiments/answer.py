@@ -1,0 +1,94 @@
+"""What a study answers, in sentences."""
+
+from collections.abc import Iterable, Sequence
+
+from ulmfit.evaluation.results import Estimate
+from ulmfit.experiments.means import Mean
+from ulmfit.experiments.trial import REGIME_TITLES, TITLES
+
+METRIC = "accuracy"
+
+
+def accuracy(point: Mean) -> float:
+    """The mean accuracy of a point; 0 where there is none."""
+    return point.scores[METRIC].value or 0.0
+
+
+def told(estimate: Estimate) -> str:
+    """In percent, with its interval where there is one."""
+    value = f"{100 * (estimate.value or 0):.1f}%"
+    if estimate.low is None or estimate.high is None:
+        return value
+    return f"{value} ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
+
+
+def by_labels(points: Iterable[Mean]) -> dict[int, Mean]:
+    """The best point at each number of labels."""
+    best: dict[int, Mean] = {}
+    for point in points:
+        if point.labels not in best or accuracy(point) > accuracy(best[point.labels]):
+            best[point.labels] = point
+    return dict(sorted(best.items()))
+
+
+def answers(points: Sequence[Mean]) -> list[str]:
+    """Sentences about one corpus: what is reached, by which margin, what the labels are worth, and what the domain's text adds."""
+    methods = {method: by_labels(point for point in points if point.point.method == method) for method in TITLES}
+    methods = {method: found for method, found in methods.items() if found}
+    ours = methods.get("ulmfit")
+    if not ours:
+        found = max(points, key=accuracy)
+        return [f"The best here is {found.point.title} with {found.labels:,} labels: {told(found.scores[METRIC])} right."]
+    said = [_margin(labels, point, [other[labels] for other in methods.values() if labels in other]) for labels, point in _ends(ours)]
+    said += [_worth(ours, other) for method, other in methods.items() if method not in ("ulmfit", "scratch")][:1]
+    return [*said, *_text(points)]
+
+
+def _ends(points: dict[int, Mean]) -> list[tuple[int, Mean]]:
+    """The fewest labels and the most."""
+    rows = list(points.items())
+    return rows[:1] + rows[1:][-1:]
+
+
+def _margin(labels: int, ours: Mean, others: Sequence[Mean]) -> str:
+    rest = [point for point in others if point.point.method != "ulmfit"]
+    text = f"With {labels:,} labels ULMFiT is right on {told(ours.scores[METRIC])} of the documents"
+    if not rest:
+        return f"{text}."
+    best = max(rest, key=accuracy)
+    difference = 100 * (accuracy(ours) - accuracy(best))
+    return f"{text}; the best of the others, {TITLES[best.point.method]}, on {told(best.scores[METRIC])}: {difference:+.1f} points."
+
+
+def _worth(ours: dict[int, Mean], other: dict[int, Mean]) -> str:
+    """How many labels another method needs for what ours reaches with the fewest."""
+    labels, point = next(iter(ours.items()))
+    name = TITLES[next(iter(other.values())).point.method]
+    needed = next((number for number, found in other.items() if accuracy(found) >= accuracy(point)), None)
+    if needed is None:
+        return f"What ULMFiT reaches with {labels:,} labels, {name} does not reach with {max(other):,}."
+    if needed <= labels:
+        return f"{name} reaches as much with {needed:,} labels."
+    return f"What ULMFiT reaches with {labels:,} labels, {name} reaches with {needed:,}, among the numbers tried."
+
+
+def _text(points: Sequence[Mean]) -> list[str]:
+    """What the domain's text is worth at the most labels at which it was varied."""
+    tuned = [point for point in points if point.point.regime]
+    at = [
+        labels for labels in {point.labels for point in tuned} if len({point.unlabelled for point in tuned if point.labels == labels}) > 1
+    ]
+    if not at:
+        return []
+    found = sorted((point for point in tuned if point.labels == max(at)), key=accuracy)
+    worst, best = found[0], found[-1]
+    return [
+        f"At {max(at):,} labels the {_regime(best)} is best, with {told(best.scores[METRIC])}; the {_regime(worst)} is last, "
+        f"{100 * (accuracy(best) - accuracy(worst)):.1f} points behind."
+    ]
+
+
+def _regime(point: Mean) -> str:
+    assert point.point.regime, "a point with a language model"
+    text = "" if point.point.regime == "general" else f" with {point.unlabelled:,} unlabelled documents"
+    return REGIME_TITLES[point.point.regime] + text
