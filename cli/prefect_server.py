@@ -45,7 +45,7 @@ def prefect_server(workspace: Workspace) -> Iterator[str]:
         server = subprocess.Popen(
             server_command(port), cwd=log.parent, stdout=output, stderr=output, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent
         )
-        _import_prefect(workspace)
+        import_prefect(workspace)
         _wait(url, server, log)
     try:
         yield url
@@ -63,11 +63,11 @@ def check_prefect(workspace: Workspace) -> None:
     from tasks.servers import check_orchestrator
 
     if known := os.environ.get("PREFECT_API_URL"):
-        _import_prefect(workspace)
+        import_prefect(workspace)
         check_orchestrator(known)
 
 
-def _import_prefect(workspace: Workspace) -> None:
+def import_prefect(workspace: Workspace) -> None:
     """Import Prefect, which reads its settings then: not those in the user's folder (prefect.toml, pyproject.toml, .env) or home."""
     workspace.prefect_home.mkdir(parents=True, exist_ok=True)
     os.environ["PREFECT_HOME"] = str(workspace.prefect_home)

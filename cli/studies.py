@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from cli.options import AsJson, console, options_of, print_json
 from flows.study_request import AblationRequest, BenchmarkRequest, DataQuantityRequest, StudyRequest
+
+if TYPE_CHECKING:
+    from flows.study_plan import StudyPlan
 
 OMITTED = {"corpus", "more", "out", "minutes", "model_name", "unlabelled"}
 DryRun = Annotated[bool, typer.Option("--dry-run", help="print the plan: trials, shared stages, minutes here; train nothing")]
@@ -65,6 +68,8 @@ def study(request: StudyRequest, name: str, dry_run: bool, as_json: bool) -> Non
     from tasks.servers import server_failures
 
     plan = resolve_study(request)
+    if dry_run:
+        return look_ahead(plan, as_json)
     with prefect_server(plan.base.workspace), server_failures(plan.base.workspace):
         from flows.study import run_study
         from flows.tracked import start
@@ -77,3 +82,17 @@ def study(request: StudyRequest, name: str, dry_run: bool, as_json: bool) -> Non
     typer.echo(f"report  {summary.report}")
     if as_json:
         print_json(summary.model_dump(mode="json"))
+
+
+def look_ahead(plan: StudyPlan, as_json: bool) -> None:
+    """Print the plan of a study."""
+    from cli.prefect_server import import_prefect
+
+    import_prefect(plan.base.workspace)
+    from flows.study_foresight import foresee
+
+    outlook = foresee(plan)
+    for line in outlook.told():
+        typer.echo(line)
+    if as_json:
+        print_json(outlook.model_dump(mode="json"))

@@ -101,14 +101,22 @@ def run(dag: Dag, job: Job, made: Results | None = None) -> Results:
 
 
 def missing(dag: Dag, made: Results, store: Store) -> list[StageName]:
-    """The stages that are still to be made, in order: neither among those ``made``, nor in the store (whose files are not checked)."""
+    """The names of the stages that are still to be made, in order."""
+    return [node.name for node in absent(dag, made, store)]
+
+
+def absent(dag: Dag, made: Results, store: Store) -> list[Node]:
+    """The stages that are still to be made, in order: neither among those ``made``, nor in the store (whose files are not checked).
+
+    A corpus that is not among those ``made`` is taken for absent, since its source would have to be read.
+    """
     known: dict[Node, Output[Any]] = {node: finished.output for node, finished in made.finished.items()}
     for node in dag.nodes:
         value = lambda argument: known.get(argument) if isinstance(argument, Node) else argument
         needed = [argument for argument in (*node.arguments, *node.keywords.values()) if isinstance(argument, Node)]
-        if node in known or not all(argument in known for argument in needed):
+        if node in known or node.name.kind == "ingest" or not all(argument in known for argument in needed):
             continue
         stage = node.stage(*map(value, node.arguments), **{name: value(argument) for name, argument in node.keywords.items()})
         if found := store.find(stage.recipe.kind, stage.recipe.key):
             known[node] = stage.output(found.location, found.manifest, found.copy)
-    return [node.name for node in dag.nodes if node not in known]
+    return [node for node in dag.nodes if node not in known]

@@ -7,6 +7,7 @@ from flows.plan import Plan, resolve
 from flows.study_request import Asked, StudyRequest
 from ulmfit.errors import UserError
 from ulmfit.experiments.trial import Point, Trial
+from ulmfit.stages.outputs import Corpus
 
 
 @dataclass(frozen=True)
@@ -39,3 +40,14 @@ def _plan(asked: Asked, base: Plan) -> Plan:
     if base.pretrained:
         settings = settings.model_copy(update={"model": base.pretrained.model})
     return replace(base, request=asked.request, settings=settings)
+
+
+def check_labels(plan: StudyPlan, name: str, corpus: Corpus) -> None:
+    """UserError where a trial asks for more labelled documents than the corpus has to learn from, or for fewer than it has labels."""
+    rows, labels = corpus.record.splits["train"].documents, len(corpus.record.labels)
+    for trial, _ in plan.trials:
+        asked = trial.point.labels
+        if trial.point.corpus == name and asked is not None and not labels <= asked <= rows:
+            raise UserError(
+                f"--labels: {asked}: {name} has {rows} labelled documents to learn from, of {labels} labels; give numbers between these, and all"
+            )

@@ -11,6 +11,7 @@ from flows.request import TrainRequest
 from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.errors import UserError
 from ulmfit.experiments.ablations import VARIANTS, variants
+from ulmfit.experiments.forecast import Purchase
 from ulmfit.experiments.methods.named import WORD_METHODS
 from ulmfit.experiments.published import TABLES, TableNumber
 from ulmfit.experiments.trial import REGIMES, MethodName, Network, Point, Regime, Trial
@@ -48,6 +49,10 @@ class StudyRequest(TrainRequest):
         """The points of the study. UserError where there is none, or they are not well asked for."""
         raise NotImplementedError
 
+    def purchase(self) -> Purchase:
+        """What the forecasts are about."""
+        return Purchase()
+
     def request_of(self, point: Point, number: int) -> TrainRequest:
         """A point's trial as a request of the main job."""
         fields = self.model_dump(include=set(TrainRequest.model_fields))
@@ -82,6 +87,17 @@ class DataQuantityRequest(StudyRequest):
     regimes: str = Field("general+domain", description="language models of ULMFiT: general, domain, general+domain")
     methods: str = Field("ulmfit,tfidf", description="methods: ulmfit, scratch, tfidf, nbsvm, glove")
     oversample: bool = Field(False, description="repeat documents of rarer labels until all are as frequent as the commonest")
+    more_labels: int | None = Field(None, ge=1, description="how many more labels to forecast; as many again if left empty")
+    more_documents: int | None = Field(
+        None, ge=1, description="how many more unlabelled documents to forecast; as many again if left empty"
+    )
+    label_cost: float | None = Field(None, gt=0, description="price of a label; with --document-cost the better buy is told")
+    document_cost: float | None = Field(None, gt=0, description="price of an unlabelled document")
+
+    def purchase(self) -> Purchase:
+        return Purchase(
+            labels=self.more_labels, documents=self.more_documents, label_cost=self.label_cost, document_cost=self.document_cost
+        )
 
     def points(self) -> list[Point]:
         labels, methods = numbers(self.labels, "--labels", 1), chosen(self.methods, METHODS, "--methods")

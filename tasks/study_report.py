@@ -2,17 +2,21 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
 from tasks.report import run_summary
 from tasks.run import Finished, Job
+from tasks.workspace import Workspace
 from ulmfit.compute.precision import machine
 from ulmfit.config import Settings
+from ulmfit.experiments.forecast import Purchase, curves
+from ulmfit.experiments.learning_curves.calibration import calibrated_misfit
 from ulmfit.experiments.trial import TrialResult
 from ulmfit.report.study_page import render_study
 from ulmfit.report.study_summary import StudyCorpus, StudySummary
@@ -27,6 +31,7 @@ class Tried:
     name: str
     asked: Mapping[str, JsonValue]
     changed: int
+    purchase: Purchase
     settings: Settings
     corpora: Mapping[str, Corpus]
     results: list[TrialResult]
@@ -53,6 +58,8 @@ def study_report(job: Job, tried: Tried) -> StudySummary:
         slots=job.slots,
         machine=f"{machine()}, {os.cpu_count()} cores",
         changed=tried.changed,
+        purchase=tried.purchase,
+        misfit=calibrated_misfit([curve for past in past_studies(job.workspace) for curve in curves(past.results)]),
         run=run_summary(job, tried.started),
         report=str(folder / "report.html"),
     )
@@ -60,6 +67,16 @@ def study_report(job: Job, tried: Tried) -> StudySummary:
     render_study(summary, folder)
     job.tracker.client.log_artifacts(job.run_id, str(folder), "report")
     return summary
+
+
+def past_studies(workspace: Workspace) -> Iterator[StudySummary]:
+    """The studies whose reports are in the workspace; of those of one corpus the last alone, for it may have what others have."""
+    last: dict[tuple[str, ...], StudySummary] = {}
+    for file in sorted(workspace.reports.glob("data-quantity-*/summary.json"), key=lambda file: file.stat().st_mtime):
+        with suppress(ValidationError, OSError):
+            found = StudySummary.model_validate_json(file.read_bytes())
+            last[tuple(corpus.key for corpus in found.corpora)] = found
+    yield from last.values()
 
 
 def _corpus(name: str, corpus: Corpus) -> StudyCorpus:

@@ -11,8 +11,8 @@ from typing import Any, cast
 import pytest
 
 from flows import pool
-from flows.study import StudyDag, check_labels
-from flows.study_plan import StudyPlan, resolve_study
+from flows.study_dag import StudyDag
+from flows.study_plan import StudyPlan, check_labels, resolve_study
 from flows.study_request import DataQuantityRequest
 from tasks.run import Finished
 from tests.conftest import write_general, write_tickets

@@ -8,6 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ulmfit.experiments.answer import answers
+from ulmfit.experiments.forecast import forecasts
 from ulmfit.experiments.means import METRICS
 from ulmfit.report import numbers
 from ulmfit.report.commands import settings_by_stage
@@ -48,6 +49,7 @@ class CorpusView:
         self.lines: list[Line] = lines_of(self.points)
         self.labels = sorted({point.labels for point in self.points})
         self.answers = answers(self.points)
+        self.forecasts = forecasts(self.results, summary.purchase, summary.misfit)
         self.tables = paper_tables(corpus, self.points)
         self.directions = direction_table(self.results)
         found = (label_chart(corpus, self.lines), text_chart(corpus, self.points), epoch_chart(corpus, self.results))

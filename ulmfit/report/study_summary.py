@@ -3,6 +3,8 @@
 from pydantic import JsonValue
 
 from ulmfit.config import Settings
+from ulmfit.experiments.forecast import Purchase
+from ulmfit.experiments.learning_curves.power_law import MISFIT
 from ulmfit.experiments.means import Mean, means
 from ulmfit.experiments.trial import TrialResult
 from ulmfit.report.summary import RunSummary
@@ -22,7 +24,8 @@ class StudyCorpus(Facts):
 class StudySummary(Facts):
     """A study. ``kind``: the command; ``asked``: what it was asked for; ``settings``: those that all trials share but for a point's options.
 
-    ``made`` and ``found``: its stages. ``changed``: settings that the user set. ``busy``: seconds that stages took, together, of ``run.seconds`` on ``slots`` slots.
+    ``made`` and ``found``: its stages. ``changed``: settings that the user set. ``misfit``: of forecasts, as past
+    studies of the workspace have it (see ``learning_curves/calibration.py``). ``busy``: seconds that stages took, together, of ``run.seconds`` on ``slots`` slots.
     """
 
     kind: str
@@ -36,6 +39,8 @@ class StudySummary(Facts):
     slots: int
     machine: str
     changed: int = 0
+    purchase: Purchase = Purchase()
+    misfit: float = MISFIT
     run: RunSummary
     report: str | None = None
 

@@ -30,6 +30,15 @@ def ingest(context: Context, source: CorpusSource, config: CorpusConfig, quality
         return Stage(Corpus, recipe, {}, lambda _, context: work.build(context.store.output_folder(recipe)), held=stack.pop_all())
 
 
+def found_corpus(context: Context, source: CorpusSource, config: CorpusConfig, quality: QualityConfig, labelled: bool) -> Corpus | None:
+    """The corpus that ``ingest`` made of these; None where it was not made here, which is told by the memo, without reading the documents."""
+    work = _Ingest(context, Reading(source, labelled, context.downloads, context.parts), config, quality)
+    digest = _read_memo(work.memo)
+    recipe = Recipe("corpus", INGEST_VERSION, {"documents": digest})
+    found = context.store.find(recipe.kind, recipe.key) if digest else None
+    return Corpus(found.location, found.manifest, found.copy) if found else None
+
+
 class _Ingest:
     """One ingest under way: a corpus is scanned and decided once, and only where nobody knows its identity or its parts are missing."""
 

@@ -1,0 +1,76 @@
+"""The trials of a study as one DAG, in which what they share stands once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self, cast
+
+from flows.dag import Dag, Node
+from flows.plan import Plan
+from flows.study_plan import StudyPlan
+from flows.text import Text, corpus_stage, text_stages
+from flows.train import from_scratch, tuned_lm
+from ulmfit.config import Settings
+from ulmfit.directions import Direction
+from ulmfit.experiments.methods.named import WORD_METHODS
+from ulmfit.experiments.trial import Point, Trial
+from ulmfit.stages.models import classify, pretrain
+from ulmfit.stages.outputs import Classifier, Evaluation, LanguageModel
+from ulmfit.stages.stage import Context, StageName
+from ulmfit.stages.trials import judge, words
+
+
+@dataclass(frozen=True)
+class StudyDag:
+    """All trials in one DAG, and the node that ends each. ``texts``: the corpora with all their documents, which come first."""
+
+    dag: Dag
+    texts: Mapping[str, Text]
+    ends: list[tuple[Trial, Plan, Node]]
+
+    @classmethod
+    def of(cls, plan: StudyPlan, context: Context) -> Self:
+        dag = Dag()
+        texts = {corpus: text_stages(dag, base, context, "domain") for corpus, base in plan.corpora.items()}
+        ends = [(trial, its, cast(Node, trial_stages(dag, its, context, trial.point))) for trial, its in plan.trials]
+        return cls(dag, texts, ends)
+
+    def nodes_of(self, end: Node) -> list[Node]:
+        """The nodes that lead to ``end``, and it, in the order of the DAG."""
+        wanted, open_ = set[Node](), [end]
+        while open_:
+            node = open_.pop()
+            open_ += [other for other in node.needed if other not in wanted]
+            wanted.add(node)
+        return [node for node in self.dag.nodes if node in wanted]
+
+
+def trial_stages(dag: Dag, plan: Plan, context: Context, point: Point) -> Evaluation:
+    """Add the stages of a trial; those that another trial has too are there already."""
+    settings = plan.settings
+    if point.method in WORD_METHODS:
+        corpus = corpus_stage(dag, plan, context, "domain")
+        return dag.add(StageName("words"), words, corpus, point.method, only(settings, "labels", "evaluate", "judge"))
+    domain = text_stages(dag, plan, context, "domain")
+    parts: dict[Direction, Classifier] = {}
+    for direction in point.directions:
+        lm = None if point.method == "scratch" else _lm(dag, plan, context, domain, point, direction)
+        its = only(settings if lm else from_scratch(settings), "model", "classifier", "labels")
+        name = StageName("classify" if lm else "scratch", direction)
+        parts[direction] = dag.add(name, classify, lm, domain.corpus, domain.ids, domain.vocab, its, direction)
+    judged = only(settings, "evaluate", "judge")
+    return dag.add(StageName("judge"), judge, domain.corpus, domain.ids, parts.get("forward"), parts.get("backward"), judged)
+
+
+def _lm(dag: Dag, plan: Plan, context: Context, domain: Text, point: Point, direction: Direction) -> LanguageModel:
+    """By the point's regime: the general language model tuned or as it is (no epoch of tuning), or one that begins with the domain's text."""
+    settings = plan.settings
+    if point.regime == "domain":
+        config = settings.finetune.model_copy(update={"decay": 1.0})  # random layers learn at one rate
+        return dag.add(StageName("pretrain", direction), pretrain, domain.ids, domain.vocab, settings.model, config, direction)
+    general = None if plan.pretrained else text_stages(dag, plan, context, "general")
+    return tuned_lm(dag, plan, domain, general, direction)
+
+
+def only(settings: Settings, *names: str) -> Settings:
+    """The named parts of the settings, the others as they are by default: stages that read only these are then equal."""
+    return Settings(**{name: getattr(settings, name) for name in names})
