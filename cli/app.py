@@ -24,6 +24,7 @@ MODULES = {
     "gc": "cli.gc",
     "import-fastai": "cli.convert",
     "export-fastai": "cli.convert",
+    "send": "cli.send",
     "doctor": "cli.doctor",
 }
 

@@ -117,6 +117,7 @@ def _workspace(root: str | None) -> Iterator[Finding]:
     yield Finding("warning", "disk", fact, "free some space") if free < LOW_DISK else Finding("ok", "disk", fact)
     yield from _artifacts(workspace)
     yield from _tracking(workspace, writable)
+    yield from _unsent(workspace)
     yield from _prefect(workspace, writable)
 
 
@@ -148,6 +149,16 @@ def _tracking(workspace: Workspace, writable: bool) -> Iterator[Finding]:
     yield from faults or [found]
     if not faults:
         yield from _experiments(workspace, writable)
+
+
+def _unsent(workspace: Workspace) -> Iterator[Finding]:
+    """What runs could not tell MLflow."""
+    from tasks.outbox import REFUSED, kept
+
+    if waiting := kept(workspace.outbox):
+        yield Finding("warning", "tracking", f"{waiting} entries about runs are not sent yet", "the next run sends them, or: ulmfit send")
+    for file in sorted(workspace.outbox.glob(f"*/{REFUSED}")):
+        yield Finding("warning", "tracking", f"MLflow refused what is in {file}", "look at it, then remove the file")
 
 
 def _experiments(workspace: Workspace, writable: bool) -> Iterator[Finding]:

@@ -92,7 +92,7 @@ def within_minutes(plan: Plan, job: Job, made: Results, domain: Text, general: T
         write_bytes(file, choice.model_dump_json(indent=1).encode())
     for line in choice.told():
         log.info("%s", line)
-    job.tracker.client.log_dict(job.run_id, choice.model_dump(mode="json"), "budget.json")
+    job.tracker.log_json(job.run_id, "budget.json", choice.model_dump(mode="json"))
     text = lm.text.train.tokens
     settings = with_amounts(plan.settings, choice.chosen, choice.usual, PassOver("finetune", text, lm.config.batch_size, LEAST_TOKENS))
     return replace(plan, settings=settings)

@@ -16,6 +16,7 @@ from tasks.model_names import ModelSource, own_name, reserve
 from tasks.registry import Version, register
 from tasks.report import Trained, report
 from tasks.run import Job
+from tasks.servers import patiently
 from ulmfit.config import Settings
 from ulmfit.decisions.decision import Decision
 from ulmfit.directions import DIRECTIONS, Direction
@@ -45,7 +46,7 @@ def train_by(plan: Plan) -> Summary:
         read = run(dag, job)
         plan = within_minutes(plan, job, read, domain, general)
         ended = train_on(dag, plan, job, domain, general, read)
-        version = register(job, _registered_name(plan, job), ended.model, ended.evaluation)
+        version = register(job, patiently(plan.workspace, lambda: _registered_name(plan, job)), ended.model, ended.evaluation)
         compared = compare(job, ended.challenger(version), GatePolicy())
         return report(job, ended.told(version, compared, started))
 

@@ -16,6 +16,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from pydantic import TypeAdapter
 
+from tasks.notices import notify
 from tasks.promotion import CHAMPION
 from tasks.servers import cause, check_tracking, server_failures
 from tasks.tracking import settled
@@ -160,7 +161,7 @@ def promote(workspace: Workspace, name: str, version: str, by: Author) -> tuple[
     model.version(version)
     unfinished = model.history().unfinished()
     if unfinished and (unfinished.what, unfinished.version) == ("promoted", version) and champion in (version, unfinished.champion):
-        return unfinished, model.carry_out(unfinished, by)
+        return _complete(model, unfinished, by)
     if version == champion:
         raise UserError(f"{name}: version {version} is the champion already")
     return _move(model, Decision.new(name, "promoted", by, version=version, champion=champion))
@@ -179,7 +180,7 @@ def roll_back(workspace: Workspace, name: str, to: str | None, by: Author) -> tu
         and to in (None, unfinished.version)
         and champion in (unfinished.version, unfinished.champion)
     ):
-        return unfinished, model.carry_out(unfinished, by)
+        return _complete(model, unfinished, by)
     target = to or history.before(champion)
     if target is None:
         raise UserError(f"{name}: no version was champion before version {champion}; to make another one champion: ulmfit promote")
@@ -205,7 +206,14 @@ def _version(champion: str | None) -> str:
 
 def _move(model: RegisteredModel, decision: Decision) -> tuple[Decision, Followed]:
     model.record(decision)
-    return decision, model.carry_out(decision)
+    return _complete(model, decision, None)
+
+
+def _complete(model: RegisteredModel, decision: Decision, by: Author | None) -> tuple[Decision, Followed]:
+    """Carry out a recorded decision, and tell of it."""
+    followed = model.carry_out(decision, by)
+    notify(decision)
+    return decision, followed
 
 
 def person(because: str) -> Author:

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from tasks.calls import KEY_TAG
 from tasks.champion import RegisteredModel
 from tasks.registry import EVALUATION_TAG, Version, fetch_bundle
 from tasks.run import Job
-from tasks.tracking import KEY_TAG
+from tasks.servers import patiently
 from ulmfit.corpora.text_digests import fold
 from ulmfit.decisions.decision import Author, Decision
 from ulmfit.directions import ENSEMBLE
@@ -63,6 +64,10 @@ class Challenger:
 @task(cache_policy=NO_CACHE, persist_result=False)
 def compare(job: Job, challenger: Challenger, policy: GatePolicy) -> Decision | None:
     """The comparison with the champion, as it was recorded; None where the challenger is the champion. A comparison that was made before is found."""
+    return patiently(job.workspace, lambda: _compare(job, challenger, policy))
+
+
+def _compare(job: Job, challenger: Challenger, policy: GatePolicy) -> Decision | None:
     version = challenger.version
     model = RegisteredModel(job.workspace, job.tracker.client, version.name)
     champion = model.champion()

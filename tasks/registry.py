@@ -9,7 +9,7 @@ from pathlib import Path
 import mlflow
 import yaml
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModel, LoggedModelOutput
+from mlflow.entities import LoggedModel, LoggedModelInput, LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models.model import MLMODEL_FILE_NAME
@@ -17,12 +17,14 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 import ulmfit
+from tasks.calls import KEY_TAG, find_model, known_models
 from tasks.champion import RegisteredModel
+from tasks.notices import notify
 from tasks.promotion import CHALLENGER
 from tasks.relocation import here
 from tasks.run import Job
-from tasks.servers import check_tracking, server_failures
-from tasks.tracking import KEY_TAG, known_models
+from tasks.servers import check_tracking, longest_wait, patiently, server_failures
+from tasks.tracking import model_id
 from tasks.workspace import Workspace
 from ulmfit.decisions.decision import Author, Decision
 from ulmfit.directions import ENSEMBLE
@@ -60,19 +62,28 @@ def register(job: Job, name: str, model: Model, evaluation: Evaluation, retraini
 
     ``retraining``: id of the decision that it was trained by, if any.
     """
+    job.tracker.outbox.wait(longest_wait())  # the version names models that MLflow is to know by then
+    return patiently(job.workspace, lambda: _register(job, name, model, evaluation, retraining))
+
+
+def _register(job: Job, name: str, model: Model, evaluation: Evaluation, retraining: str | None) -> Version:
+    """What was done before an interruption is found again."""
     client = job.tracker.client
-    key = model.key
+    key, experiment = model.key, job.tracker.experiment_id
     if found := find_version(client, name, key):
         _make_first_champion(job, found, evaluation, retraining)
         return found
-    logged = client.create_logged_model(job.tracker.experiment_id, name, job.run_id, tags={KEY_TAG: key}, model_type="classifier")
+    logged = find_model(client, experiment, key, name) or client.create_logged_model(
+        experiment, name, job.run_id, tags={KEY_TAG: key}, model_type="classifier"
+    )
     with tempfile.TemporaryDirectory(prefix="ulmfit-model-") as folder:
         with temporary_space():
             save_pyfunc(model.path, Path(folder) / "model", held_out_rows(evaluation))
         client.log_model_artifacts(logged.model_id, str(Path(folder) / "model"))
     client.finalize_logged_model(logged.model_id, "READY")
-    ancestors = Lineage.read(model.path).artifacts.values()
-    client.log_inputs(job.run_id, models=known_models(client, (found.record for found in ancestors if found.kind == "classifier")))
+    ancestors = Lineage.read(model.path).artifacts.items()
+    parts = {ancestor: model_id(found.record) for ancestor, found in ancestors if found.kind == "classifier"}
+    client.log_inputs(job.run_id, models=[LoggedModelInput(found) for found in known_models(client, experiment, parts)])
     client.log_outputs(job.run_id, [LoggedModelOutput(logged.model_id, 0)])
     version = _create_version(client, job, name, key, logged, evaluation)
     _make_first_champion(job, version, evaluation, retraining)
@@ -108,6 +119,7 @@ def _make_first_champion(job: Job, version: Version, evaluation: Evaluation, ret
             decision = Decision.new(version.name, "first version", by, **facts)
             model.record(decision)
             model.carry_out(decision)
+            notify(decision)
     except UserError as error:  # another training was first
         log.info("%s", error)
 
@@ -171,7 +183,8 @@ def fetch_bundle(workspace: Workspace, version: ModelVersion, folder: Path) -> P
         mlflow.set_tracking_uri(tracking_uri)
         name = f"models:/{version.name}/{version.version}"
         with server_failures(workspace):
-            path = Path(mlflow.artifacts.download_artifacts(name, dst_path=str(folder), tracking_uri=tracking_uri))
+            download = lambda: mlflow.artifacts.download_artifacts(name, dst_path=str(folder), tracking_uri=tracking_uri)
+            path = Path(patiently(workspace, download))
     try:
         return _bundle_in(path)
     except FileNotFoundError as error:

@@ -55,7 +55,7 @@ def report(job: Job, trained: Trained) -> Summary:
     summary = summary.model_copy(update={"report": str(folder / "report.html")})
     folder.mkdir(parents=True)
     render(summary, folder)
-    job.tracker.client.log_artifacts(job.run_id, str(folder), "report")
+    job.tracker.log_folder(job.run_id, folder, "report")
     slug = "".join(letter if letter.isalnum() else "-" for letter in trained.name.lower())
     chart = f"```mermaid\n{mermaid(summary.stages)}\n```"
     create_markdown_artifact(chart, key=f"lineage-{slug}", description="lineage of the run")

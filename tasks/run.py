@@ -15,7 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.concurrency.sync import concurrency
 from prefect.states import Completed, State
 
-from tasks.tracking import StageRun, Tracker
+from tasks.tracking import TrackedStage, Tracker
 from tasks.workspace import Workspace
 from ulmfit.stages.outputs import Classifier, LanguageModel, Output
 from ulmfit.stages.stage import Context, Stage, StageName
@@ -80,22 +80,26 @@ def find_or_build(
 
 def _tracked(job: Job, name: StageName, stage: Stage[Any], work: Path) -> Built:
     """Build as a tracked run: the one that failed on this artifact before, or a new one."""
-    run = StageRun(job.tracker, job.tracker.reopen(str(name), stage.recipe.key, job.run_id))
+    run = job.tracker.stage(str(name), stage.recipe.key, job.run_id)
     try:
         run.describe(stage.recipe)
         run.inputs(stage.inputs)
         built = _build(job, stage, work, run)
         if stage.output in (LanguageModel, Classifier):
-            built = replace(built, record={**built.record, "model_id": run.output_model(str(name), stage.recipe, work)})
+            built = replace(built, record={**built.record, **_known("model_id", run.output_model(stage.recipe, work))})
         run.result(built.record)
     except BaseException:
-        job.tracker.finish(run.run_id, "FAILED")
+        run.finish("FAILED")
         raise
-    job.tracker.finish(run.run_id)
+    run.finish()
     return replace(built, run_id=run.run_id)
 
 
-def _build(job: Job, stage: Stage[Any], work: Path, run: StageRun) -> Built:
+def _known(name: str, value: str | None) -> dict[str, str]:
+    return {} if value is None else {name: value}
+
+
+def _build(job: Job, stage: Stage[Any], work: Path, run: TrackedStage) -> Built:
     placement = replace(job.context.placement, observe=run.observe)
     try:
         with run.system_metrics():

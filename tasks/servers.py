@@ -3,6 +3,8 @@
 ``ulmfit doctor`` asks the same. Each question raises UserError with the remedy.
 """
 
+import logging
+import math
 import os
 import re
 import threading
@@ -10,12 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
+from typing import TypeVar
 
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from mlflow import environment_variables
 from mlflow.environment_variables import _EnvironmentVariable
-from mlflow.exceptions import MlflowException
+from mlflow.exceptions import MlflowException, RestException
 from mlflow.store.db.db_types import DATABASE_ENGINES, SQLITE
 from mlflow.store.db.utils import _get_alembic_config, _get_latest_schema_revision, _get_schema_version
 from mlflow.tracking._tracking_service.utils import get_default_host_creds
@@ -23,11 +26,20 @@ from mlflow.utils.rest_utils import http_request
 from sqlalchemy import URL, create_engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from tasks.workspace import Workspace
 from ulmfit.errors import RunFailed, UserError
 
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
 PATIENCE = 10  # seconds for an answer
+WAIT, LONGEST_WAIT = (
+    "ULMFIT_TRACKING_WAIT",
+    300.0,
+)  # seconds for an MLflow that went away in the middle of work; the variable says otherwise
 LEAST_MLFLOW = 3  # major version of a server: older ones know no logged models
 TRACKING, ORCHESTRATOR = "MLFLOW_TRACKING_URI", "PREFECT_API_URL"  # variables
 
@@ -49,7 +61,8 @@ def check_tracking(workspace: Workspace) -> None:
 
 
 def _check_variables() -> None:
-    """UserError for a variable of MLflow that it cannot read; it would say so in the middle of work."""
+    """UserError for a variable that cannot be read; that would be said in the middle of work."""
+    longest_wait()
     for variable in vars(environment_variables).values():
         if isinstance(variable, _EnvironmentVariable) and variable.is_set():
             try:
@@ -190,6 +203,46 @@ def _check_prefect(url: str) -> None:
         raise UserError(
             f"{named}: what answers there is no Prefect server; its address ends in /api, as http://HOST:4200/api; correct it, or unset it"
         ) from error
+
+
+def away(error: MlflowException) -> bool:
+    """Whether MLflow was not there, or did not serve for a while, so that the same call may work later."""
+    passing = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
+    status = error.get_http_status_code()
+    if isinstance(error, RestException):  # it answered
+        return status in (*passing, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
+    return status in passing or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def longest_wait() -> float:
+    """How many seconds a run waits for an MLflow that went away, to register and at its end. UserError where the variable is no such number."""
+    given = os.environ.get(WAIT)
+    try:
+        seconds = LONGEST_WAIT if given is None else float(given)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
+        raise UserError(f"{WAIT}={given}: give a number of seconds, as 300, or unset it")
+    return seconds
+
+
+def patiently(workspace: Workspace, work: Callable[[], Result]) -> Result:
+    """``work()``, which may be done twice, again and again while MLflow is away, for ``longest_wait`` seconds."""
+
+    def told(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        log.warning(
+            "MLflow at %s does not answer (%s); trying again", without_password(workspace.tracking_uri), cause(error or Exception())
+        )
+
+    retrying = Retrying(
+        retry=retry_if_exception(lambda error: isinstance(error, MlflowException) and away(error)),
+        wait=wait_exponential(0.5, max=15),
+        stop=stop_after_delay(longest_wait()),
+        before_sleep=told,
+        reraise=True,
+    )
+    return retrying(work)
 
 
 @contextmanager

@@ -1,64 +1,62 @@
 """MLflow: runs, curves, inputs and outputs. Run ids are passed by hand; the active run is never used.
 
-The active run of MLflow's fluent interface belongs to a thread; stages run in several.
+The active run of MLflow's fluent interface belongs to a thread; stages run in several. What a run tells goes through an outbox on disk, so
+that a server that is away for a while stops no training.
 """
 
+import hashlib
 import json
 import logging
+import os
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from mlflow import MlflowClient
-from mlflow.entities import (
-    Dataset,
-    DatasetInput,
-    Experiment,
-    InputTag,
-    LifecycleStage,
-    LoggedModelInput,
-    LoggedModelOutput,
-    Metric,
-    Param,
-    RunTag,
-    ViewType,
-)
-from mlflow.exceptions import MlflowException
-from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+from mlflow.entities import Experiment, LifecycleStage, ViewType
+from mlflow.system_metrics.metrics.base_metrics_monitor import BaseMetricsMonitor
+from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
+from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
+from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
+from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
 from pydantic import BaseModel, JsonValue
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
+from tasks.calls import Begin, Call, Caller, End, Folder, MadeModel, Notes, Points, Read, StageRun, Text
+from tasks.outbox import Outbox
 from tasks.relocation import settle
-from tasks.servers import without_password
+from tasks.servers import longest_wait, without_password
 from tasks.workspace import Workspace
 from ulmfit.errors import UserError
+from ulmfit.stages.outputs import Classifier, LanguageModel
 from ulmfit.store.artifacts import Artifact
 from ulmfit.store.json import JsonObject
 from ulmfit.store.recipe import Recipe, flatten, stable
 
 log = logging.getLogger(__name__)
 
-KEY_TAG = "ulmfit.artifact"
 EXPERIMENTS = "ulmfit-"  # what the names of ours begin with
-PARENT_TAG = "mlflow.parentRunId"
 FLUSH_METRICS, FLUSH_SECONDS = 200, 5.0  # one batch costs about what ten single metrics do
 LONGEST_METRIC = 250  # letters of its name, for MLflow
 LONGEST_PARAMETER = 500  # letters
-PARAMETERS = 100  # in one call, for MLflow
-SYSTEM_METRICS_EVERY = 5  # seconds
+BATCH = 1000  # points in one call, for MLflow
+SYSTEM_METRICS_EVERY = 5.0  # seconds
+LAST_WAIT_FAILED = 10.0  # seconds at the end of a run that failed, for a server that is away
+FILES_OF_MODELS = ("config.json", "history.json")  # a model that was brought has no history
 
 
 @dataclass(frozen=True)
 class Tracker:
-    """One experiment of one tracking server."""
+    """One experiment of one tracking server, and the outbox for it."""
 
     uri: str
     experiment_id: str
+    outbox: Outbox
 
     @classmethod
     def open(cls, workspace: Workspace, experiment: str) -> Self:
@@ -68,44 +66,67 @@ class Tracker:
             found = client.get_experiment_by_name(experiment)
             if found and found.lifecycle_stage == LifecycleStage.DELETED:
                 raise UserError(f"{_deleted(found)}; {_restore(found, uri)}")
-            if found:
-                return cls(uri, found.experiment_id)
             own = (workspace.mlflow_artifacts / experiment).as_uri() if uri.startswith("sqlite") else None
-            return cls(uri, client.create_experiment(experiment, artifact_location=own))
+            experiment_id = found.experiment_id if found else client.create_experiment(experiment, artifact_location=own)
+        return cls(uri, experiment_id, open_outbox(workspace))
 
     @property
     def client(self) -> MlflowClient:
         """A client of the tracking server."""
         return MlflowClient(self.uri)
 
-    def start(self, name: str, tags: Mapping[str, str], parent: str | None = None) -> str:
+    def start(self, name: str, tags: Mapping[str, str]) -> str:
         """A new run's id."""
-        parent_tag = {PARENT_TAG: parent} if parent else {}
-        return self.client.create_run(self.experiment_id, tags={**tags, **parent_tag}, run_name=name).info.run_id
+        return self.client.create_run(self.experiment_id, tags=dict(tags), run_name=name).info.run_id
 
-    def reopen(self, name: str, key: str, parent: str) -> str:
-        """The run that tracks the artifact ``key``: the one that failed on it before, or a new one."""
-        found = self.client.search_runs([self.experiment_id], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
-        if not found:
-            return self.start(name, {KEY_TAG: key}, parent)
-        run_id = found[0].info.run_id
-        self.client.update_run(run_id, status="RUNNING")
-        self.client.set_tag(run_id, PARENT_TAG, parent)
-        return run_id
+    def stage(self, name: str, key: str, parent: str) -> "TrackedStage":
+        """The run that tracks the artifact ``key``, begun: the one that failed on it before, or a new one."""
+        return TrackedStage(self, StageRun(experiment=self.experiment_id, name=name, key=key, parent=parent))
+
+    def tell(self, call: Call) -> "Future[str | None]":
+        """Have a call made, now or as soon as the server is there."""
+        return self.outbox.put(call.model_dump_json())
 
     def note_stage(self, run_id: str, name: str, artifact: Artifact, cached: bool) -> None:
         """Tag a flow's run with what came of a stage."""
-        self.client.set_tag(run_id, f"ulmfit.stage.{name}", f"{artifact.key} run={artifact.run_id} {'cached' if cached else 'made'}")
+        told = f"{artifact.key} run={artifact.run_id} {'cached' if cached else 'made'}"
+        self.tell(Notes(run=run_id, tags={f"ulmfit.stage.{name}": told}))
 
     def log_settings(self, run_id: str, settings: Mapping[str, object] | BaseModel) -> None:
         """Log settings as parameters of a run; long values are cut."""
-        params = [Param(name, str(value)[:LONGEST_PARAMETER]) for name, value in flatten(stable(settings)).items()]
-        for start in range(0, len(params), PARAMETERS):
-            self.client.log_batch(run_id, params=params[start : start + PARAMETERS])
+        self.tell(Notes(run=run_id, parameters=parameters(settings)))
+
+    def log_json(self, run_id: str, file: str, value: JsonValue) -> None:
+        """Log a value as a file of a run."""
+        self.tell(Text(run=run_id, file=file, text=json.dumps(value, indent=2)))
+
+    def log_folder(self, run_id: str, folder: Path, to: str) -> None:
+        """Log the files of a folder, which stays as it is."""
+        self.tell(Folder(run=run_id, folder=str(folder), to=to))
 
     def finish(self, run_id: str, status: str = "FINISHED") -> None:
-        """End a run."""
-        self.client.set_terminated(run_id, status)
+        """End a flow's run. What cannot be told to the server within a while is kept, and the log says how it is sent."""
+        self.tell(End(run=run_id, status=status))
+        if remaining := self.outbox.close(longest_wait() if status == "FINISHED" else LAST_WAIT_FAILED):
+            log.warning(
+                "%s does not answer: %d entries about runs are kept in %s; the next run in this workspace sends them, or: ulmfit send",
+                self.outbox.server,
+                remaining,
+                self.outbox.folder,
+            )
+
+
+def open_outbox(workspace: Workspace) -> Outbox:
+    """The outbox for the workspace's tracking server; it sends at once what earlier runs left behind. Retrying is its work, not MLflow's."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    uri = workspace.tracking_uri
+    folder = workspace.outbox / hashlib.sha256(without_password(uri).encode()).hexdigest()[:16]
+    return Outbox(folder, f"MLflow at {without_password(uri)}", Caller(uri).deliver)
+
+
+def parameters(settings: Mapping[str, object] | BaseModel) -> dict[str, str]:
+    """Settings as MLflow takes them."""
+    return {name: str(value)[:LONGEST_PARAMETER] for name, value in flatten(stable(settings)).items()}
 
 
 @contextmanager
@@ -136,83 +157,104 @@ def _restore(experiment: Experiment, uri: str) -> str:
     return f"bring it back: MLFLOW_TRACKING_URI='{without_password(uri)}' mlflow experiments restore -x {experiment.experiment_id}"
 
 
-class StageRun:
+class TrackedStage:
     """The tracked run of one stage: parameters, buffered curves, inputs and outputs."""
 
-    def __init__(self, tracker: Tracker, run_id: str):
-        self.run_id = run_id
-        self._tracker, self._client = tracker, tracker.client
-        self._buffer: list[Metric] = []
+    def __init__(self, tracker: Tracker, run: StageRun):
+        self._tracker, self._run = tracker, run
+        self._buffer: list[tuple[str, float, int, int]] = []
         self._flushed, self._lock = time.monotonic(), threading.Lock()
+        self._begun = tracker.tell(Begin(run=run))
+
+    @property
+    def run_id(self) -> str | None:
+        """Its id; None while MLflow is away."""
+        return self._tracker.outbox.answer(self._begun)
 
     def observe(self, step: int, values: Mapping[str, float]) -> None:
         """Note points of curves; they are sent in batches."""
         now = int(time.time() * 1000)
         with self._lock:
-            self._buffer += [Metric(name, float(value), now, step) for name, value in values.items()]
+            self._buffer += [(name, float(value), now, step) for name, value in values.items()]
             if len(self._buffer) < FLUSH_METRICS and time.monotonic() - self._flushed < FLUSH_SECONDS:
                 return
         self.flush()
 
     def flush(self) -> None:
-        """Send what is buffered."""
+        """Hand what is buffered to the outbox."""
         with self._lock:
             points, self._buffer = self._buffer, []
             self._flushed = time.monotonic()
-        for start in range(0, len(points), 1000):
-            self._client.log_batch(self.run_id, metrics=points[start : start + 1000])
+            for start in range(0, len(points), BATCH):
+                self._tracker.tell(Points(run=self._run, points=points[start : start + BATCH]))
 
     def describe(self, recipe: Recipe) -> None:
         """Log the recipe: settings as parameters, identity as tags."""
-        tags = [RunTag("ulmfit.kind", recipe.kind), RunTag("ulmfit.inputs", json.dumps(dict(recipe.inputs)))]
-        self._client.log_batch(self.run_id, tags=tags)
-        self._tracker.log_settings(self.run_id, recipe.config)
+        tags = {"ulmfit.kind": recipe.kind, "ulmfit.inputs": json.dumps(dict(recipe.inputs))}
+        self._tracker.tell(Notes(run=self._run, tags=tags, parameters=parameters(recipe.config)))
 
     def inputs(self, artifacts: Mapping[str, Artifact]) -> None:
         """Log what the stage reads: artifacts as datasets with their digests, and those that are models also by their ids."""
-        datasets = [
-            DatasetInput(
-                Dataset(artifact.kind, artifact.key[:32], "local", json.dumps({"artifact": f"{artifact.kind}/{artifact.key}"})),
-                [InputTag("mlflow.data.context", role)],
-            )
-            for role, artifact in artifacts.items()
-        ]
-        models = known_models(self._client, (artifact.manifest.record for artifact in artifacts.values()))
-        # Two stages that read the same data for the first time race to note the dataset, and the server lets one of them fail.
-        often = Retrying(
-            retry=retry_if_exception_type(MlflowException), stop=stop_after_attempt(4), wait=wait_random(0.05, 0.3), reraise=True
-        )
-        often(self._client.log_inputs, self.run_id, datasets=datasets, models=models)
+        read = {role: (artifact.kind, artifact.key) for role, artifact in artifacts.items()}
+        models = {artifact.key: model_id(artifact.manifest.record) for artifact in artifacts.values() if is_model(artifact)}
+        self._tracker.tell(Read(run=self._run, artifacts=read, models=models))
 
-    def output_model(self, name: str, recipe: Recipe, folder: Path) -> str:
-        """Log the model in ``folder`` as this run's output and return its id. Its weights stay in the artifact store."""
-        tags = {KEY_TAG: recipe.key}
-        model = self._client.create_logged_model(self._tracker.experiment_id, name, self.run_id, tags=tags, model_type=recipe.kind)
-        for file in ("config.json", "history.json"):
-            if (folder / file).exists():  # a model that was brought has no history
-                self._client.log_model_artifact(model.model_id, str(folder / file))
-        self._client.finalize_logged_model(model.model_id, "READY")
-        self._client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, 0)])
-        return model.model_id
+    def output_model(self, recipe: Recipe, folder: Path) -> str | None:
+        """Log the model in ``folder`` as this run's output and return its id, None while MLflow is away. Its weights stay in the artifact store."""
+        files = {file: (folder / file).read_text() for file in FILES_OF_MODELS if (folder / file).exists()}
+        return self._tracker.outbox.answer(self._tracker.tell(MadeModel(run=self._run, kind=recipe.kind, files=files)))
 
     def result(self, record: Mapping[str, JsonValue]) -> None:
         """Log the record's numbers as the run's final metrics, and counts by label as a file: no name is made of a user's strings."""
         labels, rest = _without_labels(record)
         if labels:
-            self._client.log_dict(self.run_id, labels, "labels.json")
+            self._tracker.tell(Text(run=self._run, file="labels.json", text=json.dumps(labels, indent=2)))
         numbers = {name: value for name, value in flatten(rest).items() if isinstance(value, int | float) and not isinstance(value, bool)}
         self.observe(0, {metric_name(f"result.{name}"): value for name, value in numbers.items()})
         self.flush()
 
+    def finish(self, status: str = "FINISHED") -> None:
+        """End the run."""
+        self.flush()
+        self._tracker.tell(End(run=self._run, status=status))
+
     @contextmanager
     def system_metrics(self) -> Iterator[None]:
         """Sample the machine's load into the run while the block runs."""
-        monitor = SystemMetricsMonitor(self.run_id, sampling_interval=SYSTEM_METRICS_EVERY, tracking_uri=self._tracker.uri)
-        monitor.start()
+        ended = threading.Event()
+        thread = threading.Thread(target=self._sample, args=(ended,), daemon=True, name="load")
+        thread.start()
         try:
             yield
         finally:
-            monitor.finish()
+            ended.set()
+            thread.join()
+
+    def _sample(self, ended: threading.Event) -> None:
+        monitors: list[BaseMetricsMonitor] = [CPUMonitor(), DiskMonitor(), NetworkMonitor()]
+        with suppress(ImportError, RuntimeError):  # no GPU
+            monitors.append(GPUMonitor())
+        step = 0
+        while not ended.is_set():
+            for monitor in monitors:
+                monitor.collect_metrics()
+            if ended.wait(SYSTEM_METRICS_EVERY):
+                return
+            load = {f"system/{name}": value for monitor in monitors for name, value in monitor.aggregate_metrics().items()}
+            self.observe(step, load)
+            for monitor in monitors:
+                monitor.clear_metrics()
+            step += 1
+
+
+def is_model(artifact: Artifact) -> bool:
+    """Whether MLflow is told of it as a model, too."""
+    return isinstance(artifact, LanguageModel | Classifier)
+
+
+def model_id(record: JsonObject) -> str | None:
+    """The id in the record of a model; None where MLflow was away when it was made."""
+    return record.get("model_id")
 
 
 def metric_name(name: str) -> str:
@@ -233,15 +275,3 @@ def _without_labels(tree: Mapping[str, JsonValue], prefix: str = "") -> tuple[di
             found, rest[name] = _without_labels(value, f"{prefix}{name}.")
             labels |= found
     return labels, rest
-
-
-def known_models(client: MlflowClient, records: Iterable[JsonObject]) -> list[LoggedModelInput]:
-    """The models in these records of artifacts that the tracking store knows."""
-    known = []
-    for model_id in filter(None, (record.get("model_id") for record in records)):
-        try:
-            client.get_logged_model(model_id)
-            known.append(LoggedModelInput(model_id))
-        except MlflowException:
-            log.warning("the tracking store does not know the input model %s; was it made with another store?", model_id)
-    return known

@@ -85,6 +85,11 @@ class Workspace:
         return self.root / "mlflow.db"
 
     @property
+    def outbox(self) -> Path:
+        """What tracking servers are still to be told, see ``tasks/outbox.py``."""
+        return self.root / "outbox"
+
+    @property
     def tracking_uri(self) -> str:
         """``MLFLOW_TRACKING_URI`` where it is set, else the workspace's own SQLite store."""
         return os.environ.get("MLFLOW_TRACKING_URI") or sqlite_address(self.database)

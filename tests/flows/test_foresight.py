@@ -69,8 +69,8 @@ def prepared(tmp_path: Path) -> Prepared:
         arguments = [finished[argument].output if isinstance(argument, Node) else argument for argument in node.arguments]
         finished[node] = Finished(node.name, make(node.stage(*arguments), context), False)
     logged: list[tuple[str, dict[str, Any]]] = []
-    client = SimpleNamespace(log_dict=lambda run, facts, name: logged.append((name, facts)))
-    job = SimpleNamespace(context=context, workspace=plan.workspace, threads=1, run_id="run", tracker=SimpleNamespace(client=client))
+    tracker = SimpleNamespace(log_json=lambda run, name, facts: logged.append((name, facts)))
+    job = SimpleNamespace(context=context, workspace=plan.workspace, threads=1, run_id="run", tracker=tracker)
     return Prepared(plan, job, dag, domain, Results(finished), logged)
 
 
@@ -114,7 +114,7 @@ def test_few_minutes_choose_less_and_the_choice_stays(prepared: Prepared, caplog
     plan = prepared.within(0.001)
     assert plan.settings.finetune.epochs == 0 and plan.settings.classifier.epochs == 1 and plan.settings.labels.number == 100
     assert "are too few here" in caplog.text and "in 0.002 minutes it would be" in caplog.text
-    name, facts = prepared.job.tracker.client.log_dict and prepared.logged[0]
+    name, facts = prepared.logged[0]
     assert name == "budget.json" and facts["minutes"] == 0.001 and facts["chosen"]["labelled"] == 100
     later = replace(prepared, plan=replace(prepared.plan, begun=0.0))  # a command that began long ago: there would be no time left
     assert later.within(0.001).settings == plan.settings
