@@ -20,9 +20,8 @@ from urllib.error import HTTPError
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
-from ulmfit.evaluation.decision import Decision
-
 from tasks.servers import ORCHESTRATOR
+from ulmfit.decisions.decision import Decision
 from ulmfit.errors import UserError
 from ulmfit.store.json import JsonObject
 

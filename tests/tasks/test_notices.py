@@ -12,10 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from ulmfit.evaluation.decision import Author, Decision
 
 from tasks import notices
 from tasks.notices import ADDRESS, check_address, event_name, notify
+from ulmfit.decisions.decision import Author, Decision
 from ulmfit.errors import UserError
 
 DECISION = Decision.new("tickets é", "promoted", Author(kind="person", because="it is better"), version="7", champion="6")
