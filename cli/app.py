@@ -25,6 +25,7 @@ MODULES = {
     "import-fastai": "cli.convert",
     "export-fastai": "cli.convert",
     "send": "cli.send",
+    "deploy": "cli.deploy",
     "doctor": "cli.doctor",
 }
 

@@ -58,6 +58,7 @@ def _quiet(debug: bool) -> dict[str, str]:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_CONFIGURE_LOGGING": "0",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "PREFECT_CLIENT_MAX_RETRIES": "8",  # a server that restarts is waited for for 8 minutes; 5 are one minute
         "PREFECT_LOGGING_LEVEL": level,
         "PREFECT_LOGGING_INTERNAL_LEVEL": level,
         "PYTHONWARNINGS": "default" if debug else "ignore",

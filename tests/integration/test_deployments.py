@@ -1,4 +1,4 @@
-"""prefect.yaml on a real server: deployed, shown as forms, picked up by a worker, completed."""
+"""The train deployment on a real server: picked up by a worker, completed."""
 
 from __future__ import annotations
 
@@ -11,16 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.conftest import ROOT, CommandLine, write_general, write_tickets
-
-
-def prefect(ulmfit: CommandLine, *arguments: str) -> str:
-    command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
-    ended = subprocess.run(command, cwd=ROOT, env=ulmfit.environment, capture_output=True, text=True, timeout=120)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout
 
 
 def ask(url: str, body: dict[str, Any] | None = None) -> Any:
@@ -33,17 +25,8 @@ def ask(url: str, body: dict[str, Any] | None = None) -> Any:
 @pytest.mark.server
 @pytest.mark.timeout(300)
 def test_the_train_deployment_completes_on_a_worker(ulmfit: CommandLine, prefect_api: str, tmp_path: Path) -> None:
-    prefect(ulmfit, "work-pool", "create", "ulmfit", "--type", "process", "--overwrite")
-    prefect(ulmfit, "deploy", "--all")
+    assert ulmfit("deploy").code == 0
     named = {entry["name"]: entry for entry in ask(f"{prefect_api}/deployments/filter", {})}
-    declared = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-    assert set(named) == {entry["name"] for entry in declared} == {"train", "preprocess", "pretrain"}
-    for deployment in named.values():
-        assert "ulmfit" in deployment["tags"]
-        assert not any(schedule["active"] for schedule in deployment["schedules"]), "a schedule is off until somebody turns it on"
-    form = named["train"]["parameter_openapi_schema"]["definitions"]["TrainRequest"]["properties"]
-    assert form["preset"]["enum"] == ["tiny", "small", "base"] and form["corpus"]["description"]
-
     request = {
         "corpus": str(write_tickets(tmp_path / "tickets.csv", 300)),
         "text_column": "body",

@@ -1,0 +1,212 @@
+"""What stands on a team's Prefect server: a deployment for each flow, their work pool, and the automations around them.
+
+It is put there by code, for ``prefect deploy`` switches off schedules that somebody switched on. A deployment that is there already keeps
+what people set: its schedules, its parameters, whether it is paused, limits, further variables of its jobs. So does an automation that is
+switched off.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from prefect import Flow
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentUpdate, WorkPoolCreate
+from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.events.actions import ChangeFlowRunState, RunDeployment
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.exceptions import ObjectNotFound
+from prefect.utilities.callables import parameter_schema
+from prefect.workers.process import ProcessWorker
+
+from ulmfit.store.json import JsonObject
+
+ROOT = Path(__file__).parent.parent
+POOL = "ulmfit"
+TAG, RETRAINING = "ulmfit", "retrain"  # of all deployments; of those whose crashed runs are started again
+NEW_DATA = "ulmfit.data.new"  # the event that starts a retraining
+HEARTBEAT = 30  # seconds between the signs of life of a run; Prefect allows no less
+LOST = timedelta(minutes=5)  # without one: then the run counts as crashed. A server that restarts takes less
+
+# Variables of a run. A Prefect server that is away is waited for for 8 minutes.
+VARIABLES = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT), "PREFECT_CLIENT_MAX_RETRIES": "8"}
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A deployment of a flow, under the flow's name. ``cron``: its first schedule, which is ``active`` or waits for somebody to switch it on."""
+
+    name: str
+    description: str
+    request: JsonObject = field(default_factory=dict)
+    cron: str | None = None
+    active: bool = False
+    tags: tuple[str, ...] = ()
+    module: str = ""  # the flow's, if not in flows/
+
+    @property
+    def flow(self) -> Flow[Any, Any]:
+        """The flow itself."""
+        return getattr(import_module(self.module or f"flows.{self.name}"), self.name)
+
+    @property
+    def entrypoint(self) -> str:
+        """Where a worker finds it, from the folder of the checkout."""
+        return f"{(self.module or f'flows.{self.name}').replace('.', '/')}.py:{self.name}"
+
+
+def declared() -> Iterator[Declared]:
+    """Our deployments."""
+    yield Declared(
+        "train",
+        "From labelled text and a pretrained language model to a registered forward+backward classifier.",
+        {"corpus": "imdb", "preset": "small"},
+        "0 3 * * 1",
+    )
+    yield Declared(
+        "preprocess", "A corpus into Arrow shards of token ids.", {"corpus": "imdb", "label_column": "label", "preset": "base"}, "0 2 * * 1"
+    )
+    yield Declared(
+        "pretrain",
+        "General text into language models, forward and backward, for `pretrained` of the training form.",
+        {"corpus": "wikitext-103", "preset": "base"},
+    )
+    if find_spec("flows.retrain"):
+        yield Declared(
+            "retrain",
+            "New text in a landing folder: looked at, and if there is reason to, the model is trained, compared and promoted.",
+            cron="0 4 * * *",
+            tags=(RETRAINING,),
+        )
+    yield Declared("reconcile", "Starts retrainings that crashed again, a few times.", cron="*/15 * * * *", active=True)
+
+
+def put_pool(client: SyncPrefectClient) -> str:
+    """The work pool; what was done."""
+    try:
+        client.read_work_pool(POOL)
+    except ObjectNotFound:
+        client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=ProcessWorker.get_default_base_job_template()))
+        return "made"
+    return "there already"
+
+
+def put_deployment(client: SyncPrefectClient, wanted: Declared) -> tuple[DeploymentResponse, str]:
+    """Make a deployment, or bring the one that is there up to date; it as it is then, and what was done."""
+    name = f"{wanted.flow.name}/{wanted.name}"
+    try:
+        found = client.read_deployment_by_name(name)
+    except ObjectNotFound:
+        _create(client, wanted)
+        return client.read_deployment_by_name(name), "made"
+    _update(client, wanted, found)
+    return client.read_deployment_by_name(name), "brought up to date"
+
+
+def _create(client: SyncPrefectClient, wanted: Declared) -> None:
+    schedules = []
+    if wanted.cron:
+        schedule = CronSchedule(cron=wanted.cron, timezone="UTC")
+        schedules = [DeploymentScheduleCreate(schedule=schedule, active=wanted.active, slug=wanted.name)]
+    client.create_deployment(
+        client.create_flow(wanted.flow),
+        wanted.name,
+        description=wanted.description,
+        tags=[TAG, wanted.name, *wanted.tags],
+        parameters={"request": wanted.request} if wanted.request else {},
+        schedules=schedules,
+        work_pool_name=POOL,
+        entrypoint=wanted.entrypoint,
+        pull_steps=_pull(),
+        job_variables={"env": VARIABLES},
+        parameter_openapi_schema=parameter_schema(wanted.flow).model_dump(),
+        enforce_parameter_schema=True,
+    )
+
+
+def _update(client: SyncPrefectClient, wanted: Declared, found: DeploymentResponse) -> None:
+    """Only what is named here changes."""
+    variables = found.job_variables or {}
+    update = DeploymentUpdate(
+        description=wanted.description,
+        tags=sorted({TAG, wanted.name, *wanted.tags, *found.tags}),
+        work_pool_name=found.work_pool_name or POOL,
+        entrypoint=wanted.entrypoint,
+        pull_steps=_pull(),
+        job_variables={**variables, "env": VARIABLES | (variables.get("env") or {})},
+        parameter_openapi_schema=parameter_schema(wanted.flow).model_dump(),
+        enforce_parameter_schema=True,
+    )
+    client.update_deployment(found.id, update)
+
+
+def _pull() -> list[JsonObject]:
+    """A worker runs flows in this checkout."""
+    return [{"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}]
+
+
+def automations(deployed: dict[str, DeploymentResponse], lost: timedelta = LOST) -> Iterator[AutomationCore]:
+    """What the server does by itself. ``deployed``: our deployments by name. ``lost``: without a sign of life, a run counts as crashed."""
+    of_ours = {"prefect.resource.id": f"prefect.tag.{TAG}", "prefect.resource.role": "tag"}
+    ended = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed", "Paused", "Suspended", "Restarted")}
+    yield AutomationCore(
+        name="ulmfit: lost runs",
+        description="A run that gives no sign of life any more counts as crashed: Prefect's server does not look by itself.",
+        trigger=EventTrigger(
+            match={"prefect.resource.id": "prefect.flow-run.*"},
+            match_related=of_ours,
+            for_each={"prefect.resource.id"},
+            after={"prefect.flow-run.heartbeat"},
+            expect={"prefect.flow-run.heartbeat", *ended},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=lost,
+        ),
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, message="no sign of life: the worker or its machine was lost")],
+    )
+    yield AutomationCore(
+        name="ulmfit: crashed retrainings",
+        description="A retraining that crashed is looked at by the reconciler, at once.",
+        trigger=EventTrigger(
+            match={"prefect.resource.id": "prefect.flow-run.*"},
+            match_related={"prefect.resource.id": f"prefect.tag.{RETRAINING}", "prefect.resource.role": "tag"},
+            expect={"prefect.flow-run.Crashed"},
+            posture=Posture.Reactive,
+            threshold=1,
+        ),
+        actions=[RunDeployment(deployment_id=deployed["reconcile"].id)],
+    )
+    if "retrain" in deployed:
+        request = {"__prefect_kind": "json", "value": {"__prefect_kind": "jinja", "template": "{{ event.payload | tojson }}"}}
+        yield AutomationCore(
+            name="ulmfit: new data",
+            description=f"The event {NEW_DATA} starts a retraining; its payload is the request.",
+            trigger=EventTrigger(expect={NEW_DATA}, posture=Posture.Reactive, threshold=1),
+            actions=[RunDeployment(deployment_id=deployed["retrain"].id, parameters={"request": request})],
+        )
+
+
+def put_automation(client: SyncPrefectClient, wanted: AutomationCore) -> tuple[bool, str]:
+    """Make an automation, or bring the one of its name up to date, switched on or off as it is; whether it is on, and what was done."""
+    found = client.read_automations_by_name(wanted.name)
+    if not found:
+        client.create_automation(wanted)
+        return True, "made"
+    kept, *doubles = sorted(found, key=lambda automation: str(automation.id))
+    for double in doubles:  # of two deploys at once
+        client.delete_automation(double.id)
+    client.update_automation(kept.id, wanted.model_copy(update={"enabled": kept.enabled}))
+    return kept.enabled, "brought up to date"
+
+
+def leases_in_memory(client: SyncPrefectClient) -> bool:
+    """Whether the server forgets who holds which limit when it restarts: then a run under a limit crashes minutes later."""
+    settings = client.request("GET", "/admin/settings").json()
+    storage = settings.get("server", {}).get("concurrency", {}).get("lease_storage", "")
+    return str(storage).endswith(".memory")
