@@ -12,10 +12,10 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.entities.model_registry import RegisteredModel as Registered
 
+from tasks.calls import KEY_TAG
 from tasks.champion import FOLDER, RegisteredModel
 from tasks.registry import EVALUATION_TAG
 from tasks.servers import check_tracking, server_failures
-from tasks.tracking import KEY_TAG
 from tasks.workspace import Workspace
 from ulmfit.decisions.decision import ENTRY, Decision, Entry
 from ulmfit.decisions.history import History

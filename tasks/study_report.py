@@ -65,7 +65,7 @@ def study_report(job: Job, tried: Tried) -> StudySummary:
     )
     folder.mkdir(parents=True)
     render_study(summary, folder)
-    job.tracker.client.log_artifacts(job.run_id, str(folder), "report")
+    job.tracker.log_folder(job.run_id, folder, "report")
     return summary
 
 

@@ -27,7 +27,7 @@ from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
 from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
 from pydantic import BaseModel, JsonValue
 
-from tasks.calls import Begin, Call, Caller, End, Folder, MadeModel, Notes, Points, Read, StageRun, Text
+from tasks.calls import PARENT_TAG, Begin, Call, Caller, End, Folder, MadeModel, Notes, Points, Read, StageRun, Text
 from tasks.outbox import Outbox
 from tasks.relocation import settle
 from tasks.servers import longest_wait, without_password
@@ -75,9 +75,10 @@ class Tracker:
         """A client of the tracking server."""
         return MlflowClient(self.uri)
 
-    def start(self, name: str, tags: Mapping[str, str]) -> str:
+    def start(self, name: str, tags: Mapping[str, str], parent: str | None = None) -> str:
         """A new run's id."""
-        return self.client.create_run(self.experiment_id, tags=dict(tags), run_name=name).info.run_id
+        of = {PARENT_TAG: parent} if parent else {}
+        return self.client.create_run(self.experiment_id, tags={**tags, **of}, run_name=name).info.run_id
 
     def stage(self, name: str, key: str, parent: str) -> "TrackedStage":
         """The run that tracks the artifact ``key``, begun: the one that failed on it before, or a new one."""
@@ -104,9 +105,13 @@ class Tracker:
         """Log the files of a folder, which stays as it is."""
         self.tell(Folder(run=run_id, folder=str(folder), to=to))
 
-    def finish(self, run_id: str, status: str = "FINISHED") -> None:
-        """End a flow's run. What cannot be told to the server within a while is kept, and the log says how it is sent."""
+    def end(self, run_id: str, status: str = "FINISHED") -> None:
+        """End a run."""
         self.tell(End(run=run_id, status=status))
+
+    def finish(self, run_id: str, status: str = "FINISHED") -> None:
+        """End a flow's run, and with it this tracker. What cannot be told to the server within a while is kept; the log says how it is sent."""
+        self.end(run_id, status)
         if remaining := self.outbox.close(longest_wait() if status == "FINISHED" else LAST_WAIT_FAILED):
             log.warning(
                 "%s does not answer: %d entries about runs are kept in %s; the next run in this workspace sends them, or: ulmfit send",

@@ -4,11 +4,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from mlflow.entities import Metric, Param, RunTag
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from tasks.calls import Notes, Points
 from tasks.run import Finished, Job
+from tasks.servers import patiently
 from tasks.tracking import LONGEST_PARAMETER, metric_name
 from ulmfit.evaluation.results import read_results
 from ulmfit.experiments.trial import Trial, TrialResult
@@ -21,15 +22,15 @@ def record_trial(job: Job, trial: Trial, stages: Sequence[Finished[Any]], drawn:
     """What came of a trial whose ``stages`` have ended, as a tracked run. ``drawn``: labels taken of the corpus's; None: all."""
     result = result_of(trial, stages, drawn)
     built = sum(not stage.cached for stage in stages)
-    run_id = job.tracker.start(trial.title, {"ulmfit.trial": result.key}, job.run_id)
+    run_id = patiently(job.workspace, lambda: job.tracker.start(trial.title, {"ulmfit.trial": result.key}, job.run_id))
     point = trial.point.model_dump(mode="json", exclude={"options"}) | {"trial": trial.number}
-    params = [Param(name, str(value)[:LONGEST_PARAMETER]) for name, value in point.items()]
-    params += [Param("options", " ".join(trial.point.options)[:LONGEST_PARAMETER])]
+    point["options"] = " ".join(trial.point.options)
     scores = {f"{system}.{name}": value for system, found in result.scores.items() for name, value in found.items() if value is not None}
-    metrics = [Metric(metric_name(name), value, 0, 0) for name, value in {**scores, "seconds": result.seconds}.items()]
-    tags = [RunTag(f"ulmfit.stage.{stage.name}", f"{stage.output.key} run={stage.output.run_id}") for stage in stages]
-    job.tracker.client.log_batch(run_id, metrics=metrics, params=params, tags=tags)
-    job.tracker.finish(run_id)
+    points = [(metric_name(name), float(value), 0, 0) for name, value in {**scores, "seconds": result.seconds}.items()]
+    tags = {f"ulmfit.stage.{stage.name}": f"{stage.output.key} run={stage.output.run_id}" for stage in stages}
+    job.tracker.tell(Notes(run=run_id, tags=tags, parameters={name: str(value)[:LONGEST_PARAMETER] for name, value in point.items()}))
+    job.tracker.tell(Points(run=run_id, points=points))
+    job.tracker.end(run_id)
     return result.model_copy(update={"run_id": run_id, "built": built})
 
 

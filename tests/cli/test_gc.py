@@ -13,9 +13,10 @@ import pytest
 from mlflow import MlflowClient
 
 from cli.main import run
+from tasks.calls import KEY_TAG
 from tasks.champion import FOLDER, RegisteredModel, promote
 from tasks.registry import EVALUATION_TAG
-from tasks.tracking import KEY_TAG, Tracker
+from tasks.tracking import Tracker
 from tasks.workspace import Workspace
 from ulmfit.decisions.decision import ENTRY, Author, Decision
 from ulmfit.store.artifacts import Built, Store
