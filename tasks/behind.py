@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from mlflow.entities.model_registry import ModelVersion
 
-from tasks.tracking import KEY_TAG
+from tasks.calls import KEY_TAG
 from ulmfit.config import ModelConfig
 from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.errors import UserError
