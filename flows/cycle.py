@@ -128,6 +128,8 @@ def decide(asked: Retraining, request: RetrainRequest, train: Callable[[Due], Re
         seen = Seen.of(asked)
     if not (seen.begun or seen.anything or asked.because):
         return _rest(asked, seen, should_train(seen.situation(), asked.policy))
+    if not (seen.begun or asked.because) and (known := seen.known(asked)):
+        return RetrainSummary(model=asked.model, outcome=known.what, decision=asked.rest(known, seen.history))
     from flows.plan import resolve
 
     plan = resolve(request)
@@ -135,7 +137,12 @@ def decide(asked: Retraining, request: RetrainRequest, train: Callable[[Due], Re
         log.info("%s: the retraining that was interrupted goes on", asked.model)
         return train(_due(asked, plan, seen, seen.begun))
     behind = seen.goes_on_from(asked, plan.settings.model)
-    drift = None
+    if isinstance(behind, str):
+        drift = None
+    else:
+        from tasks.drift import drift_of
+
+        drift = drift_of(asked, seen, behind, plan.workspace.downloads, plan.placement)
     choice = should_train(seen.situation(drift, behind if isinstance(behind, str) else None), asked.policy, asked.because is not None)
     if choice.training == "none":
         return _rest(asked, seen, choice, drift)
@@ -161,9 +168,14 @@ def _due(asked: Retraining, plan: Plan, seen: Seen, begun: Decision) -> Due:
 
 
 def untrainable(asked: Retraining, seen: Seen) -> str | None:
-    """Why what has landed cannot be trained on, if so: a single class, a side without rows, text past a limit."""
+    """Why what has landed cannot be trained on, if so: a single class, a side without rows, text past a limit.
+
+    UserError where the settings are at fault, and not the text.
+    """
+    from ulmfit.corpora.landing.sides import Shares
     from ulmfit.stages.landed import landed
 
+    seen.state.check(Shares.of(asked.settings.corpus))
     try:
         landed(seen.state, asked.settings.corpus, asked.settings.quality)
     except UserError as error:

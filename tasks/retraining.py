@@ -216,6 +216,17 @@ class Seen:
         done = [each.cycle.training for each in self.history.retrainings() if each.cycle and each.id in self.history.followed]
         return next((number for number, training in enumerate(reversed(done)) if training != "warm"), len(done))
 
+    def known(self, asked: Retraining) -> Decision | None:
+        """The last decision, if it was not to train, nothing it rests on has changed since, and age is no reason yet."""
+        limit = asked.policy.max_age_days
+        if limit is not None and self.days is not None and self.days >= limit:
+            return None
+        known = self.history.rest()
+        if known is None or known.cycle is None:
+            return None
+        now_there = (self.state.digest, asked.asked, self.champion)
+        return known if (known.cycle.landed, known.cycle.asked, known.champion) == now_there else None
+
     def goes_on_from(self, asked: Retraining, model: ModelConfig) -> Behind | str:
         """What stands behind the champion, to be trained on with; or why it cannot be. ``model``: the sizes that are asked for."""
         from tasks.behind import Behind  # with torch and spaCy, which nothing to do needs not
