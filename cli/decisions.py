@@ -16,7 +16,7 @@ from ulmfit.errors import UserError
 
 if TYPE_CHECKING:
     from tasks.workspace import Workspace
-    from ulmfit.decisions.decision import Author, Decision, Followed
+    from ulmfit.decisions.decision import Author, Decision, Followed, Looks
     from ulmfit.decisions.history import History
     from ulmfit.store.json import JsonObject
 
@@ -38,7 +38,7 @@ def history(name: Name, workspace: WorkspaceDir = None, as_json: AsJson = False)
     if told.decisions:
         console().print(history_table(told))
     if as_json:
-        decisions = [decision_json(decision, told.followed.get(decision.id)) for decision in told.decisions]
+        decisions = [decision_json(decision, told.followed.get(decision.id), told.looks.get(decision.id)) for decision in told.decisions]
         print_json({"model": name, "champion": champion, "decisions": decisions, "damaged": list(told.damaged)})
 
 
@@ -92,9 +92,10 @@ def _carry_out(move: Callable[[Workspace, Author], tuple[Decision, Followed]], b
         print_json(decision_json(decision, followed))
 
 
-def decision_json(decision: Decision, followed: Followed | None) -> JsonObject:
-    """A decision and what followed, as ``--json`` prints it."""
-    return {**decision.model_dump(mode="json"), "followed": followed.model_dump(mode="json") if followed else None}
+def decision_json(decision: Decision, followed: Followed | None, looks: Looks | None = None) -> JsonObject:
+    """A decision and what followed, as ``--json`` prints it; of one not to train, how often it was found to hold still."""
+    again = {"looks": looks.model_dump(mode="json", exclude={"decision"})} if looks else {}
+    return {**decision.model_dump(mode="json"), "followed": followed.model_dump(mode="json") if followed else None, **again}
 
 
 def history_table(history: History) -> Table:
@@ -109,10 +110,24 @@ def history_table(history: History) -> Table:
 
 
 def _what(decision: Decision, history: History) -> str:
-    """What was decided, and whether that was done."""
+    """What was decided, and whether that was done; of decisions not to train, how often they were found to hold still."""
+    if decision.id in history.looks:
+        looks = history.looks[decision.id]
+        return f"{decision.what} (again {looks.times:,} times, last {looks.last:%Y-%m-%d %H:%M})"
+    if decision.what == "retrain":
+        return _retrain(decision, history)
     if decision.what not in MOVES:
         return decision.what
     followed = history.followed.get(decision.id)
     if followed is None:
         return f"{decision.what}: interrupted, nothing says that it was carried out"
     return decision.what if followed.done else f"{decision.what}: not carried out, {followed.note}"
+
+
+def _retrain(decision: Decision, history: History) -> str:
+    """How it was decided to train, and what is known of the end."""
+    how = f"retrain {decision.cycle.number}, {decision.cycle.training}" if decision.cycle else "retrain"
+    followed = history.followed.get(decision.id)
+    if followed is None:
+        return f"{how}: under way, or interrupted"
+    return f"{how}: given up" if not followed.done else how
