@@ -17,6 +17,7 @@ MODULES = {
     "predict": "cli.predict",
     "serve": "cli.serve",
     "label-next": "cli.label_next",
+    "suspects": "cli.suspects",
     "lineage": "cli.lineage_tree",
     "history": "cli.decisions",
     "promote": "cli.decisions",

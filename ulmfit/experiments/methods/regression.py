@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ulmfit.experiments.methods.method import Codes, check_classes
+from ulmfit.experiments.methods.method import Codes, check_classes, spread
+from ulmfit.progress import Bar
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -20,20 +22,46 @@ FOLDS = 5
 LEAST = 1e-12  # of a probability whose logarithm is taken
 
 
+@dataclass(frozen=True)
+class CrossValidated:
+    """What cross-validation found: the best of the strengths, and the probabilities that it gave rows it had not learnt from.
+
+    ``probabilities`` float64 [M, K], a column a class in the order of their codes; NaN in rows whose class nothing else has.
+    """
+
+    strength: float
+    probabilities: NDArray[np.float64]
+
+
 def cross_validated(features: Features, labels: Codes, strengths: Sequence[float], seed: int) -> LogisticRegression:
-    """The regression, fitted on all rows with the C of the rising ``strengths`` that has the lowest log loss over ``FOLDS`` stratified folds.
+    """The regression, fitted on all rows with the best of the rising ``strengths``. UserError where all rows have the same class."""
+    strength = cross_validation(features, labels, strengths, seed).strength
+    return _regression().set_params(C=strength).fit(features, labels)
+
+
+def cross_validation(features: Features, labels: Codes, strengths: Sequence[float], seed: int, bar: Bar | None = None) -> CrossValidated:
+    """Try the rising ``strengths`` over ``FOLDS`` stratified folds; the best has the lowest log loss.
 
     ``features`` [M, F]; ``labels`` int [M]. In a fold, rows of a class that the fold's training rows lack are not counted. Where
-    no fold can be counted, C is the middle one. UserError where all rows have the same class.
+    no fold can be counted, the middle strength is the best. UserError where all rows have the same class.
     """
     check_classes(labels)
-    losses = np.zeros(len(strengths))
+    classes, codes = np.unique(labels, return_inverse=True)
+    found = np.full((len(strengths), len(labels), len(classes)), np.nan)
     for train, test in folds(labels, FOLDS, seed):
         known = test[np.isin(labels[test], labels[train])]
         if len(known) and len(np.unique(labels[train])) > 1:
-            losses += _log_losses(features, labels, strengths, train, known)
+            model = _regression().set_params(warm_start=True)  # each fit begins where the one before ended
+            for at, strength in enumerate(strengths):
+                model.set_params(C=strength).fit(features[train], labels[train])
+                columns = np.searchsorted(classes, model.classes_)
+                found[at, known] = spread(model.predict_proba(features[known]), columns, len(classes))
+                if bar:
+                    bar.advance(1)
+    chosen = found[:, np.arange(len(labels)), codes]
+    losses = -np.log(np.maximum(chosen, LEAST, where=~np.isnan(chosen), out=np.ones_like(chosen))).sum(axis=1)
     best = int(losses.argmin()) if losses.any() else len(strengths) // 2
-    return _regression().set_params(C=strengths[best]).fit(features, labels)
+    return CrossValidated(strengths[best], found[best])
 
 
 def folds(labels: Codes, number: int, seed: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -44,19 +72,6 @@ def folds(labels: Codes, number: int, seed: int) -> Iterator[tuple[NDArray[np.in
     fold[order] = np.arange(len(labels)) % number
     for held in np.unique(fold):
         yield np.flatnonzero(fold != held), np.flatnonzero(fold == held)
-
-
-def _log_losses(
-    features: Features, labels: Codes, strengths: Sequence[float], train: NDArray[np.int64], test: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """For each strength the sum over test rows of -log p(label); each fit begins where the one before ended."""
-    model, given, true = _regression().set_params(warm_start=True), features[train], labels[test]
-    losses = []
-    for strength in strengths:
-        model.set_params(C=strength).fit(given, labels[train])
-        chosen = model.predict_proba(features[test])[np.arange(len(test)), np.searchsorted(model.classes_, true)]
-        losses.append(-np.log(np.maximum(chosen, LEAST)).sum())
-    return np.array(losses)
 
 
 def _regression() -> LogisticRegression:
