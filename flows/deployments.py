@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -77,14 +76,13 @@ def declared() -> Iterator[Declared]:
         "General text into language models, forward and backward, for `pretrained` of the training form.",
         {"corpus": "wikitext-103", "preset": "base"},
     )
-    if find_spec("flows.retrain"):
-        yield Declared(
-            "retrain",
-            "New text in a landing folder: looked at, and if there is reason to, the model is trained, compared and promoted.",
-            cron="0 4 * * *",
-            tags=(RETRAINING,),
-        )
-    yield Declared("reconcile", "Starts retrainings that crashed again, a few times.", cron="*/15 * * * *", active=True)
+    yield Declared(
+        "retrain",
+        "New text in a landing folder: looked at, and if there is reason to, the model is trained, compared and promoted.",
+        cron="0 4 * * *",
+        tags=(RETRAINING,),
+    )
+    yield Declared("reconcile", "Starts retrainings that crashed again, a few times.", {"restarts": 2}, "*/15 * * * *", active=True)
 
 
 def put_pool(client: SyncPrefectClient) -> str:
@@ -182,14 +180,13 @@ def automations(deployed: dict[str, DeploymentResponse], lost: timedelta = LOST)
         ),
         actions=[RunDeployment(deployment_id=deployed["reconcile"].id)],
     )
-    if "retrain" in deployed:
-        request = {"__prefect_kind": "json", "value": {"__prefect_kind": "jinja", "template": "{{ event.payload | tojson }}"}}
-        yield AutomationCore(
-            name="ulmfit: new data",
-            description=f"The event {NEW_DATA} starts a retraining; its payload is the request.",
-            trigger=EventTrigger(expect={NEW_DATA}, posture=Posture.Reactive, threshold=1),
-            actions=[RunDeployment(deployment_id=deployed["retrain"].id, parameters={"request": request})],
-        )
+    request = {"__prefect_kind": "json", "value": {"__prefect_kind": "jinja", "template": "{{ event.payload | tojson }}"}}
+    yield AutomationCore(
+        name="ulmfit: new data",
+        description=f"The event {NEW_DATA} starts a retraining; its payload is the request.",
+        trigger=EventTrigger(expect={NEW_DATA}, posture=Posture.Reactive, threshold=1),
+        actions=[RunDeployment(deployment_id=deployed["retrain"].id, parameters={"request": request})],
+    )
 
 
 def put_automation(client: SyncPrefectClient, wanted: AutomationCore) -> tuple[bool, str]:

@@ -17,6 +17,7 @@ from tasks.comparison import compare
 from tasks.model_names import ModelSource, reserve
 from tasks.registry import register
 from tasks.report import report
+from tasks.servers import patiently
 from ulmfit.decisions.should_train import Choice
 from ulmfit.directions import ENSEMBLE
 from ulmfit.evaluation.predictions import read_predictions
@@ -48,11 +49,11 @@ def train_cycle(due: Due) -> RetrainSummary:
         domain = text_of(dag, plan, corpus, "domain", warm)
         general = None if plan.pretrained or warm else text_stages(dag, plan, job.context, "general")
         ended = train_on(dag, plan, job, domain, general, run(dag, job, made))
-        reserve(job.tracker.client, asked.model, ModelSource.of(asked.landing.location, plan.workspace))
+        patiently(plan.workspace, lambda: reserve(job.tracker.client, asked.model, ModelSource.of(asked.landing.location, plan.workspace)))
         version = register(job, asked.model, ended.model, ended.evaluation, due.decision.id)
         challenger = replace(ended.challenger(version), slices=slices(due, ended.evaluation), retraining=due.decision.id)
         compared = compare(job, challenger, asked.policy.gate)
-        concluded = asked.conclude(due.decision, compared, job.run_id)
+        concluded = patiently(plan.workspace, lambda: asked.conclude(due.decision, compared, job.run_id))
         summary = report(job, ended.told(version, compared, started))
     last = concluded.decision or due.decision
     return RetrainSummary(model=asked.model, outcome=concluded.outcome, decision=last, retraining=due.decision, training=summary)

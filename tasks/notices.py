@@ -97,13 +97,17 @@ class _NoRedirect(HTTPRedirectHandler):
         return None
 
 
-def notify(decision: Decision) -> None:
-    """Tell of a decision. Never raises; what could not be told is in the log. Takes at most ``IN_ALL`` seconds an address."""
+def notify(decision: Decision, outcome: str | None = None) -> None:
+    """Tell of a decision. Never raises; what could not be told is in the log. Takes at most ``IN_ALL`` seconds an address.
+
+    ``outcome``: what came of it, where that is not what was decided, as "blocked" of a comparison.
+    """
+    outcome = outcome or decision.what
     posted = lambda: Receiver.named(ADDRESS, headers={"Idempotency-Key": decision.id})
-    for find, tell in ((posted, notice), (_prefect, lambda decision: [event(decision)])):
+    for find, tell in ((posted, notice), (_prefect, lambda *told: [event(*told)])):
         try:
             if receiver := find():
-                _in_time(receiver, json.dumps(tell(decision)).encode())
+                _in_time(receiver, json.dumps(tell(decision, outcome)).encode())
         except Exception as error:  # a notice never undoes anything
             log.warning("no notice of decision %s: %s", decision.id, error if isinstance(error, UserError) else type(error).__name__)
 
@@ -113,34 +117,30 @@ def check_address() -> None:
     Receiver.named(ADDRESS)
 
 
-def notice(decision: Decision) -> JsonObject:
+def notice(decision: Decision, outcome: str) -> JsonObject:
     """What is posted: the decision as ``ulmfit history --json`` has it, the name of the event, and a line for people (``text``, as chats read it)."""
     version = f" version {decision.version}" if decision.version else ""
     why = f": {decision.why}" if decision.why else ""
-    return {
-        "event": event_name(decision),
-        "text": f"{decision.model}{version} {decision.what}{why}",
-        "decision": decision.model_dump(mode="json"),
-    }
+    return {"event": event_name(outcome), "text": f"{decision.model}{version} {outcome}{why}", "decision": decision.model_dump(mode="json")}
 
 
-def event(decision: Decision) -> JsonObject:
+def event(decision: Decision, outcome: str) -> JsonObject:
     """The same as an event of Prefect. The resource is the model, so that an automation can be about one."""
     resource = {"prefect.resource.id": f"ulmfit.model.{decision.model}", "prefect.resource.name": decision.model}
     if decision.version:
         resource["ulmfit.version"] = decision.version
     return {
-        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, decision.id)),  # the same for each try
+        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{decision.id} {outcome}")),  # the same for each try
         "occurred": decision.time.isoformat(),
-        "event": event_name(decision),
+        "event": event_name(outcome),
         "resource": resource,
-        "payload": notice(decision),
+        "payload": notice(decision, outcome),
     }
 
 
-def event_name(decision: Decision) -> str:
+def event_name(outcome: str) -> str:
     """As ``ulmfit.model.rolled-back``."""
-    return f"ulmfit.model.{decision.what.replace(' ', '-')}"
+    return f"ulmfit.model.{outcome.replace(' ', '-')}"
 
 
 def _prefect() -> Receiver | None:

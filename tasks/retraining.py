@@ -18,6 +18,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from tasks.champion import RegisteredModel, person
+from tasks.notices import notify
 from tasks.tracking import settled
 from tasks.workspace import Workspace
 from ulmfit.config import ModelConfig, Settings
@@ -126,6 +127,7 @@ class Retraining:
             self.registered.note_look(known, history)
             return known
         self.registered.record(decision)
+        notify(decision)
         return decision
 
     def give_up(self, begun: Decision) -> None:
@@ -149,6 +151,8 @@ class Retraining:
             model.record(found)
         concluded = self._carry_out(found, run_id) if found else _nothing_new(compared)
         model.note(begun, True, concluded.note)
+        if concluded.decision and concluded.outcome != "first version":  # which was told when it was registered
+            notify(concluded.decision, concluded.outcome)
         return concluded
 
     def _carry_out(self, found: Decision, run_id: str | None) -> Concluded:

@@ -186,6 +186,12 @@ def test_variables_that_cannot_be_read_are_a_line(listen: Any, monkeypatch: pyte
             assert len(caplog.records) == 1
 
 
-def test_every_decision_has_the_name_of_an_event() -> None:
-    names = [event_name(DECISION.model_copy(update={"what": what})) for what in ("rolled back", "nothing to do", "held", "blocked")]
-    assert names == ["ulmfit.model.rolled-back", "ulmfit.model.nothing-to-do", "ulmfit.model.held", "ulmfit.model.blocked"]
+def test_what_came_of_a_decision_names_the_event(listen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = listen()
+    monkeypatch.setenv(ADDRESS, f"http://{listener.host}/")
+    compared = DECISION.model_copy(update={"what": "compared"})
+    for outcome in ("blocked", "held", None):
+        notify(compared, outcome)
+    assert [body["event"] for _, _, body in listener.told] == ["ulmfit.model.blocked", "ulmfit.model.held", "ulmfit.model.compared"]
+    assert listener.told[0][2]["text"] == "tickets é version 7 blocked: it is better"
+    assert event_name("nothing to do") == "ulmfit.model.nothing-to-do"
