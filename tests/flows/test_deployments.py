@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Crashed, Pending, Running, State
@@ -43,6 +45,14 @@ def test_what_is_deployed_and_what_people_set_stays(deploy: Callable[[], str], c
     assert active == {"reconcile"}, "a schedule is off until somebody switches it on"
     form = named()["train"].parameter_openapi_schema["definitions"]["TrainRequest"]["properties"]
     assert form["preset"]["enum"] == ["tiny", "small", "base"] and form["corpus"]["description"]
+
+    to_come = FlowRunFilter.model_validate(
+        {"deployment_id": {"any_": [named()["reconcile"].id]}, "state": {"type": {"any_": ["SCHEDULED"]}}}
+    )
+    deadline = time.monotonic() + 60
+    while not client.read_flow_runs(flow_run_filter=to_come):
+        assert time.monotonic() < deadline, "the server's scheduler makes no runs; SQLAlchemy 2.1 breaks it"
+        time.sleep(0.5)
 
     train, preprocess, pretrain, reconciler = (named()[name] for name in ("train", "preprocess", "pretrain", "reconcile"))
     client.update_deployment_schedule(train.id, train.schedules[0].id, active=True)
