@@ -22,6 +22,7 @@ MODULES = {
     "history": "cli.decisions",
     "promote": "cli.decisions",
     "rollback": "cli.decisions",
+    "forget": "cli.forget",
     "gc": "cli.gc",
     "import-fastai": "cli.convert",
     "export-fastai": "cli.convert",

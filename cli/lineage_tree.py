@@ -13,7 +13,6 @@ from cli.options import AsJson, WorkspaceDir, print_json
 
 if TYPE_CHECKING:
     from tasks.registry import VersionLineage
-    from ulmfit.store.lineage import Lineage
 
 SHOWN = ("name", "digest", "documents", "tokens", "valid_perplexity", "valid_accuracy", "seconds")
 
@@ -30,6 +29,7 @@ def lineage(
     version = version_lineage(Workspace.named(workspace), uri)
     if as_json:
         named = {"model": version.model, "version": version.version, "aliases": version.aliases, "tags": version.tags}
+        named["forgotten"] = sorted(version.forgotten)
         print_json({**named, **version.lineage.model_dump(mode="json", exclude_unset=True)})
     else:
         Console().print(lineage_tree(version))
@@ -39,13 +39,15 @@ def lineage_tree(version: VersionLineage) -> Tree:
     """A registered version, and under each artifact its inputs. Names and values are shown as they are, never read as markup."""
     aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
     tree = Tree(Text(f"{version.model} version {version.version}{aliases}"))
-    _add(tree, "model", version.lineage.key, version.lineage, set())
+    if version.forgotten:
+        tree.add(Text(f"it had read documents that are forgotten since; ulmfit history {version.model} has when and why"))
+    _add(tree, "model", version.lineage.key, version, set())
     return tree
 
 
-def _add(tree: Tree, role: str, key: str, lineage: Lineage, seen: set[str]) -> None:
-    entry = lineage.artifacts[key]
-    again = " (see above)" if key in seen else ""
+def _add(tree: Tree, role: str, key: str, version: VersionLineage, seen: set[str]) -> None:
+    entry = version.lineage.artifacts[key]
+    again = " (see above)" if key in seen else " (held documents that are forgotten since)" if key in version.forgotten else ""
     branch = tree.add(Text(f"{role}: {entry.kind} {key[:12]}{again}"))
     if key in seen:
         return
@@ -59,4 +61,4 @@ def _add(tree: Tree, role: str, key: str, lineage: Lineage, seen: set[str]) -> N
     if entry.run_id:
         branch.add(Text(f"run {entry.run_id}"))
     for name, value in entry.inputs.items():
-        _add(branch, name, value, lineage, seen)
+        _add(branch, name, value, version, seen)

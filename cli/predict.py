@@ -158,11 +158,15 @@ def load_predictor(model: str, workspace: str | None) -> Predictor:
 
     if not model.startswith("models:/"):
         return Predictor(Path(model))
+    from tasks.champion import FORGOTTEN_TAG
     from tasks.registry import load_version, resolve
     from tasks.workspace import Workspace
 
     home = Workspace.named(workspace)
-    return load_version(home, resolve(home, model))
+    version = resolve(home, model)
+    if found := version.tags.get(FORGOTTEN_TAG):
+        log.warning("%s (version %s) had read documents that are forgotten since %s", model, version.version, found.partition(" ")[0])
+    return load_version(home, version)
 
 
 def _records(request: PredictRequest, file: str | None) -> Records:

@@ -126,6 +126,12 @@ def decide(asked: Retraining, request: RetrainRequest, train: Callable[[Due], Re
     if seen.begun and not _goes_on(seen.begun, asked, seen):
         asked.give_up(seen.begun)
         seen = Seen.of(asked)
+    if seen.champion and seen.history.forgotten_by(seen.champion):
+        log.warning(
+            "%s: version %s had read documents that are forgotten since; the next training starts anew, with --force --because now",
+            asked.model,
+            seen.champion,
+        )
     if not (seen.begun or seen.anything or asked.because):
         return _rest(asked, seen, should_train(seen.situation(), asked.policy))
     if not (seen.begun or asked.because) and (known := seen.known(asked)):

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 FOLDER = ".decisions"  # in the store
 LOOKS = ".looks"  # in the folder of a journal
+FORGOTTEN_TAG = "ulmfit.forgotten"  # of a version that had read a document which was to be forgotten later
 DECISION_TAG, REASON_TAG = "ulmfit.decision", "ulmfit.decision.because"
 READY = "READY"
 
@@ -127,7 +128,7 @@ class RegisteredModel:
                 )
             assert decision.version, "a decision that makes a version champion names it"
             self.client.set_registered_model_alias(self.name, CHAMPION, decision.version)
-            self._tag(decision)
+            self._tag(decision.version, {DECISION_TAG: f"{decision.what} {decision.id}", REASON_TAG: decision.by.because or ""})
             return self.note(decision, True, by=by)
 
     def note(self, decision: Decision, done: bool, note: str | None = None, by: Author | None = None) -> Followed:
@@ -146,13 +147,16 @@ class RegisteredModel:
         except (MlflowException, OSError) as error:
             log.warning("%s version %s: the decision stands in the store, but not in MLflow (%s)", self.name, version.version, cause(error))
 
-    def _tag(self, decision: Decision) -> None:
-        tags = {DECISION_TAG: f"{decision.what} {decision.id}", REASON_TAG: decision.by.because or ""}
+    def tag_forgotten(self, version: str, decision: Decision) -> None:
+        """Tag a version that had read what is forgotten by that decision."""
+        self._tag(version, {FORGOTTEN_TAG: f"{decision.time:%Y-%m-%d} {decision.id}"})
+
+    def _tag(self, version: str, tags: dict[str, str]) -> None:
         try:
             for name, value in tags.items():
-                self.client.set_model_version_tag(self.name, decision.version, name, value)
+                self.client.set_model_version_tag(self.name, version, name, value)
         except MlflowException as error:
-            log.warning("%s version %s: it has no tags of this decision (%s)", self.name, decision.version, cause(error))
+            log.warning("%s version %s: it has no tags of this decision (%s)", self.name, version, cause(error))
 
 
 def promote(workspace: Workspace, name: str, version: str, by: Author) -> tuple[Decision, Followed]:

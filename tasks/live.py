@@ -32,8 +32,8 @@ class Live:
     keys: frozenset[str]
 
 
-def live_versions(workspace: Workspace, last: int) -> Live:
-    """Champions, versions with another alias, the champions before, and the ``last`` versions of each model.
+def live_versions(workspace: Workspace, last: int, before: bool = True) -> Live:
+    """Champions, versions with another alias, with ``before`` the champions before them, and the ``last`` versions of each model.
 
     UserError where the registry does not answer, or is not there.
     """
@@ -44,18 +44,19 @@ def live_versions(workspace: Workspace, last: int) -> Live:
         )
     check_tracking(workspace)
     client = MlflowClient(workspace.tracking_uri)
-    keys = set(_decided_about(workspace, last))
+    keys = set(_decided_about(workspace, last, before))
     versions: dict[str, tuple[str, ...]] = {}
     with server_failures(workspace):
-        for found in _models(client):
+        for found in registered_models(client):
             model = RegisteredModel(workspace, client, found.name)
-            live = _live(model, {str(version) for version in found.aliases.values()}, last)
+            live = _live(model, {str(version) for version in found.aliases.values()}, last, before)
             versions[found.name] = tuple(str(version.version) for version in live)
             keys |= {key for version in live for key in (version.tags.get(KEY_TAG), version.tags.get(EVALUATION_TAG)) if key}
     return Live(versions, frozenset(keys))
 
 
-def _models(client: MlflowClient) -> Iterator[Registered]:
+def registered_models(client: MlflowClient) -> Iterator[Registered]:
+    """All models of the registry, page by page."""
     token = None
     while True:
         page = client.search_registered_models(page_token=token)
@@ -65,29 +66,29 @@ def _models(client: MlflowClient) -> Iterator[Registered]:
             return
 
 
-def _live(model: RegisteredModel, named: set[str], last: int) -> list[ModelVersion]:
+def _live(model: RegisteredModel, named: set[str], last: int, before: bool) -> list[ModelVersion]:
     """The live versions, the first one first. ``named``: those with an alias."""
     versions = sorted(model.versions(), key=lambda version: int(version.version))
     history, champion = model.history(), model.champion()
     unfinished = history.unfinished()
-    named |= {version for version in (history.before(champion), unfinished.version if unfinished else None) if version}
+    named |= {version for version in (history.before(champion) if before else None, unfinished.version if unfinished else None) if version}
     latest = versions[-last:] if last else []
     return [version for version in versions if version in latest or str(version.version) in named]
 
 
-def _decided_about(workspace: Workspace, last: int) -> Iterator[str]:
+def _decided_about(workspace: Workspace, last: int, before: bool) -> Iterator[str]:
     """Keys of the evaluations of the versions that the records of decisions know: of each model the champion, the one before, and the last ones."""
     folder = filesystem.join(workspace.store.root, FOLDER)
     for name in filesystem.folders(folder):
         journal: Journal[Entry] = Journal(filesystem.join(folder, name), ENTRY)
         entries = journal.read().entries
         for model in {entry.model for entry in entries if isinstance(entry, Decision)}:
-            yield from _evaluations(History.of(model, entries), last)
+            yield from _evaluations(History.of(model, entries), last, before)
 
 
-def _evaluations(history: History, last: int) -> Iterator[str]:
+def _evaluations(history: History, last: int, before: bool) -> Iterator[str]:
     by_version = {found.version: found.evaluations[0] for found in history.decisions if found.version and found.evaluations}
     stack = history.champions()
-    for version in {*islice(reversed(by_version), last), *stack[-2:]}:
+    for version in {*islice(reversed(by_version), last), *stack[-2 if before else -1 :]}:
         if version in by_version:
             yield by_version[version]

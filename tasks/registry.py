@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+from collections.abc import Set
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -69,8 +70,9 @@ def register(job: Job, name: str, model: Model, evaluation: Evaluation, retraini
 def _register(job: Job, name: str, model: Model, evaluation: Evaluation, retraining: str | None) -> Version:
     """What was done before an interruption is found again."""
     client = job.tracker.client
-    key, experiment = model.key, job.tracker.experiment_id
+    key, experiment, ancestors = model.key, job.tracker.experiment_id, Lineage.read(model.path).artifacts
     if found := find_version(client, name, key):
+        _tag_forgotten(job, found, ancestors.keys())
         _make_first_champion(job, found, evaluation, retraining)
         return found
     logged = find_model(client, experiment, key, name) or client.create_logged_model(
@@ -81,11 +83,11 @@ def _register(job: Job, name: str, model: Model, evaluation: Evaluation, retrain
             save_pyfunc(model.path, Path(folder) / "model", held_out_rows(evaluation))
         client.log_model_artifacts(logged.model_id, str(Path(folder) / "model"))
     client.finalize_logged_model(logged.model_id, "READY")
-    ancestors = Lineage.read(model.path).artifacts.items()
-    parts = {ancestor: model_id(found.record) for ancestor, found in ancestors if found.kind == "classifier"}
+    parts = {ancestor: model_id(found.record) for ancestor, found in ancestors.items() if found.kind == "classifier"}
     client.log_inputs(job.run_id, models=[LoggedModelInput(found) for found in known_models(client, experiment, parts)])
     client.log_outputs(job.run_id, [LoggedModelOutput(logged.model_id, 0)])
     version = _create_version(client, job, name, key, logged, evaluation)
+    _tag_forgotten(job, version, ancestors.keys())
     _make_first_champion(job, version, evaluation, retraining)
     log.info("registered %s", version.uri)
     return version
@@ -104,6 +106,15 @@ def _create_version(client: MlflowClient, job: Job, name: str, key: str, logged:
     made = client.create_model_version(name, logged.artifact_location, job.run_id, tags=tags, model_id=logged.model_id)
     client.set_registered_model_alias(name, CHALLENGER, made.version)
     return Version(name, str(made.version), logged.model_id)
+
+
+def _tag_forgotten(job: Job, version: Version, made_of: Set[str]) -> None:
+    """A document of its corpus may have been forgotten while it was trained."""
+    model = RegisteredModel(job.workspace, job.tracker.client, version.name)
+    for decision in model.history().decisions:
+        if decision.forgetting and not made_of.isdisjoint(decision.corpora):
+            log.warning("%s had read documents that are forgotten since (%s)", version.uri, decision.id)
+            model.tag_forgotten(version.version, decision)
 
 
 def _make_first_champion(job: Job, version: Version, evaluation: Evaluation, retraining: str | None) -> None:
@@ -206,13 +217,14 @@ def load_version(workspace: Workspace, version: ModelVersion) -> Predictor:
 
 @dataclass(frozen=True)
 class VersionLineage:
-    """A registered version, its aliases and tags, and everything behind it."""
+    """A registered version, its aliases and tags, and everything behind it. ``forgotten``: keys of corpora that held what is forgotten since."""
 
     model: str
     version: str
     aliases: list[str]
     tags: dict[str, str]
     lineage: Lineage
+    forgotten: frozenset[str] = frozenset()
 
 
 def version_lineage(workspace: Workspace, uri: str) -> VersionLineage:
@@ -220,4 +232,6 @@ def version_lineage(workspace: Workspace, uri: str) -> VersionLineage:
     version = resolve(workspace, uri)
     with temporary_folder("ulmfit-lineage-") as folder:
         lineage = Lineage.read(fetch_bundle(workspace, version, folder))
-    return VersionLineage(version.name, str(version.version), list(version.aliases), dict(version.tags), lineage)
+    model = RegisteredModel(workspace, MlflowClient(workspace.tracking_uri), version.name)
+    forgotten = model.history().forgotten & lineage.artifacts.keys()
+    return VersionLineage(version.name, str(version.version), list(version.aliases), dict(version.tags), lineage, forgotten)

@@ -34,6 +34,7 @@ from ulmfit.errors import RunFailed, UserError
 from ulmfit.monitoring.drift_figures import DriftFigures
 from ulmfit.store.artifacts import Store
 from ulmfit.store.journal import now
+from ulmfit.store.lineage import behind as made_from
 from ulmfit.store.names import folder_of
 from ulmfit.store.recipe import canonical_json
 
@@ -238,10 +239,15 @@ class Seen:
 
         if self.champion is None:
             return "there is no champion yet"
+        forgotten = f"version {self.champion} had read documents that are forgotten since"
+        if self.history.forgotten_by(self.champion):
+            return forgotten
         try:
             behind = Behind.of(asked.workspace.store, asked.registered.version(self.champion))
         except UserError as error:
             return f"version {self.champion} cannot be trained on ({error})"
+        if self.history.forgotten and not self.history.forgotten.isdisjoint(made_from(behind.model.key, asked.workspace.store.known())):
+            return forgotten  # it was registered after they were forgotten
         if behind.sizes != model:
             return f"the language models of version {self.champion} have other sizes"
         definition = Tokenizer(asked.settings.text.lang, asked.settings.text.rules).definition

@@ -11,7 +11,7 @@ from ulmfit.evaluation.verdict import Outcome, Verdict
 from ulmfit.store.journal import new_id, now
 from ulmfit.store.json import Facts, SparseFacts
 
-What = Literal["nothing to do", "held", "retrain", "first version", "compared", "promoted", "rolled back"]
+What = Literal["nothing to do", "held", "retrain", "first version", "compared", "promoted", "rolled back", "forgotten"]
 MOVES = frozenset[What](["first version", "promoted", "rolled back"])  # decisions that make a version champion
 RESTS = frozenset[What](["nothing to do", "held"])  # of a retraining that does not train
 OUTCOMES: dict[Outcome, str] = {"promoted": "fit to be champion", "held": "held", "blocked": "blocked"}
@@ -27,12 +27,32 @@ class Author(SparseFacts):
     run_id: str | None = None
 
 
+class Forgetting(SparseFacts):
+    """What the entry ``ledger`` of the model's ledger, which asks for documents to be forgotten, means for its versions.
+
+    ``had_read``: versions that were trained, chosen or judged on such a document; ``unknown``: versions whose text is no longer here, so that
+    nobody can tell.
+    """
+
+    ledger: str
+    had_read: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+    @property
+    def why(self) -> str:
+        """The versions in a sentence."""
+        listed = lambda versions: f"version{'s' * (len(versions) > 1)} {', '.join(versions)}"
+        had = f"{listed(self.had_read)} had read it" if self.had_read else "no version had read it"
+        return f"{had}; of {listed(self.unknown)} the text is no longer here to tell" if self.unknown else had
+
+
 class Decision(SparseFacts):
     """One decision. ``version`` is the one it is about; ``champion`` the one that was champion then, with which it was compared.
 
     ``corpora`` and ``evaluations`` are keys of the artifacts that the figures come from. ``verdict``: of the gate, by ``policy``.
     ``left_out``: held-out rows that were not compared, for the champion was trained on them. ``cycle``: what a retraining saw before it trained,
-    or did not; what it decides later names that decision in ``retraining``.
+    or did not; what it decides later names that decision in ``retraining``. ``forgetting``: of documents; ``corpora`` are then those that held
+    one.
     """
 
     entry: Literal["decision"] = "decision"
@@ -50,6 +70,7 @@ class Decision(SparseFacts):
     left_out: int | None = None
     cycle: Cycle | None = None
     retraining: str | None = None
+    forgetting: Forgetting | None = None
 
     @classmethod
     def new(cls, model: str, what: What, by: Author, **facts: object) -> Self:
@@ -59,10 +80,11 @@ class Decision(SparseFacts):
 
     @property
     def why(self) -> str:
-        """The reason that a person gave, those of a retraining, and those of the gate, in one line."""
+        """The reason that a person gave, those of a retraining, those of the gate, and who had read what is forgotten, in one line."""
         cycle = " ".join(self.cycle.reasons) if self.cycle else None
         verdict = f"{OUTCOMES[self.verdict.outcome]}: {' '.join(self.verdict.reasons)}" if self.verdict else None
-        return "; ".join(filter(None, (self.by.because, cycle, verdict)))
+        forgotten = self.forgetting.why if self.forgetting else None
+        return "; ".join(filter(None, (self.by.because, cycle, verdict, forgotten)))
 
 
 class Followed(SparseFacts):

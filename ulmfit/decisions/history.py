@@ -46,6 +46,16 @@ class History:
         found = (each for each in self.decisions if each.verdict and each.verdict.compared and known(each) == asked)
         return next(found, None)
 
+    @property
+    def forgotten(self) -> frozenset[str]:
+        """Keys of the corpora that held documents which are forgotten since."""
+        return frozenset(key for decision in self.decisions if decision.forgetting for key in decision.corpora)
+
+    def forgotten_by(self, version: str) -> bool:
+        """Whether that version had read a document which is forgotten since, or nobody can tell that it had not."""
+        found = [decision.forgetting for decision in self.decisions if decision.forgetting]
+        return any(version in (*forgetting.had_read, *forgetting.unknown) for forgetting in found)
+
     def retrainings(self) -> list[Decision]:
         """The decisions to train again, but for those that were given up."""
         return [each for each in self.decisions if each.what == "retrain" and (each.id not in self.followed or self.followed[each.id].done)]

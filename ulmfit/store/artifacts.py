@@ -203,6 +203,10 @@ class Store:
         found = self.get(key)
         return found.manifest if found else self._facts_of_gone(key)
 
+    def known(self) -> dict[str, Manifest]:
+        """The manifests of all artifacts by key, of those that were removed too."""
+        return {manifest.key: manifest for manifest in self.gone()} | {artifact.key: artifact.manifest for artifact in self.all()}
+
     def gone(self) -> Iterator[Manifest]:
         """What is known of the artifacts that were removed."""
         for name in filesystem.files(filesystem.join(self.root, ".gone")):

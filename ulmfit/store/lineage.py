@@ -1,11 +1,12 @@
 """Lineage: everything that stands behind an artifact, in one value that can be written beside it."""
 
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field
 
-from ulmfit.store.artifacts import Store
+from ulmfit.store.artifacts import Manifest, Store
 from ulmfit.store.json import Facts, JsonObject
 from ulmfit.store.recipe import Recipe
 
@@ -53,3 +54,23 @@ class Lineage(Facts):
     def to_json(self) -> bytes:
         """The content of ``lineage.json``."""
         return self.model_dump_json(indent=1, exclude_unset=True).encode()
+
+
+def behind(key: str, known: Mapping[str, Manifest]) -> set[str]:
+    """``key`` and the keys of all that the artifact is made of; of those that are not ``known``, their own."""
+    found: set[str] = set()
+    waiting = [key]
+    while waiting:
+        key = waiting.pop()
+        if key not in found:
+            found.add(key)
+            waiting += known[key].inputs.values() if key in known else ()
+    return found
+
+
+def made_of(keys: Iterable[str], known: Mapping[str, Manifest]) -> Set[str]:
+    """``keys`` and the keys of all that is made of one of them."""
+    found = set(keys)
+    while more := {key for key, manifest in known.items() if key not in found and not found.isdisjoint(manifest.inputs.values())}:
+        found |= more
+    return found

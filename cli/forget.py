@@ -1,0 +1,145 @@
+"""``ulmfit forget``: documents that somebody asked to be forgotten are left out from then on, and who had read them is told."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from cli.gc import Yes, show_and_remove
+from cli.options import AsJson, WorkspaceDir, print_json
+from ulmfit.errors import UserError
+
+if TYPE_CHECKING:
+    from tasks.forgetting import ForgettingModel, Told
+    from ulmfit.corpora.landing.ledger import Forgot
+    from ulmfit.store.garbage import Garbage
+    from ulmfit.store.json import JsonObject
+
+SOME_UNKNOWN = 3  # exit code: some documents are not known; the others are forgotten
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A document to forget: its ``id``, or the ``digest`` of its text; ``where`` it was named."""
+
+    where: str
+    id: str | None = None
+    digest: str | None = None
+
+    @property
+    def name(self) -> str:
+        """As it was given."""
+        return self.id or self.digest or ""
+
+
+def forget(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="name of the model")],
+    document: Annotated[Optional[list[str]], typer.Option("--document", help="id of a document; may be given more than once")] = None,  # noqa: UP045
+    digest: Annotated[
+        Optional[list[str]], typer.Option("--digest", help="BLAKE2b-128 of a document's text, in hex; may be given more than once")  # noqa: UP045
+    ] = None,
+    file: Annotated[Optional[str], typer.Option("--file", help="a file with an id in each line")] = None,  # noqa: UP045
+    because: Annotated[Optional[str], typer.Option("--because", help="why; it stands in the history")] = None,  # noqa: UP045
+    purge: Annotated[bool, typer.Option("--purge", help="list what is made of forgotten documents and no version in use needs")] = False,
+    yes: Yes = False,
+    workspace: WorkspaceDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Leave documents out from now on, and say which versions had read them."""
+    from tasks.champion import person
+    from tasks.forgetting import ForgettingModel
+    from tasks.servers import server_failures
+    from tasks.workspace import Workspace
+    from ulmfit.decisions.decision import reason
+
+    asked = [*(Asked("--document", id=each) for each in document or ()), *(Asked("--digest", digest=each.lower()) for each in digest or ())]
+    asked += _lines(file) if file else []
+    if not (asked or purge):
+        raise UserError(
+            "nothing to forget: name documents with --document, --digest or --file, or clear up after earlier ones with --purge"
+        )
+    if asked and because is None:
+        raise UserError("--because: say why, in a few words; the reason stands in the history for ever")
+    by, home = person(reason(because)) if because is not None else None, Workspace.named(workspace)
+    if not (home.root.exists() or home.artifacts):
+        raise UserError(f"the workspace {home.root} is not there; name another with --workspace")
+    with server_failures(home):
+        model = ForgettingModel.find(home, name)
+        told = model.settle()  # of a command that was interrupted
+        forgot = model.forget(asked_ids(asked), asked_digests(asked), by) if by else None
+        told += model.settle()
+        unknown = [each for each in asked if forgot and each.name in forgot.unknown]
+        _say(forgot, told, unknown)
+        removed, garbage = _purge(model, yes) if purge else ([], ())
+    if as_json:
+        print_json(_json(forgot, told, unknown) | {"garbage": [{**vars(item), "removed": item in removed} for item in garbage]})
+    if unknown:
+        raise typer.Exit(SOME_UNKNOWN)
+
+
+def asked_ids(asked: Iterable[Asked]) -> list[str]:
+    """The ids among them."""
+    return [each.id for each in asked if each.id is not None]
+
+
+def asked_digests(asked: Iterable[Asked]) -> list[str]:
+    """The digests among them."""
+    return [each.digest for each in asked if each.digest is not None]
+
+
+def _lines(file: str) -> list[Asked]:
+    """A document for each line that is not blank."""
+    try:
+        lines = Path(file).read_bytes().splitlines()
+    except OSError as error:
+        raise UserError(f"--file {file}: it cannot be read ({error.strerror}); give a file with an id in each line") from error
+    found = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            text = line.decode("utf-8-sig").strip()
+        except UnicodeDecodeError as error:
+            raise UserError(f"{file} line {number}: this is no UTF-8; save the file as UTF-8") from error
+        found += [Asked(f"{file} line {number}", id=text)] if text else []
+    if not found:
+        raise UserError(f"{file}: there is no id in it; write one in each line")
+    return found
+
+
+def _say(forgot: Forgot | None, told: Sequence[Told], unknown: Sequence[Asked]) -> None:
+    if forgot:
+        typer.echo(f"forgotten  {forgot.documents:,} documents ({forgot.rows:,} rows that had landed)")
+    for each in told:
+        assert each.decision.forgetting
+        typer.echo(f"read by    {each.decision.forgetting.why}")
+        for source in each.sources:
+            typer.echo(f"also in    {source}: take it out there, or it comes back with the next training from it")
+    for document in unknown:
+        sys.stderr.write(f"ulmfit: {document.where}: no document {document.name!a} has landed; it is refused should it come\n")
+
+
+def _purge(model: ForgettingModel, yes: bool) -> tuple[list[Garbage], Sequence[Garbage]]:
+    """List, and with ``yes`` remove, what is made of forgotten documents and is not in use; what was removed, and what was found."""
+    found = model.purgeable()
+    removed, _ = show_and_remove(model.workspace.store, found.garbage, yes)
+    if found.needed:
+        typer.echo(
+            f"{found.needed:,} artifacts made of it are needed still, by versions in use or by runs at work; "
+            f"when others are in use: ulmfit forget {shlex.quote(model.name)} --purge --yes"
+        )
+    return removed, found.garbage
+
+
+def _json(forgot: Forgot | None, told: Sequence[Told], unknown: Sequence[Asked]) -> JsonObject:
+    return {
+        "documents": forgot.documents if forgot else 0,
+        "rows": forgot.rows if forgot else 0,
+        "unknown": [{"document": each.name, "where": each.where} for each in unknown],
+        "decisions": [each.decision.model_dump(mode="json") for each in told],
+        "also_in": sorted({source for each in told for source in each.sources}),
+    }
