@@ -18,27 +18,26 @@ from pathlib import Path
 
 import numpy as np
 
-from ulmfit.experiments.learning_curves.calibration import calibrated_misfit
+from ulmfit.experiments.learning_curves.calibration import Check, calibrated_misfit, checks
 from ulmfit.experiments.learning_curves.curve import Curve
-from ulmfit.experiments.learning_curves.gains import Interval, gain
-from ulmfit.experiments.learning_curves.power_law import MISFIT, fit
+from ulmfit.experiments.learning_curves.power_law import MISFIT
 
-LARGEST = (400, 800)  # sizes up to which a curve is known
+LARGEST = (200, 400, 800, 1600)  # sizes up to which a curve is known
 TIMES = (2, 4)
 
 
 @dataclass(frozen=True)
-class Check:
-    """A forecast of the score, and of the gain, in points, beside what was measured."""
+class Judged:
+    """A check of a curve."""
 
     corpus: str
     method: str
-    largest: int
-    times: int
-    score: Interval
-    gain: Interval
-    measured: float
-    gained: float
+    misfit: float
+    check: Check
+
+    @property
+    def times(self) -> int:
+        return self.check.size // self.check.largest
 
 
 def read(path: Path, trials: int) -> dict[tuple[str, str], Curve]:
@@ -51,29 +50,21 @@ def read(path: Path, trials: int) -> dict[tuple[str, str], Curve]:
     return {key: Curve.of(scores) for key, scores in found.items()}
 
 
-def checks(curves: dict[tuple[str, str], Curve], calibrate: bool) -> Iterator[Check]:
-    """All checks; with ``calibrate`` each corpus has the misfit of the others."""
+def judged(curves: dict[tuple[str, str], Curve], calibrate: bool) -> Iterator[Judged]:
+    """All checks from ``LARGEST`` sizes; with ``calibrate`` each corpus has the misfit of the others."""
     for (corpus, method), curve in curves.items():
         misfit = calibrated_misfit([other for (of, _), other in curves.items() if of != corpus]) if calibrate else MISFIT
-        means = dict(zip(curve.sizes, 100 * curve.means, strict=True))
-        for largest in LARGEST:
-            law = fit(curve.up_to(largest), misfit)
-            for times in TIMES:
-                size = times * largest
-                if size in means:
-                    forecast, gained = Interval.of(100 * law.scores([size])[:, 0]), gain(law, size - largest).points
-                    yield Check(corpus, method, largest, times, forecast, gained, means[size], means[size] - means[largest])
+        yield from (Judged(corpus, method, misfit, check) for check in checks(curve, misfit) if check.largest in LARGEST)
 
 
-def row(name: str, found: Iterable[Check]) -> str:
-    """Coverage and mean width of scores and gains, at each distance."""
-    cells = [name]
-    every = list(found)
+def row(name: str, found: Iterable[Judged]) -> str:
+    """Coverage and mean width, in points, of scores and gains at each distance."""
+    cells, every = [name], list(found)
     for times in TIMES:
-        some = [check for check in every if check.times == times]
-        for interval, measured in ((lambda c: c.score, lambda c: c.measured), (lambda c: c.gain, lambda c: c.gained)):
-            held = [interval(check).low <= measured(check) <= interval(check).high for check in some]
-            width = np.mean([interval(check).high - interval(check).low for check in some])
+        some = [one.check for one in every if one.times == times]
+        for which in (0, 1):
+            held = [check.held[which] for check in some]
+            width = 100 * np.mean([(check.score, check.gain)[which].high - (check.score, check.gain)[which].low for check in some])
             cells.append(f"{sum(held)} of {len(held)}, {width:.1f}")
     return f"| {' | '.join(cells)} |"
 
@@ -85,19 +76,18 @@ def main() -> None:
     arguments = parser.parse_args()
     curves = read(arguments.curves, arguments.trials)
     for title, calibrate in (("calibrated on the other corpora", True), (f"misfit {MISFIT:.0%}", False)):
-        found = list(checks(curves, calibrate))
+        found = list(judged(curves, calibrate))
         print(f"\n| {title} | score, 2 times | gain, 2 times | score, 4 times | gain, 4 times |\n|---|---|---|---|---|")
         print(row("all", found))
-        for name in sorted({check.corpus for check in found}):
-            print(row(name, (check for check in found if check.corpus == name)))
-        for name in sorted({check.method for check in found}):
-            print(row(name, (check for check in found if check.method == name)))
-        for check in found:
-            if not check.score.low <= check.measured <= check.score.high:
-                bounds = f"{check.score.low:.1f} to {check.score.high:.1f}"
-                print(
-                    f"missed: {check.corpus}, {check.method}, {check.largest} to {check.times * check.largest}: {check.measured:.1f}, not {bounds}"
-                )
+        for of in ("corpus", "method"):
+            for name in sorted({getattr(one, of) for one in found}):
+                print(row(name, (one for one in found if getattr(one, of) == name)))
+        print("misfit:", ", ".join(f"{corpus} {misfit}" for corpus, misfit in sorted({(one.corpus, one.misfit) for one in found})))
+        for one in found:
+            check = one.check
+            if not check.held[0]:
+                bounds = f"{100 * check.score.low:.1f} to {100 * check.score.high:.1f}"
+                print(f"missed: {one.corpus}, {one.method}, {check.largest} to {check.size}: {100 * check.measured:.1f}, not {bounds}")
     for (corpus, method), curve in curves.items():
         measured = ", ".join(f"{size} {100 * mean:.1f}" for size, mean in zip(curve.sizes, curve.means, strict=True))
         print(f"{corpus}, {method}: {measured}")

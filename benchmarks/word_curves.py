@@ -1,6 +1,6 @@
 """Learning curves of the methods of words on the catalog's corpora, for the other benchmarks of experiments.
 
-    python benchmarks/word_curves.py --out CURVES.csv [--downloads FOLDER] [--trials 10]
+    python benchmarks/word_curves.py --out CURVES.csv [--downloads FOLDER] [--trials 5]
 
 Reads the corpora that ``ULMFIT_DATA`` holds or the package index has. Trial t draws its labels with seed t, stratified; a smaller draw
 is a part of a larger one. All trials are judged on the same rows, which no trial learns from. Writes a line per trial, size and method, as
@@ -31,7 +31,6 @@ from ulmfit.labels.drawing import draw
 
 CORPORA = ("imdb", "ag-news", "dbpedia-14", "trec-6", "disaster-tweets")
 SIZES = (50, 100, 200, 400, 800, 1600, 3200)
-SMALL = 800  # sizes up to this have all trials, larger ones half
 POOL, TESTS = 8_000, 1_500  # rows to learn from and to be judged on, at most
 COLUMNS = ("corpus", "method", "size", "trial", "accuracy")
 
@@ -78,7 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--downloads", type=Path, default=Path(".ulmfit/downloads"))
-    parser.add_argument("--trials", type=int, default=10)
+    parser.add_argument("--trials", type=int, default=5)
     arguments = parser.parse_args()
     done = _done(arguments.out)
     loaded = {name: corpus(name, arguments.downloads) for name in CORPORA}
@@ -89,7 +88,7 @@ def main() -> None:
             lines.writerow(COLUMNS)
         for trial in range(arguments.trials):
             for name, (train, test) in loaded.items():
-                for size in SIZES if trial < arguments.trials // 2 else SIZES[: SIZES.index(SMALL) + 1]:
+                for size in SIZES:
                     if size > len(train.codes):
                         continue
                     drawn = train.take(draw(train.codes, LabelsConfig(number=size, seed=trial)))

@@ -72,10 +72,14 @@ def test_another_method_that_does_not_catch_up_or_is_ahead():
 
 def test_checks_forecast_larger_sizes_from_smaller_ones():
     curve = curve_of(true_score, 0.2, 5, np.random.default_rng(0))
-    assert [(known, size) for known, size, _, _ in checks(curve, MISFIT)] == [
+    found = list(checks(curve, MISFIT))
+    assert [(check.largest, check.size) for check in found] == [
         *[(200, 400), (200, 800), (400, 800), (400, 1600)],
         *[(800, 1600), (800, 3200), (1600, 3200)],
     ]
+    last = found[-1]
+    assert last.measured == curve.means[-1] and last.gained == curve.means[-1] - curve.means[-2]
+    assert last.held == (True, True) and last.gain.high - last.gain.low < last.score.high - last.score.low
 
 
 def test_past_curves_that_leave_their_power_law_widen_forecasts():

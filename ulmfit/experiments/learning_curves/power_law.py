@@ -1,9 +1,9 @@
-"""A Bayesian power law of a learning curve: error(n) = (floor + height * (n / largest)^-exponent) * (1 + misfit(n)).
+"""A Bayesian power law of a learning curve: p(n) = floor + height * (n / largest)^-exponent, and error(n) = p + p * (1 - p) * misfit(n).
 
 Priors: the exponent is log-normal, the floor's share of the error at the largest size is Beta. The misfit is Brownian motion in log2(n) that is
-0 at the largest size, on both sides: real curves leave their power law by some share of the error a doubling. So small sizes count for
-less, and an interval widens with every doubling beyond the largest. The posterior is exact on a grid of floor and exponent; given
-these the height is Gaussian.
+0 at the largest size, on both sides, for real curves leave their power law: on the logistic scale, so that what an error of 5% and one of 50%
+may do is of the same kind. So small sizes count for less, and an interval widens with every doubling beyond the largest. The posterior
+is exact on a grid of floor and exponent; given these the height is Gaussian.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from ulmfit.experiments.learning_curves.curve import Curve
 
 LEAST = 3  # sizes that a fit needs
 FARTHEST = 4  # times the largest size that a forecast goes
-MISFIT = 0.05  # a doubling, of the error
+MISFIT = 0.06  # standard deviation after one doubling
 EXPONENT, SPREAD = 0.5, 0.6  # median of the exponent, and the standard deviation of its logarithm
-FLOOR = (1.0, 1.5)  # of the Beta distribution
+FLOOR = (1.0, 3.0)  # of the Beta distribution
 EXPONENTS = np.geomspace(0.03, 3.0, 40)
 FLOORS = (np.arange(40) + 0.5) / 40
 SAMPLES = 4_000
@@ -51,8 +51,8 @@ class PowerLaw:
                 f"{max(sizes):,} is more than {FARTHEST} times the largest size measured, {self.largest:,}; measure larger ones"
             )
         ratios = np.array(sizes, dtype=np.float64) / self.largest
-        errors = self.floors[:, None] + self.heights[:, None] * ratios ** -self.exponents[:, None]
-        return 1 - np.clip(errors * (1 + self._misfits(ratios)), 0, 1)
+        errors = np.clip(self.floors[:, None] + self.heights[:, None] * ratios ** -self.exponents[:, None], 0, 1)
+        return 1 - np.clip(errors + errors * (1 - errors) * self._misfits(ratios), 0, 1)
 
     def _misfits(self, ratios: NDArray[np.float64]) -> Samples:
         """Brownian motion beyond the largest size, [S, K]; none up to it, where the curve was measured."""
@@ -89,8 +89,8 @@ def fit(curve: Curve, misfit: float = MISFIT, seed: int = 0) -> PowerLaw:
 
 def _covariance(sizes: NDArray[np.float64], errors: NDArray[np.float64], deviations: NDArray[np.float64], misfit: float) -> Samples:
     """Of the measured errors [K, K]: the trials' noise, and the misfit, which is shared by the sizes on the way to the largest."""
-    below = np.log2(sizes[-1] / sizes)
-    return np.diag(deviations**2) + misfit**2 * np.minimum.outer(below, below) * np.outer(errors, errors)
+    below, scale = np.log2(sizes[-1] / sizes), misfit * errors * (1 - errors)
+    return np.diag(deviations**2) + np.minimum.outer(below, below) * np.outer(scale, scale)
 
 
 def _posterior(ratios: NDArray[np.float64], errors: NDArray[np.float64], covariance: Samples) -> tuple[Samples, Samples, Samples]:
