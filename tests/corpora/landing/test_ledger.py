@@ -11,7 +11,7 @@ import pytest
 
 from tests.corpora.landing.folder import Folder
 from tests.faults import Killed, killed_after
-from ulmfit.corpora.text_digests import exact
+from ulmfit.corpora.text_digests import exact, fold
 from ulmfit.errors import UserError
 from ulmfit.store import filesystem
 
@@ -132,6 +132,16 @@ def test_labels_of_forgotten_ids_are_refused_and_removed(with_ids: Folder) -> No
     late = with_ids.state.documents.rows.late
     assert not late.refused.any() and len(late.label) == 2
     assert exact("1") not in {bytes(pair) for pair in late.ids} and "1" not in labels(with_ids)
+
+
+def test_both_versions_of_a_label_are_kept(with_ids: Folder) -> None:
+    with_ids.put("b.csv", "id,text,label\n9,,c\n8,text number 8 is here,b\n")
+    with_ids.put("c.csv", "id,text,label\n0,,a\n9,,b\n7,TEXT number 7 is here,b\n")
+    with_ids.land()
+    found = [(each.text, each.before, each.after, each.file) for each in with_ids.state.corrections]
+    eight, nine = (fold(f"text number {n} is here").hex() for n in (8, 9))
+    assert found == [(eight, "a", "b", "b.csv"), (nine, "b", "c", "b.csv"), (nine, "c", "b", "c.csv")]
+    assert with_ids.land().arrival is None and labels(with_ids)["9"] == "b"
 
 
 def test_a_text_written_again_keeps_the_label_of_its_id(with_ids: Folder) -> None:

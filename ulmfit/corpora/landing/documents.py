@@ -169,6 +169,36 @@ def change(rows: Rows, parts: Collection[int]) -> Change:
     )
 
 
+@dataclass(frozen=True)
+class Relabelled:
+    """C times that a document's label gave way to another, int64 [C] each: the document's ``row``, its labels ``before`` and ``after`` (indices
+    of ``rows.facts.labels``), and the ``file`` that brought the later one."""
+
+    row: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+    file: np.ndarray
+
+
+def relabelled(documents: Documents) -> Relabelled:
+    """Every label of a document that is one no more, in the order in which the later ones came."""
+    rows = documents.rows
+    live = np.flatnonzero(documents.live)
+    row_of_text = np.full(int(rows.folds.max(initial=-1)) + 1, -1)
+    row_of_text[rows.folds[live]] = live
+    row_of_id = np.full(int(rows.same_id.max(initial=-1)) + 1, -1)
+    placed = np.argsort(rows.order[: len(rows)])  # of rows with one id the last one counts
+    row_of_id[rows.same_id[placed]] = row_of_text[rows.folds[placed]]
+    row = np.concatenate([row_of_text[rows.folds], row_of_id[rows.same_id[len(rows) :]]])
+    label, file = np.concatenate([rows.facts.label, rows.late.label]), np.concatenate([rows.file, rows.late.file])
+    counts = np.flatnonzero((row >= 0) & (label != UNKNOWN) & ~np.concatenate([rows.refused, rows.late.refused]))
+    counts = counts[np.lexsort((rows.order[counts], row[counts]))]
+    gives_way = np.flatnonzero((row[counts][1:] == row[counts][:-1]) & (label[counts][1:] != label[counts][:-1]))
+    gives_way = gives_way[np.argsort(rows.order[counts[gives_way + 1]])]
+    earlier, later = counts[gives_way], counts[gives_way + 1]
+    return Relabelled(row[later], label[earlier].astype(np.int64), label[later].astype(np.int64), file[later].astype(np.int64))
+
+
 def _by_text(documents: Documents) -> tuple[np.ndarray, np.ndarray]:
     """For each folded text: bool, whether it is a document; int32, its label."""
     folds = documents.rows.folds

@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from ulmfit.corpora.landing.documents import Change, Documents, change, read_rows, resolve
+from ulmfit.corpora.landing.documents import Change, Documents, change, read_rows, relabelled, resolve
 from ulmfit.corpora.landing.entries import Arrival, Entry, LandedFile, LandedPart, Pinned, Rewritten
 from ulmfit.corpora.landing.refusal import Refusal
 from ulmfit.corpora.landing.sides import Shares
@@ -35,6 +35,17 @@ class News:
     def labels(self) -> int:
         """Documents with a label that is new, the first one or a correction."""
         return self.change.labels + self.change.corrections
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A document's label that another took the place of. ``text``: the hex digest of its folded text; ``time``, ``file``: when and in which the later one came."""
+
+    text: str
+    before: str
+    after: str
+    time: datetime
+    file: str
 
 
 @dataclass(frozen=True)
@@ -153,3 +164,17 @@ class LandedState:
         found = np.array([place.get(exact(name), -1) for name in ids], np.int64)
         arrivals = np.array([*self.part_arrivals, -1], np.int64)[np.append(rows.part, -1)[found]]
         return Origins(arrivals, np.append(rows.file, -1)[found].astype(np.int64))
+
+    @property
+    def corrections(self) -> list[Correction]:
+        """All labels that others took the place of, in the order in which these came. The parts keep both."""
+        rows, found = self.documents.rows, relabelled(self.documents)
+        arrivals = np.searchsorted(self._first_files, found.file, side="right") - 1
+        columns = zip(
+            rows.facts.fold[found.row], found.before.tolist(), found.after.tolist(), arrivals.tolist(), found.file.tolist(), strict=True
+        )
+        names = rows.facts.labels
+        return [
+            Correction(digest.tobytes().hex(), names[before], names[after], self.arrivals[arrival].time, self.files[file].name)
+            for digest, before, after, arrival, file in columns
+        ]
