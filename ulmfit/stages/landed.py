@@ -16,7 +16,6 @@ from ulmfit.corpora.landing.assembling import PartSpec, assemble_landed, write_d
 from ulmfit.corpora.landing.deciding import decide_landed
 from ulmfit.corpora.landing.entries import LandedPart
 from ulmfit.corpora.landing.ledger import Ledger
-from ulmfit.corpora.landing.sides import Shares
 from ulmfit.corpora.landing.state import LandedState
 from ulmfit.corpora.quality.measuring import merge
 from ulmfit.corpora.quality.plausibility import doubtful_labels
@@ -49,16 +48,16 @@ class _Landed:
 
     def __init__(self, state: LandedState, config: CorpusConfig, quality: QualityConfig):
         self.state, self.config = state, config
-        state.check(Shares.of(config))
+        state.check(state.shares_by(config))
         findings = _findings(state, quality)
-        self.decided = decide_landed(state.documents, config, state.separator, state.landing, findings)
+        self.decided = decide_landed(state, config, findings)
         self.quality: Quality = describe(merge(part.measured for part in state.parts), findings, self.decided.splits())
         for warning in (*doubtful_labels(self.decided.names), *check(self.quality, quality, state.landing)):
             findings.warn(warning)
         self.findings = findings
 
     def build(self, context: Context, recipe: Recipe) -> Built:
-        Ledger(context.store, self.state.model).pin(Shares.of(self.config))
+        Ledger(context.store, self.state.model).pin(self.state.shares_by(self.config))
         folder = context.store.output_folder(recipe)
         parts = self._parts(context, recipe, folder)
         for number, name in enumerate(self.state.quarantine):

@@ -22,13 +22,14 @@ QUARANTINE = ".quarantine.parquet"
 
 @dataclass(frozen=True)
 class Reading:
-    """Read files of ``landing`` into the ledger's folder ``ledger``, but for documents of the ``refusal``."""
+    """Read files of ``landing`` into the ledger's folder ``ledger``, but for documents of the ``refusal``. ``test``: the test file, if it is new."""
 
     landing: Landing
     ledger: str
     limits: PartsConfig
     mapper: Mapper
     refusal: Refusal
+    test: Found | None
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Read:
     parts: tuple[LandedPart, ...]
     quarantine: tuple[str, ...]
     set_aside: tuple[SetAside, ...]
+    test: LandedFile | None
     counts: Counts
 
 
@@ -59,7 +61,8 @@ def read_settled(reading: Reading, files: Sequence[Found], names: Mapping[str, i
 def _key(reading: Reading, files: Sequence[Found], names: Mapping[str, int]) -> str:
     """The name of the arrival's folder: the same files, read in the same way, have the same, so an interrupted reading goes on there."""
     content = [[file.name, file.content, file.stamp, names.get(file.name, 0)] for file in files]
-    return hashlib.sha256(canonical_json([content, reading.landing.reading, reading.limits, reading.refusal.listed])).hexdigest()[:16]
+    test = reading.test and reading.test.content
+    return hashlib.sha256(canonical_json([content, test, reading.landing.reading, reading.limits, reading.refusal.listed])).hexdigest()[:16]
 
 
 def _scan(reading: Reading, files: Sequence[Found], names: Mapping[str, int]) -> tuple[list[LandingScan], dict[str, str]]:
@@ -73,12 +76,26 @@ def _scan(reading: Reading, files: Sequence[Found], names: Mapping[str, int]) ->
         LandingSpec(part, {name: numbered[name] for name in _names(part)}, number, folder, reading.limits, landing.label_separator, refused)
         for number, part in enumerate(slices)
     ]
+    if reading.test:
+        specs.append(_test_spec(reading, reading.test, len(files), len(specs), folder))
     scans = reading.mapper(PartWork("land", scan_landed, specs, lambda spec: spec.label))
-    for scan in scans:
+    for scan, spec in zip(scans, specs, strict=True):
+        if spec.is_test and scan.faults:
+            raise UserError(next(iter(scan.faults.values())) or f"{landing.test}: the file has changed while it was read; try again")
         faults |= scan.faults
     # A large file in several slices: its rows in those that could be read do not count either.
     whole = [scan for scan, spec in zip(scans, specs, strict=True) if not (spec.part.groups and faults.keys() & spec.files.keys())]
     return whole, faults
+
+
+def _test_spec(reading: Reading, file: Found, number: int, slice_number: int, folder: str) -> LandingSpec:
+    """Read the test file, as the one with ``number`` of its arrival."""
+    landing = reading.landing
+    assert landing.test is not None, "it was looked at"
+    part = Slice("test", landing.test, "", replace(landing.columns, id=None), landing.encoding, "test", (landing.test,))
+    numbered = NumberedFile(number, f"test/{file.name}", file.content.partition(":")[0])
+    refused = reading.refusal.write(folder)
+    return LandingSpec(part, {file.name: numbered}, slice_number, folder, reading.limits, landing.label_separator, refused)
 
 
 def _named(file: Found, names: Mapping[str, int]) -> str:
@@ -127,24 +144,30 @@ def _read(
         for file in files
         if file.name in faults
     )
-    parts = tuple(part for scan in scans for part in _parts(folder, scan))
+    parts = tuple(part for scan in scans for part in _parts(folder, scan, len(files) in scan.counts))
     quarantine = tuple(f"{folder}/{name}" for scan in scans for name in scan.files if name.endswith(QUARANTINE))
     quarantined: Counter[str] = Counter()
     for count in held.values():
         quarantined.update(count.quarantined)
     rows, with_nul = sum(count.rows for count in held.values()), sum(scan.with_nul for scan in scans)
     counts = Counts(files=len(landed), rows=rows, with_nul=with_nul, quarantined=dict(quarantined))
-    return Read(landed, parts, quarantine, aside, counts)
+    return Read(landed, parts, quarantine, aside, _test_file(reading, len(files), scans), counts)
 
 
-def _parts(folder: str, scan: LandingScan) -> Iterator[LandedPart]:
-    """The parts as the ledger notes them, their files named from the ledger's folder on."""
+def _test_file(reading: Reading, number: int, scans: Sequence[LandingScan]) -> LandedFile | None:
+    if reading.test is None:
+        return None
+    file, held = reading.test, total([scan.counts[number] for scan in scans if number in scan.counts])
+    return LandedFile(number=number, name=file.name, named=f"test/{file.name}", stamp=file.stamp, content=file.content, **vars(held))
+
+
+def _parts(folder: str, scan: LandingScan, test: bool) -> Iterator[LandedPart]:
+    """The parts as the ledger notes them, their files named from the ledger's folder on. ``test``: they are those of the test file."""
 
     def part(name: str, documents: int, labels: int, measured: Measurements) -> LandedPart:
         files = {f"{folder}/{file}": entry for file, entry in scan.files.items() if file.startswith(f"{name}.") and QUARANTINE not in file}
-        return LandedPart(
-            name=f"{folder}/{name}", stem=f"{folder}/{name}", documents=documents, labels=labels, files=files, measured=measured
-        )
+        where = {"name": f"{folder}/{name}", "stem": f"{folder}/{name}", "files": files}
+        return LandedPart(**where, documents=documents, labels=labels, test=test, measured=measured)
 
     for raw in scan.parts:
         yield part(raw.name, raw.documents, 0, raw.measured)

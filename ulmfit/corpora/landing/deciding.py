@@ -2,6 +2,7 @@
 
 - A labelled document goes to the split of its side. An unlabelled one of the side train is unlabelled text.
 - An unlabelled one of the sides valid or test is held back: once it has a label it judges, and nothing that is judged may have read it.
+- The rows of a test file are the test split, whatever their side; then no other document is for testing.
 - A class with fewer than ``LEAST`` training rows is left out until it has them; its documents on the side train are unlabelled text.
 """
 
@@ -14,24 +15,25 @@ from ulmfit.config import CorpusConfig
 from ulmfit.corpora.ingest.decide import Decided
 from ulmfit.corpora.ingest.facts import UNKNOWN
 from ulmfit.corpora.ingest.splitting import LEAST, draw_samples
-from ulmfit.corpora.landing.documents import Documents
-from ulmfit.corpora.landing.sides import Shares, side_of
+from ulmfit.corpora.landing.sides import side_of
+from ulmfit.corpora.landing.state import LandedState
 from ulmfit.corpora.quality.quality_record import Findings
 from ulmfit.corpora.splits import DROPPED, TEST, TRAIN, UNLABELLED, VALID
 from ulmfit.errors import UserError
 from ulmfit.labels.label_strings import LabelStrings
 
 
-def decide_landed(documents: Documents, config: CorpusConfig, separator: str | None, name: str, findings: Findings) -> Decided:
+def decide_landed(state: LandedState, config: CorpusConfig, findings: Findings) -> Decided:
     """The split of each row that landed; DROPPED where it is no document. What is found on the way is added to ``findings``.
 
-    UserError, naming the landing ``name``, where the labels do not make a classification yet, or a side has no rows.
+    UserError where the labels do not make a classification yet, or a side has no rows.
     """
-    facts = documents.rows.facts
+    documents, separator = state.documents, state.separator
+    facts, judging = documents.rows.facts, documents.rows.judging
     label = np.where(documents.live, documents.label, UNKNOWN).astype(np.int32)
     facts = replace(facts, label=label)
     strings = LabelStrings.of(facts.labels, separator) if separator else None
-    side = side_of(facts.fold, Shares.of(config))
+    side = np.where(judging, TEST, side_of(facts.fold, state.shares_by(config)))
     split = np.where(label != UNKNOWN, side, np.where(side == TRAIN, UNLABELLED, DROPPED)).astype(np.int8)
     split[~documents.live] = DROPPED
     held_back = int((documents.live & (label == UNKNOWN) & (side != TRAIN)).sum())
@@ -39,8 +41,10 @@ def decide_landed(documents: Documents, config: CorpusConfig, separator: str | N
         findings.warn(f"{held_back} unlabelled documents are held back until they have labels, for their side is test or valid")
     label = label.copy()
     _leave_out(facts.labels, label, split, strings, findings)
-    _check(facts.labels, label, split, name)
-    findings.documents = {}
+    _check(facts.labels, label, split, state.landing)
+    findings.overlap_removed = documents.overlap
+    if documents.overlap:
+        findings.warn(f"{documents.overlap} documents also stand in the test file and were removed")
     strata = replace(facts, label=strings.strata(label[split == TRAIN])[label]) if strings else replace(facts, label=label.copy())
     draw_samples(strata, split, label, config, True)
     split[(split == UNLABELLED) & (side != TRAIN)] = DROPPED  # a spare validation row judges again when more are wanted

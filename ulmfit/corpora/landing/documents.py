@@ -40,7 +40,8 @@ class Rows:
     """All N rows with a text that landed, in the order of the parts, and the labels that came ``late``, for ids.
 
     ``facts``: their digests, labels and lengths as they came. ``ids`` uint64 [N, 2]: digests of their ids. ``part`` and ``file`` int32 [N]:
-    numbers of parts, and of files over all arrivals. ``refused`` bool [N]: rows that are to be forgotten.
+    numbers of parts, and of files over all arrivals. ``refused`` bool [N]: rows that are to be forgotten; ``judging`` bool [N]: rows of the
+    test file, which stay as they are, and whose texts are no other documents.
     """
 
     facts: DocumentFacts
@@ -48,6 +49,7 @@ class Rows:
     part: np.ndarray
     file: np.ndarray
     refused: np.ndarray
+    judging: np.ndarray
     late: Late
 
     def __len__(self) -> int:
@@ -76,12 +78,14 @@ class Rows:
 class Documents:
     """The rows, and what each is now.
 
-    ``live`` bool [N]: it is a document. Of live rows, ``label`` int32 [N]: an index of ``rows.facts.labels``, or UNKNOWN.
+    ``live`` bool [N]: it is a document. Of live rows, ``label`` int32 [N]: an index of ``rows.facts.labels``, or UNKNOWN. ``overlap``: texts
+    that would be documents, were they not in the test file.
     """
 
     rows: Rows
     live: np.ndarray
     label: np.ndarray
+    overlap: int
 
 
 def read_rows(folder: str, parts: Sequence[LandedPart], first_files: Sequence[int], refusal: Refusal) -> Rows:
@@ -95,7 +99,10 @@ def read_rows(folder: str, parts: Sequence[LandedPart], first_files: Sequence[in
     files = [numbers + first_files[number] for number, (_, numbers) in zip(texts, origins, strict=True)]
     part = np.repeat(np.arange(len(parts), dtype=np.int32), [part.documents for part in parts])
     late, facts = _late(folder, parts, first_files, refusal, facts)
-    return Rows(facts, ids, part, np.concatenate([np.empty(0, np.int32), *files]), refusal.among((facts.exact, facts.fold), ids), late)
+    judging = np.array([part.test for part in parts], bool)[part]
+    return Rows(
+        facts, ids, part, np.concatenate([np.empty(0, np.int32), *files]), refusal.among((facts.exact, facts.fold), ids), judging, late
+    )
 
 
 def _late(
@@ -120,8 +127,10 @@ def resolve(rows: Rows, hidden: Collection[int] = ()) -> Documents:
     late, folds, ids, order = rows.late, rows.folds, rows.same_id, rows.order
     label = np.concatenate([rows.facts.label, late.label])
     part = np.concatenate([rows.part, late.part])
-    known = ~np.concatenate([rows.refused, late.refused]) & ~np.isin(part, list(hidden))
+    there = ~np.concatenate([rows.refused, late.refused]) & ~np.isin(part, list(hidden))
     texts = slice(0, count)
+    judging = there[texts] & rows.judging
+    known = there & ~np.concatenate([rows.judging, np.zeros(len(late.part), bool)])
     stands = known[texts] & (_greatest(ids[texts], order[texts], known[texts])[ids[texts]] == order[texts])
     live = stands & (_greatest(folds, -order[texts], stands)[folds] == -order[texts])
     labelled = known & (label != UNKNOWN)
@@ -129,7 +138,9 @@ def resolve(rows: Rows, hidden: Collection[int] = ()) -> Documents:
     latest = np.maximum(by_text, _greatest(folds, by_id[ids[texts]], stands))[folds]  # the place of what brought the label that counts
     label_at = np.full(len(order) + 1, UNKNOWN, np.int32)
     label_at[order] = label
-    return Documents(rows, live, label_at[np.where(latest == NONE, -1, latest)])
+    judged = np.isin(folds, folds[judging]) & live
+    now = np.where(judging, rows.facts.label, label_at[np.where(latest == NONE, -1, latest)])
+    return Documents(rows, (live & ~judged) | judging, now, int(judged.sum()))
 
 
 @dataclass(frozen=True)
@@ -154,10 +165,9 @@ def change(rows: Rows, parts: Collection[int]) -> Change:
     there_now, label_now = _by_text(resolve(rows))
     got = there_now & (label_now != UNKNOWN)
     had = there & (label != UNKNOWN)
-    new, late = (
-        np.isin(part, list(parts)) & ~refused for part, refused in ((rows.part, rows.refused), (rows.late.part, rows.late.refused))
-    )
-    known, now = (len(np.unique(rows.folds[which])) for which in (~new & ~rows.refused, ~rows.refused))
+    landed = ~rows.refused & ~rows.judging
+    new, late = np.isin(rows.part, list(parts)) & landed, np.isin(rows.late.part, list(parts)) & ~rows.late.refused
+    known, now = (len(np.unique(rows.folds[which])) for which in (landed & ~new, landed))
     with_text = np.isin(rows.same_id[len(rows) :], rows.same_id[: len(rows)][~rows.refused])
     return Change(
         documents=int((there_now & ~there).sum()),
@@ -183,15 +193,17 @@ class Relabelled:
 def relabelled(documents: Documents) -> Relabelled:
     """Every label of a document that is one no more, in the order in which the later ones came."""
     rows = documents.rows
-    live = np.flatnonzero(documents.live)
+    live = np.flatnonzero(documents.live & ~rows.judging)
     row_of_text = np.full(int(rows.folds.max(initial=-1)) + 1, -1)
     row_of_text[rows.folds[live]] = live
     row_of_id = np.full(int(rows.same_id.max(initial=-1)) + 1, -1)
     placed = np.argsort(rows.order[: len(rows)])  # of rows with one id the last one counts
+    placed = placed[~rows.judging[placed]]
     row_of_id[rows.same_id[placed]] = row_of_text[rows.folds[placed]]
     row = np.concatenate([row_of_text[rows.folds], row_of_id[rows.same_id[len(rows) :]]])
     label, file = np.concatenate([rows.facts.label, rows.late.label]), np.concatenate([rows.file, rows.late.file])
-    counts = np.flatnonzero((row >= 0) & (label != UNKNOWN) & ~np.concatenate([rows.refused, rows.late.refused]))
+    left = np.concatenate([rows.refused | rows.judging, rows.late.refused])
+    counts = np.flatnonzero((row >= 0) & (label != UNKNOWN) & ~left)
     counts = counts[np.lexsort((rows.order[counts], row[counts]))]
     gives_way = np.flatnonzero((row[counts][1:] == row[counts][:-1]) & (label[counts][1:] != label[counts][:-1]))
     gives_way = gives_way[np.argsort(rows.order[counts[gives_way + 1]])]
@@ -201,9 +213,9 @@ def relabelled(documents: Documents) -> Relabelled:
 
 def _by_text(documents: Documents) -> tuple[np.ndarray, np.ndarray]:
     """For each folded text: bool, whether it is a document; int32, its label."""
-    folds = documents.rows.folds
+    folds, landed = documents.rows.folds, documents.live & ~documents.rows.judging
     there, label = np.zeros(int(folds.max(initial=-1)) + 1, bool), np.full(int(folds.max(initial=-1)) + 1, UNKNOWN, np.int32)
-    there[folds[documents.live]], label[folds[documents.live]] = True, documents.label[documents.live]
+    there[folds[landed]], label[folds[landed]] = True, documents.label[landed]
     return there, label
 
 

@@ -50,13 +50,14 @@ class SetAside(Facts):
 class LandedPart(Facts):
     """Documents that landed together, or ``labels`` for ids without a text.
 
-    ``name``: for ever; ``stem``: what the names of its ``files`` begin with, in the ledger's folder.
+    ``name``: for ever; ``stem``: what the names of its ``files`` begin with, in the ledger's folder. ``test``: of the test file.
     """
 
     name: str
     stem: str
     documents: int
     labels: int = 0
+    test: bool = False
     files: dict[str, StoredFile]
     measured: Measurements
 
@@ -83,7 +84,8 @@ class Counts(Facts):
 class Arrival(SparseFacts):
     """Files that landed together from ``location``: which, what they became, by which tracked run. ``separator``: of labels in them.
 
-    ``parts``, and the rows set aside (``quarantine``: files), lie in the ledger's folder.
+    ``parts``, and the rows set aside (``quarantine``: files), lie in the ledger's folder. ``test``: a file of test documents; it takes the
+    place of an earlier one.
     """
 
     entry: Literal["arrival"] = "arrival"
@@ -97,6 +99,7 @@ class Arrival(SparseFacts):
     quarantine: tuple[str, ...]
     same_content: tuple[SameContent, ...]
     set_aside: tuple[SetAside, ...]
+    test: LandedFile | None = None
     counts: Counts
 
 

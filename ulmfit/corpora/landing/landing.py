@@ -14,7 +14,8 @@ class Landing:
     """A folder, local or ``s3://``, into which others put files of text, and how these are read.
 
     A row without a label is unlabelled text. ``id_column``: two rows with one id are the same document, the later one as it is now;
-    without it a document is known by its text alone. ``label_separator``: stands between several labels of a document.
+    without it a document is known by its text alone. ``label_separator``: stands between several labels of a document. ``test``: a file of
+    test documents; then no other document is held out for testing.
     """
 
     location: str
@@ -23,6 +24,7 @@ class Landing:
     id_column: str | None = None
     encoding: str = "utf-8"
     label_separator: str | None = None
+    test: str | None = None
 
     @property
     def columns(self) -> Columns:
@@ -66,7 +68,8 @@ class Looked:
     """What a look finds that the ledger does not know.
 
     ``ready``: files new by content, by name. ``still_written``: name -> why the file is left alone for now. ``same_content``: to be noted,
-    not counted. ``left``: reason -> names of what is never read. ``known``: files that landed before.
+    not counted. ``left``: reason -> names of what is never read. ``known``: files that landed before. ``test``: the file of test documents,
+    if it is another than before.
     """
 
     ready: tuple[Found, ...]
@@ -74,3 +77,9 @@ class Looked:
     same_content: tuple[Same, ...]
     left: dict[str, list[str]]
     known: int
+    test: Found | None = None
+
+    @property
+    def anything(self) -> bool:
+        """Whether there is something to land, or to note."""
+        return bool(self.ready or self.same_content or self.test)

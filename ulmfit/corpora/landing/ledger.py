@@ -121,8 +121,10 @@ class Ledger:
             files = [file for file in looked.ready if file.content not in known.contents]
             same = [same for same in looked.same_content if (same.found.name, same.found.stamp) not in known.stamps]
             same_content = tuple(SameContent(name=s.found.name, stamp=s.found.stamp, content=s.found.content, of=s.of) for s in same)
-            read, moved = read_settled(Reading(landing, self.location, self.limits, mapper, Refusal.of(entries)), files, _names(entries))
-            if not (read.files or read.set_aside or same_content):
+            read, moved = read_settled(
+                Reading(landing, self.location, self.limits, mapper, Refusal.of(entries), looked.test), files, _names(entries)
+            )
+            if not (read.files or read.set_aside or read.test or same_content):
                 return LandedNow(None, moved)
             time = now()
             which = {"location": landing.location, "separator": landing.label_separator, "same_content": same_content}
@@ -243,7 +245,8 @@ def _known(entries: Iterable[Entry], reading: str) -> Known:
         for file in [*files, *(file for file in arrival.set_aside if file.reading == reading)]:
             stamps.add((file.name, file.stamp))
             contents.setdefault(file.content, file.name)
-    return Known(stamps, contents)
+    tests = [arrival.test.content.partition(":")[0] for arrival in _arrivals(entries) if arrival.test]
+    return Known(stamps, contents, tests[-1] if tests else None)
 
 
 def _arrivals(entries: Iterable[Entry]) -> list[Arrival]:

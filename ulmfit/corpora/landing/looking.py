@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ulmfit.corpora.landing.landing import Found, Landing, Looked, Same, content_of
 from ulmfit.corpora.reading.folders import UNKNOWN, survey
+from ulmfit.corpora.reading.rows import name_in
 from ulmfit.errors import UserError
 from ulmfit.store import filesystem, s3
 
@@ -17,10 +18,11 @@ READERS = 8  # files that are hashed at a time
 
 @dataclass(frozen=True)
 class Known:
-    """What the ledger knows: (name, stamp) of files; content -> the name of the file that has it."""
+    """What the ledger knows: (name, stamp) of files; content -> the name of the file that has it; the SHA-256 of the ``test`` file."""
 
     stamps: Collection[tuple[str, str]]
     contents: Mapping[str, str]
+    test: str | None
 
 
 def look(landing: Landing, known: Known, settle_seconds: float) -> Looked:
@@ -61,7 +63,16 @@ def look(landing: Landing, known: Known, settle_seconds: float) -> Looked:
         same_content=tuple(same),
         left={reason: those for reason, those in left.items() if those},
         known=sum((name, before.get(name)) in known.stamps for name in names),
+        test=_test_file(landing.test, known) if landing.test else None,
     )
+
+
+def _test_file(location: str, known: Known) -> Found | None:
+    """The file of test documents, unless it is the one that counts already."""
+    if not filesystem.exists(location) or filesystem.is_folder(location):
+        raise UserError(f"{location}: there is no such file; --test takes a file of test documents")
+    name, sha256 = name_in(location, location), filesystem.sha256(location)
+    return None if known.test == sha256 else Found(name, filesystem.size(location), "", content_of(name, sha256))
 
 
 def _check_folder(root: str) -> None:

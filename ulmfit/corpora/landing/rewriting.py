@@ -49,7 +49,8 @@ def _texts(folder: str, part: LandedPart, kept: np.ndarray, stem: str) -> Landed
             facts_writer.write_table(facts.unify_dictionaries().combine_chunks())
     ids, numbers = read_origins(folder, part.stem)
     write_origins(folder, stem, [pair.tobytes() for pair in ids[kept]], numbers[kept].tolist(), files)
-    return LandedPart(name=part.name, stem=stem, documents=int(kept.sum()), files=files, measured=measuring.measure(measured))
+    facts_now = {"stem": stem, "documents": int(kept.sum()), "files": files, "measured": measuring.measure(measured)}
+    return part.model_copy(update=facts_now)
 
 
 def _rows(raw: str, kept: np.ndarray) -> Iterator[pa.Table]:

@@ -19,7 +19,7 @@ from ulmfit.corpora.landing.late_labels import LateLabels
 from ulmfit.corpora.landing.origins import write_origins
 from ulmfit.corpora.landing.refusal import REASON, read_refusal
 from ulmfit.corpora.reading.formats import Columns, Row
-from ulmfit.corpora.reading.rows import read_file
+from ulmfit.corpora.reading.rows import name_in, read_file
 from ulmfit.corpora.splits import TRAIN, UNLABELLED
 from ulmfit.corpora.text_digests import exact
 from ulmfit.errors import UserError
@@ -59,7 +59,12 @@ class LandingSpec:
 
     def name_of(self, file: str) -> str:
         """A file's name in the landing folder."""
-        return file.removeprefix(filesystem.join(self.part.location, ""))
+        return name_in(self.part.location, file)
+
+    @property
+    def is_test(self) -> bool:
+        """Whether it is the file of test documents."""
+        return self.part.role == "test"
 
     @property
     def label(self) -> str:
@@ -115,7 +120,7 @@ def _scan(spec: LandingSpec) -> LandingScan:
         for file in spec.part.files:
             if (fault := _fault(spec, file, spec.part.columns)) is None:
                 texts.append(file)
-            elif (columns := _labels_alone(spec.part.columns)) and _fault(spec, file, columns) is None:
+            elif not spec.is_test and (columns := _labels_alone(spec.part.columns)) and _fault(spec, file, columns) is None:
                 labels.append(file)
             else:
                 faults[spec.name_of(file)] = fault
@@ -181,7 +186,7 @@ class _Scan:
 
     def _rows(self, contents: Contents) -> Iterator[tuple[Row, bool]]:
         """The rows, and whether each is a label for an id alone."""
-        part, labels = self.spec.part, _labels_alone(self.spec.part.columns)
+        part, labels = self.spec.part, None if self.spec.is_test else _labels_alone(self.spec.part.columns)
         for row in slice_rows(replace(part, files=contents.texts)) if contents.texts else ():
             blank = row.text is None or (isinstance(row.text, str) and not row.text.strip())
             yield row, bool(labels and blank and not row.reason and id_of(row.id) and _label_of(row, self.spec.separator)[0])
@@ -192,7 +197,7 @@ class _Scan:
     def _text(self, row: Row, file: NumberedFile, counts: FileCounts) -> str:
         """Keep the document of a row; the reason if it cannot be used."""
         label, _ = _label_of(row, self.spec.separator)
-        reason, text, size, label = judge(row, label != "", self.spec.separator)
+        reason, text, size, label = judge(row, label != "" or self.spec.is_test, self.spec.separator)
         name = id_of(row.id) or f"{file.named}:{row.row}"
         if not reason and self.refusal and self.refusal.refuses(name, text):
             return REASON

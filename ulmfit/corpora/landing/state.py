@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 
+from ulmfit.config import CorpusConfig
 from ulmfit.corpora.landing.documents import Change, Documents, change, read_rows, relabelled, resolve
 from ulmfit.corpora.landing.entries import Arrival, Entry, LandedFile, LandedPart, Pinned, Rewritten
 from ulmfit.corpora.landing.refusal import Refusal
@@ -16,6 +17,11 @@ from ulmfit.corpora.landing.sides import Shares
 from ulmfit.corpora.text_digests import exact
 from ulmfit.errors import UserError
 from ulmfit.store.recipe import canonical_json
+
+
+def _files(arrival: Arrival) -> list[LandedFile]:
+    """All files of an arrival."""
+    return [*arrival.files, *filter(None, [arrival.test])]
 
 
 @dataclass(frozen=True)
@@ -86,13 +92,24 @@ class LandedState:
         for entry in entries:
             if isinstance(entry, Rewritten) and entry.part in found:
                 found[entry.part] = entry.now, found[entry.part][1]
-        pairs = [(part, number) for part, number in found.values() if part is not None]
+        tests = [number for number, arrival in enumerate(arrivals) if arrival.test]
+        pairs = [(part, number) for part, number in found.values() if part and not (part.test and number != tests[-1])]
         shares = next((entry.shares for entry in entries if isinstance(entry, Pinned)), None)
         parts, numbers = tuple(part for part, _ in pairs), tuple(number for _, number in pairs)
         return cls(location, model, arrivals, parts, numbers, Refusal.of(entries), shares)
 
+    def shares_by(self, config: CorpusConfig) -> Shares:
+        """The shares that the settings ask for; where there is a file of test documents, no others are for testing."""
+        shares = Shares.of(config)
+        return shares.model_copy(update={"test": 0.0}) if any(arrival.test for arrival in self.arrivals) else shares
+
     def check(self, shares: Shares) -> None:
         """UserError unless the sides are shared out by ``shares``, or not yet."""
+        if self.shares and shares != self.shares and bool(shares.test) != bool(self.shares.test):
+            raise UserError(
+                f"{self.model}: its documents have their sides for ever, and at first it had "
+                f"{'no file of test documents' if self.shares.test else 'one'}; begin a model of another name"
+            )
         if self.shares is not None and shares != self.shares:
             raise UserError(
                 f"{self.model}: its documents have their sides for ever, by corpus.test_share={self.shares.test:g} and "
@@ -108,14 +125,14 @@ class LandedState:
     @cached_property
     def _first_files(self) -> list[int]:
         """For each arrival the number, over all arrivals, of its first file."""
-        counts = [max((file.number for file in arrival.files), default=-1) + 1 for arrival in self.arrivals]
+        counts = [max((file.number for file in _files(arrival)), default=-1) + 1 for arrival in self.arrivals]
         return [0, *np.cumsum(counts, dtype=int).tolist()]
 
     @cached_property
     def files(self) -> dict[int, LandedFile]:
         """All files that landed, by their number over all arrivals."""
         return {
-            first + file.number: file for arrival, first in zip(self.arrivals, self._first_files, strict=False) for file in arrival.files
+            first + file.number: file for arrival, first in zip(self.arrivals, self._first_files, strict=False) for file in _files(arrival)
         }
 
     @cached_property
