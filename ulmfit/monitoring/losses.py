@@ -14,7 +14,7 @@ from ulmfit.shards.batches import inference_batches, pad
 from ulmfit.shards.documents import Documents
 
 DOCUMENTS, POSITIONS = 64, 16_384  # in a batch, at most
-ROWS = 1024  # of logits at a time: 100 MB for 24,000 words
+ROWS = 512  # of logits at a time
 
 
 @torch.no_grad()
@@ -46,5 +46,7 @@ def document_losses(
 
 
 def _losses(linear: ChunkLinear, rows_NE: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
-    logits = linear(rows_NE).float()
-    return logits.logsumexp(1) - logits.gather(1, targets_N[:, None])[:, 0]
+    """Of each row, fp32 [N]. The probabilities overwrite the logits: the softmax is bound by memory."""
+    logits = linear(rows_NE)
+    probabilities = torch.ops.aten._softmax.out(logits, 1, False, out=logits)
+    return -probabilities.gather(1, targets_N[:, None])[:, 0].float().clamp_min(torch.finfo(torch.float32).tiny).log()

@@ -28,6 +28,6 @@ class DriftPolicy(Stage):
     max_vocabulary_growth: float = Field(
         0.1, ge=0.0, le=1.0, description="share of a vocabulary chosen anew that the earlier one lacks, past which to train cold"
     )
-    sample: Positive = Field(2_000, description="documents that are measured, at most: a seeded sample")
-    max_tokens: int = Field(200, ge=10, description="tokens at the beginning of a document that perplexity is measured on")
+    sample: Positive = Field(1_000, description="documents that are measured, at most: a seeded sample")
+    max_tokens: int = Field(100, ge=10, description="tokens at the beginning of a document that perplexity is measured on")
     seed: Seed = 0
