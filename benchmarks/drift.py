@@ -11,7 +11,6 @@ docs/results/drift.md, and writes drift.svg into ``--out``.
 from __future__ import annotations
 
 import argparse
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,7 +36,13 @@ NAMES = tuple(DriftFigures.model_fields)
 REFERENCE, LONGEST = 1_200, 2_000  # documents of a reference, and of a stream
 SIZES = np.unique(np.geomspace(30, LONGEST, 60).astype(int))
 SHARES = (0.0, 0.05, 0.2, 0.5)
-OPTIONS = ("finetune.epochs=3", "labels.number=400", "classifier.epochs=4", "classifier.max_tokens=300", "classifier.max_valid=100")  # of the preset small
+OPTIONS = (
+    "finetune.epochs=3",
+    "labels.number=400",
+    "classifier.epochs=4",
+    "classifier.max_tokens=300",
+    "classifier.max_valid=100",
+)  # of the preset small
 Ints = NDArray[np.int64]
 
 
@@ -67,35 +72,28 @@ class Pool:
             labels=dict(Counter(self.labels[chosen].tolist())), hits=Hits(right=int(self.right[chosen].sum()), rows=len(chosen)),
         )  # fmt: skip
 
+    def summary(self, name: str) -> str:
+        """The figures of all documents."""
+        perplexity, length = np.exp(self.losses.mean()), np.exp(np.log(self.lengths).mean())
+        return (
+            f"{name}: {len(self.losses):,} documents, perplexity {perplexity:.1f}, unknown {self.unknown.mean():.1%}, "
+            f"length {length:.0f}, accuracy {self.right.mean():.1%}"
+        )
+
     def __add__(self, other: Pool) -> Pool:
         return Pool(*(np.concatenate([getattr(side, name) for side in (self, other)]) for name in self.__dataclass_fields__))
 
 
-def measured(folder: Path, seed: int) -> tuple[Pool, Pool]:
+def measured(folder: Path, seed: int) -> dict[str, Pool]:
     """Reviews and news that the champion has not learned from."""
     context, chosen = workspace(folder), settings(*OPTIONS)
     reviews, news = shuffled("imdb", seed), shuffled("ag_news", seed)
-    started = time.perf_counter()
     text = text_of(reviews[:4000], "reviews", chosen, context)
     lm, model = champion(text, chosen, context)
     loaded, predictor = load_language_model(lm.path), Predictor(model.path)
-    print(f"champion: {time.perf_counter() - started:.0f} s", flush=True)
     test = read_split(text.corpus, "test")
-    pools = []
-    for name, rows in (
-        ("held-out", Rows(test.texts, [str(label) for label in test.labels])),
-        ("reviews", reviews[4000:10_000]),
-        ("news", news[:3000]),
-    ):
-        started = time.perf_counter()
-        pool = Pool.of(rows, loaded, predictor)
-        pools.append(pool)
-        perplexity, seconds = np.exp(pool.losses.mean()), time.perf_counter() - started
-        print(
-            f"{name}: {len(pool.losses):,} documents in {seconds:.0f} s, perplexity {perplexity:.1f}, unknown {pool.unknown.mean():.1%}, "
-            f"length {np.exp(np.log(pool.lengths).mean()):.0f}, accuracy {pool.right.mean():.1%}", flush=True
-        )  # fmt: skip
-    return pools[0] + pools[1], pools[2]
+    rows = {"held-out": Rows(test.texts, [str(label) for label in test.labels]), "reviews": reviews[4000:8000], "news": news[:2000]}
+    return {name: Pool.of(found, loaded, predictor) for name, found in rows.items()}
 
 
 def alarms(reviews: Pool, stories: int, size: int, policy: DriftPolicy, seed: int, remembers: bool = False) -> NDArray[np.int64]:
@@ -169,13 +167,23 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     options = parser.parse_args()
     print(f"{hardware()}; {options.stories} stories, seed {options.seed}")
-    reviews, news = measured(options.workspace, options.seed)
-    kept = options.workspace / "measured.npz"
-    np.savez(
-        kept,
-        **{f"{name}_{column}": getattr(pool, column) for name, pool in (("reviews", reviews), ("news", news)) for column in pool.__dict__},
+    kept = options.workspace / f"measured-{options.seed}.npz"
+    if not kept.exists():
+        np.savez(
+            kept,
+            **{
+                f"{name}_{column}": values
+                for name, pool in measured(options.workspace, options.seed).items()
+                for column, values in vars(pool).items()
+            },
+        )
+    found = np.load(kept)
+    held_out, reviews, news = (
+        Pool(*(found[f"{name}_{column}"] for column in Pool.__dataclass_fields__)) for name in ("held-out", "reviews", "news")
     )
-    report(reviews, news, options.stories, options.seed, options.out)
+    for name, pool in (("held-out reviews", held_out), ("other reviews", reviews), ("news", news)):
+        print(pool.summary(name), flush=True)
+    report(held_out + reviews, news, options.stories, options.seed, options.out)
 
 
 def report(reviews: Pool, news: Pool, stories: int, seed: int, out: Path) -> None:
