@@ -21,11 +21,11 @@ def text(
     """Documents of one kind; a share ``strange`` of them is of another, which the language model hardly expects."""
     rng = np.random.default_rng(seed)
     other = rng.random(documents) < strange
-    losses = rng.normal(loss + 1.5 * other, 0.4)
+    losses = rng.normal(loss + other, 0.4)
     return TextFigures(
         losses=tuple(losses.tolist()),
-        unknown=tuple(rng.beta(2, 2 / unknown - 2, documents).tolist()),
-        lengths=tuple(np.exp(rng.normal(length, 0.6, documents)).astype(int).tolist()),
+        unknown=tuple(rng.beta(2, 2 / (unknown + 0.1 * other) - 2).tolist()),
+        lengths=tuple(np.exp(rng.normal(length - other, 0.6)).astype(int).tolist()),
         labels={"ham": documents // 2, "spam": documents - documents // 2} if labels is None else labels,
         hits=Hits(right=round(0.9 * documents), rows=documents) if hits is None else Hits(right=hits[0], rows=hits[1]),
     )

@@ -51,8 +51,8 @@ class Figure(Facts):
 class DriftFigures(Facts):
     """The figures of one cycle.
 
-    ``perplexity`` a token, the geometric mean of the documents'. ``outlying``: share of documents that the language model expects less than nearly
-    all of the reference. ``unknown``: mean of the documents' shares of tokens outside the vocabulary. ``length``: tokens a document,
+    ``perplexity`` a token, the geometric mean of the documents'. ``outlying``: share of documents that in loss, unknown tokens
+    and length together lie further out than nearly all of the reference. ``unknown``: mean of the documents' shares of tokens outside the vocabulary. ``length``: tokens a document,
     geometric mean. ``labels``: share of the label that moves the most. ``accuracy``: of the champion.
     """
 

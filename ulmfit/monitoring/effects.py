@@ -1,8 +1,8 @@
 """Effect sizes of new text against a reference (Cohen 1988), each with the chance of such an effect if nothing had changed.
 
-Numbers of documents: Cohen's d, and Welch's test. Documents beyond a bound that few of the reference exceed: Cohen's h of the share, and its
-exact distribution, whatever the figures' own (that of an order statistic, beta-binomial). Labels: Cohen's w and the chi-square test of two
-samples. Accuracy: Cohen's h and Fisher's exact test.
+Figures of documents: Cohen's d, and Welch's test. Documents that lie further out than nearly all of the reference: Cohen's h of their share, and
+its exact distribution, whatever the figures' own (that of an order statistic, beta-binomial). Labels: Cohen's w and the chi-square test of two
+samples, rare ones apart. Accuracy: Cohen's h and Fisher's exact test.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ulmfit.monitoring.drift_figures import Hits
 
 LEAST_SPREAD = 1e-3  # of a figure's documents: smaller differences are nothing that one must know of
 OUTLYING = 0.01  # share of the reference beyond the bound
-EXPECTED = 5  # documents of a label in the smaller sample, at least; rarer labels are counted together
+EXPECTED = 5  # documents of a label in the smaller sample, at least; rarer labels are counted together (Cochran 1954)
 
 Floats = NDArray[np.float64]
 
@@ -46,7 +46,20 @@ def mean_shift(new: Floats, reference: Floats, wander: float = 0.0) -> Effect:
 
 
 def outlying_share(new: Floats, reference: Floats) -> Effect:
-    """Cohen's h of the share of documents above the bound, against the reference's share ``OUTLYING``; upwards."""
+    """Cohen's h of the share of documents [N, F] that lie further from the reference's middle than a share ``OUTLYING`` of its own; upwards.
+
+    The distance is Mahalanobis's, in F figures. That of a document of the reference is measured from the others, as that of a new one is.
+    """
+    middle, spread = reference.mean(0), np.cov(reference.T) + LEAST_SPREAD**2 * np.eye(reference.shape[1])
+    inverse, rows = np.linalg.inv(spread), len(reference)
+    distances = lambda side: np.einsum("nf,fg,ng->n", side - middle, inverse, side - middle)
+    own = distances(reference)
+    others = rows**2 * (rows - 2) / (rows - 1) ** 3 * own / np.maximum(1 - rows * own / (rows - 1) ** 2, LEAST_SPREAD)
+    return share_above(distances(new), others)
+
+
+def share_above(new: Floats, reference: Floats) -> Effect:
+    """Cohen's h of the share of ``new`` [N] above the bound that a share ``OUTLYING`` of the reference reaches. The p-value is exact."""
     beyond = max(1, round(OUTLYING * len(reference)))
     bound = np.partition(reference, -beyond)[-beyond]
     found, share = int((new > bound).sum()), beyond / (len(reference) + 1)
@@ -55,20 +68,34 @@ def outlying_share(new: Floats, reference: Floats) -> Effect:
 
 
 def label_shift(new: Mapping[str, int], reference: Mapping[str, int]) -> Effect:
-    """Cohen's w of the labels' shares, less what chance adds to it; the values are the shares of the label that moves the most."""
-    totals = sum(new.values()), sum(reference.values())
+    """Cohen's w of the labels' shares, less what chance adds to it; the values are the shares of the label that moves the most.
+
+    The chi-square test compares the frequent labels among each other; whether there are more documents of rare and new labels is Fisher's exact
+    test, for one document of a label that nobody expects is no drift. The p-value is that of the surer one, doubled.
+    """
     names = sorted({*reference, *new})
     table = np.array([[new.get(label, 0), reference.get(label, 0)] for label in names], np.float64)
+    totals = table.sum(0)
     shares = table / totals
     moved = int(np.abs(shares[:, 0] - shares[:, 1]).argmax())
-    frequent = table.sum(1) * min(totals) / sum(totals) >= EXPECTED
-    classes = np.vstack([table[frequent], table[~frequent].sum(0)]) if not frequent.all() else table
-    classes = classes[classes.sum(1) > 0]
-    expected = classes.sum(1, keepdims=True) * (np.array(totals) / sum(totals))
-    statistic, freedom = float(((classes - expected) ** 2 / expected).sum()), len(classes) - 1
-    rows = totals[0] * totals[1] / sum(totals)
-    size, p_value = np.sqrt(max(0.0, statistic - freedom) / rows), float(chi2.sf(statistic, freedom)) if freedom else 1.0
+    frequent = table.sum(1) * totals.min() / totals.sum() >= EXPECTED
+    rare = table[~frequent].sum(0)
+    p_rare = hypergeom.sf(rare[0] - 1, totals.sum(), rare.sum(), totals[0])
+    p_value = min(1.0, 2 * float(min(p_rare, _chi_square(table[frequent])[1])))
+    statistic, _ = _chi_square(np.vstack([table[frequent], rare]))
+    freedom = max(0, int(frequent.sum()) - (not rare.any()))
+    size = np.sqrt(max(0.0, statistic - freedom) * totals.sum() / totals.prod())
     return Effect(float(shares[moved, 0]), float(shares[moved, 1]), float(size), p_value, names[moved])
+
+
+def _chi_square(table: Floats) -> tuple[float, float]:
+    """The statistic of a table [L, 2] of counts, and its p-value; 0 and 1 where there is nothing to compare."""
+    table = table[table.sum(1) > 0]
+    if len(table) < 2 or not table.sum(0).all():
+        return 0.0, 1.0
+    expected = table.sum(1, keepdims=True) * table.sum(0) / table.sum()
+    statistic = float(((table - expected) ** 2 / expected).sum())
+    return statistic, float(chi2.sf(statistic, len(table) - 1))
 
 
 def accuracy_change(new: Hits, reference: Hits) -> Effect:

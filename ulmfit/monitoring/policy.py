@@ -12,11 +12,11 @@ Effect = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 class DriftPolicy(Stage):
     """Drift is noticed in a figure that has enough rows, an effect of its limit or more, and a chance of false alarm below its level.
 
-    ``false_alarms`` is shared by the figures that are measured, so it is the chance of any false alarm in a cycle: 0.005 is one
-    in 200 cycles. Effects are Cohen's: d of perplexity, unknown tokens and length, h of outlying documents and accuracy, w of labels.
+    ``false_alarms`` is shared by the figures that are measured, so it is the chance of any false alarm in a cycle: 0.002 is one
+    in 500 cycles. Effects are Cohen's: d of perplexity, unknown tokens and length, h of outlying documents and accuracy, w of labels.
     """
 
-    false_alarms: float = Field(0.005, gt=0.0, lt=0.5, description="chance of a false alarm in a cycle, over all figures together")
+    false_alarms: float = Field(0.002, gt=0.0, lt=0.5, description="chance of a false alarm in a cycle, over all figures together")
     min_documents: int = Field(30, ge=3, description="new documents that figures of text need, at least")
     min_labels: int = Field(50, ge=3, description="newly labelled documents that figures of labels and accuracy need, at least")
     min_perplexity: Effect = Field(0.15, description="Cohen's d of the documents' log perplexity, up or down")

@@ -7,7 +7,7 @@ from ulmfit.monitoring.drift_figures import Figure
 
 WHAT = {
     "perplexity": "The perplexity a token",
-    "outlying": "The share of documents that the language model hardly expects",
+    "outlying": "The share of documents unlike the known ones",
     "unknown": "The share of tokens outside the vocabulary",
     "length": "The tokens a document",
     "labels": "The share of the label",
