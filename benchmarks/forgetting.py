@@ -6,12 +6,13 @@
 Movie reviews land first, and the language model that comes with the project is fine-tuned on them. Then news land five times: the vocabulary
 grows, and the language model goes on. Cold: the shipped model is fine-tuned on everything, over the same vocabulary, for perplexities under two
 vocabularies cannot be compared. Both are measured on the documents of the side ``test``, which neither has seen: old are reviews, new are news.
-Each ``--option`` is one more way of going on, settings of ``WarmConfig`` joined by commas. Forward direction. Prints the tables of docs/results/forgetting.md.
+Each ``--option`` is a way of going on, settings of ``WarmConfig`` joined by commas; without one, as set by default. Forward direction. Prints the tables of docs/results/forgetting.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,8 +54,10 @@ class Story:
     def of(cls, rows: Sequence[Rows], settings: Settings, context: Context) -> Story:
         """Let ``rows`` land one after the other."""
         folder, texts, seconds = context.downloads.parent / "landing", list[Text](), list[float]()
-        folder.mkdir(exist_ok=True)
         landing, ledger = Landing(str(folder)), Ledger(context.store, "forgetting")
+        for old in (folder, Path(ledger.location)):  # of an earlier run
+            shutil.rmtree(old, ignore_errors=True)
+        folder.mkdir()
         for number, new in enumerate(rows):
             started = time.perf_counter()
             pq.write_table(pa.table({"text": new.texts, "label": new.labels}), folder / f"week-{number}.parquet")
@@ -142,7 +145,7 @@ def main() -> None:
     champion = cold(first, general, settings, context)
     line("before the news", [champion])
     line("cold on everything", [cold(story.texts[-1], general, settings, context)])
-    for option in ["", *options.option]:
+    for option in options.option or [""]:
         line(f"warm {option or 'as set by default'}", warm(story, champion, config_of(option), settings, context)[1:])
     table(["", "old held-out text", "new held-out text", "seconds of training, each cycle"], lines)
 

@@ -49,4 +49,4 @@ def test_short_documents_are_read_more_often_than_long_ones() -> None:
 def test_going_on_with_a_short_text_has_fewer_streams_and_with_next_to_none_no_epoch():
     config = LMConfig(epochs=3, batch_size=64)
     found = {tokens: warm_amount(config, tokens) for tokens in (0, LEAST_TOKENS - 1, LEAST_TOKENS, 50_000, 10**7)}
-    assert [(amount.epochs, amount.batch_size) for amount in found.values()] == [(0, 8), (0, 8), (3, 8), (3, 17), (3, 64)]
+    assert [(amount.epochs, amount.batch_size) for amount in found.values()] == [(0, 8), (0, 8), (3, 8), (3, 16), (3, 64)]

@@ -28,9 +28,12 @@ def lm_amount(config: LMConfig, tokens: int) -> tuple[float, int]:
 
 
 def warm_amount(config: LMConfig, tokens: int) -> LMConfig:
-    """``config`` for a text of ``tokens``, which may be short: fewer parallel streams, and no epoch for less than ``LEAST_TOKENS``."""
-    epochs = 0.0 if tokens < LEAST_TOKENS else config.epochs
-    return config.model_copy(update={"epochs": epochs, "batch_size": _streams(config, tokens)})
+    """``config`` for a text of ``tokens``, which may be short: fewer parallel streams, and no epoch for less than ``LEAST_TOKENS``.
+
+    Streams are a multiple of 16 where there are as many: matrix units of CPUs work on 16 rows at a time.
+    """
+    epochs, streams = 0.0 if tokens < LEAST_TOKENS else config.epochs, _streams(config, tokens)
+    return config.model_copy(update={"epochs": epochs, "batch_size": streams // 16 * 16 or streams})
 
 
 def _streams(config: LMConfig, tokens: int) -> int:
