@@ -209,10 +209,10 @@ def _bundle_in(pyfunc: Path) -> Path:
     return Path(pyfunc / saved["flavors"]["python_function"]["artifacts"]["bundle"]["path"])
 
 
-def load_version(workspace: Workspace, version: ModelVersion) -> Predictor:
+def load_version(workspace: Workspace, version: ModelVersion, device: str = "cpu") -> Predictor:
     """The model of a registered version. UserError where its files are missing or damaged."""
     with temporary_folder("ulmfit-predict-") as folder:
-        return Predictor(fetch_bundle(workspace, version, folder))
+        return Predictor(fetch_bundle(workspace, version, folder), device)
 
 
 @dataclass(frozen=True)

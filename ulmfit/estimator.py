@@ -7,8 +7,9 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from itertools import chain
 from numbers import Real
 from pathlib import Path
@@ -31,10 +32,11 @@ from ulmfit.labels.drawing import draw
 from ulmfit.labels.estimator_labels import GivenLabels, Kind, check_classes, listed_labels, same_sets
 from ulmfit.labels.label_set import LabelSet
 from ulmfit.models.saving import read_saved_model
-from ulmfit.prediction.bundle import FILES, LINEAGE, missing, write_bundle
+from ulmfit.prediction.bundle import FILES, LINEAGE, Bundle, missing, write_bundle
 from ulmfit.prediction.predictor import Predictor
 from ulmfit.presets import override, preset
 from ulmfit.pretrained.catalog import shipped_for
+from ulmfit.pretrained.from_classifier import language_models_of
 from ulmfit.pretrained.transport import pretrained
 from ulmfit.shards.documents import Documents
 from ulmfit.store.filesystem import output_folder, write_bytes
@@ -60,6 +62,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
     ``forward/`` and ``backward/``; With None, or where "auto" fits none, they are trained on the texts given to ``fit``. device:
     "auto", "cpu" or "cuda". seed: of every random choice. options: settings to change, as ``("classifier.epochs=8", ...)``.
     minutes: ``fit`` trains so much less than usual that it ends within so many minutes here; None: as much as usual.
+    init: the folder of a trained classifier whose encoders and words ``fit`` goes on from, in place of ``pretrained``; its labels may be others.
 
     ``classes_`` [L], sorted, exists once the estimator is fitted or loaded; ``choice_`` once it is fitted within ``minutes``: the amounts.
     """
@@ -79,6 +82,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         seed: int = 0,
         options: Sequence[str] = (),
         minutes: float | None = None,
+        init: str | Path | None = None,
     ):
         self.preset = preset
         self.lang = lang
@@ -88,12 +92,16 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         self.seed = seed
         self.options = options
         self.minutes = minutes
+        self.init = init
 
-    def fit(self, texts: Iterable[str], labels: Any, unlabelled: Iterable[str] | None = None) -> Self:
+    def fit(
+        self, texts: Iterable[str], labels: Any, unlabelled: Iterable[str] | None = None, eval_set: tuple[Iterable[str], Any] | None = None
+    ) -> Self:
         """Train a language model on all texts, then a classifier on the labelled ones; both directions.
 
         ``labels``: a string or number per text; or, where a text has any number of labels, a list (tuple, set) of them per text,
-        or a table of 0 and 1 [N, L]. Raises UserError (a ValueError) for input that cannot be learnt from.
+        or a table of 0 and 1 [N, L]. Texts and labels may be lists, numpy arrays, pandas' or Arrow's columns. ``eval_set``: texts and labels
+        to validate by; without it a share of ``texts``. Raises UserError (a ValueError) for input that cannot be learnt from.
         """
         begun = time.monotonic()
         if self.minutes is not None and not (isinstance(self.minutes, Real) and 0 < self.minutes < math.inf):
@@ -101,23 +109,44 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         labelled = _texts(texts, "texts")
         further = [] if unlabelled is None else _texts(unlabelled, "unlabelled")
         settings = self._settings()
-        given = GivenLabels.of(labels, len(labelled), settings.classifier.label_separator, settings.classifier.task == "multi-label")
+        read = lambda given, number: GivenLabels.of(
+            given, number, settings.classifier.label_separator, settings.classifier.task == "multi-label"
+        )
+        labels = labels if len(getattr(labels, "shape", ())) == 2 else listed_labels(labels)
+        given = read(labels, len(labelled))
+        held = given.held_out(settings.corpus.valid_share, settings.corpus.seed)
+        if eval_set is not None:
+            judged, given = _with_judged(labels, given, eval_set, read)
+            held = np.arange(len(labelled), len(labelled) + len(judged))
+            labelled += judged
         if not any(text.strip() for text in labelled):
             raise UserError(f"all {len(labelled)} texts are empty: there is nothing to learn from")
         if given.kind != "class":
             settings = settings.model_copy(update={"classifier": settings.classifier.model_copy(update={"task": "multi-label"})})
         device = resolve_device(self.device)
         tokenizer = Tokenizer(settings.text.lang, settings.text.rules)
-        start = shipped_for(self.preset, settings.text, _listed(self.options)) if self.pretrained == "auto" else self.pretrained
-        parts = _language_models(start)
         with tempfile.TemporaryDirectory(prefix="ulmfit-fit-") as work:
-            training = _Training(Path(work), settings, parts, device)
+            parts, known = self._start(settings, tokenizer, Path(work) / "init")
+            training = _Training(Path(work), settings, parts, device, known)
             budget = (self.minutes, begun) if self.minutes is not None else None
-            self._predictor, choice = training.run(tokenizer, [*labelled, *further], given, budget)
+            self._predictor, choice = training.run(tokenizer, [*labelled, *further], Labelled(given, held), budget)
         if choice:
             self.choice_ = choice
         self.classes_, self._kind = given.classes, given.kind
         return self
+
+    def _start(self, settings: Settings, tokenizer: Tokenizer, folder: Path) -> tuple[dict[Direction, Path], Vocab | None]:
+        """The folder of a language model per direction to start from, none to start from nothing; and the words of ``init``."""
+        if self.init is None:
+            auto = self.pretrained == "auto"
+            return _language_models(shipped_for(self.preset, settings.text, _listed(self.options)) if auto else self.pretrained), None
+        bundle, here = Bundle.read(Path(self.init)), tokenizer.definition
+        for name in ("lang", "rules", "rules_version"):
+            if bundle.tokenizer[name] != here[name]:
+                raise UserError(
+                    f"init={str(self.init)!r}: its {name} is {bundle.tokenizer[name]!r}, here it is {here[name]!r}; use the same"
+                )
+        return language_models_of(Path(self.init), folder), bundle.vocab
 
     def predict(self, texts: Iterable[str]) -> NDArray[Any] | list[list[Any]]:
         """Predictions in the form of the labels given to ``fit``: the likeliest class of each text, [N]; a list of labels per text; or
@@ -139,7 +168,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         if self._kind == "class":
             check_classes(listed_labels(labels))
         if self._kind != "sets":
-            return super().score(texts, labels, sample_weight)
+            return super().score(texts, labels if self._kind == "matrix" else listed_labels(labels), sample_weight)
         return float(np.average(same_sets(self.predict(texts), labels), weights=sample_weight))
 
     def _arranged(self, table: NDArray[Any]) -> NDArray[Any]:
@@ -170,9 +199,27 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
 
         UserError where the folder holds none, naming what is missing. Classes of a training run's model are strings.
         """
-        predictor = Predictor(path, resolve_device(device))
-        note = Path(path) / NOTE
-        if note.exists():
+        return cls._around(Predictor(path, resolve_device(device)), Path(path) / NOTE, device)
+
+    @classmethod
+    def from_registry(cls, uri: str, workspace: str | Path | None = None, device: str = "auto") -> Self:
+        """The classifier behind ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION`` in the registry of ``workspace``, see README.
+
+        UserError where there is none, and where the package is installed without the workflow.
+        """
+        try:  # by name, for ulmfit never imports tasks (the layers in pyproject.toml)
+            registry, workspaces = import_module("tasks.registry"), import_module("tasks.workspace")
+        except ModuleNotFoundError as error:
+            raise UserError(
+                f"{uri}: the registry needs the workflow (make install, in a checkout); give the model's folder to load"
+            ) from error
+        home = workspaces.Workspace.named(workspace)
+        predictor = registry.load_version(home, registry.resolve(home, uri), resolve_device(device))
+        return cls._around(predictor, None, device)
+
+    @classmethod
+    def _around(cls, predictor: Predictor, note: Path | None, device: str) -> Self:
+        if note and note.exists():
             saved = json.loads(note.read_text(encoding="utf-8"))
             loaded = cls(**saved["arguments"] | {"device": device})
             loaded.classes_, loaded._kind = np.asarray(saved["classes"], saved["dtype"]), saved.get("kind", "class")
@@ -185,6 +232,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
+        tags.input_tags.string = tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
         return tags
 
     def _settings(self) -> Settings:
@@ -200,28 +249,39 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
 
 
 @dataclass(frozen=True)
+class Labelled:
+    """Labels of the first texts, and which of them are ``held`` for validation."""
+
+    given: GivenLabels
+    held: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class _Training:
-    """One fit: the stages of the DAG in one folder, ``pretrained`` being the language models to start from."""
+    """One fit: the stages of the DAG in one folder, ``pretrained`` being the language models to start from, ``known`` words to keep."""
 
     work: Path
     settings: Settings
     pretrained: dict[Direction, Path]
     device: str
+    known: Vocab | None = None
 
     def run(
-        self, tokenizer: Tokenizer, texts: list[str], given: GivenLabels, budget: tuple[float, float] | None = None
+        self, tokenizer: Tokenizer, texts: list[str], labelled_texts: "Labelled", budget: tuple[float, float] | None = None
     ) -> tuple[Predictor, Choice | None]:
-        """Train both classifiers and load them. The first of ``texts`` are the labelled ones, of ``given`` labels.
+        """Train both classifiers and load them. The first of ``texts`` are the labelled ones.
 
         ``budget``: minutes, and the reading of the monotonic clock when they began; then the choice of amounts is returned too.
         """
         tokens = tokenizer(texts)
         vocab = Vocab.from_counts(Counter(chain.from_iterable(tokens)), self.settings.vocab.max_size, self.settings.vocab.min_count)
+        if self.known:
+            vocab = self.known.with_added(vocab.tokens)
         vocab.save(self.work / "vocab.json")
+        given, held = labelled_texts.given, labelled_texts.held
         codes = given.codes
         labels = np.concatenate([codes, np.full(len(tokens) - len(codes), -1)])
         documents = Documents.of([vocab.encode(document).astype(vocab.dtype) for document in tokens], labels)
-        held = given.held_out(self.settings.corpus.valid_share, self.settings.corpus.seed)
         train, valid = documents.take(np.setdiff1d(np.arange(len(codes)), held)), documents.take(held)
         text = TrainingText(documents.take(np.setdiff1d(np.arange(len(documents)), held)), valid, vocab, "forward")
         labelled = TrainingText(train, valid, vocab, "forward", tuple(given.strings))
@@ -286,6 +346,25 @@ def _language_models(name: str | Path | None) -> dict[Direction, Path]:
     return found
 
 
+def _with_judged(
+    labels: Any, given: GivenLabels, eval_set: tuple[Iterable[str], Any], read: Callable[[Any, int], GivenLabels]
+) -> tuple[list[str], GivenLabels]:
+    """The texts of ``eval_set``, and its labels behind the ``given`` ones. UserError where they are of another kind, or new."""
+    if not isinstance(eval_set, tuple | list) or len(eval_set) != 2:
+        raise UserError("eval_set is no pair: give (texts, labels)")
+    judged = _texts(eval_set[0], "eval_set's texts")
+    if given.kind == "matrix":
+        raise UserError("eval_set: it takes no tables of labels; give lists of labels for each text, here and in fit")
+    own = listed_labels(eval_set[1])
+    if len(own) != len(judged) or not own:
+        raise UserError(f"eval_set has {len(judged)} texts and {len(own)} labels: give one label for each text, and one text or more")
+    both = read([*listed_labels(labels), *own], len(given.codes) + len(own))
+    new = sorted(set(both.classes.tolist()) - set(given.classes.tolist()))
+    if new:
+        raise UserError(f"eval_set has the label {new[0]!r}, which no text to learn from has; drop such texts")
+    return judged, both
+
+
 def _listed(options: Sequence[str]) -> Sequence[str]:
     return [options] if isinstance(options, str) else options
 
@@ -310,11 +389,11 @@ def _plain(value: Any) -> Any:
 def _texts(given: Iterable[str], name: str) -> list[str]:
     if isinstance(given, str):
         raise UserError(f"{name} is one string; give a list of strings")
-    if hasattr(given, "columns") or isinstance(given, dict):
+    if hasattr(given, "columns") or isinstance(given, dict) or len(getattr(given, "shape", ())) > 1:
         raise UserError(f"{name} is a table; give the column that holds the text")
     if not isinstance(given, Iterable) or isinstance(given, bytes | set | frozenset) or getattr(given, "shape", None) == ():
         raise UserError(f"{name} is of type {type(given).__name__}; give a list of strings")
-    texts = list(given)
+    texts = given.to_pylist() if hasattr(given, "to_pylist") else list(given)  # Arrow's elements are no strings
     for index, text in enumerate(texts):
         if not isinstance(text, str):
             raise UserError(f"{name}[{index}] is {type(text).__name__}, not a string; convert or drop it")

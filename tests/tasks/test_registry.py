@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tasks.registry import load_version, resolve
 from tasks.workspace import Workspace
+from ulmfit import TextClassifier
 from ulmfit.errors import UserError
 from ulmfit.prediction.predictor import Predictor
 
@@ -30,3 +32,14 @@ def test_a_folder_without_held_out_rows_promises_nothing(bundle: Path, tmp_path:
     (damaged / "abstention.json").write_text("[]")
     with pytest.raises(UserError, match=r"abstention.json: damaged"):
         Predictor(damaged)
+
+
+def test_a_classifier_from_the_registry(registered: Path) -> None:
+    texts = ["the film was good", "a long story"]
+    found = TextClassifier.from_registry("models:/tickets@champion", registered, device="cpu")
+    workspace = Workspace.named(registered)
+    predictor = load_version(workspace, resolve(workspace, "models:/tickets/1"))
+    assert np.array_equal(found.predict_proba(texts), predictor.probabilities(texts))
+    assert found.predict(texts)[0] in predictor.labels
+    with pytest.raises(UserError, match="no such registered version"):
+        TextClassifier.from_registry("models:/nothing@champion", registered)

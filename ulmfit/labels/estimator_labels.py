@@ -66,10 +66,12 @@ class GivenLabels:
 
 def listed_labels(given: Any) -> list[Any]:
     """The labels as a list. UserError for what is none: letters, numbers or keys, labels in no order, a single one."""
+    if given is None:
+        raise UserError("labels is None: a classifier requires y to be passed, but the target y is None")
     none = isinstance(given, str | bytes | dict | set | frozenset) or not isinstance(given, Iterable) or getattr(given, "shape", None) == ()
     if none:
         raise UserError(f"labels is a {type(given).__name__}: give a list of labels, one for each text")
-    return list(given)
+    return given.to_pylist() if hasattr(given, "to_pylist") else list(given)  # Arrow's elements are no values
 
 
 def check_classes(labels: Sequence[Any]) -> None:
@@ -81,9 +83,11 @@ def _of_classes(labels: list[Any]) -> GivenLabels:
     check_classes(labels)
     classes, codes = np.unique(np.asarray(labels), return_inverse=True)
     if len(classes) < 2:
-        raise UserError(f"all {len(labels)} labels are {labels[0]!r}: give texts of at least two classes")
+        raise UserError(f"all {len(labels)} labels are {classes.tolist()[0]!r}: give texts of at least two classes")
     if len(classes) == len(labels) > 2:
-        raise UserError(f"each of the {len(labels)} labels is there once ({labels[0]!r}, ...): are texts and labels exchanged?")
+        raise UserError(
+            f"each of the {len(labels)} labels is there once ({classes.tolist()[codes[0]]!r}, ...): are texts and labels exchanged?"
+        )
     return GivenLabels("class", classes, [str(name) for name in classes.tolist()], codes, codes)
 
 
