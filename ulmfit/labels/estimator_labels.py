@@ -66,11 +66,10 @@ class GivenLabels:
 
 def listed_labels(given: Any) -> list[Any]:
     """The labels as a list. UserError for what is none: letters, numbers or keys, labels in no order, a single one."""
-    if given is None:
-        raise UserError("labels is None: a classifier requires y to be passed, but the target y is None")
     none = isinstance(given, str | bytes | dict | set | frozenset) or not isinstance(given, Iterable) or getattr(given, "shape", None) == ()
     if none:
-        raise UserError(f"labels is a {type(given).__name__}: give a list of labels, one for each text")
+        why = " (a classifier requires y to be passed, but the target y is None)" if given is None else ""
+        raise UserError(f"labels is a {type(given).__name__}: give a list of labels, one for each text{why}")
     return given.to_pylist() if hasattr(given, "to_pylist") else list(given)  # Arrow's elements are no values
 
 
