@@ -26,14 +26,19 @@ Because = Annotated[str, typer.Option("--because", help="why; it stands in the h
 
 def history(name: Name, workspace: WorkspaceDir = None, as_json: AsJson = False) -> None:
     """Every decision about a model's versions: when, which, by whom and why, and what followed."""
-    from tasks.champion import RegisteredModel
+    from tasks.champion import ModelRecords, RegisteredModel
     from tasks.servers import server_failures
     from tasks.workspace import Workspace
 
     home = Workspace.named(workspace)
+    told = ModelRecords(home, name).history()
     with server_failures(home):
-        model = RegisteredModel.find(home, name)
-        told, champion = model.history(), model.champion()
+        try:
+            champion = RegisteredModel.find(home, name).champion()
+        except UserError:
+            if not told.untrained:
+                raise
+            champion = None
     typer.echo(f"champion: {f'version {champion}' if champion else 'none'}")
     if told.decisions:
         console().print(history_table(told))

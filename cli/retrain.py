@@ -52,4 +52,5 @@ def show(summary: RetrainSummary, workspace: str | None) -> None:
         if line:
             typer.echo(f"why     {line}")
     elsewhere = f" --workspace {shlex.quote(workspace)}" if workspace else ""
-    typer.echo(f"history ulmfit history {shlex.quote(summary.model)}{elsewhere}")
+    if summary.outcome != "would train":
+        typer.echo(f"history ulmfit history {shlex.quote(summary.model)}{elsewhere}")

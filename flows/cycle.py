@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from flows.request import RetrainRequest
+from tasks.notices import check_address
 from tasks.promotion import check_model_name
 from tasks.retraining import Outcome, Retraining, Seen
 from tasks.workspace import Workspace
@@ -23,6 +24,7 @@ from ulmfit.errors import UserError
 from ulmfit.report.summary import Summary
 from ulmfit.store.filesystem import absolute, is_remote
 from ulmfit.store.json import Facts
+from ulmfit.store.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from flows.plan import Plan
@@ -46,7 +48,7 @@ class RetrainSummary(Facts):
 
 @dataclass(frozen=True)
 class Due:
-    """A training that is to be done. ``decision``: to do it, not recorded yet, or the one in which somebody was interrupted.
+    """A training that is to be done. ``decision``: to do it; ``recorded``: it is the one in which somebody was interrupted.
 
     ``behind``: what it goes on from; None where it starts anew.
     """
@@ -56,19 +58,33 @@ class Due:
     seen: Seen
     decision: Decision
     behind: Behind | None
+    recorded: bool = False
 
 
 def cycle(request: RetrainRequest, train: Callable[[Due], RetrainSummary]) -> RetrainSummary:
     """Look whether the model is to be trained, and ``train`` it. UserError where the request is at fault, RunFailed where another one is under way."""
     asked = asked_for(request)
     with asked.alone():
+        if request.dry_run:
+            with temporary_folder("ulmfit-dry-run-") as folder:
+                return look(replace(asked, elsewhere=asked.ledger_copy(folder)), request, would_train)
         finish(asked)
-        looked = asked.ledger.look(asked.landing, asked.policy.settle_seconds)
-        for name, why in looked.still_written.items():
-            log.info("%s is left alone for now: %s", name, why)
-        if looked.ready or looked.same_content:
-            land(asked, request, looked)
-        return decide(asked, request, train)
+        return look(asked, request, train)
+
+
+def look(asked: Retraining, request: RetrainRequest, train: Callable[[Due], RetrainSummary]) -> RetrainSummary:
+    """Take in what has landed, and decide."""
+    looked = asked.ledger.look(asked.landing, asked.policy.settle_seconds)
+    for name, why in looked.still_written.items():
+        log.info("%s is left alone for now: %s", name, why)
+    if looked.ready or looked.same_content:
+        land(asked, request, looked)
+    return decide(asked, request, train)
+
+
+def would_train(due: Due) -> RetrainSummary:
+    """What a dry run says instead of training."""
+    return RetrainSummary(model=due.asked.model, outcome="would train", decision=due.decision)
 
 
 def asked_for(request: RetrainRequest) -> Retraining:
@@ -76,6 +92,7 @@ def asked_for(request: RetrainRequest) -> Retraining:
     if request.force != (request.because is not None):
         raise UserError("--force and --because go together: a training that is forced has its reason in the history")
     check_model_name(request.model, "--model")
+    check_address()
     settings, policy = request.settings(), read_policy(request.policy)
     several = settings.classifier.task == "multi-label"
     landing = Landing(
@@ -92,12 +109,11 @@ def asked_for(request: RetrainRequest) -> Retraining:
 
 def finish(asked: Retraining) -> None:
     """Carry out what an earlier retraining had decided when it was interrupted."""
-    if asked.champion() is not None:
-        history = asked.registered.history()
-        begun = history.under_way()
-        if begun and history.outcome(begun):
-            log.info("%s: an earlier retraining was interrupted at its end; it is completed", asked.model)
-            asked.conclude(begun)
+    history = asked.records.history()
+    begun = history.under_way()
+    if begun and history.outcome(begun):
+        log.info("%s: an earlier retraining was interrupted at its end; it is completed", asked.model)
+        asked.conclude(begun)
 
 
 def land(asked: Retraining, request: RetrainRequest, looked: Looked) -> None:
@@ -123,25 +139,26 @@ def _unreadable(files: tuple[SetAside, ...]) -> str:
 def decide(asked: Retraining, request: RetrainRequest, train: Callable[[Due], RetrainSummary]) -> RetrainSummary:
     """Train, or record why not."""
     seen = Seen.of(asked)
-    if seen.begun and not _goes_on(seen.begun, asked, seen):
-        asked.give_up(seen.begun)
-        seen = Seen.of(asked)
+    begun = seen.history.under_way()
+    if begun and not _goes_on(begun, asked, seen):
+        asked.give_up(begun)
+        begun = None
     if seen.champion and seen.history.forgotten_by(seen.champion):
         log.warning(
             "%s: version %s had read documents that are forgotten since; the next training starts anew, with --force --because now",
             asked.model,
             seen.champion,
         )
-    if not (seen.begun or seen.anything or asked.because):
+    if not (begun or seen.anything or asked.because):
         return _rest(asked, seen, should_train(seen.situation(), asked.policy))
-    if not (seen.begun or asked.because) and (known := seen.known(asked)):
+    if not (begun or asked.because) and (known := seen.known(asked)):
         return RetrainSummary(model=asked.model, outcome=known.what, decision=asked.rest(known, seen.history))
     from flows.plan import resolve
 
     plan = resolve(request)
-    if seen.begun and seen.begun.cycle:
+    if begun:
         log.info("%s: the retraining that was interrupted goes on", asked.model)
-        return train(_due(asked, plan, seen, seen.begun))
+        return train(_due(asked, plan, seen, begun))
     behind = seen.goes_on_from(asked, plan.settings.model)
     if isinstance(behind, str):
         drift = None
@@ -166,11 +183,11 @@ def _goes_on(begun: Decision, asked: Retraining, seen: Seen) -> bool:
 def _due(asked: Retraining, plan: Plan, seen: Seen, begun: Decision) -> Due:
     """An interrupted retraining, from what it was to go on from."""
     if begun.cycle is None or begun.cycle.training != "warm":
-        return Due(plan, asked, seen, begun, None)
+        return Due(plan, asked, seen, begun, None, recorded=True)
     behind = replace(seen, champion=begun.champion).goes_on_from(asked, plan.settings.model)
     if isinstance(behind, str):
         raise UserError(f"{asked.model}: the retraining that was interrupted cannot go on, for {behind}; --force --because starts another")
-    return Due(plan, asked, seen, begun, behind)
+    return Due(plan, asked, seen, begun, behind, recorded=True)
 
 
 def untrainable(asked: Retraining, seen: Seen) -> str | None:

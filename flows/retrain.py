@@ -12,12 +12,15 @@ from flows.dag import RUNNER, Dag, run
 from flows.request import RetrainRequest
 from flows.text import Warm, text_of, text_stages
 from flows.tracked import tracked_job
-from flows.train import train_on
+from flows.train import Ended, train_on
 from tasks.comparison import compare
 from tasks.model_names import ModelSource, reserve
-from tasks.registry import register
+from tasks.registry import Version, register
 from tasks.report import report
+from tasks.retraining import Concluded
+from tasks.run import Job
 from tasks.servers import patiently
+from ulmfit.decisions.decision import Decision
 from ulmfit.decisions.should_train import Choice
 from ulmfit.directions import ENSEMBLE
 from ulmfit.evaluation.predictions import read_predictions
@@ -39,24 +42,31 @@ def train_cycle(due: Due) -> RetrainSummary:
         dag = Dag()
         corpus = dag.add(StageName("ingest"), landed, due.seen.state, plan.settings.corpus, plan.settings.quality)
         made = run(dag, job)
-        if few := too_few(due, made[corpus]):
+        if (few := too_few(due, made[corpus])) and not due.recorded:
             facts = due.seen.cycle(asked, Choice("none", (few,)), due.decision.cycle.drift if due.decision.cycle else None)
             held = asked.rest(asked.decision("held", facts, due.seen.champion), due.seen.history)
             return RetrainSummary(model=asked.model, outcome="held", decision=held)
-        if due.decision != due.seen.begun:
-            asked.registered.record(due.decision)
+        if not due.recorded:
+            asked.records.journal.append(due.decision.id, due.decision)
         warm = going_on(due, made[corpus])
         domain = text_of(dag, plan, corpus, "domain", warm)
         general = None if plan.pretrained or warm else text_stages(dag, plan, job.context, "general")
         ended = train_on(dag, plan, job, domain, general, run(dag, job, made))
-        patiently(plan.workspace, lambda: reserve(job.tracker.client, asked.model, ModelSource.of(asked.landing.location, plan.workspace)))
-        version = register(job, asked.model, ended.model, ended.evaluation, due.decision.id)
-        challenger = replace(ended.challenger(version), slices=slices(due, ended.evaluation), retraining=due.decision.id)
-        compared = compare(job, challenger, asked.policy.gate)
-        concluded = patiently(plan.workspace, lambda: asked.conclude(due.decision, compared, job.run_id))
+        version, compared, concluded = settle(job, due, ended)
         summary = report(job, ended.told(version, compared, started))
     last = concluded.decision or due.decision
     return RetrainSummary(model=asked.model, outcome=concluded.outcome, decision=last, retraining=due.decision, training=summary)
+
+
+def settle(job: Job, due: Due, ended: Ended) -> tuple[Version, Decision | None, Concluded]:
+    """Register what was trained, compare it with the champion, and carry out what follows."""
+    asked, workspace = due.asked, due.plan.workspace
+    source = ModelSource.of(asked.landing.location, workspace)
+    patiently(workspace, lambda: reserve(job.tracker.client, asked.model, source))
+    version = register(job, asked.model, ended.model, ended.evaluation, due.decision.id)
+    challenger = replace(ended.challenger(version), slices=slices(due, ended.evaluation), retraining=due.decision.id)
+    compared = compare(job, challenger, asked.policy.gate)
+    return version, compared, patiently(workspace, lambda: asked.conclude(due.decision, compared, job.run_id))
 
 
 def going_on(due: Due, corpus: Corpus) -> Warm | None:

@@ -38,8 +38,53 @@ DECISION_TAG, REASON_TAG = "ulmfit.decision", "ulmfit.decision.because"
 READY = "READY"
 
 
+class Records:
+    """What is written of the decisions about the model ``name``, in the artifact store of ``workspace``: no server is asked."""
+
+    workspace: Workspace
+    name: str
+
+    @property
+    def journal(self) -> Journal[Entry]:
+        """Its decisions, in the artifact store."""
+        return Journal(join(self.workspace.store.root, FOLDER, folder_of(self.name)), ENTRY)
+
+    def history(self) -> History:
+        """All decisions about it; a record that cannot be read is named in the log."""
+        pages = self.journal.read()
+        for location in pages.damaged:
+            log.warning("%s: this record of a decision is damaged and is left out; bring it back from a copy", location)
+        looks = Journal(join(self.journal.location, LOOKS), TypeAdapter(Looks)).read().entries
+        return History.of(self.name, pages.entries, pages.damaged, looks)
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Decisions of this workspace about it are taken one after the other."""
+        return self.workspace.store.lock(f"champion-{folder_of(self.name)}")
+
+    def note(self, decision: Decision, done: bool, note: str | None = None, by: Author | None = None) -> Followed:
+        """Write down what followed from a decision."""
+        time = now()
+        mark = Followed(decision=decision.id, time=time, done=done, note=note, by=by)
+        self.journal.append(new_id(time), mark)
+        return mark
+
+    def note_look(self, decision: Decision, history: History) -> None:
+        """Write down that a decision not to train still holds, beside the journal: the count and time of the last look replace those before."""
+        times = history.looks[decision.id].times if decision.id in history.looks else 0
+        looks = Looks(decision=decision.id, times=times + 1, last=now())
+        filesystem.write_bytes(join(self.journal.location, LOOKS, f"{decision.id}.json"), looks.model_dump_json().encode())
+
+
 @dataclass(frozen=True)
-class RegisteredModel:
+class ModelRecords(Records):
+    """The records of a model that the registry need not have yet."""
+
+    workspace: Workspace
+    name: str
+
+
+@dataclass(frozen=True)
+class RegisteredModel(Records):
     """A model of the registry and the decisions about it."""
 
     workspace: Workspace
@@ -61,25 +106,6 @@ class RegisteredModel:
             raise UserError(f"{name!a}: no such registered model (models there are: {known})") from error
         return cls(workspace, client, name)
 
-    @property
-    def journal(self) -> Journal[Entry]:
-        """Its decisions, in the artifact store."""
-        return Journal(join(self.workspace.store.root, FOLDER, folder_of(self.name)), ENTRY)
-
-    def history(self) -> History:
-        """All decisions about it; a record that cannot be read is named in the log."""
-        pages = self.journal.read()
-        for location in pages.damaged:
-            log.warning("%s: this record of a decision is damaged and is left out; bring it back from a copy", location)
-        looks = Journal(join(self.journal.location, LOOKS), TypeAdapter(Looks)).read().entries
-        return History.of(self.name, pages.entries, pages.damaged, looks)
-
-    def note_look(self, decision: Decision, history: History) -> None:
-        """Write down that a decision not to train still holds, beside the journal: the count and time of the last look replace those before."""
-        times = history.looks[decision.id].times if decision.id in history.looks else 0
-        looks = Looks(decision=decision.id, times=times + 1, last=now())
-        filesystem.write_bytes(join(self.journal.location, LOOKS, f"{decision.id}.json"), looks.model_dump_json().encode())
-
     def champion(self) -> str | None:
         """The version that is champion; None where none is."""
         aliases = self.client.get_registered_model(self.name).aliases
@@ -99,10 +125,6 @@ class RegisteredModel:
         """All versions that there are."""
         quote = '"' if "'" in self.name else "'"
         return [found for found in self.client.search_model_versions(f"name = {quote}{self.name}{quote}") if found.name == self.name]
-
-    def lock(self) -> AbstractContextManager[None]:
-        """Decisions of this workspace about it are taken one after the other."""
-        return self.workspace.store.lock(f"champion-{folder_of(self.name)}")
 
     def record(self, decision: Decision) -> None:
         """Write a decision, once and for ever: in the store, and with the files of the version's tracked run."""
@@ -130,13 +152,6 @@ class RegisteredModel:
             self.client.set_registered_model_alias(self.name, CHAMPION, decision.version)
             self._tag(decision.version, {DECISION_TAG: f"{decision.what} {decision.id}", REASON_TAG: decision.by.because or ""})
             return self.note(decision, True, by=by)
-
-    def note(self, decision: Decision, done: bool, note: str | None = None, by: Author | None = None) -> Followed:
-        """Write down what followed from a decision."""
-        time = now()
-        mark = Followed(decision=decision.id, time=time, done=done, note=note, by=by)
-        self.journal.append(new_id(time), mark)
-        return mark
 
     def _show(self, version: ModelVersion, decision: Decision) -> None:
         """Log the decision as a file of the version's tracked run, if it has one: a copy that people find in MLflow."""

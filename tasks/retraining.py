@@ -11,13 +11,14 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from tasks.champion import RegisteredModel, person
+from tasks.champion import ModelRecords, RegisteredModel, person
 from tasks.notices import notify
 from tasks.tracking import settled
 from tasks.workspace import Workspace
@@ -32,7 +33,9 @@ from ulmfit.decisions.retrain_policy import RetrainPolicy
 from ulmfit.decisions.should_train import Choice, Situation
 from ulmfit.errors import RunFailed, UserError
 from ulmfit.monitoring.drift_figures import DriftFigures
+from ulmfit.store import filesystem
 from ulmfit.store.artifacts import Store
+from ulmfit.store.digests import in_parallel
 from ulmfit.store.journal import now
 from ulmfit.store.lineage import behind as made_from
 from ulmfit.store.names import folder_of
@@ -62,7 +65,7 @@ class Concluded:
 class Retraining:
     """A retraining of ``model`` that is asked for. ``because``: why it is forced, None where the policy decides.
 
-    ``elsewhere``: the store that its ledger is in, if not the workspace's.
+    ``elsewhere``: for a dry run, a store with a copy of its ledger. Then nothing is recorded.
     """
 
     workspace: Workspace
@@ -74,6 +77,11 @@ class Retraining:
     elsewhere: Store | None = None
 
     @property
+    def records(self) -> ModelRecords:
+        """The decisions about the model."""
+        return ModelRecords(self.workspace, self.model)
+
+    @property
     def registered(self) -> RegisteredModel:
         """The model in the registry, where it need not be yet."""
         return RegisteredModel(self.workspace, MlflowClient(self.workspace.tracking_uri), self.model)
@@ -82,6 +90,20 @@ class Retraining:
     def ledger(self) -> Ledger:
         """What has landed for the model."""
         return Ledger(self.elsewhere or self.workspace.store, self.model, self.settings.parts)
+
+    def ledger_copy(self, folder: Path) -> Store:
+        """A store in ``folder`` with the ledger as it is; of local files it has links."""
+        source, copy = self.ledger.location, Store(folder, folder)
+        copy.set_up()
+        target = replace(self, elsewhere=copy).ledger.location
+
+        def take(name: str) -> None:
+            there, here = filesystem.join(source, name), Path(target, name)
+            here.parent.mkdir(parents=True, exist_ok=True)
+            filesystem.copy(there, here) if filesystem.is_remote(there) else here.symlink_to(there)
+
+        in_parallel(take, filesystem.files(source))
+        return copy
 
     @property
     def by(self) -> Author:
@@ -123,11 +145,13 @@ class Retraining:
 
     def rest(self, decision: Decision, history: History) -> Decision:
         """Record a decision not to train; the last one, if it was the same: then it is noted there that it still holds."""
+        if self.elsewhere:
+            return decision
         known = history.rest()
         if known and _same(known, decision):
-            self.registered.note_look(known, history)
+            self.records.note_look(known, history)
             return known
-        self.registered.record(decision)
+        self.records.journal.append(decision.id, decision)
         notify(decision)
         return decision
 
@@ -136,7 +160,7 @@ class Retraining:
         log.info(
             "%s: the retraining that was interrupted is given up, for other text has landed, or other settings are asked for", self.model
         )
-        self.registered.note(begun, False, "it was interrupted, and other text had landed or other settings were asked for by then")
+        self.records.note(begun, False, "it was interrupted, and other text had landed or other settings were asked for by then")
 
     def conclude(self, begun: Decision, compared: Decision | None = None, run_id: str | None = None) -> Concluded:
         """What follows from a training: a challenger that is fit to be champion becomes it, and the decision to train is closed.
@@ -151,9 +175,9 @@ class Retraining:
             found = Decision.new(self.model, "promoted", by, version=found.version, champion=found.champion, retraining=begun.id)
             model.record(found)
         concluded = self._carry_out(found, run_id) if found else _nothing_new(compared)
-        model.note(begun, True, concluded.note)
         if concluded.decision and concluded.outcome != "first version":  # which was told when it was registered
             notify(concluded.decision, concluded.outcome)
+        model.note(begun, True, concluded.note)
         return concluded
 
     def _carry_out(self, found: Decision, run_id: str | None) -> Concluded:
@@ -195,15 +219,10 @@ class Seen:
     @classmethod
     def of(cls, asked: Retraining) -> Seen:
         """As it is now."""
-        history, state = asked.registered.history(), asked.ledger.state()
+        history, state = asked.records.history(), asked.ledger.state()
         last = next((each for each in reversed(history.retrainings()) if each.id in history.followed), None)
         until = last.cycle.until or "" if last and last.cycle else ""
         return cls(history, asked.champion(), state, last, *_new(state, until))
-
-    @property
-    def begun(self) -> Decision | None:
-        """The decision to train in which somebody was interrupted."""
-        return self.history.under_way()
 
     @property
     def anything(self) -> bool:

@@ -69,6 +69,11 @@ class History:
         """The last decision that came of a retraining; None where none did yet."""
         return next((each for each in reversed(self.decisions) if each.retraining == retraining.id), None)
 
+    @property
+    def untrained(self) -> bool:
+        """Whether there are decisions, but none about a version: nothing was trained yet."""
+        return bool(self.decisions) and not any(each.version for each in self.decisions)
+
     def rest(self) -> Decision | None:
         """The last decision of a retraining, if it was not to train."""
         last = next((each for each in reversed(self.decisions) if each.cycle), None)
