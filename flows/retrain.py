@@ -43,9 +43,7 @@ def train_cycle(due: Due) -> RetrainSummary:
         corpus = dag.add(StageName("ingest"), landed, due.seen.state, plan.settings.corpus, plan.settings.quality)
         made = run(dag, job)
         if (few := too_few(due, made[corpus])) and not due.recorded:
-            facts = due.seen.cycle(asked, Choice("none", (few,)), due.decision.cycle.drift if due.decision.cycle else None)
-            held = asked.rest(asked.decision("held", facts, due.seen.champion), due.seen.history)
-            return RetrainSummary(model=asked.model, outcome="held", decision=held)
+            return hold(due, few)
         if not due.recorded:
             asked.records.journal.append(due.decision.id, due.decision)
         warm = going_on(due, made[corpus])
@@ -82,6 +80,13 @@ def too_few(due: Due, corpus: Corpus) -> str | None:
     if due.seen.champion is None or due.asked.because or rows >= least:
         return None
     return f"Too few held-out rows to compare with the champion: {rows:,}, and the gate asks for {least:,}; land more labelled rows, or lower gate.min_rows."
+
+
+def hold(due: Due, why: str) -> RetrainSummary:
+    """Record that there is reason to train, but also one not to."""
+    facts = due.seen.cycle(due.asked, Choice("none", (why,)), due.decision.cycle.drift if due.decision.cycle else None)
+    held = due.asked.rest(due.asked.decision("held", facts, due.seen.champion), due.seen.history)
+    return RetrainSummary(model=due.asked.model, outcome="held", decision=held)
 
 
 def slices(due: Due, evaluation: Evaluation) -> dict[str, NDArray[np.bool_]]:
