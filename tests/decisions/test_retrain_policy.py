@@ -70,3 +70,8 @@ def test_files_that_are_none_of_ours(tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match=said):
             read_policy(str(tmp_path / name))
+
+
+def test_the_example_in_the_documentation_is_a_policy() -> None:
+    found = read_policy(str(Path(__file__).parents[2] / "docs" / "policy.yaml"))
+    assert (found.min_documents, found.gate.mode, found.when_busy) == (500, "not-worse", "refuse")
