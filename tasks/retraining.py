@@ -157,6 +157,8 @@ class Retraining:
 
     def give_up(self, begun: Decision) -> None:
         """Note of a decision in which somebody was interrupted that it does not stand any longer."""
+        if self.elsewhere:
+            return
         log.info(
             "%s: the retraining that was interrupted is given up, for other text has landed, or other settings are asked for", self.model
         )

@@ -174,6 +174,7 @@ def test_other_text_that_landed_after_a_kill_makes_another_training(older: Life,
         with pytest.raises(Killed):
             older.retrain()
     older.land("c.csv", 50, 3)
+    assert older.retrain(dry_run=True).outcome == "would train" and older.history.under_way(), "a dry run gives nothing up"
     assert older.retrain().outcome == "promoted"
     first, second = (decision for decision in older.history.decisions[2:] if decision.what == "retrain")
     assert not older.history.followed[first.id].done and older.history.followed[second.id].done
