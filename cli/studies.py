@@ -35,7 +35,7 @@ def data_quantity(
     study(request, "data-quantity", dry_run, as_json)
 
 
-@options_of(AblationRequest, omit=OMITTED)
+@options_of(AblationRequest, omit=OMITTED | {"decoder"})
 def ablation(
     corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="name of a known corpus, a file or a folder")],
     *,

@@ -49,7 +49,7 @@ def trial_stages(dag: Dag, plan: Plan, context: Context, point: Point) -> Evalua
     settings = plan.settings
     if point.method in WORD_METHODS:
         corpus = corpus_stage(dag, plan, context, "domain")
-        return dag.add(StageName("words"), words, corpus, point.method, only(settings, "labels", "evaluate", "judge"))
+        return dag.add(StageName("words"), words, corpus, point.method, only(settings, "labels", "evaluate", "judge"), point.decoder)
     domain = text_stages(dag, plan, context, "domain")
     parts: dict[Direction, Classifier] = {}
     for direction in point.directions:

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from flows.plan import Plan, resolve
 from flows.study_request import Asked, StudyRequest
 from ulmfit.errors import UserError
+from ulmfit.experiments.methods.decoder import check_decoder
 from ulmfit.experiments.trial import Point, Trial
 from ulmfit.stages.outputs import Corpus
 
@@ -23,6 +25,8 @@ class StudyPlan:
 def resolve_study(request: StudyRequest) -> StudyPlan:
     """The plans of a study's trials. Raises UserError for what would be found at fault after hours, as ``resolve`` does."""
     asked = request.asked()
+    for folder in {one.trial.point.decoder for one in asked if one.trial.point.decoder}:
+        check_decoder(Path(folder))
     bases = {
         corpus: resolve(request.request_of(Point(corpus=corpus, method="ulmfit"), 0))
         for corpus in dict.fromkeys(one.trial.point.corpus for one in asked)

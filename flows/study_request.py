@@ -36,6 +36,7 @@ class StudyRequest(TrainRequest):
 
     trials: int = Field(5, ge=1, description="trials a point; each draws its documents anew")
     reading: Literal["forward", "backward", "both"] = Field("both", description="directions of the networks: forward, backward or both")
+    decoder: str | None = Field(None, description="folder of a transformer (config.json, safetensors, tokenizer) for the method decoder")
 
     def asked(self) -> list[Asked]:
         """The trials, in the order in which they are made."""
@@ -74,6 +75,14 @@ class StudyRequest(TrainRequest):
             yield from (f"corpus.max_train={labels}", f"corpus.max_unlabelled={point.unlabelled}")
             yield from (f"corpus.draw={seed}", f"finetune.seed={seed}")
 
+    def folder_for(self, method: MethodName) -> str | None:
+        """The decoder's folder, for that method. UserError where none is named."""
+        if method != "decoder":
+            return None
+        if not self.decoder:
+            raise UserError("--methods decoder: name the folder of a transformer with --decoder")
+        return self.decoder
+
     def read(self) -> tuple[Direction, ...]:
         """The directions of the networks."""
         return DIRECTIONS if self.reading == "both" else (self.reading,)
@@ -85,7 +94,7 @@ class DataQuantityRequest(StudyRequest):
     labels: str = Field("50,100,200,500,1000,2000", description="labelled documents to learn from, as 50,100,all")
     documents: str = Field("all", description="further documents that the language model reads, as 0,500,all")
     regimes: str = Field("general+domain", description="language models of ULMFiT: general, domain, general+domain")
-    methods: str = Field("ulmfit,tfidf", description="methods: ulmfit, scratch, tfidf, nbsvm, glove")
+    methods: str = Field("ulmfit,tfidf", description="methods: ulmfit, scratch, tfidf, nbsvm, glove, decoder")
     oversample: bool = Field(False, description="repeat documents of rarer labels until all are as frequent as the commonest")
     more_labels: int | None = Field(None, ge=1, description="how many more labels to forecast; as many again if left empty")
     more_documents: int | None = Field(
@@ -105,7 +114,9 @@ class DataQuantityRequest(StudyRequest):
         options = ("labels.oversample=true",) if self.oversample else ()
         points = []
         for method, number in product(methods, labels):
-            base = Point(corpus=self.corpus, method=method, labels=number, options=options, directions=self.read())
+            base = Point(
+                corpus=self.corpus, method=method, labels=number, options=options, directions=self.read(), decoder=self.folder_for(method)
+            )
             points += [base] if method != "ulmfit" else [found for regime in regimes for found in self._by_regime(base, regime, documents)]
         return points
 
@@ -150,13 +161,20 @@ class BenchmarkRequest(StudyRequest):
 
     corpora: list[str] = Field(default_factory=list, description="corpora")
     labels: str = Field("100,500", description="labelled documents to learn from, as 100,500,all")
-    methods: str = Field("ulmfit,tfidf,nbsvm", description="methods: ulmfit, scratch, tfidf, nbsvm, glove")
+    methods: str = Field("ulmfit,tfidf,nbsvm", description="methods: ulmfit, scratch, tfidf, nbsvm, glove, decoder")
 
     def points(self) -> list[Point]:
         labels, methods = numbers(self.labels, "--labels", 1), chosen(self.methods, METHODS, "--methods")
         regime: dict[str, Regime | None] = {"ulmfit": "general+domain"}
         return [
-            Point(corpus=corpus, method=method, regime=regime.get(method), labels=number, directions=self.read())
+            Point(
+                corpus=corpus,
+                method=method,
+                regime=regime.get(method),
+                labels=number,
+                directions=self.read(),
+                decoder=self.folder_for(method),
+            )
             for corpus, method, number in product(self.corpora or [self.corpus], methods, labels)
         ]
 

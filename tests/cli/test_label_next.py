@@ -103,6 +103,13 @@ def test_a_text_that_occurs_often_is_given_once(label_next: Ran) -> None:
         assert sorted(row["text"] for row in rows(f"{strategy}.csv")) == ["x", "xx", "xxx"]
 
 
+def test_with_several_labels_a_text_the_closest_threshold_counts(label_next: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ulmfit.prediction.predictor.Predictor", lambda folder: fake(np.array([0.55, 0.9])))
+    Path("in.csv").write_text("text\n" + "".join("x" * length + "\n" for length in (1, 48, 100, 200)))
+    label_next("in.csv", "--output", "out.csv", "--number", "2")
+    assert [len(row["text"]) for row in rows("out.csv")] == [48, 1]
+
+
 def test_random_depends_on_the_seed_and_diverse_on_the_vectors(label_next: Ran) -> None:
     Path("in.csv").write_text("text\n" + "".join(f"{'x' * number}\n" for number in range(1, 16)) + "z" * 16 + "\n" + "z" * 17 + "\n")
     chosen = {}

@@ -83,3 +83,10 @@ def test_a_study_varies_any_setting() -> None:
     study = Study.model_validate({**GIVEN, "vary": {"classifier.lr": [0.1, 0.2], "classifier.schedule": ["cosine", "sgdr"]}})
     settings = [one.request.settings().classifier for one in study.asked()[::2]]
     assert [(each.lr, each.schedule) for each in settings] == [(0.1, "cosine"), (0.1, "sgdr"), (0.2, "cosine"), (0.2, "sgdr")]
+
+
+def test_the_decoder_needs_its_folder() -> None:
+    with pytest.raises(UserError, match="--methods decoder: name the folder of a transformer with --decoder"):
+        data_quantity(methods="tfidf,decoder").points()
+    points = data_quantity(methods="tfidf,decoder", decoder="gpt").points()
+    assert [(point.method, point.decoder) for point in points if point.labels == 20] == [("tfidf", None), ("decoder", "gpt")]

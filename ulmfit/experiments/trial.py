@@ -17,6 +17,7 @@ TITLES: dict[MethodName, str] = {
     "tfidf": "TF-IDF + logistic regression",
     "nbsvm": "NB-SVM",
     "glove": "mean GloVe vectors + logistic regression",
+    "decoder": "fine-tuned transformer decoder",
 }
 REGIME_TITLES: dict[Regime, str] = {
     "general": "general language model alone",
@@ -30,7 +31,7 @@ class Point(Facts):
 
     ``labels``: labelled documents to learn from; ``unlabelled``: further documents that the language model reads; None: all there are.
     ``regime``: of a language model, None for methods without one. ``variant``: a row of an ablation. ``options``: the settings that
-    differ from the study's.
+    differ from the study's. ``decoder``: the folder of that method's model.
     """
 
     corpus: str
@@ -41,6 +42,7 @@ class Point(Facts):
     variant: str | None = None
     directions: tuple[Direction, ...] = ("forward", "backward")
     options: tuple[str, ...] = ()
+    decoder: str | None = None
 
     @property
     def title(self) -> str:

@@ -10,6 +10,7 @@ from ulmfit.directions import ENSEMBLE, Direction
 from ulmfit.evaluation.evaluate import evaluate
 from ulmfit.evaluation.predictions import HeldOut, Predictions, write_predictions
 from ulmfit.evaluation.results import FILE
+from ulmfit.experiments.methods.decoder import digest_of
 from ulmfit.experiments.methods.named import WordMethod, method_named
 from ulmfit.labels.drawing import rows_to_learn
 from ulmfit.labels.label_set import LabelSet, probabilities
@@ -58,16 +59,21 @@ def _predicted(classifier: Classifier, documents: Documents, direction: Directio
     return Predictions(*(probabilities(logits, "multi-class", each).numpy() for each in (temperature, 1.0)))
 
 
-def words(corpus: Corpus, method: WordMethod, settings: Settings) -> Stage[Evaluation]:
-    """Scores of a method of words, which learns from the labelled rows that are drawn. Of ``settings``: ``labels``, ``evaluate``, ``judge``."""
+def words(corpus: Corpus, method: WordMethod, settings: Settings, decoder: str | None = None) -> Stage[Evaluation]:
+    """Scores of a method beside ours, which learns from the labelled rows that are drawn. Of ``settings``: ``labels``, ``evaluate``, ``judge``.
+
+    ``decoder``: the folder of that method's model, which is known by its content.
+    """
     inputs, seed = {"corpus": corpus}, settings.labels.seed
     facts = {"method": method, "seed": seed, "labels": settings.labels.keyed(), "judge": settings.judge}
-    recipe = Recipe("evaluation", WORDS_VERSION, {**settings.evaluate.keyed(), **facts}, keys_of(inputs))
+    folder = Path(decoder) if decoder else None
+    known = {"decoder": digest_of(folder)} if folder else {}
+    recipe = Recipe("evaluation", WORDS_VERSION, {**settings.evaluate.keyed(), **facts, **known}, keys_of(inputs))
 
     def build(work: Path, context: Context) -> Built:
         strings = corpus.record.labels
         train, tests = read_split(corpus, "train"), read_split(corpus, settings.judge)
-        learner = method_named(method, seed, context.downloads, [*train.texts, *tests.texts])
+        learner = method_named(method, seed, context.downloads, [*train.texts, *tests.texts], folder, context.placement.device)
         train = train.take(rows_to_learn(train.codes(strings), settings.labels).tolist())
         started = time.perf_counter()
         fitted = learner.fit(train.texts, train.codes(strings), len(strings))

@@ -1,14 +1,12 @@
 """The fine-tuned decoder, on a small random one that is made here."""
 
-import builtins
-
 import numpy as np
 import pytest
 import torch
 
 from tests.experiments.methods.test_methods import WORDS, texts
 from ulmfit.errors import UserError
-from ulmfit.experiments.methods.decoder import Decoder
+from ulmfit.experiments.methods.decoder import Decoder, digest_of
 
 LABELS = np.arange(24) % 3
 
@@ -85,13 +83,13 @@ def test_what_cannot_be_loaded_is_one_line(folder, tmp_path):
 
 
 def test_without_the_extra_the_remedy_is_told(tmp_path, monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *arguments, **keywords):
-        if name == "transformers":
-            raise ImportError(name)
-        return real(name, *arguments, **keywords)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setattr("ulmfit.experiments.methods.decoder.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'ulmfit\[decoder\]'"):
         Decoder(tmp_path).fit(["a", "b"], np.array([0, 1]), 2)
+
+
+def test_a_decoder_is_known_by_its_files_wherever_they_lie(tmp_path):
+    for name, content in (("one", b"1"), ("same", b"1"), ("other", b"2")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_bytes(content)
+    assert digest_of(tmp_path / "one") == digest_of(tmp_path / "same") != digest_of(tmp_path / "other")

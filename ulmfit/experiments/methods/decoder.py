@@ -6,8 +6,10 @@ loaded, and no code from the folder is run.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ import numpy as np
 
 from ulmfit.errors import UserError
 from ulmfit.experiments.methods.method import Codes, Probabilities, check_classes
+from ulmfit.store import filesystem
 
 if TYPE_CHECKING:
     import torch
@@ -101,14 +104,32 @@ class FittedDecoder:
         return found
 
 
-def load(folder: Path) -> tuple[Any, Any]:
-    """The language model and its tokenizer. UserError where there is none, or it is not in safetensors."""
+def check_decoder(folder: Path) -> None:
+    """UserError for what can be found before the decoder is loaded."""
     try:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-    except ImportError as error:
-        raise UserError(NOT_INSTALLED) from error
+        found = find_spec("transformers")
+    except ValueError:
+        found = None
+    if found is None:
+        raise UserError(NOT_INSTALLED)
     if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
         raise UserError(f"{folder}: holds no transformer to load; give a folder with config.json, *.safetensors and its tokenizer")
+
+
+def digest_of(folder: Path) -> str:
+    """SHA-256 over the files of a decoder: its identity, wherever it lies."""
+    whole = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.is_file():
+            whole.update(f"{path.name} {filesystem.sha256(path)}\n".encode(errors="surrogateescape"))
+    return whole.hexdigest()
+
+
+def load(folder: Path) -> tuple[Any, Any]:
+    """The language model and its tokenizer. UserError where there is none, or it is not in safetensors."""
+    check_decoder(folder)
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
     try:
         body = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, use_safetensors=True, trust_remote_code=False)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
