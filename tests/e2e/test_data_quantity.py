@@ -1,0 +1,57 @@
+"""A study as a user runs it: its trials are tracked under one run, its report is written, and a point added makes itself alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from tests.conftest import CommandLine, Finished, write_general, write_tickets
+
+
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("study")
+    tickets, general = write_tickets(folder / "tickets.csv", 300), write_general(folder / "general.txt", 60)
+    columns = [str(tickets), "--text-column", "body", "--label-column", "topic", "--pretrain", str(general), "--preset", "tiny"]
+    return ["data-quantity", *columns, "--trials", "2", "--reading", "forward", "--workspace", str(folder / "workspace"), "--json"]
+
+
+@pytest.fixture(scope="module")
+def first(ulmfit: CommandLine, arguments: list[str]) -> Finished:
+    finished = ulmfit(*arguments, "--labels", "20,60", "--methods", "ulmfit,tfidf")
+    assert finished.code == 0, finished.err
+    return finished
+
+
+def test_trials_are_tracked_under_the_run_of_the_study(first: Finished) -> None:
+    run, results = first.json["run"], first.json["results"]
+    client = MlflowClient(run["tracking_uri"])
+    children = client.search_runs([run["experiment"]], f"tags.`mlflow.parentRunId` = '{run['id']}' AND tags.`ulmfit.trial` != ''")
+    assert {child.info.run_id for child in children} == {result["run_id"] for result in results} and len(children) == 8
+    tracked = client.get_run(results[0]["run_id"]).data
+    assert tracked.metrics["forward.accuracy"] == results[0]["scores"]["forward"]["accuracy"]
+    assert (tracked.params["method"], tracked.params["labels"], tracked.params["regime"]) == ("ulmfit", "20", "general+domain")
+    assert tracked.tags["ulmfit.stage.judge"].startswith(results[0]["key"])
+
+
+def test_the_command_prints_the_points_and_writes_a_report(first: Finished) -> None:
+    assert "means of 2 trials" in first.out and "TF-IDF + logistic regression" in first.out
+    report = Path(first.json["report"])
+    assert {path.name for path in report.parent.iterdir()} == {
+        "report.html", "summary.json", "trials.csv", "labels-tickets-csv.png", "labels-tickets-csv.svg",
+    }  # fmt: skip
+    splits = first.json["corpora"][0]["splits"]
+    assert [(result["labels"], result["unlabelled"]) for result in first.json["results"][:3:2]] == [
+        (labels, splits["train"] - labels) for labels in (20, 60)
+    ]
+
+
+@pytest.mark.slow
+def test_a_point_that_is_added_makes_itself_alone(ulmfit: CommandLine, arguments: list[str], first: Finished) -> None:
+    again = ulmfit(*arguments, "--labels", "20,60,100", "--methods", "tfidf")
+    assert again.code == 0, again.err
+    assert [result["built"] for result in again.json["results"]] == [0, 0, 0, 0, 1, 1]
+    planned = ulmfit(*arguments, "--labels", "20,60,100", "--methods", "tfidf", "--dry-run")
+    assert planned.code == 0 and planned.json["stages"] == {} and "none" in planned.out
