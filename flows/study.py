@@ -28,6 +28,8 @@ from ulmfit.report.study_summary import StudySummary
 
 log = logging.getLogger(__name__)
 
+ENOUGH = 0.05  # of a study's work, by which what was foreseen is corrected
+
 
 def run_study(plan: StudyPlan, kind: str) -> StudySummary:
     """Run the trials in a bounded pool, and report."""
@@ -83,4 +85,5 @@ class Progress:
         """`` (0:12:00 left)``; nothing where nothing was foreseen."""
         left = self.foresight.left(set(results.finished))
         gone = self.whole - left
-        return f" ({clock(left * (time.monotonic() - self.started) / gone)} left)" if gone > 0 and left > 0 else ""
+        slowness = (time.monotonic() - self.started) / gone if gone > ENOUGH * self.whole else 1.0
+        return f" ({clock(left * slowness)} left)" if left > 0 else ""

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from flows import pool
+from flows import pool, study
 from flows.study_dag import StudyDag
 from flows.study_plan import StudyPlan, check_labels, resolve_study
 from flows.study_request import DataQuantityRequest
@@ -119,3 +119,16 @@ def test_numbers_of_labels_that_the_corpus_cannot_give(given: dict[str, object],
 def test_labels_of_several_a_document_are_refused_before_any_work(given: dict[str, object]) -> None:
     with pytest.raises(UserError, match="one label"):
         planned(given, options=["classifier.task=multi-label"])
+
+
+def test_what_is_left_is_corrected_by_the_time_taken_once_enough_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    left, now = {"seconds": 1000.0}, {"seconds": 50.0}
+    monkeypatch.setattr(study.time, "monotonic", lambda: now["seconds"])
+    progress = study.Progress(cast(Any, SimpleNamespace(left=lambda done: left["seconds"])))
+    told = lambda: progress.told(cast(Any, SimpleNamespace(finished={})))
+    now["seconds"], left["seconds"] = 60.0, 999.9
+    assert told() == " (16:40 left)", "too little is done to say"
+    now["seconds"], left["seconds"] = 450.0, 800.0
+    assert told() == " (26:40 left)", "it took twice as long as foreseen"
+    left["seconds"] = 0.0
+    assert told() == ""
