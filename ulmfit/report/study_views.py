@@ -162,7 +162,7 @@ class Criteria:
 
     title: str
     seconds: float
-    shared_seconds: float
+    shared_seconds: float | None
     documents_per_second: float | None
     settings: int
     few: Estimate
@@ -189,7 +189,7 @@ def _criteria(method: MethodName, own: list[Mean], every: Sequence[Mean], corpor
     return Criteria(
         title=TITLES[method],
         seconds=near.seconds,
-        shared_seconds=near.shared_seconds,
+        shared_seconds=near.shared_seconds or None,
         documents_per_second=near.documents_per_second,
         settings=changed,
         few=near.scores["accuracy"],
