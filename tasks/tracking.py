@@ -33,7 +33,6 @@ from tasks.relocation import settle
 from tasks.servers import longest_wait, without_password
 from tasks.workspace import Workspace
 from ulmfit.errors import UserError
-from ulmfit.stages.outputs import Classifier, LanguageModel
 from ulmfit.store.artifacts import Artifact
 from ulmfit.store.json import JsonObject
 from ulmfit.store.recipe import Recipe, flatten, stable
@@ -254,7 +253,7 @@ class TrackedStage:
 
 def is_model(artifact: Artifact) -> bool:
     """Whether MLflow is told of it as a model, too."""
-    return isinstance(artifact, LanguageModel | Classifier)
+    return artifact.kind in ("language-model", "classifier")
 
 
 def model_id(record: JsonObject) -> str | None:
