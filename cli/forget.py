@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ulmfit.store.json import JsonObject
 
 SOME_UNKNOWN = 3  # exit code: some documents are not known; the others are forgotten
+LISTED = 20  # documents that are not known, in lines; --json has all
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,10 @@ def forget(
     from tasks.workspace import Workspace
     from ulmfit.decisions.decision import reason
 
-    asked = [*(Asked("--document", id=each) for each in document or ()), *(Asked("--digest", digest=each.lower()) for each in digest or ())]
-    asked += _lines(file) if file else []
+    _check_text("NAME", name)
+    asked = [Asked("--document", id=_check_text("--document", each)) for each in document or ()]
+    asked += [Asked("--digest", digest=_check_text("--digest", each).lower()) for each in digest or ()]
+    asked += _lines(file) if file is not None else []
     if not (asked or purge):
         raise UserError(
             "nothing to forget: name documents with --document, --digest or --file, or clear up after earlier ones with --purge"
@@ -74,7 +77,8 @@ def forget(
         told = model.settle()  # of a command that was interrupted
         forgot = model.forget(asked_ids(asked), asked_digests(asked), by) if by else None
         told += model.settle()
-        unknown = [each for each in asked if forgot and each.name in forgot.unknown]
+        missing = frozenset(forgot.unknown) if forgot else frozenset()
+        unknown = [each for each in asked if each.name in missing]
         _say(forgot, told, unknown)
         removed, garbage = _purge(model, yes) if purge else ([], ())
     if as_json:
@@ -91,6 +95,17 @@ def asked_ids(asked: Iterable[Asked]) -> list[str]:
 def asked_digests(asked: Iterable[Asked]) -> list[str]:
     """The digests among them."""
     return [each.digest for each in asked if each.digest is not None]
+
+
+def _check_text(option: str, value: str) -> str:
+    """UserError for what is empty or no UTF-8."""
+    if not value.strip():
+        raise UserError(f"{option} {value!a}: it is empty")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{option} {value!a}: this is no UTF-8") from error
+    return value
 
 
 def _lines(file: str) -> list[Asked]:
@@ -119,8 +134,10 @@ def _say(forgot: Forgot | None, told: Sequence[Told], unknown: Sequence[Asked]) 
         typer.echo(f"read by    {each.decision.forgetting.why}")
         for source in each.sources:
             typer.echo(f"also in    {source}: take it out there, or it comes back with the next training from it")
-    for document in unknown:
+    for document in unknown[:LISTED]:
         sys.stderr.write(f"ulmfit: {document.where}: no document {document.name!a} has landed; it is refused should it come\n")
+    if len(unknown) > LISTED:
+        sys.stderr.write(f"ulmfit: and {len(unknown) - LISTED:,} more that have not landed (--json lists all)\n")
 
 
 def _purge(model: ForgettingModel, yes: bool) -> tuple[list[Garbage], Sequence[Garbage]]:
