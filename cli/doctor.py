@@ -79,6 +79,9 @@ def _environment() -> Iterator[Finding]:
     data = os.environ.get("ULMFIT_DATA")
     if data and not Path(data).is_dir():
         yield Finding("error", "ULMFIT_DATA", f"names {data}, which is not a folder", "unset it, or name the folder that holds the corpora")
+    from tasks.notices import check_address
+
+    yield from _asked("notices", check_address)
 
 
 def _device() -> Iterator[Finding]:
@@ -145,7 +148,7 @@ def _tracking(workspace: Workspace, writable: bool) -> Iterator[Finding]:
         if not workspace.database.exists():
             return
         found = _database("tracking", workspace.database, "move the file away; artifacts are kept, and the next run starts a new one")
-    faults = [found] if found.level == "error" else list(_asked("tracking", check_tracking, workspace))
+    faults = [found] if found.level == "error" else list(_asked("tracking", lambda: check_tracking(workspace)))
     yield from faults or [found]
     if not faults:
         yield from _experiments(workspace, writable)
@@ -172,10 +175,10 @@ def _experiments(workspace: Workspace, writable: bool) -> Iterator[Finding]:
             yield Finding("ok", "moved", f"the workspace was at {Path(before).parent}; MLflow's records name this one now")
 
 
-def _asked(subject: str, question: Callable[[Workspace], None], workspace: Workspace) -> Iterator[Finding]:
+def _asked(subject: str, question: Callable[[], None]) -> Iterator[Finding]:
     """What a question that a run asks first finds at fault."""
     try:
-        question(workspace)
+        question()
     except UserError as error:
         fact, _, remedy = str(error).partition("; ")
         yield Finding("error", subject, fact, remedy)
@@ -191,7 +194,7 @@ def _prefect(workspace: Workspace, writable: bool) -> Iterator[Finding]:
         from tasks.servers import without_password
 
         fine = Finding("ok", "Prefect", f"uses the server at {without_password(address)}")
-        yield from [*_asked("Prefect", check_prefect, workspace)] or [fine]
+        yield from [*_asked("Prefect", lambda: check_prefect(workspace))] or [fine]
     elif workspace.prefect_database.exists():
         yield _database("Prefect", workspace.prefect_database, "move the file away; the next run starts a new one")
 

@@ -86,8 +86,10 @@ def _check_trained(request: TrainingRequest) -> None:
 
 def _check_servers(workspace: Workspace, dask: str | None) -> None:
     from tasks.cluster import check_scheduler  # their libraries take seconds to import, and come after what is found without them
+    from tasks.notices import check_address
     from tasks.servers import check_tracking
 
+    check_address()
     check_tracking(workspace)
     check_scheduler(dask)
 

@@ -46,6 +46,7 @@ def test_a_damaged_database_is_an_error_with_a_remedy(examined, tmp_path: Path) 
         ("MLFLOW_TRACKING_URI", "http://127.0.0.1:9", "tracking", "start it, correct the address, or unset it"),
         ("MLFLOW_TRACKING_URI", "databricks", "tracking", "give the address of an MLflow server"),
         ("PREFECT_API_URL", "http://127.0.0.1:9/api", "Prefect", "start it, correct the address, or unset it"),
+        ("ULMFIT_NOTICE_URL", "chat.example", "notices", "give one as https://HOST/PATH, or unset it"),
     ],
 )
 def test_a_server_that_does_not_answer_is_an_error_as_in_a_run(

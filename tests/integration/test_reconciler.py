@@ -21,7 +21,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.deployments import NEW_DATA, Declared, automations, declared, put_automation, put_deployment, put_pool
-from tests.conftest import ROOT, CommandLine
+from tests.conftest import ROOT, CommandLine, write_tickets
 
 pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.timeout(600)]
 
@@ -121,26 +121,65 @@ def test_one_that_crashes_each_time_is_left_alone_after_two_restarts(
     assert [state.name for state in client.read_flow_run_states(made.id)].count("Restarted") == 2
 
 
-def test_new_data_starts_a_retraining_with_its_parameters(
-    client: SyncPrefectClient, prefect_api: str, deployment: Any, worker: Callable[[], Worker], tmp_path: Path
-) -> None:
-    worker()
-    (tmp_path / "end").touch()
+def emit(prefect_api: str, payload: dict[str, str], times: int = 1) -> None:
+    """Tell of new data, as one who did not see the answer."""
     event = {
         "id": str(uuid4()),
         "occurred": datetime.now(UTC).isoformat(),
         "event": NEW_DATA,
         "resource": {"prefect.resource.id": "ulmfit.data.tickets"},
-        "payload": {"folder": str(tmp_path), "note": 'it\'s "new" {{ 1 + 1 }} é'},
+        "payload": payload,
     }
-    body = json.dumps([event]).encode()
-    for _ in range(2):  # sent twice by one who did not see the answer
-        request = urllib.request.Request(f"{prefect_api}/events", body, {"Content-Type": "application/json"})
+    for _ in range(times):
+        request = urllib.request.Request(f"{prefect_api}/events", json.dumps([event]).encode(), {"Content-Type": "application/json"})
         urllib.request.urlopen(request, timeout=30).close()
+
+
+def test_new_data_starts_a_retraining_with_its_parameters(
+    client: SyncPrefectClient, prefect_api: str, deployment: Any, worker: Callable[[], Worker], tmp_path: Path
+) -> None:
+    worker()
+    (tmp_path / "end").touch()
+    payload = {"folder": str(tmp_path), "note": 'it\'s "new" {{ 1 + 1 }} é'}
+    emit(prefect_api, payload, times=2)
     of_event = lambda: [
         one for one in client.read_flow_runs() if one.deployment_id == deployment.id and one.parameters["request"].get("note")
     ]
     until(lambda: any(one.state_type == "COMPLETED" for one in of_event()))
     time.sleep(5)
-    assert [one.parameters["request"] for one in of_event()] == [event["payload"]]
-    assert (tmp_path / "runs").read_text().split(" ", 1)[1] == f"{event['payload']['note']}\n"
+    assert [one.parameters["request"] for one in of_event()] == [payload]
+    assert (tmp_path / "runs").read_text().split(" ", 1)[1] == f"{payload['note']}\n"
+
+
+@pytest.mark.timeout(900)
+def test_a_real_retraining_that_is_lost_goes_on_and_the_champion_stays_meanwhile(
+    client: SyncPrefectClient, prefect_api: str, ulmfit: CommandLine, worker: Callable[[], Worker], tmp_path: Path
+) -> None:
+    put_pool(client)
+    deployed = {one.name: put_deployment(client, one)[0] for one in declared()}
+    for automation in automations(deployed, lost=timedelta(seconds=70)):
+        put_automation(client, automation)
+    landing, home = tmp_path / "landing", tmp_path / "workspace"
+    landing.mkdir()
+    write_tickets(landing / "monday.csv", 300)
+    request = {"landing": str(landing), "model": "tickets", "text_column": "body", "label_column": "topic", "preset": "tiny"}
+    request |= {"workspace": str(home)}
+    runs = lambda: [one for one in client.read_flow_runs() if one.deployment_id == deployed["retrain"].id]
+    told = lambda: ulmfit("history", "tickets", "--workspace", str(home), "--json").json
+    first = worker()
+    emit(prefect_api, request)
+    until(lambda: [one.state_type for one in runs()] == ["COMPLETED"], 400)
+    assert told()["champion"] == "1"
+
+    write_tickets(landing / "tuesday.csv", 300, seed=2)
+    lost = client.create_flow_run_from_deployment(deployed["retrain"].id, parameters={"request": request})
+    until(lambda: told()["decisions"][-1]["what"] == "retrain", 200)
+    first.kill()
+    assert told()["champion"] == "1"
+    worker()
+    until(lambda: client.read_flow_run(lost.id).state_type == "COMPLETED", 400)
+    states = [state.name for state in client.read_flow_run_states(lost.id)]
+    assert states.count("Restarted") == 1 and len(runs()) == 2
+    decisions = told()["decisions"]
+    assert [one["what"] for one in decisions].count("retrain") == 2, "the lost one was gone on with, not begun anew"
+    assert told()["champion"] in ("1", "2") and decisions[-1]["what"] in ("compared", "promoted")
