@@ -44,6 +44,8 @@ class Entries:
         self.path, self._file = path, file
         self._mark = path.with_suffix(SENT)
         self.sent = int(self._mark.read_text() or 0) if self._mark.exists() else 0  # bytes
+        self._file.seek(self.sent)
+        self.remaining = sum(line.endswith(b"\n") for line in self._file)  # entries
 
     @classmethod
     def create(cls, folder: Path) -> Self:
@@ -78,6 +80,7 @@ class Entries:
         self._file.seek(0, os.SEEK_END)
         self._file.write(entry + b"\n")
         self._file.flush()
+        self.remaining += 1
         return self._file.tell()
 
     def next(self) -> bytes | None:
@@ -89,13 +92,9 @@ class Entries:
     def done(self, entry: bytes) -> int:
         """Note that the first entry is dealt with; returns where it ends."""
         self.sent += len(entry) + 1
+        self.remaining -= 1
         self._mark.write_text(str(self.sent))
         return self.sent
-
-    def remaining(self) -> int:
-        """How many entries are not sent."""
-        self._file.seek(self.sent)
-        return sum(line.endswith(b"\n") for line in self._file)
 
     def remove(self) -> None:
         self.path.unlink()  # first: without its mark, all of it would be sent again
@@ -168,7 +167,7 @@ class Outbox:
         return self._failing
 
     def _remaining(self) -> int:
-        return sum(entries.remaining() for entries in self._files)
+        return sum(entries.remaining for entries in self._files)
 
     def _send(self) -> None:
         tries = 0
@@ -202,7 +201,7 @@ class Outbox:
                         break
                     self._files.popleft().remove()
                 self._changed.wait()
-            if self._own and not self._own.remaining():
+            if self._own and not self._own.remaining:
                 self._own.remove()
             return None
 
