@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from cli.options import WorkspaceDir
-from ulmfit.errors import UserError
+from ulmfit.errors import RunFailed, UserError
 
 if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
@@ -22,8 +22,10 @@ def deploy(workspace: WorkspaceDir = None) -> None:
 
     Deployments that are there keep their schedules, parameters and limits as people set them; automations stay switched on or off.
     """
+    import httpx
+
     from cli.prefect_server import check_prefect
-    from tasks.servers import without_password
+    from tasks.servers import cause, without_password
     from tasks.workspace import Workspace
 
     server = os.environ.get("PREFECT_API_URL")
@@ -33,12 +35,25 @@ def deploy(workspace: WorkspaceDir = None) -> None:
         )
     check_prefect(Workspace.named(workspace))
 
+    try:
+        worker = _put()
+    except httpx.HTTPError as error:
+        raise RunFailed(
+            f"PREFECT_API_URL={without_password(server)}: the Prefect server failed ({cause(error)}); see its log, and run this again: it is safe to repeat"
+        ) from error
+    typer.echo("worker      on each machine that trains, in its checkout:")
+    typer.echo(f"            PREFECT_API_URL={shlex.quote(without_password(server))} {worker}")
+
+
+def _put() -> str:
+    """Make everything, or bring it up to date; the command of a worker."""
     from prefect.client.orchestration import get_client
 
     from flows import deployments
 
     with get_client(sync_client=True) as client:
-        typer.echo(f"work pool   {deployments.POOL}: {deployments.put_pool(client)}")
+        pool_type, done = deployments.put_pool(client)
+        typer.echo(f"work pool   {deployments.POOL}: {done}")
         there = {}
         for wanted in deployments.declared():
             there[wanted.name], done = deployments.put_deployment(client, wanted)
@@ -48,12 +63,11 @@ def deploy(workspace: WorkspaceDir = None) -> None:
             typer.echo(f"automation  {automation.name}: {done}; {'on' if on else 'switched off'}")
         limited = [name for name, one in there.items() if one.concurrency_limit or one.global_concurrency_limit]
         if limited and deployments.leases_in_memory(client):
+            names = ", ".join(limited)
             typer.echo(
-                f"warning     {', '.join(limited)}: a run under a limit crashes when this server restarts; start the server with {LEASES}, or take the limit away"
+                f"warning     {names}: a run under a limit crashes when this server restarts; start the server with {LEASES}, or take the limit away"
             )
-    command = f"prefect worker start --pool {deployments.POOL} --type process --limit 1"
-    typer.echo("worker      on each machine that trains, in its checkout:")
-    typer.echo(f"            PREFECT_API_URL={shlex.quote(without_password(server))} {command}")
+    return f"prefect worker start --pool {deployments.POOL} --type {pool_type} --limit 1"
 
 
 def _schedules(deployment: DeploymentResponse) -> str:

@@ -85,14 +85,13 @@ def declared() -> Iterator[Declared]:
     yield Declared("reconcile", "Starts retrainings that crashed again, a few times.", {"restarts": 2}, "*/15 * * * *", active=True)
 
 
-def put_pool(client: SyncPrefectClient) -> str:
-    """The work pool; what was done."""
+def put_pool(client: SyncPrefectClient) -> tuple[str, str]:
+    """The work pool; its type, which is another where a team made it, and what was done."""
     try:
-        client.read_work_pool(POOL)
+        return client.read_work_pool(POOL).type, "there already"
     except ObjectNotFound:
-        client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=ProcessWorker.get_default_base_job_template()))
-        return "made"
-    return "there already"
+        template = ProcessWorker.get_default_base_job_template()
+        return client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template)).type, "made"
 
 
 def put_deployment(client: SyncPrefectClient, wanted: Declared) -> tuple[DeploymentResponse, str]:

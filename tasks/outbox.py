@@ -126,6 +126,11 @@ class Outbox:
         self._answers: dict[int, Future[str | None]] = {}  # by the end of the entry in our own file
         self._failing: str | None = None  # why the last try failed
         self._closed = False
+        self._thread: threading.Thread | None = None
+        if self._files:
+            self._start()
+
+    def _start(self) -> None:
         self._thread = threading.Thread(target=self._send, daemon=True, name="outbox")
         self._thread.start()
 
@@ -137,6 +142,9 @@ class Outbox:
                 self._own = Entries.create(self.folder)
                 self._files.append(self._own)
             self._answers[self._own.append(entry.encode())] = promised
+            self._closed = False
+            if self._thread is None:
+                self._start()
             self._changed.notify_all()
         return promised
 
@@ -153,12 +161,12 @@ class Outbox:
             return self._remaining()
 
     def close(self, seconds: float) -> int:
-        """Wait as ``wait`` does, and stop sending; how many entries remain, for the next process."""
+        """Wait as ``wait`` does, and stop sending; how many entries remain, for the next process. What is put later is sent all the same."""
         remaining = self.wait(seconds)
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._thread.join(1)
+            self._changed.wait_for(lambda: self._thread is None, 1)
         return remaining
 
     @property
@@ -202,7 +210,11 @@ class Outbox:
                     self._files.popleft().remove()
                 self._changed.wait()
             if self._own and not self._own.remaining:
+                self._files.remove(self._own)
                 self._own.remove()
+                self._own = None
+            self._thread = None
+            self._changed.notify_all()
             return None
 
     def _pause(self, reason: str, tries: int) -> None:

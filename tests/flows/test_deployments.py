@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter
@@ -96,6 +97,17 @@ def test_without_a_server_it_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.setenv("PREFECT_HOME", "unset at the end")
     assert run(["deploy", "--workspace", str(tmp_path)]) == 2
     assert "no Prefect server answers there" in capsys.readouterr().err
+
+
+def test_a_server_that_fails_in_the_middle_is_one_line(
+    client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Any
+) -> None:
+    def lost(*_: object) -> None:
+        raise httpx.ConnectError("connection refused")
+
+    monkeypatch.setattr(SyncPrefectClient, "read_deployment_by_name", lost)
+    assert run(["deploy", "--workspace", str(tmp_path)]) == 1
+    assert "the Prefect server failed (connection refused)" in capsys.readouterr().err
 
 
 def test_crashed_runs_are_started_again_so_many_times(client: SyncPrefectClient) -> None:

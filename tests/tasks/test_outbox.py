@@ -88,6 +88,21 @@ def test_what_remains_at_the_end_is_counted_and_the_next_one_sends_it(tmp_path: 
     assert Outbox(tmp_path, "MLflow", server).close(10) == 0 and server.taken == ["1", "2", "3"]
 
 
+def test_what_is_told_after_the_end_is_sent_all_the_same(tmp_path: Path) -> None:
+    """By a stage that still runs when another one has failed."""
+    server = Server()
+    box = Outbox(tmp_path, "MLflow", server)
+    for number in range(3):
+        box.put(str(number))
+        assert box.close(10) == 0
+    assert server.taken == ["0", "1", "2"] and not list(tmp_path.iterdir())
+    gone = Outbox(tmp_path, "MLflow", Server(lambda entry, tries: AWAY if tries < 40 else None))
+    gone.put("0")
+    assert gone.close(0) == 1
+    gone.put("1")
+    assert gone.close(10) == 0
+
+
 @pytest.mark.parametrize("error", [Undelivered("no such run", 3), Undelivered("no bucket", 4)])
 def test_what_is_refused_is_set_aside_and_the_rest_goes_on(tmp_path: Path, error: Undelivered, caplog: pytest.LogCaptureFixture) -> None:
     server = Server(lambda entry, tries: error if entry == "1" else None)
