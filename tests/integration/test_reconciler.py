@@ -163,7 +163,8 @@ def test_a_real_retraining_that_is_lost_goes_on_and_the_champion_stays_meanwhile
     landing.mkdir()
     write_tickets(landing / "monday.csv", 300)
     request = {"landing": str(landing), "model": "tickets", "text_column": "body", "label_column": "topic", "preset": "tiny"}
-    request |= {"workspace": str(home)}
+    (tmp_path / "policy.yaml").write_text("gate: {min_rows: 20}\n")
+    request |= {"workspace": str(home), "policy": str(tmp_path / "policy.yaml")}
     runs = lambda: [one for one in client.read_flow_runs() if one.deployment_id == deployed["retrain"].id]
     told = lambda: ulmfit("history", "tickets", "--workspace", str(home), "--json").json
     first = worker()
