@@ -118,7 +118,7 @@ class Foresight:
         if kind in CLASSIFIERS:
             return self._training("classifier", lambda: self._classifier(node))
         if kind == "words":
-            corpus, _, settings = node.arguments
+            corpus, _, settings, *_ = node.arguments
             text, judged = self._text(cast(Node, corpus)), cast(Settings, settings).judge
             learnt, read = (Documents.open(self.made[text.ids].path, [split]) for split in ("train", judged))
             number = cast(Settings, settings).labels.number or len(learnt)

@@ -156,7 +156,7 @@ def direction_table(results: Sequence[TrialResult]) -> list[tuple[str, int, dict
 class Criteria:
     """What counts in practice beside accuracy, of one method. ``few``: accuracy at the labels nearest to 100, ``few_labels``.
 
-    ``breadth``: on how many of the corpora it is best, or within the interval of the best. ``per_doubling``: accuracy that a doubling of
+    ``breadth``: on how many of the corpora it is best there, or within the interval of the best. ``per_doubling``: accuracy that a doubling of
     the labels brought, on average, from the fewest to the most.
     """
 
@@ -185,7 +185,8 @@ def _criteria(method: MethodName, own: list[Mean], every: Sequence[Mean], corpor
     curve = sorted((point for point in own if _same_line(point, near)), key=lambda point: point.labels)
     first, last = curve[0], curve[-1]
     doublings = (last.labels / first.labels) if first.labels else 1
-    wins = {point.point.corpus for point in own if _near_best(point, [other for other in every if _same_place(point, other)])}
+    few = [point for point in own if point.labels == near.labels]
+    wins = {point.point.corpus for point in few if _near_best(point, [other for other in every if _same_place(point, other)])}
     return Criteria(
         title=TITLES[method],
         seconds=near.seconds,
