@@ -7,7 +7,7 @@ DEMO := --corpus trec-6 --preset small --set corpus.max_train=500 --set finetune
 # 500 labelled reviews and three passes over 10,000 without a label.
 DEMO_IMDB := --corpus imdb --preset small --set finetune.epochs=3 --set corpus.max_train=500 --set corpus.max_unlabelled=10000 --set corpus.max_test=2000
 
-.PHONY: install dev demo demo-imdb test test-slow lint bench bench-fastai clean
+.PHONY: install dev demo demo-imdb test test-slow soak lint bench bench-fastai clean
 
 install: $(VENV)/.installed
 
@@ -36,10 +36,13 @@ demo-imdb: install
 	$(BIN)/ulmfit train $(DEMO_IMDB)
 
 test: dev lint
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations 10 -m 'not slow'
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations 10 -m 'not slow and not soak'
 
 test-slow: dev
 	$(BIN)/python -m pytest -q -m slow
+
+soak: dev
+	$(BIN)/python -m pytest -q -m soak tests/soak
 
 lint: dev
 	$(BIN)/ruff check .
