@@ -27,7 +27,7 @@ from tests.soak.services import Service, services
 from tests.soak.story import Story
 from ulmfit.store.artifacts import Store
 
-pytestmark = [pytest.mark.soak]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(3 * 3600)]
 
 CYCLES, SEED = int(os.environ.get("ULMFIT_SOAK_CYCLES", "50")), int(os.environ.get("ULMFIT_SOAK_SEED", "0"))
 TRIES = 4  # of one cycle: it is killed in the first one at most
