@@ -1,6 +1,6 @@
 """Fifty retrainings in which processes and servers are killed at random moments, beside the same story in which nothing goes wrong.
 
-``make soak``; the number of cycles, the seed and a file for the table come from ULMFIT_SOAK_CYCLES, ULMFIT_SOAK_SEED, ULMFIT_SOAK_TABLE.
+``make soak``; the number of cycles, the seed and a file for the table come from ULMFIT_SOAK_CYCLES, ULMFIT_SOAK_SEED, ULMFIT_SOAK_TABLE; how late a kill may come, from ULMFIT_SOAK_MOMENT.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(3 * 3600)]
 CYCLES, SEED = int(os.environ.get("ULMFIT_SOAK_CYCLES", "50")), int(os.environ.get("ULMFIT_SOAK_SEED", "0"))
 TRIES = 4  # of one cycle: it is killed in the first one at most
 PATIENCE = 300.0  # seconds of a retraining
+MOMENT = float(os.environ.get("ULMFIT_SOAK_MOMENT", "20"))  # kills come within so many seconds of its beginning
 MODEL = "tickets"
 POLICY = """min_documents: 30
 min_labels: 10
@@ -68,11 +69,12 @@ class Life:
             server.start()
         for cycle in range(CYCLES):
             landed, started = self.story.land(cycle), time.monotonic()
-            hit = self._hurt(cycle) if self.chaos and cycle % 2 else "-"
-            tries = 1 + (hit != "-")
-            while (ended := self._run("retrain", *self._request()))[0] != 0:
+            hit, (code, out) = self._hurt(cycle) if self.chaos and cycle % 2 else ("-", self._run("retrain", *self._request()))
+            tries = 1
+            while code != 0:
+                assert tries < TRIES, f"cycle {cycle} of {self.folder}: {out[-2000:]}"
+                code, out = self._run("retrain", *self._request())
                 tries += 1
-                assert tries <= TRIES, f"cycle {cycle} of {self.folder}: {ended[1][-2000:]}"
             self._look(cycle)
             self.rows.append(f"| {cycle} | {landed} | {hit} | {tries} | {time.monotonic() - started:.0f} |")
 
@@ -117,18 +119,18 @@ class Life:
             raise AssertionError(f"{arguments[0]} in {self.folder} did not end: {out[-2000:]}") from None
         return process.returncode, out
 
-    def _hurt(self, cycle: int) -> str:
-        """Kill one random process at a random moment of a retraining, every fourth time a server; says what was killed and when."""
-        seconds, process = self.rng.uniform(1.0, 25.0), self._start("retrain", *self._request())
+    def _hurt(self, cycle: int) -> tuple[str, tuple[int, str]]:
+        """Kill one random process at a random moment of a retraining, every fourth time a server: what was killed and when, and how it ended."""
+        seconds, process = self.rng.uniform(1.0, MOMENT), self._start("retrain", *self._request())
         with ThreadPoolExecutor(1) as pool:
             reading = pool.submit(process.communicate)
             try:
-                reading.result(seconds)
-                return "-"
+                out = reading.result(seconds)[0]
+                return "nothing: it had ended", (process.returncode, out)
             except TimeoutError:
                 hit = self._kill_server() if cycle % 8 == 7 else self._kill_process(process.pid)
-            reading.result(PATIENCE)
-        return f"{hit} after {seconds:.0f} s"
+            out = reading.result(PATIENCE)[0]
+        return f"{hit} after {seconds:.0f} s", (process.returncode, out)
 
     def _kill_server(self) -> str:
         server: Service = self.servers[self.rng.choice(sorted(self.servers))]
