@@ -22,7 +22,7 @@ import psutil
 import pyarrow.dataset as ds
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, write_general
 from tests.soak.services import Service, services
 from tests.soak.story import Story
 from ulmfit.store.artifacts import Store
@@ -57,6 +57,7 @@ class Life:
         self.folder.mkdir(parents=True)
         (self.folder / "landing").mkdir()
         (self.folder / "policy.yaml").write_text(POLICY)
+        write_general(self.folder / "general.txt", 100)
         self.story = Story(self.folder / "landing", SEED)
         self.rng = random.Random(SEED)
         self.servers, named = services(self.folder / "servers")
@@ -86,16 +87,7 @@ class Life:
     def _request(self) -> list[str]:
         columns = ["--text-column", "body", "--label-column", "topic", "--id-column", "no"]
         options = ["--preset", "tiny", "--set", "classifier.epochs=2", "--set", "pretrain.max_tokens=4000", "--device", "cpu"]
-        general = ["--pretrain", str(self._general())]
-        return ["--landing", "landing", "--model", MODEL, *columns, "--policy", "policy.yaml", *options, *general]
-
-    def _general(self) -> Path:
-        path = self.folder / "general.txt"
-        if not path.exists():
-            rng = random.Random(SEED)
-            words = "the customer says that it was on monday and we could not help them with this invoice router parcel login".split()
-            path.write_text("".join(" ".join(rng.choice(words) for _ in range(40)) + ".\n" for _ in range(100)))
-        return path
+        return ["--landing", "landing", "--model", MODEL, *columns, "--policy", "policy.yaml", *options, "--pretrain", "general.txt"]
 
     def _start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -202,7 +194,9 @@ def lives(tmp_path_factory: pytest.TempPathFactory) -> Any:
                 life.end()
             if table := os.environ.get("ULMFIT_SOAK_TABLE"):
                 heading = ["| cycle | what landed | what was killed | tries | s |", "|---|---|---|---|---|"]
-                Path(table).write_text("\n".join([*heading, *both[1].rows, "", *(f"{name}: {sizes}" for name, sizes in both[0].memory.items()), ""]))
+                Path(table).write_text(
+                    "\n".join([*heading, *both[1].rows, "", *(f"{name}: {sizes}" for name, sizes in both[0].memory.items()), ""])
+                )
 
 
 def test_every_document_is_counted_once_and_on_one_side(lives: tuple[Life, Life]) -> None:
