@@ -25,9 +25,6 @@ class DriftPolicy(Stage):
     min_length: Effect = Field(0.15, description="Cohen's d of the documents' log length, up or down")
     min_label_shift: Effect = Field(0.1, description="Cohen's w of the labels")
     min_accuracy_loss: Effect = Field(0.1, description="Cohen's h of the champion's accuracy, down")
-    max_vocabulary_growth: float = Field(
-        0.1, ge=0.0, le=1.0, description="share of a vocabulary chosen anew that the earlier one lacks, past which to train cold"
-    )
     sample: Positive = Field(1_000, description="documents that are measured, at most: a seeded sample")
     max_tokens: int = Field(100, ge=10, description="tokens at the beginning of a document that perplexity is measured on")
     seed: Seed = 0
