@@ -159,8 +159,8 @@ class LMConfig(TrainingConfig):
 class WarmConfig(Stage):
     """A domain LM that goes on from an earlier one: new text, and a sample of the old so that it forgets nothing."""
 
-    replay: float = Field(1.0, ge=0.0, description="tokens of old text for each of the new")
-    epochs: float = Field(2.0, gt=0.0, description="passes over both")
+    replay: float = Field(4.0, ge=0.0, description="tokens of old text for each of the new")
+    epochs: float = Field(1.0, gt=0.0, description="passes over both")
     rate: float = Field(0.5, gt=0.0, description="highest rate, as a share of that of fine-tuning")
     seed: Seed = 0
 
