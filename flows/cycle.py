@@ -77,7 +77,7 @@ def look(asked: Retraining, request: RetrainRequest, train: Callable[[Due], Retr
     looked = asked.ledger.look(asked.landing, asked.policy.settle_seconds)
     for name, why in looked.still_written.items():
         log.info("%s is left alone for now: %s", name, why)
-    if looked.ready or looked.same_content:
+    if looked.anything:
         land(asked, request, looked)
     return decide(asked, request, train)
 
@@ -102,6 +102,7 @@ def asked_for(request: RetrainRequest) -> Retraining:
         request.id_column,
         request.encoding,
         settings.classifier.label_separator if several else None,
+        request.test and (request.test if is_remote(request.test) else str(absolute(request.test))),
     )
     because = reason(request.because) if request.because is not None else None
     return Retraining(Workspace.open(request.workspace, request.out), request.model, landing, policy, settings, because)

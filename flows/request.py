@@ -187,6 +187,9 @@ class LandingFields(BaseModel):
     landing: str = Field(description="folder or s3://BUCKET/FOLDER where files with new text come in")
     model: str = Field(description="name of the model in the registry")
     id_column: str | None = Field(None, description="column that names a document: a label that comes later replaces that of the same name")
+    test: str | None = Field(
+        None, description="file of test documents; without it documents are held out by the hash of their text, for ever"
+    )
     policy: str | None = Field(None, description="yaml file that says when to train, how, and what the gate asks for")
 
 

@@ -17,10 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.workspace import Workspace
+from tests.corpora.landing.folder import table
 from tests.corpora.test_rows import RECORDS, brief, write
 from tests.integration.s3 import environment, s3, s3_folder, s3_server  # noqa: F401
 from tests.store.test_filesystem import Contract
-from ulmfit.config import Dropouts, ModelConfig
+from ulmfit.config import CorpusConfig, Dropouts, ModelConfig, QualityConfig
+from ulmfit.corpora.landing.landing import Landing
+from ulmfit.corpora.landing.ledger import Ledger
 from ulmfit.corpora.reading.rows import data_files, read_rows
 from ulmfit.decisions.decision import ENTRY, Author, Decision
 from ulmfit.directions import DIRECTIONS
@@ -29,6 +32,8 @@ from ulmfit.models.language_model import LanguageModel
 from ulmfit.models.saving import ModelFacts, load_language_model, save_model
 from ulmfit.pretrained.manifest import PretrainedManifest
 from ulmfit.pretrained.transport import export, pretrained
+from ulmfit.stages.landed import landed
+from ulmfit.stages.stage import Context, make
 from ulmfit.store import filesystem, garbage
 from ulmfit.store.artifacts import MANIFEST, Built, KnownPart, Store, damaged
 from ulmfit.store.digests import StoredFile
@@ -319,6 +324,29 @@ def test_a_workspace_with_its_artifacts_on_s3(s3, tmp_path, monkeypatch):  # noq
     made, _ = workspace.store.make(RECIPE, building(workspace.store, []))
     assert made.location == f"{s3}/team/thing/{RECIPE.key}"
     assert made.path == tmp_path / "workspace" / "artifacts" / "thing" / RECIPE.key
+
+
+def test_a_landing_folder_there(s3, tmp_path):  # noqa: F811
+    store = Store(f"{s3}/team", tmp_path)
+    store.set_up()
+    context, ledger, landing = Context(store, tmp_path / "downloads"), Ledger(store, "tickets"), Landing(f"{s3}/in", id_column="id")
+    assert not ledger.look(landing, 0).anything, "a folder on S3 is there with its first file"
+    rows = [(n, f"text number {n} is here", "ab"[n % 2]) for n in range(60)]
+    filesystem.write_bytes(f"{s3}/in/monday.csv", table(rows, ("id", "text", "label")).encode())
+    filesystem.write_bytes(f"{s3}/in/later.csv.tmp", b"text")
+    looked = ledger.look(landing, 0)
+    assert [file.name for file in looked.ready] == ["monday.csv"] and list(looked.still_written) == ["later.csv.tmp"]
+    assert ledger.land(landing, looked).counts.documents == 60
+    assert not ledger.look(landing, 0).anything
+    filesystem.write_bytes(f"{s3}/in/tuesday.csv", table([(60, "a new one", "a"), (3, rows[3][1], "a")], ("id", "text", "label")).encode())
+    counts = ledger.land(landing, ledger.look(landing, 0)).counts
+    assert (counts.documents, counts.corrections) == (1, 1)
+    ledger.forget(ids=["60", "7"], because="asked to")
+    corpus = make(landed(ledger.state(), CorpusConfig(), QualityConfig()), context)
+    assert sum(split.documents for split in corpus.record.splits.values()) == 59
+    assert {text for part in corpus.record.parts for text in pq.read_table(corpus.path / f"{part.name}.parquet")["text"].to_pylist()} == {
+        text for n, text, _ in rows if n != 7
+    }
 
 
 def test_a_journal_there(s3, tmp_path):  # noqa: F811

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +14,7 @@ import pytest
 
 from tests.corpora.landing.folder import Folder
 from tests.faults import Killed, killed_after
+from ulmfit.config import PartsConfig
 from ulmfit.corpora.text_digests import exact, fold
 from ulmfit.errors import UserError
 from ulmfit.store import filesystem
@@ -291,3 +295,64 @@ def test_a_folder_that_is_not_there(folder: Folder) -> None:
     folder.path.rmdir()
     with pytest.raises(UserError, match="no such folder"):
         folder.land()
+
+
+def parquet(rows: int) -> bytes:
+    out = io.BytesIO()
+    texts = [f"row {n} " + "word " * 200 for n in range(rows)]
+    pq.write_table(pa.table({"text": texts, "label": ["ab"[n % 2] for n in range(rows)]}), out, row_group_size=50, compression="none")
+    return out.getvalue()
+
+
+SMALL = PartsConfig(bytes=100_000, documents=100, together_bytes=100_000, slice_bytes=100_000)
+
+
+def test_a_large_file_in_several_slices(folder: Folder) -> None:
+    folder.ledger = replace(folder.ledger, limits=SMALL)
+    folder.put("a.parquet", parquet(400))
+    assert folder.land().counts.documents == 400
+    assert len(folder.state.parts) > 3
+
+
+@pytest.mark.parametrize("damage", ["end", "middle", "all"])
+def test_a_large_file_that_is_damaged_leaves_nothing(folder: Folder, damage: str) -> None:
+    folder.ledger = replace(folder.ledger, limits=SMALL)
+    whole = parquet(400)
+    half = len(whole) // 2
+    broken = {"end": whole[:half], "middle": whole[: half - 40_000] + b"\xff" * 80_000 + whole[half + 40_000 :], "all": b"PAR1" * 40_000}
+    folder.put("a.parquet", broken[damage])
+    folder.rows("b.csv", *MANY)
+    now = folder.land()
+    assert [aside.name for aside in now.set_aside] == ["a.parquet"] and "\n" not in now.set_aside[0].reason
+    assert now.counts.documents == len(folder.state.documents.rows) == 60
+    folder.put("a.parquet", whole)
+    assert folder.land().counts.documents == 400
+
+
+def test_an_error_of_the_disk_sets_no_file_aside(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.rows("a.csv", *MANY)
+    looked = folder.ledger.look(folder.landing, 0)
+
+    def gone(location: str) -> object:
+        raise UserError(f"{location}: the S3 service cannot be reached")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(filesystem, "stream", gone)
+        with pytest.raises(UserError, match="cannot be reached"):
+            folder.ledger.land(folder.landing, looked)
+    assert not folder.state.arrivals and folder.land().counts.documents == 60
+
+
+def test_other_options_try_a_file_again(folder: Folder) -> None:
+    folder.rows("a.csv", ("x", "y"), header=("body", "label"))
+    assert len(folder.land().set_aside) == 1
+    folder.landing = replace(folder.landing, text_column="body")
+    assert folder.land().counts.documents == 1
+
+
+@pytest.mark.parametrize("ids", [lambda n: n % 2, lambda n: "seven", lambda n: n // 40])
+def test_an_id_column_that_names_no_document(tmp_path: Path, ids: Callable[[int], object]) -> None:
+    folder = Folder(tmp_path, id_column="id")
+    folder.rows("a.csv", *((ids(n), *row) for n, row in enumerate(MANY)), header=HEADER)
+    now = folder.land()
+    assert "column 'id' names no document" in now.set_aside[0].reason and not folder.state.parts

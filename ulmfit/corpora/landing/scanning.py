@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from ulmfit.config import PartsConfig
 from ulmfit.corpora.ingest.quarantine import Quarantine, judge
 from ulmfit.corpora.ingest.raw_parts import RawPart, RawParts
 from ulmfit.corpora.ingest.slices import Slice, slice_rows
 from ulmfit.corpora.ingest.writing import once
+from ulmfit.corpora.landing.ids import IdCheck, id_of
 from ulmfit.corpora.landing.late_labels import LateLabels
 from ulmfit.corpora.landing.origins import write_origins
 from ulmfit.corpora.landing.refusal import REASON, read_refusal
@@ -136,9 +136,11 @@ def _labels_alone(columns: Columns) -> Columns | None:
 
 def _fault(spec: LandingSpec, file: str, columns: Columns) -> str | None:
     """Why a file cannot be read, None if it can; "" if it is not the one that was looked at."""
+    ids = IdCheck()
     try:
-        for _ in read_file(spec.part.location, file, columns, spec.part.encoding):
-            pass
+        for row in read_file(spec.part.location, file, columns, spec.part.encoding):
+            ids.add(id_of(row.id))
+        ids.check(file, columns.id)
     except UserError as error:
         try:
             there = filesystem.sha256(file)  # an error of the network or the disk is raised again here
@@ -165,18 +167,22 @@ class _Scan:
         """Read and write all of it."""
         spec = self.spec
         self.counts = {spec.files[spec.name_of(file)].number: FileCounts() for file in (*contents.texts, *contents.labels)}
+        ids = {name: IdCheck() for name in spec.files}
         with ExitStack() as opened:
             quarantine = Quarantine(spec.folder, f"{spec.name}.quarantine.parquet", self.files, opened)
             for row, is_label in self._rows(contents):
                 file = spec.files[row.source]
                 counts = self.counts[file.number]
                 counts.rows += 1
+                ids[row.source].add(id_of(row.id))
                 reason = self._label(row, file, counts) if is_label else self._text(row, file, counts)
                 if reason:
                     quarantine.add(replace(row, text=None) if reason == REASON else row, reason)  # no word of what is forgotten is kept
                     counts.quarantined[reason] = counts.quarantined.get(reason, 0) + 1
             self.parts.flush()
             quarantine.flush()
+        for name, check in ids.items():
+            check.check(name, spec.part.columns.id)
         begun = 0
         for done in self.parts.done:
             here = slice(begun, begun := begun + done.documents)
@@ -231,16 +237,6 @@ def _label_of(row: Row, separator: str | None) -> tuple[str | None, str]:
     except UnicodeEncodeError:
         return None, "broken Unicode"
     return label, ""
-
-
-def id_of(value: Any) -> str:
-    """The id in a column's value, "" for none: a string, or a number; 17 and 17.0 (an integer column with gaps) are one."""
-    if value is None or value != value:
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    name = str(value).replace("\0", "").strip()
-    return name.encode(errors="replace").decode()
 
 
 def total(counts: Sequence[FileCounts]) -> FileCounts:
