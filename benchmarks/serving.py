@@ -24,6 +24,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import psutil
 from latency import make_model, texts_of
 from measuring import hardware
 from mlflow.pyfunc import scoring_server
@@ -59,9 +60,9 @@ PEER = Server(
 
 
 @contextmanager
-def running(command: Sequence[str], port: int, ready: str, **extra: str) -> Iterator[str]:
-    """A server process; its address. It is asked to stop at the end."""
-    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **extra})
+def running(command: Sequence[str], port: int, ready: str, **extra: str) -> Iterator[tuple[str, psutil.Process]]:
+    """A server process; its address, and the process. It is asked to stop at the end."""
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **extra}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
     try:
         while True:
@@ -72,7 +73,7 @@ def running(command: Sequence[str], port: int, ready: str, **extra: str) -> Iter
                 time.sleep(0.2)
             if process.poll() is not None:
                 sys.exit(f"the server ended with {process.returncode}")
-        yield address
+        yield address, psutil.Process(process.pid)
     finally:
         process.terminate()
         process.wait()
@@ -87,8 +88,9 @@ def free_port() -> int:
 class Asking:
     """Sends texts to a server and checks each answer."""
 
-    def __init__(self, server: Server, address: str, expected: dict[str, np.ndarray]):
+    def __init__(self, server: Server, running: tuple[str, psutil.Process], expected: dict[str, np.ndarray]):
         self.server, self.expected = server, expected
+        address, self.process = running
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
         self.client = httpx.AsyncClient(base_url=address, timeout=120, limits=limits, trust_env=False)
         self.wrong = 0
@@ -102,16 +104,23 @@ class Asking:
         self.wrong += not right
         return seconds
 
-    async def clients(self, texts: Sequence[str], number: int) -> tuple[float, list[float]]:
-        """Requests a second, and seconds of each: so many clients, each of which asks again when it has its answer."""
+    def busy(self) -> float:
+        """Seconds of processor time that the server has had."""
+        used = self.process.cpu_times()
+        return used.user + used.system
+
+    async def clients(self, texts: Sequence[str], number: int) -> tuple[float, float, list[float]]:
+        """Requests a second, the server's processor time for each, and seconds of each: so many clients, each of which asks again when it
+        has its answer."""
         waiting = iter(texts)
 
         async def client() -> list[float]:
             return [await self.ask(text) for text in waiting]
 
-        started = time.perf_counter()
+        started, busy = time.perf_counter(), self.busy()
         seconds = await asyncio.gather(*(client() for _ in range(number)))
-        return len(texts) / (time.perf_counter() - started), [one for each in seconds for one in each]
+        took, busy = time.perf_counter() - started, self.busy() - busy
+        return len(texts) / took, busy / len(texts), [one for each in seconds for one in each]
 
     async def rate(self, texts: Sequence[str], each_second: float) -> list[float]:
         """Seconds of each request: they come by chance, so many a second, whether those before are answered or not."""
@@ -123,20 +132,24 @@ class Asking:
         return list(await asyncio.gather(*asked))
 
 
-async def measure(server: Server, address: str, texts: Sequence[str], expected: dict[str, np.ndarray], clients: int) -> None:
-    asking = Asking(server, address, expected)
+async def measure(
+    server: Server, running: tuple[str, psutil.Process], texts: Sequence[str], expected: dict[str, np.ndarray], clients: int
+) -> None:
+    asking = Asking(server, running, expected)
     async with asking.client:
         await asking.clients(texts[:5], 1)
-        alone, seconds = await asking.clients(texts[: max(20, len(texts) // 10)], 1)
-        print(f"{server.name}: one at a time {alone:.1f} requests/s, {said(seconds)}", flush=True)
-        together, seconds = await asking.clients(texts, clients)
+        few = texts[: max(20, len(texts) // 10)]
+        alone, work, seconds = await asking.clients(few, 1)
+        print(f"{server.name}: one at a time {alone:.1f} requests/s, {1000 * work:.1f} ms of processor each; {said(seconds)}", flush=True)
+        together, shared, seconds = await asking.clients(texts, clients)
         print(
-            f"{server.name}: {clients} clients, {len(texts)} requests {together:.1f} requests/s, {together / alone:.1f} times; {said(seconds)}",
+            f"{server.name}: {clients} clients, {len(texts)} requests {together:.1f} requests/s, {together / alone:.1f} times; "
+            f"{1000 * shared:.1f} ms of processor each, {work / shared:.1f} times less; {said(seconds)}",
             flush=True,
         )
-        for share in SHARES:
-            some = texts[: max(50, len(texts) // 3)]
-            print(f"{server.name}: {share * together:6.1f} requests/s, {said(await asking.rate(some, share * together))}", flush=True)
+    for share in SHARES:
+        some = texts[: max(50, len(texts) // 3)]
+        print(f"{server.name}: {share * together:6.1f} requests/s, {said(await asking.rate(some, share * together))}", flush=True)
     print(f"{server.name}: {asking.wrong} answers wrong or without success", flush=True)
 
 
@@ -158,14 +171,14 @@ def main() -> None:
         texts = texts_of(Vocab.load(folder / "vocab.json"), arguments.clients * arguments.each, arguments.words)
         expected = dict(zip(texts, Predictor(folder).probabilities(texts, shown=False), strict=True))
         port = free_port()
-        with running([sys.executable, "-m", "ulmfit", "serve", str(folder), "--port", str(port)], port, "/readyz") as address:
-            asyncio.run(measure(OURS, address, texts, expected, arguments.clients))
+        with running([sys.executable, "-m", "ulmfit", "serve", str(folder), "--port", str(port)], port, "/readyz") as server:
+            asyncio.run(measure(OURS, server, texts, expected, arguments.clients))
         if arguments.peer:
             save_pyfunc(folder, Path(work) / "pyfunc")
             command, environment = scoring_server.get_cmd(f"{work}/pyfunc", port, "127.0.0.1")
             path = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-            with running(command.split(), port, "/ping", **environment | path) as address:
-                asyncio.run(measure(PEER, address, texts[: 4 * arguments.clients], expected, arguments.clients))
+            with running(command.split(), port, "/ping", **environment | path) as server:
+                asyncio.run(measure(PEER, server, texts[: 4 * arguments.clients], expected, arguments.clients))
 
 
 if __name__ == "__main__":
