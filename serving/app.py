@@ -99,7 +99,11 @@ def _add_predictions(app: FastAPI, answers: Answers) -> None:
     async def predict(given: Texts) -> Predictions:
         """Labels and probabilities of texts."""
         served = answers.models.now
-        return Predictions.of(served.name, served.predictor, await answers.probabilities(served, given.texts))
+        try:
+            sure_from = served.predictor.sure_from(given.abstain_below) if given.abstain_below else 0.0
+        except UserError as error:
+            raise HTTPException(422, str(error)) from error
+        return Predictions.of(served.name, served.predictor, await answers.probabilities(served, given.texts), sure_from)
 
     @app.post("/explain")
     async def why(given: Question) -> Reasons:
@@ -180,6 +184,9 @@ SAYINGS: dict[str, Callable[[str], str]] = {
     "string_type": lambda where: f"{where} is not a string; give a text",
     "string_unicode": lambda where: f"{where} is not Unicode; give a text",
     "string_too_long": lambda where: f"{where} is too long; cut it into several",
+    **dict.fromkeys(
+        ("greater_than", "less_than", "float_parsing", "float_type", "finite_number"), lambda where: f"{where} is no number between 0 and 1"
+    ),
     "list_type": lambda where: f"{where} is not a list; give a list of strings",
 }
 

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from ulmfit.prediction.answers import DIGITS
+from ulmfit.prediction.answers import CLOSE, DIGITS
 from ulmfit.prediction.ensemble import Probabilities
 from ulmfit.prediction.predictor import Predictor
 
@@ -19,6 +19,9 @@ class Texts(BaseModel):
     """Texts to predict."""
 
     texts: list[Text] = Field(min_length=1, max_length=MOST_TEXTS, examples=[["Not a minute too long.", "I left before the end."]])
+    abstain_below: float | None = Field(
+        None, gt=0, lt=1, description="give a label only where so great a share of the labels is right, by held-out rows"
+    )
 
 
 def excess(texts: Sequence[str]) -> str | None:
@@ -69,7 +72,8 @@ class Reasons(BaseModel):
 
 
 class Prediction(BaseModel):
-    """What is predicted of one text. ``label`` and its ``probability``; or ``labels``, where a text may have any number of them."""
+    """What is predicted of one text. ``label`` (none where it is too unsure) and its ``probability``; or ``labels``, where a text may have
+    any number of them."""
 
     label: str | None = None
     probability: float | None = None
@@ -84,15 +88,16 @@ class Predictions(BaseModel):
     predictions: list[Prediction]
 
     @classmethod
-    def of(cls, model: str, predictor: Predictor, probabilities: Probabilities) -> Self:
-        """From ``probabilities`` [N, L]."""
+    def of(cls, model: str, predictor: Predictor, probabilities: Probabilities, sure_from: float = 0.0) -> Self:
+        """From ``probabilities`` [N, L]; no label below ``sure_from``."""
         rows = zip(predictor.decide(probabilities), probabilities.tolist(), strict=True)
-        return cls(model=model, predictions=[_prediction(predictor, labels, row) for labels, row in rows])
+        return cls(model=model, predictions=[_prediction(predictor, labels, row, sure_from) for labels, row in rows])
 
 
-def _prediction(predictor: Predictor, labels: list[str], row: list[float]) -> Prediction:
+def _prediction(predictor: Predictor, labels: list[str], row: list[float], sure_from: float) -> Prediction:
     shares = [round(value, DIGITS) for value in row]
     by_class = dict(zip(predictor.labels, shares, strict=True))
     if predictor.task == "multi-label":
         return Prediction(labels=labels, probabilities=by_class)
-    return Prediction(label=labels[0], probability=max(shares), probabilities=by_class)
+    label = labels[0] if max(row) >= sure_from - CLOSE else None
+    return Prediction(label=label, probability=max(shares), probabilities=by_class)

@@ -38,6 +38,22 @@ def test_texts_are_predicted(client: TestClient, predictor: Predictor) -> None:
     assert [row["probability"] for row in rows] == [max(row["probabilities"].values()) for row in rows]
 
 
+def test_a_label_that_is_not_sure_is_not_given(client: TestClient, predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = predictor.probabilities(TEXTS).max(1)
+    monkeypatch.setattr(Predictor, "sure_from", lambda self, share: float(expected.mean()) if share == 0.95 else 0.0)
+    rows = client.post("/predict", json={"texts": TEXTS, "abstain_below": 0.95}).json()["predictions"]
+    assert [row["label"] is None for row in rows] == (expected < expected.mean()).tolist() and len({row["label"] for row in rows}) == 2
+    assert [row["probability"] for row in rows] == pytest.approx(expected, abs=1e-6)
+    for share in (0, 1, 2, "x"):
+        check_refused(client.post("/predict", json={"texts": TEXTS, "abstain_below": share}))
+
+
+def test_a_model_without_held_out_rows_cannot_abstain(client: TestClient) -> None:
+    answer = client.post("/predict", json={"texts": TEXTS, "abstain_below": 0.95})
+    check_refused(answer)
+    assert "held-out rows" in answer.json()["message"]
+
+
 def test_a_text_is_explained(client: TestClient, predictor: Predictor) -> None:
     answer = client.post("/explain", json={"text": "The film was <good>. A long story."})
     found = explain(predictor, "The film was <good>. A long story.")
