@@ -147,9 +147,9 @@ async def measure(
             f"{1000 * shared:.1f} ms of processor each, {work / shared:.1f} times less; {said(seconds)}",
             flush=True,
         )
-    for share in SHARES:
-        some = texts[: max(50, len(texts) // 3)]
-        print(f"{server.name}: {share * together:6.1f} requests/s, {said(await asking.rate(some, share * together))}", flush=True)
+        for share in SHARES:
+            some = texts[: max(50, len(texts) // 3)]
+            print(f"{server.name}: {share * together:6.1f} requests/s, {said(await asking.rate(some, share * together))}", flush=True)
     print(f"{server.name}: {asking.wrong} answers wrong or without success", flush=True)
 
 

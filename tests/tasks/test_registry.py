@@ -26,7 +26,7 @@ def test_a_version_knows_from_when_on_it_is_sure(registered: Path, bundle: Path,
 
 
 def test_a_folder_without_held_out_rows_promises_nothing(bundle: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^the model has no held-out rows with it: name a registered version"):
+    with pytest.raises(UserError, match=r"^the model has no held-out rows with it: name a version that was registered"):
         Predictor(bundle).sure_from(0.95)
     damaged = shutil.copytree(bundle, tmp_path / "damaged")
     (damaged / "abstention.json").write_text("[]")

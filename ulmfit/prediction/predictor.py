@@ -127,7 +127,7 @@ class Predictor:
         if self.task == "multi-label":
             raise UserError("the model gives a text any number of labels: there is no single answer to abstain from")
         if self.bundle.abstention is None:
-            raise UserError("the model has no held-out rows with it: name a registered version (models:/NAME@ALIAS), or train it again")
+            raise UserError("the model has no held-out rows with it: name a version that was registered with them (models:/NAME@ALIAS)")
         found = self.bundle.abstention.threshold(share)
         if found is None:
             raise UserError(
