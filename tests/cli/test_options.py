@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from cli.app import app
 from cli.options import AsJson, options_of
-from flows.request import PreprocessRequest, PretrainRequest, TrainRequest
+from flows.request import PreprocessRequest, PretrainRequest, RetrainRequest, TrainRequest
 from ulmfit.errors import UserError
 
 # Fields that a command declares itself, or that only a deployment's form has.
@@ -20,11 +20,13 @@ BY_HAND = {
     "train": {"more", "out"},
     "preprocess": {"corpus", "more"},
     "pretrain": {"more", "out", "label_column", "test", "unlabelled", "directions"},
+    "retrain": {"out"},
 }
 
 
 @pytest.mark.parametrize(
-    ("command", "request_type"), [("train", TrainRequest), ("preprocess", PreprocessRequest), ("pretrain", PretrainRequest)]
+    ("command", "request_type"),
+    [("train", TrainRequest), ("preprocess", PreprocessRequest), ("pretrain", PretrainRequest), ("retrain", RetrainRequest)],
 )
 def test_each_field_of_a_request_is_an_option(command: str, request_type: type[BaseModel]) -> None:
     group = typer.main.get_command(app([]))
@@ -35,7 +37,7 @@ def test_each_field_of_a_request_is_an_option(command: str, request_type: type[B
         shown = parameters[name]
         assert shown.opts == ["--set" if name == "options" else f"--{name.replace('_', '-')}"]
         assert shown.help.startswith(field.description)
-        assert shown.default == field.get_default(call_default_factory=True)
+        assert shown.required if field.is_required() else shown.default == field.get_default(call_default_factory=True)
     assert set(parameters) - set(request_type.model_fields) <= {"as_json", "corpora", "direction", "help"}
 
 
