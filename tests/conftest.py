@@ -6,15 +6,19 @@ import csv
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.flows.life import Life
 
 ROOT = Path(__file__).parent.parent
 
@@ -151,3 +155,38 @@ def ulmfit(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> Comman
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ULMFIT_", "MLFLOW_", "PREFECT_"))}
     environment = kept | {"PREFECT_API_URL": prefect_api, "PYTHONPATH": str(ROOT), "PREFECT_HOME": str(tmp_path_factory.mktemp("home"))}
     return CommandLine(tmp_path_factory.mktemp("cwd"), environment)
+
+
+@pytest.fixture
+def life(tracked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Life:
+    """A model that nothing has landed for yet."""
+    from tests.flows.life import begin
+
+    shutil.copytree(tracked, tmp_path / "home")
+    return begin(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def grown(tracked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with a first version, and new files that are not looked at yet."""
+    from tests.flows.life import begin
+
+    root = tmp_path_factory.mktemp("grown")
+    shutil.copytree(tracked, root / "home")
+    with pytest.MonkeyPatch.context() as patch:
+        young = begin(root, patch)
+        young.land("a.csv", 150, 1)
+        assert young.retrain().outcome == "first version"
+    young.land("b.csv", 80, 2)
+    return root
+
+
+@pytest.fixture
+def older(grown: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Life:
+    """A copy of it; the next training is better."""
+    from tests.flows.life import begin
+
+    shutil.copytree(grown, tmp_path, dirs_exist_ok=True)
+    begun = begin(tmp_path, monkeypatch)
+    begun.right = 0.9
+    return begun

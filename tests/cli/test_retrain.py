@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from cli.main import run
-from tests.flows.life import NAME, Life, begin
-from tests.flows.test_cycle import grown, older  # noqa: F401
+from tests.flows.life import NAME, Life
 
 Captured = pytest.CaptureFixture[str]
 
@@ -21,7 +20,7 @@ def command(life: Life, capsys: Captured, *more: str, **changed: object) -> tupl
     return code, said.out, said.err
 
 
-def test_what_would_be_done_and_nothing_to_do_are_told_in_words_and_in_json(older: Life, capsys: Captured) -> None:  # noqa: F811
+def test_what_would_be_done_and_nothing_to_do_are_told_in_words_and_in_json(older: Life, capsys: Captured) -> None:
     code, out, _ = command(older, capsys, "--dry-run", "--json")
     assert code == 0 and json.loads(out.splitlines()[-1])["outcome"] == "would train"
     assert out.startswith(f"{NAME}: would train\nwhy     80 new documents, and 40 are enough.") and "history" not in out.splitlines()[-2]
@@ -51,7 +50,7 @@ def test_what_would_be_done_and_nothing_to_do_are_told_in_words_and_in_json(olde
         ({"seed": 3, "options": ["nothing"]}, "nothing"),
     ],
 )
-def test_a_fault_is_one_line_and_exit_code_2(older: Life, capsys: Captured, changed: dict[str, Any], said: str) -> None:  # noqa: F811
+def test_a_fault_is_one_line_and_exit_code_2(older: Life, capsys: Captured, changed: dict[str, Any], said: str) -> None:
     if "options" in changed:
         code = run(["retrain", "--landing", "x", "--model", "m", "--set", "nothing", "--workspace", str(older.root / "home")])
         err = capsys.readouterr().err
@@ -66,12 +65,3 @@ def test_a_model_that_was_never_trained_has_a_history(life: Life, capsys: Captur
     assert run(["history", NAME, "--workspace", str(life.root / "home")]) == 0
     out = capsys.readouterr().out
     assert "champion: none" in out and "held" in out and "one class" in out
-
-
-@pytest.fixture
-def life(tracked: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Life:
-    """A model that nothing has landed for yet."""
-    import shutil
-
-    shutil.copytree(tracked, tmp_path / "home")
-    return begin(tmp_path, monkeypatch)

@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flows.cycle import cycle
 from tasks.champion import RegisteredModel, promote, roll_back
-from tests.flows.life import NAME, Killed, Life, begin, kill_at, last
+from tests.flows.life import NAME, Killed, Life, kill_at, last
 from ulmfit.decisions.decision import Author
 from ulmfit.errors import RunFailed, UserError
 
 PERSON = Author(kind="person", because="tried by hand")
-
-
-@pytest.fixture(scope="module")
-def grown(tracked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model with a first version, and new files that are not looked at yet."""
-    root = tmp_path_factory.mktemp("grown")
-    shutil.copytree(tracked, root / "home")
-    with pytest.MonkeyPatch.context() as patch:
-        young = begin(root, patch)
-        young.land("a.csv", 150, 1)
-        assert young.retrain().outcome == "first version"
-    young.land("b.csv", 80, 2)
-    return root
-
-
-@pytest.fixture
-def older(grown: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Life:
-    """A copy of it; the next training is better."""
-    shutil.copytree(grown, tmp_path, dirs_exist_ok=True)
-    begun = begin(tmp_path, monkeypatch)
-    begun.right = 0.9
-    return begun
 
 
 def test_the_first_text_makes_the_first_version_and_the_champion(life: Life) -> None:
