@@ -7,7 +7,7 @@ from tests.oracles.awd_lstm import NO_DROPOUT, SMALL, text
 from ulmfit.config import ModelConfig
 from ulmfit.models.classifier import Classifier
 from ulmfit.models.language_model import LanguageModel
-from ulmfit.models.transfer import take_encoder, transfer_vocabulary
+from ulmfit.models.transfer import average_weights, take_encoder, transfer_vocabulary
 from ulmfit.text.rules import SPECIALS
 from ulmfit.text.vocab import Vocab
 
@@ -78,3 +78,14 @@ def test_the_classifier_takes_the_encoder_exactly(lm):
 def test_an_encoder_of_another_shape_is_refused(lm, config):
     with pytest.raises(ValueError, match="does not fit"):
         take_encoder(Classifier(len(OLD), 2, config, NO_DROPOUT), lm)
+
+
+def test_the_average_moves_all_weights_but_the_rows_of_new_words():
+    lm, earlier = LanguageModel(6, SMALL, NO_DROPOUT, seed=1), LanguageModel(6, SMALL, NO_DROPOUT, seed=2).state_dict()
+    trained = {name: weight.clone() for name, weight in lm.state_dict().items()}
+    known = torch.tensor([True, True, True, True, False, False])
+    average_weights(lm, earlier, 0.25, known)
+    for name, weight in lm.state_dict().items():
+        rows = known if name in ("bias", "encoder.embedding.weight") else torch.ones(len(weight), dtype=torch.bool)
+        assert torch.allclose(weight[rows], 0.75 * trained[name][rows] + 0.25 * earlier[name][rows])
+        assert torch.equal(weight[~rows], trained[name][~rows])

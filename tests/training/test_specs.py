@@ -18,7 +18,7 @@ TEXT = {"ids": Path("ids"), "train": ("train", "unlabelled"), "valid": ("valid",
 SPECS = [
     PretrainSpec(**TEXT, model=ModelConfig(embedding=8), config=LMConfig(epochs="auto", lr=0.0037)),
     FinetuneSpec(**TEXT, pretrained=Path("lm"), config=LMConfig(epochs=0.3)),
-    WarmSpec(**TEXT, earlier=Path("lm"), new_parts=("part-00001",), replay=0.5, seed=1, config=LMConfig(epochs=2)),
+    WarmSpec(**TEXT, earlier=Path("lm"), new_parts=("part-00001",), replay=0.5, seed=1, keep=0.5, config=LMConfig(epochs=2)),
     ClassifySpec(**TEXT, lm=None, labels=("a", "b|c"), model=ModelConfig(), config=ClassifierConfig(patience=2)),
 ]
 

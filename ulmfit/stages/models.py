@@ -96,6 +96,7 @@ def warm_spec(
         new_parts=tuple(sorted(new_parts)),
         replay=config.replay,
         seed=config.seed,
+        keep=config.keep,
         config=training,
     )
 

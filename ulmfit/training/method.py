@@ -5,8 +5,11 @@ learning rates are tried first.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+
+import torch
 
 from ulmfit.config import ClassifierConfig, LMConfig, ModelConfig
 from ulmfit.directions import Direction
@@ -16,7 +19,7 @@ from ulmfit.labels.label_set import LabelSet
 from ulmfit.models.classifier import Classifier, HeadConfig
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.models.saving import ModelFacts, load_language_model, read_saved_model, save_model
-from ulmfit.models.transfer import take_encoder, transfer_vocabulary
+from ulmfit.models.transfer import average_weights, take_encoder, transfer_vocabulary
 from ulmfit.prediction.logits import predict_logits
 from ulmfit.shards.documents import Documents
 from ulmfit.store import filesystem
@@ -66,7 +69,7 @@ def train(spec: TrainingSpec, folder: Path, place: Placement) -> TrainingRecord:
         case FinetuneSpec():
             return finetune(spec.text(), spec.pretrained, spec.config, folder, place)
         case WarmSpec():
-            return go_on(spec.text(), spec.earlier, spec.config, spec.held_out(), folder, place)
+            return go_on(spec.text(), spec.earlier, spec.config, spec.keep, spec.held_out(), folder, place)
         case ClassifySpec():
             return train_classifier(spec.text(), spec.lm, spec.model, spec.config, folder, place)
 
@@ -85,15 +88,26 @@ def finetune(text: TrainingText, pretrained: Path, config: LMConfig, folder: Pat
 
 
 def go_on(
-    text: TrainingText, earlier: Path, config: LMConfig, held_out: tuple[Documents, Documents], folder: Path, place: Placement = Placement()
+    text: TrainingText,
+    earlier: Path,
+    config: LMConfig,
+    keep: float,
+    held_out: tuple[Documents, Documents],
+    folder: Path,
+    place: Placement = Placement(),
 ) -> TrainingRecord:
     """The language model in ``earlier``, trained further on ``text``, new documents and old ones; its rows are carried over.
 
-    ``held_out``: old and new documents whose perplexity is measured before and after. With less than ``LEAST_TOKENS`` the model stays as it is.
+    The weights become the average of those before and after, with a share ``keep`` of those before. ``held_out``: old and new documents
+    whose perplexity is measured before and after. With less than ``LEAST_TOKENS`` the model stays as it is.
     """
     lm, kept = _carried_over(text, earlier, config)
     before = [perplexity(lm, documents, text.direction, place.device) for documents in held_out]
-    record = _train_lm(lm, text, warm_amount(config, text.train.tokens), folder, place, f"go on {text.direction}")
+    weights = {name: weight.clone() for name, weight in lm.state_dict().items()}
+    old_words = Vocab.load(earlier / "vocab.json")
+    known = torch.tensor([token in old_words for token in text.vocab.tokens], device=place.device)
+    average = lambda lm: average_weights(lm, weights, keep, known)
+    record = _train_lm(lm, text, warm_amount(config, text.train.tokens), folder, place, f"go on {text.direction}", average)
     old, new = (perplexity(lm, documents, text.direction, place.device) for documents in held_out)
     found = HeldOutPerplexities(old_before=before[0], old=old, new_before=before[1], new=new)
     return record.model_copy(update={"rows_kept": kept, "rows_new": len(text.vocab) - kept, "held_out": found})
@@ -119,7 +133,15 @@ def _open(folder: Path, direction: Direction) -> tuple[LanguageModel, Vocab]:
     return lm, vocab
 
 
-def _train_lm(lm: LanguageModel, text: TrainingText, config: LMConfig, folder: Path, place: Placement, name: str) -> TrainingRecord:
+def _train_lm(
+    lm: LanguageModel,
+    text: TrainingText,
+    config: LMConfig,
+    folder: Path,
+    place: Placement,
+    name: str,
+    finish: Callable[[LanguageModel], None] = lambda lm: None,
+) -> TrainingRecord:
     place, curves = _begin(folder, place)
     task = LanguageModelling(lm, text, config, place, name)
     if config.epochs == "auto":
@@ -127,6 +149,7 @@ def _train_lm(lm: LanguageModel, text: TrainingText, config: LMConfig, folder: P
         log.info("%s: %d tokens, so %g epochs in %d parallel streams", name, text.train.tokens, epochs, streams)
     suggested = range_test(task, folder)
     record = fit(task, curves)
+    finish(lm)
     if place.team.leads:
         save_model(folder, lm, ModelFacts(direction=text.direction))
         _complete(folder, text.vocab, curves)

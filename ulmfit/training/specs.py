@@ -69,7 +69,7 @@ class FinetuneSpec(TextSpec):
 class WarmSpec(TextSpec):
     """The earlier language model in the folder ``earlier``, which goes on with the documents of ``new_parts`` and a sample of the others.
 
-    ``replay``: tokens of that sample for each token of new text; ``seed``: of the draw. ValueError where a part has no shard.
+    ``replay``: tokens of that sample for each token of new text; ``seed``: of the draw; ``keep``: see ``go_on``. ValueError where a part has no shard.
     """
 
     training: Literal["warm"] = "warm"
@@ -77,6 +77,7 @@ class WarmSpec(TextSpec):
     new_parts: tuple[str, ...]
     replay: float
     seed: int
+    keep: float
     config: LMConfig
 
     def text(self) -> TrainingText:
