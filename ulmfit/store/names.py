@@ -7,4 +7,5 @@ import re
 def folder_of(model: str) -> str:
     """A folder's name for a model's: what of it is plain, and a digest, for names may be long and differ in case alone."""
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", model)[:40]
-    return f"{plain}-{hashlib.sha256(model.encode()).hexdigest()[:16]}"
+    digest = hashlib.sha256(model.encode(errors="surrogatepass")).hexdigest()  # any string a command line can give
+    return f"{plain}-{digest[:16]}"
