@@ -26,7 +26,7 @@ from ulmfit.store.filesystem import write_bytes
 from ulmfit.store.recipe import Recipe
 
 JUDGE_VERSION = 1
-WORDS_VERSION = 1
+WORDS_VERSION = 2
 
 
 def judge(corpus: Corpus, ids: IdShards, forward: Classifier | None, backward: Classifier | None, settings: Settings) -> Stage[Evaluation]:

@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 
-from ulmfit.experiments.methods.nbsvm import log_count_ratio, nbsvm_plane
+from ulmfit.experiments.methods.nbsvm import NaiveBayesSVM, log_count_ratio, nbsvm_plane
 
 
 @pytest.fixture
@@ -38,5 +38,15 @@ def test_the_plane_is_the_svm_on_weighted_features_drawn_towards_naive_bayes(row
     x, y = np.hstack([features * ratio, np.ones((24, 1))]), np.where(positive, 1, -1)  # the bias is penalised as a weight, as in LIBLINEAR
     w = minimize(lambda w: 0.5 * w @ w + (np.maximum(0, 1 - y * (x @ w)) ** 2).sum(), np.zeros(8), tol=1e-12).x
     used = 0.75 * np.abs(w[:-1]).mean() + 0.25 * w[:-1]
-    weight, bias = nbsvm_plane(csr_matrix(features), positive, seed=0)
+    weight, bias = nbsvm_plane(csr_matrix(features), positive, beta=0.25, seed=0)
     assert features @ weight + bias == pytest.approx(features @ (ratio * used) + w[-1], abs=2e-3)
+
+
+def test_a_small_class_does_not_draw_every_text_to_it():
+    random = np.random.default_rng(0)
+    own, codes = "apple pear plum fig", np.repeat([0, 1, 2], [60, 30, 6])
+    words = [own.replace(" ", f"{code} ") + str(code) for code in range(3)]
+    rare = lambda number: f"word{random.integers(200)} only{number}"
+    texts = [f"{random.choice(words[code].split())} {rare(number)}" for number, code in enumerate(codes.tolist())]
+    others = [f"{random.choice(words[code].split())} {rare(-number)}" for number, code in enumerate(codes.tolist())]
+    assert (NaiveBayesSVM().fit(texts, codes, 3).probabilities(others).argmax(axis=1) == codes).mean() > 0.95

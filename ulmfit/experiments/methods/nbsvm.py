@@ -1,7 +1,8 @@
 """NB-SVM (Wang & Manning 2012, "Baselines and bigrams"): a linear SVM on words and word pairs that are weighted by naive Bayes.
 
-For each class against the rest: features are whether a word or pair occurs, times its log-count ratio r; w is the weight of an SVM with
-squared hinge loss; and the weight used is (1 - beta) * mean|w| + beta * w, between naive Bayes and the SVM.
+Features are whether a word or pair occurs, times its log-count ratio r; w is the weight of an SVM with squared hinge loss. Of two classes the
+weight used is (1 - beta) * mean|w| + beta * w, between naive Bayes and the SVM, as in the paper, which has no others. Of more, each against
+the rest, it is w: the ratios of a small class are positive for nearly every word that it lacks, since its counts are mostly smoothing.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class NaiveBayesSVM:
         words = CountVectorizer(ngram_range=(1, 2), binary=True, token_pattern=WORD, dtype=np.float64)
         features, classes = words.fit_transform(texts), np.unique(labels)
         told = classes[1:] if len(classes) == 2 else classes  # of two classes one classifier tells
-        planes = [nbsvm_plane(features, labels == code, self.seed) for code in told]
+        beta = BETA if len(classes) == 2 else 1.0
+        planes = [nbsvm_plane(features, labels == code, beta, self.seed) for code in told]
         weights, biases = zip(*planes, strict=True)
         return FittedNaiveBayesSVM(words, np.stack(weights, axis=1), np.array(biases), classes, n_labels)
 
@@ -67,11 +69,14 @@ def log_count_ratio(features: csr_matrix, positive: NDArray[np.bool_]) -> NDArra
     return np.log(p / p.sum()) - np.log(q / q.sum())
 
 
-def nbsvm_plane(features: csr_matrix, positive: NDArray[np.bool_], seed: int) -> tuple[NDArray[np.float64], float]:
-    """Weight [F] and bias of the plane that parts the positive rows from the others; for ``features`` before they are weighted by r."""
+def nbsvm_plane(features: csr_matrix, positive: NDArray[np.bool_], beta: float, seed: int) -> tuple[NDArray[np.float64], float]:
+    """Weight [F] and bias of the plane that parts the positive rows from the others; for ``features`` before they are weighted by r.
+
+    ``beta``: 0 is naive Bayes, 1 the SVM.
+    """
     from sklearn.svm import LinearSVC
 
     ratio = log_count_ratio(features, positive)
     model = LinearSVC(C=STRENGTH, random_state=seed, max_iter=10_000).fit(features.multiply(ratio).tocsr(), positive)
     w = model.coef_[0]
-    return ratio * ((1 - BETA) * np.abs(w).mean() + BETA * w), float(model.intercept_[0])
+    return ratio * ((1 - beta) * np.abs(w).mean() + beta * w), float(model.intercept_[0])
