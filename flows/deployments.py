@@ -1,17 +1,17 @@
 """What stands on a team's Prefect server: a deployment for each flow, their work pool, and the automations around them.
 
-It is put there by code, for ``prefect deploy`` switches off schedules that somebody switched on. A deployment that is there already keeps
-what people set: its schedules, its parameters, whether it is paused, limits, further variables of its jobs. So does an automation that is
-switched off.
+The deployments are declared in ``prefect.yaml`` and put there by code, for ``prefect deploy`` switches off schedules that somebody switched
+on. A deployment that is there already keeps what people set: its schedules, its parameters, whether it is paused, limits, further variables
+of its jobs. So does an automation that is switched off.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import yaml
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentUpdate, WorkPoolCreate
@@ -23,6 +23,7 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 from prefect.exceptions import ObjectNotFound
 from prefect.utilities.callables import parameter_schema
 from prefect.workers.process import ProcessWorker
+from pydantic import BaseModel, ConfigDict, Field
 
 from ulmfit.store.json import JsonObject
 
@@ -37,52 +38,49 @@ LOST = timedelta(minutes=5)  # without one: then the run counts as crashed. A se
 VARIABLES = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT), "PREFECT_CLIENT_MAX_RETRIES": "8"}
 
 
-@dataclass(frozen=True)
-class Declared:
-    """A deployment of a flow, under the flow's name. ``cron``: its first schedule, which is ``active`` or waits for somebody to switch it on."""
+class Schedule(BaseModel):
+    """When a deployment runs, from the first on: by ``cron``, ``active`` or waiting for somebody to switch it on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    slug: str
+    cron: str
+    timezone: str = "UTC"
+    active: bool = False
+
+
+class WorkPool(BaseModel):
+    """Whose workers run a deployment."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+
+
+class Declared(BaseModel):
+    """A deployment of a flow, as an entry of ``prefect.yaml``. ``entrypoint``: the flow's file, from the folder of the checkout, and its name."""
+
+    model_config = ConfigDict(extra="forbid")
 
     name: str
     description: str
-    request: JsonObject = field(default_factory=dict)
-    cron: str | None = None
-    active: bool = False
-    tags: tuple[str, ...] = ()
-    module: str = ""  # the flow's, if not in flows/
+    entrypoint: str
+    tags: tuple[str, ...]
+    parameters: JsonObject = Field(default_factory=dict)
+    schedules: tuple[Schedule, ...] = ()
+    work_pool: WorkPool = WorkPool(name=POOL)
 
     @property
     def flow(self) -> Flow[Any, Any]:
         """The flow itself."""
-        return getattr(import_module(self.module or f"flows.{self.name}"), self.name)
-
-    @property
-    def entrypoint(self) -> str:
-        """Where a worker finds it, from the folder of the checkout."""
-        return f"{(self.module or f'flows.{self.name}').replace('.', '/')}.py:{self.name}"
+        file, _, name = self.entrypoint.partition(":")
+        return getattr(import_module(file.removesuffix(".py").replace("/", ".")), name)
 
 
-def declared() -> Iterator[Declared]:
-    """Our deployments."""
-    yield Declared(
-        "train",
-        "From labelled text and a pretrained language model to a registered forward+backward classifier.",
-        {"corpus": "imdb", "preset": "small"},
-        "0 3 * * 1",
-    )
-    yield Declared(
-        "preprocess", "A corpus into Arrow shards of token ids.", {"corpus": "imdb", "label_column": "label", "preset": "base"}, "0 2 * * 1"
-    )
-    yield Declared(
-        "pretrain",
-        "General text into language models, forward and backward, for `pretrained` of the training form.",
-        {"corpus": "wikitext-103", "preset": "base"},
-    )
-    yield Declared(
-        "retrain",
-        "New text in a landing folder: looked at, and if there is reason to, the model is trained, compared and promoted.",
-        cron="0 4 * * *",
-        tags=(RETRAINING,),
-    )
-    yield Declared("reconcile", "Starts retrainings that crashed again, a few times.", {"restarts": 2}, "*/15 * * * *", active=True)
+def declared() -> list[Declared]:
+    """Our deployments: those of ``prefect.yaml``."""
+    found = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    return [Declared.model_validate(entry) for entry in found["deployments"]]
 
 
 def put_pool(client: SyncPrefectClient) -> tuple[str, str]:
@@ -107,18 +105,18 @@ def put_deployment(client: SyncPrefectClient, wanted: Declared) -> tuple[Deploym
 
 
 def _create(client: SyncPrefectClient, wanted: Declared) -> None:
-    schedules = []
-    if wanted.cron:
-        schedule = CronSchedule(cron=wanted.cron, timezone="UTC")
-        schedules = [DeploymentScheduleCreate(schedule=schedule, active=wanted.active, slug=wanted.name)]
+    schedules = [
+        DeploymentScheduleCreate(schedule=CronSchedule(cron=one.cron, timezone=one.timezone), active=one.active, slug=one.slug)
+        for one in wanted.schedules
+    ]
     client.create_deployment(
         client.create_flow(wanted.flow),
         wanted.name,
         description=wanted.description,
-        tags=[TAG, wanted.name, *wanted.tags],
-        parameters={"request": wanted.request} if wanted.request else {},
+        tags=list(wanted.tags),
+        parameters=wanted.parameters,
         schedules=schedules,
-        work_pool_name=POOL,
+        work_pool_name=wanted.work_pool.name,
         entrypoint=wanted.entrypoint,
         pull_steps=_pull(),
         job_variables={"env": VARIABLES},
@@ -132,8 +130,8 @@ def _update(client: SyncPrefectClient, wanted: Declared, found: DeploymentRespon
     variables = found.job_variables or {}
     update = DeploymentUpdate(
         description=wanted.description,
-        tags=sorted({TAG, wanted.name, *wanted.tags, *found.tags}),
-        work_pool_name=found.work_pool_name or POOL,
+        tags=sorted({*wanted.tags, *found.tags}),
+        work_pool_name=found.work_pool_name or wanted.work_pool.name,
         entrypoint=wanted.entrypoint,
         pull_steps=_pull(),
         job_variables={**variables, "env": VARIABLES | (variables.get("env") or {})},

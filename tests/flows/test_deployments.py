@@ -18,7 +18,13 @@ from cli.main import run
 from flows.deployments import Declared, declared, put_deployment, put_pool
 from flows.reconcile import RESTARTED, ReconcileRequest, reconcile
 
-CRASHING = Declared("crashing", "of a test", {"folder": "/tmp"}, tags=("of-this-test",), module="tests.integration.crashing")
+CRASHING = Declared(
+    name="crashing",
+    description="of a test",
+    entrypoint="tests/integration/crashing.py:crashing",
+    tags=("ulmfit", "of-this-test"),
+    parameters={"request": {"folder": "/tmp"}},
+)
 
 
 @pytest.fixture

@@ -25,7 +25,9 @@ from tests.conftest import ROOT, CommandLine, write_tickets
 
 pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.timeout(600)]
 
-CRASHING = Declared("crashing", "of a test", tags=("retrain",), module="tests.integration.crashing")
+CRASHING = Declared(
+    name="crashing", description="of a test", entrypoint="tests/integration/crashing.py:crashing", tags=("ulmfit", "retrain")
+)
 
 
 @pytest.fixture(scope="module")
