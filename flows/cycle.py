@@ -77,6 +77,10 @@ def look(asked: Retraining, request: RetrainRequest, train: Callable[[Due], Retr
     looked = asked.ledger.look(asked.landing, asked.policy.settle_seconds)
     for name, why in looked.still_written.items():
         log.info("%s is left alone for now: %s", name, why)
+    for name, why in looked.set_aside.items():
+        log.warning("%s is still set aside: %s", name, why)
+    for kind, names in looked.passed_over.items():
+        log.warning("never read, %d of the landing folder's (%s): %r%s", len(names), kind, names[0], ", ..." if len(names) > 1 else "")
     if looked.anything:
         land(asked, request, looked)
     return decide(asked, request, train)

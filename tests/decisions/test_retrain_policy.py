@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,21 @@ def test_settings_of_the_policy_of_drift_and_of_the_gate_are_read(tmp_path: Path
         ("just words", r"write settings"),
         ("1: 2", r"there are: "),
         ("a: [", r"line 1.*no yaml"),
+        ("warm: {epochs: .inf}", r"warm\.epochs: "),
+        ("warm: {replay: 1e300}", r"warm\.replay: "),
+        ("drift: {sample: 1e30}", r"drift\.sample: "),
+        ("gate: {min_rows: 1e30}", r"gate\.min_rows: "),
+        ("min_labels: 2026-13-45", "a value cannot be read"),
+        ("min_labels: 0x_", "a value cannot be read"),
+        ("min_labels: 1" + "0" * 5000, "a value cannot be read"),
+        ("[" * 2000, "a value cannot be read"),
+        ("min_labels: 1" + "0" * 400, r"min_labels: .{,200}$"),
+        ('"\\ud800": 1', "the name of a setting: "),
+        ("min_labels: 3\nmin_labels: 5", r"line 1.*given twice"),
+        ("gate: {margin: 0.1, margin: 0.2}", "given twice"),
+        ("min_labels: yes", "min_labels: no setting is a yes or no"),
+        ("max_age_days: off", "max_age_days: no setting is a yes or no"),
+        ("gate: {min_rows: true}", "min_rows: no setting is a yes or no"),
         ("!!python/object/apply:os.system ['true']", r"no yaml"),
     ],
 )
@@ -61,12 +77,16 @@ def test_a_fault_is_one_line_that_names_the_file_and_the_setting(tmp_path: Path,
 
 def test_files_that_are_none_of_ours(tmp_path: Path) -> None:
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00a")
+    os.mkfifo(tmp_path / "pipe.yaml")
     (tmp_path / "large.yaml").write_bytes(b"#" * (2 << 20))
     for name, said in (
         ("missing.yaml", "no such file"),
         ("binary.yaml", "no text in UTF-8"),
         ("large.yaml", "bytes"),
-        (".", "cannot be read"),
+        (".", "this is no file"),
+        ("pipe.yaml", "this is no file"),
+        ("/dev/zero", "this is no file"),
+        ("a\0b", "cannot be the name of a file"),
     ):
         with pytest.raises(UserError, match=said):
             read_policy(str(tmp_path / name))

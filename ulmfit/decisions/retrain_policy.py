@@ -1,11 +1,14 @@
 """What a team asks of retraining: when to train, how, and what the gate wants to see. It is written as a yaml file."""
 
-from collections.abc import Mapping
+import os
+import reprlib
+from collections.abc import Hashable, Mapping
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
+from yaml.constructor import ConstructorError
 
 from ulmfit.config import Stage, WarmConfig
 from ulmfit.errors import UserError
@@ -43,13 +46,7 @@ def read_policy(location: str | None) -> RetrainPolicy:
     if location is None:
         return RetrainPolicy()
     named = f"--policy {location}"
-    try:
-        found = yaml.safe_load(_text(location, named))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise UserError(
-            f"{named}{f', line {mark.line + 1}' if mark else ''}: this is no yaml; write a setting a line, as min_labels: 50"
-        ) from error
+    found = _parsed(_text(location, named), named)
     if not isinstance(found, Mapping | None):
         raise UserError(f"{named}: write settings, as min_labels: 50; there are: {_known(RetrainPolicy)}")
     try:
@@ -58,8 +55,38 @@ def read_policy(location: str | None) -> RetrainPolicy:
         raise UserError(f"{named}: {_fault(error.errors()[0])}") from error
 
 
-def _text(location: str, named: str) -> str:
+class _Loader(yaml.SafeLoader):
+    """Values as yaml has them, but for two that would be taken for others without a word: a setting given twice, and yes or no for a number."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        found: dict[Hashable, Any] = super().construct_mapping(node, deep)
+        if len(found) < len(node.value):
+            raise ConstructorError(None, None, "a setting is given twice", node.start_mark)
+        switches = [key.value for key, value in node.value if value.tag == "tag:yaml.org,2002:bool"]
+        if switches:
+            raise ConstructorError(None, None, f"{switches[0]}: no setting is a yes or no", node.start_mark)
+        return found
+
+
+def _parsed(text: str, named: str) -> object:
     try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        where = f"{named}, line {mark.line + 1}" if mark else named
+        raise UserError(
+            f"{where}: this is no yaml that can be used ({problem or error}); write a setting a line, as min_labels: 50"
+        ) from error
+    except (ValueError, RecursionError) as error:  # a day that is none, a number of thousands of digits, thousands of brackets
+        raise UserError(f"{named}: a value cannot be read; write a setting a line, as min_labels: 50") from error
+
+
+def _text(location: str, named: str) -> str:
+    if "\0" in location:
+        raise UserError(f"--policy {location!a}: this cannot be the name of a file")
+    try:
+        if not filesystem.is_remote(location) and filesystem.exists(location) and not os.path.isfile(location):
+            raise UserError(f"{named}: this is no file")
         if filesystem.size(location) > LARGEST:
             raise UserError(f"{named}: a policy is a few lines of yaml, and this file has more than {LARGEST:,} bytes")
         return filesystem.read_bytes(location).decode()
@@ -75,7 +102,7 @@ def _fault(error: ErrorDetails) -> str:
     where = [str(step) for step in error["loc"]]
     if error["type"] in ("extra_forbidden", "invalid_key"):
         return f"there is no setting {'.'.join(where)!r}; there are: {_known(_holder(where[:-1]))}"
-    return f"{'.'.join(where)}: {error['msg']} (given: {error['input']!r})"
+    return f"{'.'.join(where) or 'the name of a setting'}: {error['msg']} (given: {reprlib.repr(error['input'])})"
 
 
 def _holder(where: list[str]) -> type[BaseModel]:

@@ -152,3 +152,26 @@ def test_other_formats_are_told(folder: Folder) -> None:
     folder.put("a.xlsx", "x")
     folder.put("README.md", "x")
     assert look(folder).left == {"formats that are not read": ["a.xlsx"], "notes about the corpus": ["README.md"]}
+
+
+def test_what_is_never_read_is_told_but_for_hidden_files_and_notes(folder: Folder) -> None:
+    for name in ("a.csv", "book.xlsx", "mail.msg", ".DS_Store", "_SUCCESS", "README.csv", "sub/scan.pdf"):
+        folder.rows(name, ROW)
+    os.symlink(folder.path, folder.path / "loop")
+    told = look(folder).passed_over
+    assert sorted(name for names in told.values() for name in names) == ["book.xlsx", "loop", "mail.msg", "sub/scan.pdf"]
+
+
+def test_a_file_that_was_set_aside_is_named_by_each_look_until_it_can_be_read(folder: Folder) -> None:
+    folder.rows("good.csv", ROW)
+    folder.rows("other.csv", ROW, header=("body", "topic"))
+    folder.put("bytes.csv", b"text,label\nh\xe9,a\n")
+    folder.land()
+    for _ in range(2):
+        told = look(folder).set_aside
+        assert list(told) == ["bytes.csv", "other.csv"]
+        assert "not utf-8" in told["bytes.csv"] and "no column 'text'" in told["other.csv"]
+    folder.rows("other.csv", ("another text", "a"))
+    folder.land()
+    (folder.path / "bytes.csv").unlink()
+    assert look(folder).set_aside == {}

@@ -1,9 +1,9 @@
 """A landing folder, and what a look into it finds."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from ulmfit.corpora.reading.folders import DOCUMENT
+from ulmfit.corpora.reading.folders import DOCUMENT, HIDDEN, NOTE
 from ulmfit.corpora.reading.formats import Columns, format_of
 from ulmfit.corpora.reading.paths import label_of, split_of
 from ulmfit.store.recipe import canonical_json
@@ -69,7 +69,7 @@ class Looked:
 
     ``ready``: files new by content, by name. ``still_written``: name -> why the file is left alone for now. ``same_content``: to be noted,
     not counted. ``left``: reason -> names of what is never read. ``known``: files that landed before. ``test``: the file of test documents,
-    if it is another than before.
+    if it is another than before. ``set_aside``: name -> why a file could not be read in an earlier look, and is as it was.
     """
 
     ready: tuple[Found, ...]
@@ -78,6 +78,12 @@ class Looked:
     left: dict[str, list[str]]
     known: int
     test: Found | None = None
+    set_aside: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def passed_over(self) -> dict[str, list[str]]:
+        """What is never read although somebody may have put it there to be read: ``left`` without hidden files and notes."""
+        return {reason: names for reason, names in self.left.items() if reason not in (HIDDEN, NOTE)}
 
     @property
     def anything(self) -> bool:

@@ -240,13 +240,16 @@ def _checked(digest: str) -> bytes:
 def _known(entries: Iterable[Entry], reading: str) -> Known:
     stamps: set[tuple[str, str]] = set()
     contents: dict[str, str] = {}
+    aside: dict[tuple[str, str], str] = {}
     for arrival in _arrivals(entries):
         files: list[LandedFile | SameContent | SetAside] = [*arrival.files, *arrival.same_content]
         for file in [*files, *(file for file in arrival.set_aside if file.reading == reading)]:
             stamps.add((file.name, file.stamp))
             contents.setdefault(file.content, file.name)
+            if isinstance(file, SetAside):
+                aside[file.name, file.stamp] = file.reason
     tests = [arrival.test.content.partition(":")[0] for arrival in _arrivals(entries) if arrival.test]
-    return Known(stamps, contents, tests[-1] if tests else None)
+    return Known(stamps, contents, tests[-1] if tests else None, aside)
 
 
 def _arrivals(entries: Iterable[Entry]) -> list[Arrival]:

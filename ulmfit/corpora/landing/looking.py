@@ -3,7 +3,7 @@
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ulmfit.corpora.landing.landing import Found, Landing, Looked, Same, content_of
 from ulmfit.corpora.reading.folders import UNKNOWN, survey
@@ -18,11 +18,15 @@ READERS = 8  # files that are hashed at a time
 
 @dataclass(frozen=True)
 class Known:
-    """What the ledger knows: (name, stamp) of files; content -> the name of the file that has it; the SHA-256 of the ``test`` file."""
+    """What the ledger knows: (name, stamp) of files; content -> the name of the file that has it; the SHA-256 of the ``test`` file.
+
+    ``aside``: (name, stamp) of files that could not be read -> why.
+    """
 
     stamps: Collection[tuple[str, str]]
     contents: Mapping[str, str]
     test: str | None
+    aside: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 def look(landing: Landing, known: Known, settle_seconds: float) -> Looked:
@@ -63,6 +67,7 @@ def look(landing: Landing, known: Known, settle_seconds: float) -> Looked:
         same_content=tuple(same),
         left={reason: those for reason, those in left.items() if those},
         known=sum((name, before.get(name)) in known.stamps for name in names),
+        set_aside={name: known.aside[there] for name in names if (there := (name, before.get(name, ""))) in known.aside},
         test=_test_file(landing.test, known) if landing.test else None,
     )
 
