@@ -101,3 +101,18 @@ def test_spare_validation_rows_are_not_trained_on(tmp_path: Path) -> None:
     whole = {row["text"]: row["split"] for row in folder.documents()}
     few = {row["text"]: row["split"] for row in folder.documents(CorpusConfig(max_train=20))}
     assert {whole[text] for text, split in few.items() if split == "unlabelled"} == {"train"}
+
+
+@pytest.mark.parametrize("label", ["b" * 100_000, "b" * 61, "[red]" * 1000])
+def test_a_label_that_fills_pages_is_told_in_a_few_letters(tmp_path: Path, label: str) -> None:
+    texts = [f"a text of the number {number}" for number in range(60)]
+    rare, lone = Folder(tmp_path / "rare"), Folder(tmp_path / "lone")
+    rare.rows("a.csv", *[(text, "ab"[number % 2]) for number, text in enumerate(texts)], ("another text", label))
+    lone.rows("a.csv", *[(text, label) for text in texts])
+    rare.land(), lone.land()
+    told = [warning for warning in rare.corpus().record.warnings if "left out" in warning]
+    with pytest.raises(UserError, match="of one class only") as refused:
+        lone.corpus()
+    for line in (*told, str(refused.value).removeprefix(str(lone.path))):
+        assert repr(label[:60])[:-1] + "…" in line and len(line) < 300
+    assert told

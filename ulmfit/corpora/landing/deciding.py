@@ -22,6 +22,8 @@ from ulmfit.corpora.splits import DROPPED, TEST, TRAIN, UNLABELLED, VALID
 from ulmfit.errors import UserError
 from ulmfit.labels.label_strings import LabelStrings
 
+LONGEST = 60  # letters of a label that are told
+
 
 def decide_landed(state: LandedState, config: CorpusConfig, findings: Findings) -> Decided:
     """The split of each row that landed; DROPPED where it is no document. What is found on the way is added to ``findings``.
@@ -59,7 +61,7 @@ def _leave_out(labels: Sequence[str], label: np.ndarray, split: np.ndarray, stri
     if not len(rare):
         return
     out = np.isin(label, rare)
-    names = ", ".join(repr(labels[code]) for code in rare[:5].tolist())
+    names = ", ".join(_named(labels[code]) for code in rare[:5].tolist())
     more = f" and {len(rare) - 5} more" if len(rare) > 5 else ""
     findings.warn(
         f"left out, for they have fewer than {LEAST} training rows: {names}{more} ({int(out.sum())} documents); merge or correct them, or wait for more"
@@ -75,10 +77,15 @@ def _check(labels: Sequence[str], label: np.ndarray, split: np.ndarray, name: st
         raise UserError(f"{name}: no class has {LEAST} labelled training rows yet; land labelled rows, or correct --label-column")
     if len(known) == 1:
         raise UserError(
-            f"{name}: the labelled rows are of one class only ({labels[known[0]]!r}); a classifier needs two: land rows of another"
+            f"{name}: the labelled rows are of one class only ({_named(labels[known[0]])}); a classifier needs two: land rows of another"
         )
     for code, side in ((TEST, "test"), (VALID, "valid")):
         if not (split == code).any():
             raise UserError(
                 f"{name}: no labelled row is on the side {side} yet ({len(label[split == TRAIN])} are on the side train); land more labelled rows"
             )
+
+
+def _named(label: str) -> str:
+    """A label as it is told: a column of texts that is taken for labels fills no screen."""
+    return repr(label if len(label) <= LONGEST else f"{label[:LONGEST]}…")
