@@ -15,9 +15,11 @@ import pytest
 from tests.corpora.landing.folder import Folder
 from tests.faults import Killed, killed_after
 from ulmfit.config import PartsConfig
+from ulmfit.corpora.landing.ledger import Ledger
 from ulmfit.corpora.text_digests import exact, fold
 from ulmfit.errors import UserError
 from ulmfit.store import filesystem
+from ulmfit.store.artifacts import Store
 
 HEADER = ("id", "text", "label")
 MANY = [(f"text number {n} is here", "ab"[n % 2]) for n in range(60)]
@@ -289,6 +291,19 @@ def test_a_damaged_entry_is_told(folder: Folder) -> None:
     entry.write_text("{")
     with pytest.raises(UserError, match=f"{entry.name}: this entry of the ledger of tickets is damaged"):
         folder.ledger.state()
+
+
+def test_a_damaged_entry_is_told_where_it_lies_also_by_a_dry_run_which_looks_at_links(folder: Folder, tmp_path: Path) -> None:
+    folder.rows("a.csv", *MANY)
+    folder.land()
+    (entry,) = Path(folder.ledger.journal.location).iterdir()
+    entry.write_text("{")
+    linked = Ledger(Store(tmp_path / "copy"), "tickets")
+    Path(linked.journal.location).mkdir(parents=True)
+    Path(linked.journal.location, entry.name).symlink_to(entry)
+    with pytest.raises(UserError) as told:
+        linked.state()
+    assert str(told.value).startswith(f"{entry.resolve()}: ")
 
 
 def test_a_folder_that_is_not_there(folder: Folder) -> None:

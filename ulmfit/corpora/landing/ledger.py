@@ -5,6 +5,7 @@ The files of the landing folder may be deleted once they have landed. An arrival
 landed, and the next run reads the files again.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -217,7 +218,8 @@ class Ledger:
     def _entries(self) -> tuple[Entry, ...]:
         pages = self.journal.read()
         if pages.damaged:
-            raise UserError(f"{pages.damaged[0]}: this entry of the ledger of {self.model} is damaged; bring it back from a copy")
+            where = pages.damaged[0] if self.store.remote else os.path.realpath(pages.damaged[0])  # of a dry run's copy, which has links
+            raise UserError(f"{where}: this entry of the ledger of {self.model} is damaged; bring it back from a copy")
         return pages.entries
 
 
