@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pyarrow as pa
@@ -371,3 +372,19 @@ def test_an_id_column_that_names_no_document(tmp_path: Path, ids: Callable[[int]
     folder.rows("a.csv", *((ids(n), *row) for n, row in enumerate(MANY)), header=HEADER)
     now = folder.land()
     assert "column 'id' names no document" in now.set_aside[0].reason and not folder.state.parts
+
+
+@pytest.mark.parametrize(
+    ("kind", "how"), [*product(["facts.arrow", "origins.arrow"], ["gone", "cut", "garbage"]), ("parquet", "gone"), ("parquet", "cut")]
+)
+def test_a_damaged_file_of_what_landed_is_told_before_anything_is_made_of_it(folder: Folder, kind: str, how: str) -> None:
+    folder.rows("a.csv", *MANY)
+    folder.land()
+    (path,) = (each for each in Path(folder.ledger.location).rglob(f"00*.{kind}") if "quarantine" not in each.name)
+    held = path.read_bytes()
+    path.unlink()
+    if how != "gone":
+        path.write_bytes(held[: len(held) // 2] if how == "cut" else b"x" * len(held))
+    for act in (lambda: folder.state.documents, lambda: folder.ledger.forget(["a.csv:1"], because="asked")):
+        with pytest.raises(UserError, match=rf"{path.name}: a file of what landed for tickets is damaged; bring it back"):
+            act()

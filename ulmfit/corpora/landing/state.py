@@ -1,13 +1,14 @@
 """All that has landed for a model, as it is now: the parts, the documents in them, their labels, and where each came from."""
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Self
 
 import numpy as np
+import pyarrow as pa
 
 from ulmfit.config import CorpusConfig
 from ulmfit.corpora.landing.documents import Change, Documents, change, read_rows, relabelled, resolve
@@ -16,6 +17,8 @@ from ulmfit.corpora.landing.refusal import Refusal
 from ulmfit.corpora.landing.sides import Shares
 from ulmfit.corpora.text_digests import exact
 from ulmfit.errors import UserError
+from ulmfit.store import filesystem
+from ulmfit.store.digests import StoredFile, is_intact
 from ulmfit.store.recipe import canonical_json
 
 
@@ -137,9 +140,23 @@ class LandedState:
 
     @cached_property
     def documents(self) -> Documents:
-        """Every row in the parts, in their order, and which of them are documents now."""
+        """Every row in the parts, in their order, and which of them are documents now. UserError where a file of theirs is damaged."""
         firsts = [self._first_files[number] for number in self.part_arrivals]
-        return resolve(read_rows(self.location, self.parts, firsts, self.refusal))
+        sizes = filesystem.files(self.location)
+        self._refuse_damaged(lambda name, stored: sizes.get(name) == stored.bytes)
+        try:
+            return resolve(read_rows(self.location, self.parts, firsts, self.refusal))
+        except (pa.ArrowException, UserError, KeyError):
+            self._refuse_damaged(lambda name, stored: is_intact(filesystem.join(self.location, name), stored.sha256))
+            raise
+
+    def _refuse_damaged(self, whole: Callable[[str, StoredFile], bool]) -> None:
+        """UserError for the first file of the parts that is not ``whole``."""
+        damaged = next((name for part in self.parts for name, stored in part.files.items() if not whole(name, stored)), None)
+        if damaged:
+            raise UserError(
+                f"{filesystem.join(self.location, damaged)}: a file of what landed for {self.model} is damaged; bring it back from a copy"
+            )
 
     @property
     def landing(self) -> str:
