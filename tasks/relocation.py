@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from tasks.workspace import Workspace
+from ulmfit.errors import UserError
 
 LOCATIONS = (  # tables and their columns
     ("experiments", "artifact_location"),
@@ -26,9 +27,20 @@ DEFAULT_EXPERIMENT = "update experiments set artifact_location = ? where experim
 def settle(workspace: Workspace) -> list[str]:
     """Have all locations in the workspace's own MLflow database name the workspace as it is called now; returns what it was called before.
 
-    A folder that is the same one by another name, as behind a link, is left as it is.
+    A folder that is the same one by another name, as behind a link, is left as it is. UserError for a file that is no database.
     """
-    new = workspace.mlflow_artifacts.as_uri()
+    try:
+        return [_path(folder) for folder in _settle(workspace, workspace.mlflow_artifacts.as_uri())]
+    except sqlite3.OperationalError:  # of the disk, or of another process
+        raise
+    except sqlite3.DatabaseError as error:
+        raise UserError(
+            f"{workspace.database}: the database cannot be opened ({error}); bring it back from a copy, or name another workspace"
+        ) from error
+
+
+def _settle(workspace: Workspace, new: str) -> list[str]:
+    """The locations that were changed to ``new``."""
     with closing(sqlite3.connect(workspace.database, timeout=60)) as connection, connection:
         if not connection.execute("select 1 from sqlite_master where name = 'experiments'").fetchone():
             return []  # MLflow has not set it up yet
@@ -40,7 +52,7 @@ def settle(workspace: Workspace) -> list[str]:
                 command = f"update {table} set {column} = ? || substr({column}, ?) where substr({column}, 1, ?) = ?"
                 connection.execute(command, (new, len(old) + 1, len(old) + 1, f"{old}/"))
         connection.execute(DEFAULT_EXPERIMENT, (f"{new}/0",))
-    return [_path(folder) for folder in moved]
+    return moved
 
 
 def here(workspace: Workspace, location: str) -> Path:

@@ -162,3 +162,11 @@ def test_known_parts_move_with_the_store(tmp_path: Path) -> None:
     (tmp_path / "old").rename(tmp_path / "new")
     found = Workspace.named(tmp_path / "new").store.find_part("abc")
     assert found == KnownPart(str(tmp_path / "new/artifacts/tokens/k/part-1.arrow"), "0" * 64)
+
+
+@pytest.mark.parametrize("content", [b"no database, but long enough to have a header" * 40, b"SQLite format 3\0" + b"x" * 5000])
+def test_a_file_that_is_no_database_is_told_in_one_line(tmp_path: Path, content: bytes) -> None:
+    workspace = Workspace.open(str(tmp_path / "home"), None)
+    workspace.database.write_bytes(content)
+    with pytest.raises(UserError, match=r"mlflow\.db: the database cannot be opened"):
+        settle(workspace)
