@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ulmfit.corpora.ingest.facts import UNKNOWN, DocumentFacts
@@ -87,6 +87,7 @@ def test_documents_are_those_of_a_plain_reading(early: list[Event], later: list[
 
 
 @settings(max_examples=100, deadline=None)
+@example([("1", None, "b"), ("1", None, "a"), ("1", "x", "b"), ("1", "yy", None)])  # brought by a text that another one has replaced
 @given(EVENTS)
 def test_the_last_correction_leads_to_the_label_that_counts(events: list[Event]) -> None:
     rows = rows_of([events])

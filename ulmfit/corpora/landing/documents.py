@@ -200,13 +200,16 @@ def relabelled(documents: Documents) -> Relabelled:
     placed = np.argsort(rows.order[: len(rows)])  # of rows with one id the last one counts
     placed = placed[~rows.judging[placed]]
     row_of_id[rows.same_id[placed]] = row_of_text[rows.folds[placed]]
-    row = np.concatenate([row_of_text[rows.folds], row_of_id[rows.same_id[len(rows) :]]])
-    label, file = np.concatenate([rows.facts.label, rows.late.label]), np.concatenate([rows.file, rows.late.file])
-    left = np.concatenate([rows.refused | rows.judging, rows.late.refused])
+    by_text, by_id = row_of_text[rows.folds], row_of_id[rows.same_id]  # a label counts for the text it came with, and for its id
+    again = np.where(by_id[: len(rows)] == by_text, -1, by_id[: len(rows)])
+    row = np.concatenate([by_text, again, by_id[len(rows) :]])
+    event = np.concatenate([np.arange(len(rows)), np.arange(len(by_id))])
+    label, file = np.concatenate([rows.facts.label, rows.late.label])[event], np.concatenate([rows.file, rows.late.file])[event]
+    left, order = np.concatenate([rows.refused | rows.judging, rows.late.refused])[event], rows.order[event]
     counts = np.flatnonzero((row >= 0) & (label != UNKNOWN) & ~left)
-    counts = counts[np.lexsort((rows.order[counts], row[counts]))]
+    counts = counts[np.lexsort((order[counts], row[counts]))]
     gives_way = np.flatnonzero((row[counts][1:] == row[counts][:-1]) & (label[counts][1:] != label[counts][:-1]))
-    gives_way = gives_way[np.argsort(rows.order[counts[gives_way + 1]])]
+    gives_way = gives_way[np.argsort(order[counts[gives_way + 1]])]
     earlier, later = counts[gives_way], counts[gives_way + 1]
     return Relabelled(row[later], label[earlier].astype(np.int64), label[later].astype(np.int64), file[later].astype(np.int64))
 
