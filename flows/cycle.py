@@ -142,8 +142,9 @@ def _unreadable(files: tuple[SetAside, ...]) -> str:
 
 
 def decide(asked: Retraining, request: RetrainRequest, train: Callable[[Due], RetrainSummary]) -> RetrainSummary:
-    """Train, or record why not."""
+    """Train, or record why not. UserError where the registry has lost the champion."""
     seen = Seen.of(asked)
+    check_champion(asked, seen)
     begun = seen.history.under_way()
     if begun and not _goes_on(begun, asked, seen):
         asked.give_up(begun)
@@ -178,6 +179,16 @@ def decide(asked: Retraining, request: RetrainRequest, train: Callable[[Due], Re
         return _rest(asked, seen, Choice("none", (fault,)), drift, "held")
     decision = asked.decision("retrain", seen.cycle(asked, choice, drift), seen.champion)
     return train(Due(plan, asked, seen, decision, behind if choice.training == "warm" and not isinstance(behind, str) else None))
+
+
+def check_champion(asked: Retraining, seen: Seen) -> None:
+    """UserError where decisions made a version champion and the registry has none, unless a person wants a first version there."""
+    made = seen.history.champions()
+    if made and seen.champion is None and not asked.because:
+        raise UserError(
+            f"{asked.model}: by its history version {made[-1]} is the champion, and the registry has none; bring the registry's database back, "
+            f"name another with MLFLOW_TRACKING_URI, or choose one with ulmfit promote; --force --because TEXT begins anew"
+        )
 
 
 def _goes_on(begun: Decision, asked: Retraining, seen: Seen) -> bool:

@@ -56,6 +56,14 @@ def test_renamed_labels_are_held(older: Life) -> None:
     assert summary.outcome == "held" and "only the challenger has 'middling'" in summary.decision.why and older.model.champion() == "1"
 
 
+def test_a_registry_that_lost_the_champion_is_told_and_nothing_is_decided(older: Life) -> None:
+    older.model.client.delete_registered_model_alias(NAME, "champion")
+    before = len(older.said)
+    with pytest.raises(UserError, match="by its history version 1 is the champion, and the registry has none"):
+        older.retrain()
+    assert len(older.said) == before and not older.trained
+
+
 def test_nothing_new_is_recorded_once_and_its_repetitions_counted(older: Life) -> None:
     older.retrain()
     before = len(older.said)
