@@ -17,7 +17,7 @@ from contextlib import chdir, contextmanager
 from pathlib import Path
 
 from cli.surroundings import past_proxies
-from tasks.workspace import Workspace, quoted_path
+from tasks.workspace import Workspace, sqlite_address
 from ulmfit.errors import RunFailed, UserError
 
 START_SECONDS = 90.0
@@ -36,7 +36,7 @@ def prefect_server(workspace: Workspace) -> Iterator[str]:
         return
     port, log = free_port(), workspace.prefect_home / "server.log"
     url = f"http://127.0.0.1:{port}/api"
-    database = f"sqlite+aiosqlite:///{quoted_path(workspace.prefect_database)}"
+    database = sqlite_address(workspace.prefect_database, "aiosqlite")
     own = {"PREFECT_HOME": str(workspace.prefect_home), "PREFECT_API_URL": url, "PREFECT_SERVER_DATABASE_CONNECTION_URL": database}
     os.environ.update(QUIET | own | past_proxies(os.environ))
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+from urllib.parse import quote
 
 from ulmfit.errors import UserError
 from ulmfit.store.artifacts import Store
@@ -104,19 +105,16 @@ class Workspace:
         return self.root / "mlflow-artifacts"
 
 
-def sqlite_address(file: Path) -> str:
-    """The address of a SQLite database for MLflow.
+def sqlite_address(file: Path, driver: str = "pysqlite") -> str:
+    """The address of a SQLite database for SQLAlchemy below 2.1, by name of its ``driver``.
 
-    SQLAlchemy ends the path at a ``?`` and decodes ``%``, so these are quoted. The driver is named then, for MLflow makes the folder of
-    what follows ``sqlite:///`` as it stands.
+    SQLAlchemy ends a path at a ``?``, so such a path is written as SQLite's own kind of URI. The driver is named then, for MLflow makes
+    the folder of what follows ``sqlite:///`` as it stands.
     """
-    quoted = quoted_path(file)
-    return f"sqlite:///{quoted}" if quoted == str(file) else f"sqlite+pysqlite:///{quoted}"
-
-
-def quoted_path(file: Path) -> str:
-    """A path as SQLAlchemy reads it in a database's address."""
-    return str(file).replace("%", "%25").replace("?", "%3F")
+    path = str(file)
+    if not set(path) & set("?%#"):
+        return f"sqlite:///{path}" if driver == "pysqlite" else f"sqlite+{driver}:///{path}"
+    return f"sqlite+{driver}:///file:{quote(path)}?uri=true"
 
 
 def _try_to_write(folder: Path) -> None:

@@ -25,6 +25,7 @@ def first(ulmfit: CommandLine, arguments: list[str]) -> Finished:
     return finished
 
 
+@pytest.mark.slow
 def test_trials_are_tracked_under_the_run_of_the_study(first: Finished) -> None:
     run, results = first.json["run"], first.json["results"]
     client = MlflowClient(run["tracking_uri"])
@@ -36,6 +37,7 @@ def test_trials_are_tracked_under_the_run_of_the_study(first: Finished) -> None:
     assert tracked.tags["ulmfit.stage.judge"].startswith(results[0]["key"])
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_points_and_writes_a_report(first: Finished) -> None:
     assert "means of 2 trials" in first.out and "TF-IDF + logistic regression" in first.out
     report = Path(first.json["report"])

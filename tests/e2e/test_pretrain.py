@@ -32,6 +32,7 @@ def test_both_directions_are_exported_with_what_they_are(exported: tuple[Path, d
     assert str(target.parent) not in (target / "manifest.json").read_text(), "a manifest names no folder of the machine it was made on"
 
 
+@pytest.mark.slow
 def test_training_starts_from_it_with_its_sizes_and_says_so_in_the_lineage(
     ulmfit: CommandLine, exported: tuple[Path, dict], tmp_path: Path
 ) -> None:
@@ -64,6 +65,7 @@ def test_training_starts_from_it_with_its_sizes_and_says_so_in_the_lineage(
     assert all(stage["cached"] for stage in again.json["stages"]), "it is known by its bytes, not its place"
 
 
+@pytest.mark.slow
 def test_pretraining_goes_on_from_a_language_model(ulmfit: CommandLine, exported: tuple[Path, dict], tmp_path: Path) -> None:
     general = write_general(tmp_path / "more.txt", 100, seed=9)
     given = ["--corpus", str(general), "--preset", "tiny", "--workspace", str(tmp_path / "w"), "--direction", "backward"]

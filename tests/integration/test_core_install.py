@@ -55,6 +55,7 @@ def _run(*command: object, cwd: Path | None = None) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.install
 @pytest.mark.timeout(900)  # on a first run the package index sends torch
 def test_the_core_alone_fits_saves_loads_predicts_and_makes_shards(python: Path, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ def ask(url: str, body: dict[str, Any] | None = None) -> Any:
         return json.load(answer)
 
 
+@pytest.mark.slow
 @pytest.mark.server
 @pytest.mark.timeout(300)
 def test_the_train_deployment_completes_on_a_worker(ulmfit: CommandLine, prefect_api: str, tmp_path: Path) -> None:

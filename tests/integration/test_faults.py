@@ -313,7 +313,7 @@ def test_a_killed_driver_is_started_again(faults: Faults, corpus: Path, expected
         driver.communicate()
         for process in workers:
             wait_for(lambda process=process: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
-    (folder,) = work.iterdir()
+    (folder,) = (path for path in work.iterdir() if path.is_dir())  # beside it, the keys of its inputs
     before = made(folder)
     result = finished(drive(faults, store, corpus))
     assert not result["found"]

@@ -97,6 +97,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return finished(folder)
 
 
+@pytest.mark.slow
 def test_processes_killed_at_random_moments_end_with_the_same_bits(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
     chance, killed, said = random.Random(4), 0, ""
     while True:

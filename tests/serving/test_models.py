@@ -92,7 +92,7 @@ def test_a_champion_that_cannot_be_loaded_is_told_once(workspace: Workspace, cap
         models.look()
         models.look()
     moved.rename(workspace.mlflow_artifacts)
-    assert models.now.name == "models:/tickets/1" and caplog.text.count("is still served") == 1
+    assert models.now.name == "models:/tickets/1" and caplog.text.count("models:/tickets/1 is still served") == 1
     models.look()
     assert models.now.name == "models:/tickets/2" and models.changes == 1
 
