@@ -162,7 +162,7 @@ class WarmConfig(Stage):
     replay: float = Field(4.0, ge=0.0, le=1000.0, description="tokens of old text for each of the new")
     epochs: float = Field(3.0, gt=0.0, le=1000.0, description="passes over both")
     rate: float = Field(0.5, gt=0.0, le=100.0, description="highest rate, as a share of that of fine-tuning")
-    keep: Share = Field(0.5, description="of the earlier weights, in the average of those before and after; new words keep their own")
+    keep: Share = Field(0.75, description="of the earlier weights, in the average of those before and after; new words keep their own")
     seed: Seed = 0
 
 
