@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from cli.main import run
-from tasks import champion
+from tasks import champion, notices
 from tasks.champion import FOLDER, RegisteredModel, promote
 from tasks.tracking import Tracker
 from tasks.workspace import Workspace
@@ -52,6 +52,7 @@ def home(registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wor
     for name in ("MLFLOW_TRACKING_URI", "ULMFIT_HOME", "ULMFIT_ARTIFACTS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    monkeypatch.setattr(notices, "PAUSES", (0.0, 0.0))  # between tries to tell that server
     shutil.copytree(registry, tmp_path / "home")
     return Workspace.named(tmp_path / "home")
 

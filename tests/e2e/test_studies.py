@@ -103,6 +103,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
     yield Study(tmp_path_factory.mktemp("study"))
 
 
+@pytest.mark.slow
 def test_each_request_builds_what_none_before_it_has(study: Study) -> None:
     judged = {"average", "evaluate"}
     text = {"ingest", "tokenise", "vocabulary", "encode"}
@@ -120,6 +121,7 @@ def test_each_request_builds_what_none_before_it_has(study: Study) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_list_of_requests_tunes_each_distinct_language_model_once(study: Study) -> None:
     built = Counter(stage for ran in study.ran.values() for stage in ran.built)
     tuned = {ran.outputs["finetune-forward"].key for ran in study.ran.values()}
@@ -128,6 +130,7 @@ def test_a_list_of_requests_tunes_each_distinct_language_model_once(study: Study
     assert not any(run(study.request(name)).built for name in study.variants), "the same list again finds all"
 
 
+@pytest.mark.slow
 def test_what_is_only_carried_over_has_its_perplexity_on_the_new_text(study: Study) -> None:
     for name in ("without fine-tuning", "without pretraining"):
         lm: LanguageModel = study.ran[name].outputs["finetune-forward"]
@@ -135,6 +138,7 @@ def test_what_is_only_carried_over_has_its_perplexity_on_the_new_text(study: Stu
         assert lm.record.valid_perplexity and lm.record.valid_perplexity > 1
 
 
+@pytest.mark.slow
 def test_without_pretraining_the_language_model_reads_the_corpus_alone_and_no_test_row(study: Study) -> None:
     outputs = study.ran["without pretraining"].outputs
     general: Corpus = outputs["ingest-general"]
@@ -143,6 +147,7 @@ def test_without_pretraining_the_language_model_reads_the_corpus_alone_and_no_te
     assert len(tests) == 80 and len(read) > 250 and not set(tests) & set(read)
 
 
+@pytest.mark.slow
 def test_what_judges(study: Study) -> None:
     splits = study.ran["few labels"].outputs["ingest"].record.splits
     assert study.ran["few labels"].results.documents == splits["test"].documents
@@ -154,6 +159,7 @@ def test_what_judges(study: Study) -> None:
     assert {"forward+backward", "forward+backward from scratch"} <= set(study.ran["from scratch beside"].results.systems)
 
 
+@pytest.mark.slow
 def test_the_baseline_learns_from_the_classifiers_documents(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a draw that was not made before: ids that the classifiers' specs open, and those of the texts that the baseline is given."""
     learnt: list[list[str]] = []

@@ -117,6 +117,7 @@ def killing(number: str, after: int, seen: list[psutil.Process]) -> Callable[[in
     return observe
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_the_job_with_one_line_and_it_goes_on(spec: PretrainSpec, whole: tuple, tmp_path: Path) -> None:
     expected, record, steps = whole
     assert record.steps == steps[-1] and record.processes == 2 and 10 in steps
