@@ -71,7 +71,7 @@ def text_of(rows: Rows, name: str, settings: Settings, context: Context) -> Text
 
 
 def domain_models(text: Text, settings: Settings, context: Context, directions: Sequence[Direction] = DIRECTIONS) -> list[LanguageModel]:
-    """The shipped language model, fine-tuned on the text, a direction each."""
+    """The shipped language model, fine-tuned on the text, one per direction."""
 
     def tuned(direction: Direction) -> LanguageModel:
         general = make(pretrained(known("small"), direction), context)

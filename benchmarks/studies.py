@@ -1,9 +1,9 @@
-"""What a study costs beside its stages' own work: seconds a stage, and as a share of a grid whose stages take so long.
+"""What a study costs beside its stages' own work: seconds per stage, and as a share of a grid whose stages take so long.
 
     python benchmarks/studies.py --workspace /tmp/studies [--trials 5] [--stage-seconds 30]
 
 A grid of the tiny preset on made-up tickets, a stage at a time. What is not inside a stage's own ``build`` counts: the store, tracking,
-Prefect, the DAG. The start of the run (server, imports, the report) is told apart. The figure stands in docs/results/studies.md.
+Prefect, the DAG. The start of the run (server, imports, the report) is reported separately. The figure stands in docs/results/studies.md.
 """
 
 from __future__ import annotations

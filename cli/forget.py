@@ -1,4 +1,4 @@
-"""``ulmfit forget``: documents that somebody asked to be forgotten are left out from then on, and who had read them is told."""
+"""``ulmfit forget``: documents that somebody asked to be forgotten are left out from then on, and the versions that had read them are named."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import unicodedata
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -62,9 +63,9 @@ class Request(BaseModel):
         return preset(self.preset)
 
     @property
+    @abstractmethod
     def reads(self) -> str:
         """What the text is read from, as the user names it."""
-        raise NotImplementedError
 
     @property
     def name(self) -> str:
@@ -165,9 +166,9 @@ class ClassifierRequest(TrainingRequest):
         return CorpusSource(name, self.text_column, None, encoding=self.encoding)
 
     @property
+    @abstractmethod
     def registered_name(self) -> str:
         """The name in the registry."""
-        raise NotImplementedError
 
 
 class TrainRequest(ClassifierRequest, TextRequest):

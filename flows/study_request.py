@@ -1,5 +1,6 @@
 """Requests of studies: what is tried, as a list of requests of the main job. Like every request they read nothing."""
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -46,9 +47,9 @@ class StudyRequest(TrainRequest):
             for number in range(self.trials)
         ]
 
+    @abstractmethod
     def points(self) -> list[Point]:
         """The points of the study. UserError where there is none, or they are not well asked for."""
-        raise NotImplementedError
 
     def purchase(self) -> Purchase:
         """What the forecasts are about."""
