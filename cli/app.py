@@ -27,6 +27,7 @@ MODULES = {
     "import-fastai": "cli.convert",
     "export-fastai": "cli.convert",
     "send": "cli.send",
+    "dashboard": "cli.dashboard",
     "deploy": "cli.deploy",
     "doctor": "cli.doctor",
 }

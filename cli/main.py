@@ -84,7 +84,7 @@ def set_up(debug: bool) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path that is no UTF-8, a label beyond the terminal's letters
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True)
-    for name in ("ulmfit", "tasks", "flows", "cli"):
+    for name in ("ulmfit", "tasks", "flows", "cli", "dashboard"):
         logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.INFO)
     for name in ("distributed", "prefect", "mlflow", "alembic"):  # the command reports their failures in one line
         logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.CRITICAL)

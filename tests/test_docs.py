@@ -13,9 +13,9 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
 LINK = re.compile(r"\]\(([^)#:]*)(?:#([^)]+))?\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
-FILE = re.compile(r"(?<![\w./])((?:ulmfit|tasks|flows|serving|cli|tests|benchmarks|docs)/[\w/.-]*\w/?)")
+FILE = re.compile(r"(?<![\w./])((?:ulmfit|tasks|flows|serving|dashboard|cli|tests|benchmarks|docs)/[\w/.-]*\w/?)")
 FUNCTION = re.compile(r"`([\w/]+\.py): (\w+)`")
-MODULE = re.compile(r"\b(?:from|import) ((?:ulmfit|tasks|flows|serving|cli)[\w.]*)(?: import ([\w, ]+))?")
+MODULE = re.compile(r"\b(?:from|import) ((?:ulmfit|tasks|flows|serving|dashboard|cli)[\w.]*)(?: import ([\w, ]+))?")
 
 
 def anchors(page: Path) -> set[str]:

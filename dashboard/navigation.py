@@ -1,0 +1,3 @@
+"""The pages that the navigation names, in its order: title and address."""
+
+NAVIGATION = (("Now", "/"),)

@@ -1,0 +1,1 @@
+"""A file a page: its address, and that of the JSON behind it."""

@@ -1,0 +1,67 @@
+"""The page Now: champions, what is running, what needs a person."""
+
+import sqlite3
+import time
+
+from dashboard.queries import attention
+from dashboard.queries.attention import Attention
+from dashboard.queries.champions import Reign, reigns
+from dashboard.queries.histories import Decided, history, model_names
+from dashboard.queries.running import FlowRun, Running, flow_runs, running
+from dashboard.queries.waiting import Waiting, waiting
+from ulmfit.decisions.history import History
+from ulmfit.store.json import Facts
+
+
+class ModelNow(Facts):
+    """A model. ``champion``: by the registry; ``reigns``: all champions that decisions made; ``last``: what was decided last."""
+
+    name: str
+    champion: str | None
+    reigns: list[Reign]
+    versions: int
+    waiting: Waiting
+    last: Decided | None
+
+    @property
+    def reign(self) -> Reign | None:
+        """Since when and by whom the champion is; None where no decision made it."""
+        last = self.reigns[-1] if self.reigns else None
+        return last if last and last.version == self.champion else None
+
+
+class Now(Facts):
+    """What the page shows."""
+
+    models: list[ModelNow]
+    running: list[Running]
+    flow_runs: list[FlowRun]
+    attention: list[Attention]
+
+
+def now(reading: sqlite3.Connection) -> Now:
+    """As the read model has it."""
+    at = time.time()
+    under_way = running(reading, at)
+    models, found = [], list[Attention]()
+    champions = {row["name"]: row["champion"] for row in reading.execute("select name, champion from models")}
+    for name in model_names(reading):
+        told = history(reading, name)
+        models.append(_model(reading, name, champions.get(name), told))
+        found += attention.of_model(reading, name, champions.get(name), told, bool(under_way))
+    found += attention.of_workspace(reading, at)
+    return Now(
+        models=models, running=under_way, flow_runs=flow_runs(reading, ("RUNNING", "PENDING", "PAUSED", "CANCELLING")), attention=found
+    )
+
+
+def _model(reading: sqlite3.Connection, name: str, champion: str | None, told: History) -> ModelNow:
+    versions = reading.execute("select count(*) from versions where model = ?", [name]).fetchone()[0]
+    return ModelNow(
+        name=name,
+        champion=champion,
+        reigns=reigns(reading, name, told),
+        versions=versions,
+        waiting=waiting(reading, name, told),
+        last=Decided.of(told.decisions[-1], told) if told.decisions else None,
+    )

@@ -1,0 +1,85 @@
+"""Fills the read model, again and again, in a thread: a source that is down leaves what was read of it before, and pages say so."""
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import TracebackType
+
+from mlflow.exceptions import MlflowException
+
+from dashboard.read_model import artifacts, journals, ledgers, orchestrator, reports, tracking
+from dashboard.read_model.away import Away
+from dashboard.read_model.database import Database
+from tasks.servers import cause
+from tasks.workspace import Workspace
+from ulmfit.errors import RunFailed, UserError
+
+log = logging.getLogger(__name__)
+
+EVERY = 10.0  # seconds between two looks
+LONGEST = 300  # letters of what is said of a failure
+Read = Callable[[Database], None]
+FAILURES = (Away, UserError, RunFailed, MlflowException, OSError, sqlite3.OperationalError)
+
+
+class Refreshing(AbstractContextManager["Refreshing"]):
+    """While the block runs, the read model follows the workspace. ``every``: seconds between two looks."""
+
+    def __init__(self, workspace: Workspace, database: Database, every: float = EVERY):
+        self.database, self.every = database, every
+        store = workspace.store
+        self.sources: dict[str, Read] = {
+            "decisions": lambda database: journals.read(store, database),
+            "ledger": lambda database: ledgers.read(store, database),
+            "artifacts": lambda database: artifacts.read(store, database),
+            "reports": lambda database: reports.read(workspace.reports, database),
+            "MLflow": lambda database: tracking.read(workspace, database),
+            "Prefect": orchestrator.read,
+        }
+        self._ended = threading.Event()
+        self._threads = [threading.Thread(target=self._follow, args=(name,), daemon=True, name=f"read {name}") for name in self.sources]
+
+    def __enter__(self) -> "Refreshing":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._ended.set()
+
+    def _follow(self, name: str) -> None:
+        while not self._ended.is_set():
+            self.read(name)
+            self._ended.wait(self.every)
+
+    def read_all(self) -> None:
+        """Look at every source once."""
+        for name in self.sources:
+            self.read(name)
+
+    def read(self, name: str) -> None:
+        """Look at one source; what comes of it is noted."""
+        tried = time.time()
+        try:
+            self.sources[name](self.database)
+            self._note(name, True, tried)
+        except FAILURES as error:
+            says = str(error) if isinstance(error, Away | UserError) else cause(error)
+            self._note(name, None if isinstance(error, Away) and error.expected else False, tried, says)
+        except Exception:
+            log.exception("%s could not be read", name)
+            self._note(name, False, tried, "an error of the dashboard's; its log has the reason")
+
+    def _note(self, name: str, good: bool | None, tried: float, says: str = "") -> None:
+        """``good``: None where there need not be such a source."""
+        try:
+            with self.database.writing() as writing:
+                before = writing.execute("select read_at from sources where name = ?", [name]).fetchone()
+                read_at = time.time() if good else before["read_at"] if before else None
+                facts = [name, good, read_at, tried, " ".join(says.split())[:LONGEST]]
+                writing.execute("insert or replace into sources values (?, ?, ?, ?, ?)", facts)
+        except (sqlite3.Error, OSError) as error:
+            log.warning("%s: the read model cannot be written (%s)", self.database.file, error)

@@ -1,0 +1,44 @@
+"""The reports in the workspace: which run, model and version each is about. A page serves a report by its name here, never by a path."""
+
+import json
+from pathlib import Path
+
+from dashboard.read_model.database import Database
+from ulmfit.store.json import JsonObject
+
+SUMMARY, PAGE = "summary.json", "report.html"
+
+
+Row = tuple[object, ...]
+
+
+def read(folder: Path, database: Database) -> None:
+    """Take in reports that are new or were written again, and leave out those that are gone."""
+    with database.reading() as reading:
+        known = {row["name"]: row["stamp"] for row in reading.execute("select name, stamp from reports")}
+    there = {path.parent.name: path for path in folder.glob(f"*/{SUMMARY}")}
+    new = [row for name, path in there.items() if (row := _row(name, path, known.get(name)))]
+    with database.writing() as writing:
+        writing.executemany("delete from reports where name = ?", [(name,) for name in known.keys() - there.keys()])
+        writing.executemany("insert or replace into reports values (?, ?, ?, ?, ?, ?, ?, ?)", new)
+
+
+def _row(name: str, path: Path, known: str | None) -> Row | None:
+    """None where the report is ``known`` by this stamp, or cannot be read."""
+    try:
+        found = path.stat()
+        stamp = f"{found.st_size}-{found.st_mtime_ns}"
+        summary = json.loads(path.read_bytes()) if stamp != known else None
+    except (OSError, ValueError):
+        return None
+    if not isinstance(summary, dict):
+        return None
+    model, run = _part(summary, "model"), _part(summary, "run")
+    title = summary.get("name") or summary.get("kind") or name
+    about = (model.get("name"), model.get("version"), run.get("id"))
+    return name, stamp, summary.get("kind") or "training", str(title), *about, found.st_mtime
+
+
+def _part(summary: JsonObject, name: str) -> JsonObject:
+    found = summary.get(name)
+    return found if isinstance(found, dict) else {}

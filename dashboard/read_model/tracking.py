@@ -1,0 +1,148 @@
+"""MLflow: runs, models, versions and aliases, of which only what changed since the last look is asked for, 50 runs a page.
+
+A run changes while it is running, so those are asked for each time; one that ended is found by its end, one that began by its start.
+Versions are asked for by their last change, until one is met that is known. Setting a tag or an alias is no change there: aliases come with the
+models, which are few, and what a decision tags is known from its record.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from mlflow import MlflowClient
+from mlflow.entities import Run, ViewType
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.store.entities import PagedList
+
+from dashboard.read_model.database import Database
+from tasks.calls import KEY_TAG, PARENT_TAG
+from tasks.live import registered_models
+from tasks.promotion import CHAMPION
+from tasks.registry import EVALUATION_TAG
+from tasks.servers import check_tracking
+from tasks.workspace import Workspace
+
+Item = TypeVar("Item")
+
+PAGE = 50  # runs; a thousand at once take 4 seconds
+OVERLAP = 60_000  # milliseconds: clocks of machines that track differ
+VERSIONS, RUNS = "versions", "runs"  # names of cursors: milliseconds since the epoch up to which changes are known
+BY_CHANGE = ["last_updated_timestamp DESC", "name ASC", "version_number DESC"]
+BY_START = ["attributes.start_time ASC"]
+SYSTEM = "system/"  # names of metrics of the machine's load, many and shown nowhere
+
+
+def read(workspace: Workspace, database: Database) -> None:
+    """Take in what changed. UserError or MlflowException where MLflow is down; nothing where the workspace has no store yet."""
+    if workspace.tracks_itself and not workspace.database.exists():  # MLflow would make one
+        return
+    check_tracking(workspace)
+    client = MlflowClient(workspace.tracking_uri)
+    _read_models(client, database)
+    _read_versions(client, database)
+    _read_runs(client, database)
+
+
+def _pages(ask: Callable[[str | None], PagedList[Item]]) -> Iterator[PagedList[Item]]:
+    token = None
+    while True:
+        page = ask(token)
+        yield page
+        token = page.token
+        if not token:
+            return
+
+
+def _read_models(client: MlflowClient, database: Database) -> None:
+    found = [
+        (each.name, each.creation_timestamp / 1000, _champion(each.aliases), json.dumps(each.aliases)) for each in registered_models(client)
+    ]
+    with database.writing() as writing:
+        writing.execute("delete from models")
+        writing.executemany("insert into models values (?, ?, ?, ?)", found)
+        writing.execute("delete from versions where model not in (select name from models)")
+
+
+def _champion(aliases: dict[str, Any]) -> str | None:
+    return str(aliases[CHAMPION]) if CHAMPION in aliases else None
+
+
+def _read_versions(client: MlflowClient, database: Database) -> None:
+    last = _cursor(database, VERSIONS)
+    found: list[ModelVersion] = []
+    for page in _pages(lambda token: client.search_model_versions(max_results=200, order_by=BY_CHANGE, page_token=token)):
+        found += page
+        if page and _changed(page[-1]) < last:
+            break
+    with database.writing() as writing:
+        writing.executemany("insert or replace into versions values (?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_version_row, found))
+        _set_cursor(writing, VERSIONS, max(map(_changed, found), default=last))
+
+
+def _changed(version: ModelVersion) -> int:
+    """Milliseconds since the epoch."""
+    return int(version.last_updated_timestamp or 0)
+
+
+def _version_row(version: ModelVersion) -> tuple[object, ...]:
+    tags = dict(version.tags)
+    times = version.creation_timestamp / 1000, _changed(version) / 1000
+    return (
+        version.name,
+        int(version.version),
+        *times,
+        version.run_id,
+        tags.get(KEY_TAG),
+        tags.get(EVALUATION_TAG),
+        version.status,
+        json.dumps(tags),
+    )
+
+
+def _read_runs(client: MlflowClient, database: Database) -> None:
+    """Each page is seen as soon as it is read; the cursor moves when all are."""
+    experiments = {
+        each.experiment_id: each.name for page in _pages(lambda token: client.search_experiments(page_token=token)) for each in page
+    }
+    since = newest = _cursor(database, RUNS)
+    since = max(0, since - OVERLAP)
+    for filters in (f"attributes.start_time >= {since}", f"attributes.end_time >= {since}", "attributes.status = 'RUNNING'"):
+        for page in _search(client, list(experiments), filters, ViewType.ACTIVE_ONLY):
+            newest = max(newest, *(run.info.start_time or 0 for run in page), *(run.info.end_time or 0 for run in page), 0)
+            with database.writing() as writing:
+                writing.executemany(
+                    f"insert or replace into runs values ({', '.join('?' * 14)})", [_run_row(run, experiments) for run in page]
+                )
+    deleted = [(run.info.run_id,) for page in _search(client, list(experiments), "", ViewType.DELETED_ONLY) for run in page]
+    with database.writing() as writing:
+        writing.execute("delete from experiments")
+        writing.executemany("insert into experiments values (?, ?)", experiments.items())
+        writing.executemany("delete from runs where id = ?", deleted)
+        writing.execute("delete from runs where experiment not in (select name from experiments)")
+        _set_cursor(writing, RUNS, newest)
+
+
+def _search(client: MlflowClient, experiments: list[str], filters: str, view: int) -> Iterable[PagedList[Run]]:
+    ask = lambda token: client.search_runs(experiments, filters, view, max_results=PAGE, order_by=BY_START, page_token=token)
+    return _pages(ask) if experiments else ()
+
+
+def _run_row(run: Run, experiments: Mapping[str, str]) -> tuple[object, ...]:
+    info, tags = run.info, dict(run.data.tags)
+    metrics = {name: value for name, value in run.data.metrics.items() if not name.startswith(SYSTEM)}
+    own = {name: value for name, value in tags.items() if name.startswith("ulmfit.") and name != "ulmfit.inputs"}
+    times = ((info.start_time or 0) / 1000, info.end_time / 1000 if info.end_time else None)
+    about = (tags.get(PARENT_TAG), tags.get("ulmfit.flow"), tags.get("ulmfit.kind"), tags.get("ulmfit.corpus"), tags.get(KEY_TAG))
+    as_json = (json.dumps(facts) for facts in (metrics, dict(run.data.params), own))
+    return info.run_id, experiments.get(info.experiment_id, info.experiment_id), info.run_name, info.status, *times, *about, *as_json
+
+
+def _cursor(database: Database, name: str) -> int:
+    with database.reading() as reading:
+        found = reading.execute("select value from cursors where name = ?", [name]).fetchone()
+    return int(found["value"]) if found else 0
+
+
+def _set_cursor(writing: sqlite3.Connection, name: str, value: int) -> None:
+    writing.execute("insert or replace into cursors values (?, ?)", [name, str(value)])

@@ -1,0 +1,52 @@
+"""What all pages share: the workspace, the read model, the templates, and what stands around each page."""
+
+import sqlite3
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import partial
+
+from fastapi import HTTPException, Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment
+
+from dashboard.links import link
+from dashboard.navigation import NAVIGATION
+from dashboard.queries.sources import sources
+from dashboard.read_model.database import Database
+from dashboard.static_files import StaticFiles
+from dashboard.templating import environment
+from tasks.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Site:
+    """The site of a workspace. ``rate``: what an hour of a machine costs, in ``currency``; None where nobody said."""
+
+    workspace: Workspace
+    database: Database
+    rate: float | None = None
+    currency: str = "€"
+    static: StaticFiles = field(default_factory=StaticFiles.read)
+    templates: Environment = field(default_factory=environment)
+
+    def reading(self) -> AbstractContextManager[sqlite3.Connection]:
+        """A connection to the read model for one request."""
+        return self.database.reading()
+
+    def page(self, request: Request, template: str, reading: sqlite3.Connection, status: int = 200, **facts: object) -> HTMLResponse:
+        """A page of the site: the template with ``facts``, and around it navigation, the state of sources, and links below the proxy's path."""
+        prefix = request.scope.get("root_path", "")
+        known = {
+            "link": partial(link, prefix),
+            "static": lambda name: f"{prefix}/static/{name}?v={self.static.version(name)}",
+            "navigation": NAVIGATION,
+            "here": request.url.path.removeprefix(prefix),
+            "sources": sources(reading),
+            "workspace": self.workspace.root.name,
+        }
+        return HTMLResponse(self.templates.get_template(template).render(known | facts), status)
+
+
+def missing(what: str) -> HTTPException:
+    """What is asked for is not there; ``what`` is ours, not the user's."""
+    return HTTPException(404, what)
