@@ -7,6 +7,13 @@ DEMO := --corpus trec-6 --preset small --set corpus.max_train=500 --set finetune
 # 500 labelled reviews and three passes over 10,000 without a label.
 DEMO_IMDB := --corpus imdb --preset small --set finetune.epochs=3 --set corpus.max_train=500 --set corpus.max_unlabelled=10000 --set corpus.max_test=2000
 
+# The services of a team on this machine; what they hold is in the folder STACK. OPTIONS count at the first start: see `make stack-help`.
+STACK ?= .stack
+PORT ?= 7300
+OPTIONS ?=
+LOCAL := $(BIN)/python -m infra.local
+
+.PHONY: stack stack-help stack-status stack-down stack-test stack-faults
 .PHONY: install dev demo demo-imdb test test-slow soak lint bench bench-fastai clean
 
 install: $(VENV)/.installed
@@ -36,7 +43,7 @@ demo-imdb: install
 	$(BIN)/ulmfit train $(DEMO_IMDB)
 
 test: dev lint
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations 10 -m 'not slow and not soak'
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations 10 -m 'not slow and not soak and not stack'
 
 test-slow: dev
 	$(BIN)/python -m pytest -q -m slow
@@ -65,6 +72,29 @@ bench-fastai: dev .fastai
 .fastai: | dev
 	$(BIN)/python -m pip install --quiet --target $@ --no-deps fastai==2.8.12 fastcore==2.2.39 fastprogress==1.0.3 fasttransform==0.0.5 \
 	    fastdownload==0.0.7 plum-dispatch==2.9.0 beartype==0.23.1 cloudpickle==3.1.2
+
+stack: $(VENV)/.stack
+	$(LOCAL) up --folder $(STACK) --port $(PORT) $(OPTIONS)
+
+stack-help: $(VENV)/.stack
+	$(LOCAL) up --help
+
+stack-status: $(VENV)/.stack
+	@$(LOCAL) status --folder $(STACK)
+
+stack-down: $(VENV)/.stack
+	$(LOCAL) down --folder $(STACK)
+
+stack-test: $(VENV)/.stack
+	$(LOCAL) test --folder $(STACK)
+
+# Half an hour: services are killed in mid-run, on a stack of the tests' own.
+stack-faults: dev
+	$(BIN)/python -m pytest -q -s -m stack tests/stack
+
+$(VENV)/.stack: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[stack]'
+	@touch $@
 
 clean:
 	rm -rf $(VENV) .ulmfit .fastai

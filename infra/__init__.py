@@ -1,0 +1,1 @@
+"""Where the services run: on one machine (``local``)."""
