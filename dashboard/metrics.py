@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from dashboard.queries.now import ModelNow, now
+from dashboard.queries.now import ModelNow, models
 from dashboard.queries.sources import sources
 
 
@@ -25,19 +25,18 @@ class Found(Collector):
 def metrics(reading: sqlite3.Connection) -> bytes:
     """All figures in Prometheus' text format."""
     registry = CollectorRegistry()
-    found = now(reading)
-    registry.register(Found([*_of_models(found.models), *_of_runs(reading), *_of_sources(reading)]))
+    registry.register(Found([*_of_models(models(reading)), *_of_runs(reading), *_of_sources(reading)]))
     return generate_latest(registry)
 
 
-def _of_models(models: list[ModelNow]) -> list[Metric]:
+def _of_models(found: list[ModelNow]) -> list[Metric]:
     age = GaugeMetricFamily("ulmfit_champion_age_seconds", "Since when the champion is one", labels=["model", "version"])
     last = GaugeMetricFamily(
         "ulmfit_last_decision_timestamp_seconds", "When something was decided last", labels=["model", "decision", "outcome"]
     )
     documents = GaugeMetricFamily("ulmfit_documents_waiting", "Documents that landed since the last training", labels=["model"])
     labels = GaugeMetricFamily("ulmfit_labels_waiting", "Labels that landed or were corrected since the last training", labels=["model"])
-    for model in models:
+    for model in found:
         if model.reign:
             age.add_metric([model.name, model.reign.version], max(0.0, time.time() - model.reign.since.timestamp()))
         if model.last:

@@ -1,3 +1,3 @@
 """The pages that the navigation names, in its order: title and address."""
 
-NAVIGATION = (("Now", "/"),)
+NAVIGATION = (("Now", "/"), ("Models", "/models"), ("Runs", "/runs"), ("Cost", "/cost"))

@@ -15,6 +15,7 @@ from dashboard.queries.sources import sources
 from dashboard.read_model.database import Database
 from dashboard.static_files import StaticFiles
 from dashboard.templating import environment
+from tasks.servers import without_password
 from tasks.workspace import Workspace
 
 
@@ -29,15 +30,25 @@ class Site:
     static: StaticFiles = field(default_factory=StaticFiles.read)
     templates: Environment = field(default_factory=environment)
 
+    @property
+    def mlflow(self) -> str | None:
+        """The address of MLflow's own pages, where runs are tracked on a server."""
+        uri = without_password(self.workspace.tracking_uri)
+        return uri.rstrip("/") if uri.startswith(("http://", "https://")) else None
+
     def reading(self) -> AbstractContextManager[sqlite3.Connection]:
         """A connection to the read model for one request."""
         return self.database.reading()
+
+    def link(self, request: Request, page: str, /, **query: str | int | None) -> str:
+        """The address of a page, below the path at which a proxy has the site."""
+        return link(request.scope.get("root_path", ""), page, **query)
 
     def page(self, request: Request, template: str, reading: sqlite3.Connection, status: int = 200, **facts: object) -> HTMLResponse:
         """A page of the site: the template with ``facts``, and around it navigation, the state of sources, and links below the proxy's path."""
         prefix = request.scope.get("root_path", "")
         known = {
-            "link": partial(link, prefix),
+            "link": partial(self.link, request),
             "static": lambda name: f"{prefix}/static/{name}?v={self.static.version(name)}",
             "navigation": NAVIGATION,
             "here": request.url.path.removeprefix(prefix),

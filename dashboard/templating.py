@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from dashboard.drawing import over_time
+from dashboard.drawings.champions import over_time
+from dashboard.drawings.difference import difference
+from dashboard.drawings.versions import time_line
 from dashboard.plain import plain
 from ulmfit.report import numbers
 
@@ -32,7 +34,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: plain(value) if type(value) is str else value,
     )
-    made.globals["over_time"] = over_time
+    made.globals |= {draw.__name__: draw for draw in (over_time, time_line, difference)}
     made.filters |= {show.__name__: show for show in SHOWN} | {"when": when, "ago": ago, "plain": plain}
     return made
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+from collections.abc import Iterator
 
 from dashboard.queries import attention
 from dashboard.queries.attention import Attention
@@ -11,6 +12,8 @@ from dashboard.queries.running import FlowRun, Running, flow_runs, running
 from dashboard.queries.waiting import Waiting, waiting
 from ulmfit.decisions.history import History
 from ulmfit.store.json import Facts
+
+UNDER_WAY = ("RUNNING", "PENDING", "PAUSED", "CANCELLING")  # states of Prefect
 
 
 class ModelNow(Facts):
@@ -43,16 +46,28 @@ def now(reading: sqlite3.Connection) -> Now:
     """As the read model has it."""
     at = time.time()
     under_way = running(reading, at)
-    models, found = [], list[Attention]()
+    found: list[Attention] = []
+    known = list(_histories(reading))
+    for name, champion, told in known:
+        found += attention.of_model(reading, name, champion, told, bool(under_way))
+    return Now(
+        models=[_model(reading, *each) for each in known],
+        running=under_way,
+        flow_runs=flow_runs(reading, UNDER_WAY),
+        attention=[*found, *attention.of_workspace(reading, at)],
+    )
+
+
+def models(reading: sqlite3.Connection) -> list[ModelNow]:
+    """All models, by name."""
+    return [_model(reading, *each) for each in _histories(reading)]
+
+
+def _histories(reading: sqlite3.Connection) -> Iterator[tuple[str, str | None, History]]:
+    """Name, champion and history of each model."""
     champions = {row["name"]: row["champion"] for row in reading.execute("select name, champion from models")}
     for name in model_names(reading):
-        told = history(reading, name)
-        models.append(_model(reading, name, champions.get(name), told))
-        found += attention.of_model(reading, name, champions.get(name), told, bool(under_way))
-    found += attention.of_workspace(reading, at)
-    return Now(
-        models=models, running=under_way, flow_runs=flow_runs(reading, ("RUNNING", "PENDING", "PAUSED", "CANCELLING")), attention=found
-    )
+        yield name, champions.get(name), history(reading, name)
 
 
 def _model(reading: sqlite3.Connection, name: str, champion: str | None, told: History) -> ModelNow:

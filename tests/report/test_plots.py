@@ -1,4 +1,4 @@
-from ulmfit.report import plots
+from ulmfit.report import curves, plots
 from ulmfit.report.summary import CurvePoint, RangeTest
 
 
@@ -22,5 +22,5 @@ def test_a_curve_of_one_point_is_seen():
 
 def test_long_curves_are_thinned_and_keep_their_end():
     points = [CurvePoint(step=step, name="lr", value=float(step)) for step in range(10_001)]
-    steps, values = plots.curves_of(points)["lr"]
-    assert len(steps) == len(values) <= plots.MAX_POINTS + 1 and (steps[0], steps[-1]) == (0, 10_000)
+    steps, values = curves.curves_of(points)["lr"]
+    assert len(steps) == len(values) <= curves.MAX_POINTS + 1 and (steps[0], steps[-1]) == (0, 10_000)

@@ -15,11 +15,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ulmfit.evaluation.results import ReliabilityBin
+from ulmfit.report.curves import Curve, curves_of
 from ulmfit.report.summary import CurvePoint, RangeTest
 
 Style = str | tuple[float, tuple[float, float]]  # of a line, as matplotlib takes it
 
-MAX_POINTS = 500
 SIZE = (4.3, 2.75)  # inches of 72 units: about 1 unit a CSS pixel where three stand side by side
 MARGINS = {"left": 0.145, "right": 0.96, "top": 0.89, "bottom": 0.18}
 
@@ -29,26 +29,9 @@ DOTTED: Style = (0, (2, 2))
 COLOURS = {"--ink-2": "#010202", "--rule": "#010203", "--forward": "#010204", "--backward": "#010205", "--other": "#010206"}
 COLOURS |= {f"--series-{number}": f"#01030{number}" for number in range(1, 9)}  # of a study's figures
 
-Curve = tuple[list[float], list[float]]
 Histories = Mapping[str, Sequence[CurvePoint]]  # by direction
 
 _lock = threading.Lock()  # rcParams are global
-
-
-def curves_of(history: Sequence[CurvePoint]) -> dict[str, Curve]:
-    """Steps and values by curve name, in order of step, at most about 500 of them; values that are None or not finite are left out."""
-    curves: dict[str, Curve] = {}
-    for point in sorted(history, key=lambda point: point.step):
-        if point.value is not None and abs(point.value) < float("inf"):
-            steps, values = curves.setdefault(point.name, ([], []))
-            steps.append(point.step)
-            values.append(point.value)
-    return {name: (_thinned(steps), _thinned(values)) for name, (steps, values) in curves.items()}
-
-
-def _thinned(values: list[float]) -> list[float]:
-    every = -(-len(values) // MAX_POINTS)
-    return values if every <= 1 else [*values[: len(values) - 1 : every], values[-1]]
 
 
 def loss_svg(title: str, histories: Histories) -> str:
