@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from typing import Self
 
@@ -17,6 +18,7 @@ class StaticFiles:
     contents: Mapping[str, bytes]
 
     @classmethod
+    @cache
     def read(cls) -> Self:
         """All files of ``dashboard/static`` that a browser loads, and the style of the report."""
         folder = resources.files("dashboard").joinpath("static")

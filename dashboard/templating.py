@@ -1,6 +1,7 @@
 """Templates, and how they write what they are given: every string that is no markup of ours is escaped and made plain."""
 
 from datetime import UTC, datetime
+from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -24,6 +25,7 @@ SHOWN = (
 )
 
 
+@cache
 def environment() -> Environment:
     """The environment of all pages."""
     made = Environment(

@@ -1,4 +1,4 @@
-"""The pages of models: ``/models``, ``/model?name=``, and the report of a version."""
+"""The pages of models: ``/models``, ``/model?name=``, and what a run wrote about a version."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -12,12 +12,12 @@ from dashboard.queries.mistakes import mistakes
 from dashboard.queries.model import Model, model
 from dashboard.queries.now import ModelNow, models
 from dashboard.queries.training_curves import Chart, charts
-from dashboard.read_model.reports import PAGE
+from dashboard.read_model.reports import CARD, REPORT
 from dashboard.site import Site, missing
 from ulmfit.evaluation.results import Mistake
 
 Number = Annotated[str | None, Query(alias="version", pattern="^[1-9][0-9]{0,8}$")]
-REPORT_POLICY = (
+WRITTEN_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox"
 )
 
@@ -51,13 +51,22 @@ def routes(site: Site) -> APIRouter:
 
     @router.get("/report", include_in_schema=False)
     def report(name: str, number: Number = None) -> Response:
-        """The report of a version, as its run wrote it: a page that may load and run nothing."""
+        """The report of a version, as its run wrote it."""
+        return written(name, number, REPORT)
+
+    @router.get("/card", include_in_schema=False)
+    def card(name: str, number: Number = None) -> Response:
+        """Its model card."""
+        return written(name, number, CARD)
+
+    def written(name: str, number: str | None, page: str) -> Response:
+        """A page that a run wrote; it may load and run nothing."""
         with found(name, number) as (_, known):
-            folder = known.shown.report if known.shown else None
-        file = site.workspace.reports / folder / PAGE if folder else None
+            folder = known.shown.reports if known.shown else None
+        file = site.workspace.reports / folder / page if folder else None
         if file is None or not file.is_file():
-            raise missing("there is no report of this version in the workspace")
-        return Response(file.read_bytes(), 200, {"content-security-policy": REPORT_POLICY}, "text/html")
+            raise missing("the workspace has no such page of this version")
+        return Response(file.read_bytes(), 200, {"content-security-policy": WRITTEN_POLICY}, "text/html")
 
     _add_facts(router, site, found)
     return router

@@ -14,7 +14,8 @@ from ulmfit.store.json import Facts
 
 
 class Version(Facts):
-    """A registered version. ``outcome`` and ``why``: of the gate, None where it was not asked; ``report``: the name of one in the workspace.
+    """A registered version. ``outcome`` and ``why``: of the gate, None where it was not asked; ``reports``: folder of
+    the workspace with its ``report`` and model ``card``, where there are such.
 
     ``key`` and ``evaluation``: of the artifacts that it was registered from and evaluated by. ``forgotten``: it had read what is forgotten since.
     """
@@ -28,7 +29,9 @@ class Version(Facts):
     accuracy: Estimate | None
     outcome: Outcome | None
     why: str
-    report: str | None
+    reports: str | None
+    report: bool
+    card: bool
     forgotten: bool
 
 
@@ -36,8 +39,9 @@ def versions(reading: sqlite3.Connection, model: str, history: History) -> list[
     """All of them, the first one first."""
     known, names = accuracies(reading, model), _aliases(reading, model)
     compared = comparisons(history)
-    query = """select versions.*, (select name from reports where reports.model = versions.model and reports.version = versions.version
-      order by written desc limit 1) as report from versions where model = ? order by version"""
+    query = """select versions.*, reports.name as reports, report, card from versions left join reports on reports.name =
+      (select name from reports where model = versions.model and version = cast(versions.version as text) order by written desc limit 1)
+      where versions.model = ? order by versions.version"""
     return [_version(row, known, names, compared, history) for row in reading.execute(query, [model])]
 
 
@@ -56,7 +60,9 @@ def _version(
         accuracy=known.get(number),
         outcome=decision.verdict.outcome if decision and decision.verdict else None,
         why=decision.why if decision else "",
-        report=row["report"],
+        reports=row["reports"],
+        report=bool(row["report"]),
+        card=bool(row["card"]),
         forgotten=history.forgotten_by(number),
     )
 

@@ -25,7 +25,7 @@ def read(store: Store, database: Database) -> None:
     new = [key for key in there if known.get(key) != 0]
     found = {artifact.key: artifact for artifact in in_parallel(lambda key: store.find(there[key], key), new) if artifact}
     scores = in_parallel(lambda key: _scores(found[key]), [key for key, artifact in found.items() if artifact.kind == "evaluation"])
-    gone = [manifest for manifest in store.gone() if manifest.key not in there and manifest.key not in known]
+    gone = [manifest for key in store.gone_keys() if key not in there and key not in known if (manifest := store.facts(key))]
     with database.writing() as writing:
         for artifact in found.values():
             _insert(writing, artifact.manifest, artifact.bytes, gone=False)

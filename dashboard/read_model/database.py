@@ -14,7 +14,7 @@ from urllib.parse import quote
 from ulmfit.errors import UserError
 
 FILE = "dashboard.db"  # in the workspace
-FORM = 1  # of the tables; another number empties the file
+FORM = 2  # of the tables; another number empties the file
 PATIENCE = 10.0  # seconds for another dashboard on the same workspace
 
 TABLES = """
@@ -46,7 +46,8 @@ create index landed_in on landed (folder, id);
 create table artifacts (key text primary key, kind text, finished real, seconds real, bytes integer, run_id text, config text, inputs text,
   record text, gone integer);
 create table evaluations (key text primary key, facts text);
-create table reports (name text primary key, stamp text, kind text, title text, model text, version text, run_id text, written real);
+create table reports (name text primary key, stamp text, kind text, title text, model text, version text, run_id text, written real,
+  report integer, card integer);
 create index reports_of on reports (model, version);
 """
 

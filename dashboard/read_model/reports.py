@@ -6,7 +6,7 @@ from pathlib import Path
 from dashboard.read_model.database import Database
 from ulmfit.store.json import JsonObject
 
-SUMMARY, PAGE = "summary.json", "report.html"
+SUMMARY, REPORT, CARD = "summary.json", "report.html", "card.html"  # of a run, and of the version that it registered
 
 
 Row = tuple[object, ...]
@@ -20,14 +20,15 @@ def read(folder: Path, database: Database) -> None:
     new = [row for name, path in there.items() if (row := _row(name, path, known.get(name)))]
     with database.writing() as writing:
         writing.executemany("delete from reports where name = ?", [(name,) for name in known.keys() - there.keys()])
-        writing.executemany("insert or replace into reports values (?, ?, ?, ?, ?, ?, ?, ?)", new)
+        writing.executemany("insert or replace into reports values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", new)
 
 
 def _row(name: str, path: Path, known: str | None) -> Row | None:
     """None where the report is ``known`` by this stamp, or cannot be read."""
+    pages = [(path.parent / page).is_file() for page in (REPORT, CARD)]
     try:
         found = path.stat()
-        stamp = f"{found.st_size}-{found.st_mtime_ns}"
+        stamp = f"{found.st_size}-{found.st_mtime_ns}-{pages}"
         summary = json.loads(path.read_bytes()) if stamp != known else None
     except (OSError, ValueError):
         return None
@@ -36,7 +37,7 @@ def _row(name: str, path: Path, known: str | None) -> Row | None:
     model, run = _part(summary, "model"), _part(summary, "run")
     title = summary.get("name") or summary.get("kind") or name
     about = (model.get("name"), model.get("version"), run.get("id"))
-    return name, stamp, summary.get("kind") or "training", str(title), *about, found.st_mtime
+    return name, stamp, summary.get("kind") or "training", str(title), *about, found.st_mtime, *pages
 
 
 def _part(summary: JsonObject, name: str) -> JsonObject:

@@ -6,6 +6,7 @@ models, which are few, and what a decision tags is known from its record.
 """
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -37,6 +38,7 @@ def read(workspace: Workspace, database: Database) -> None:
     """Take in what changed. UserError or MlflowException where MLflow is down; nothing where the workspace has no store yet."""
     if workspace.tracks_itself and not workspace.database.exists():  # MLflow would make one
         return
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # the next look is soon
     check_tracking(workspace)
     client = MlflowClient(workspace.tracking_uri)
     _read_models(client, database)

@@ -57,7 +57,8 @@ class Home:
         run = self.client.create_run(experiment, start, tags, name).info.run_id
         metrics = [Metric(metric, value, 0, 0) for metric, value in facts.get("metrics", {}).items()]
         parameters = [Param(parameter, str(value)) for parameter, value in facts.get("parameters", {}).items()]
-        self.client.log_batch(run, metrics, parameters)
+        if metrics or parameters:
+            self.client.log_batch(run, metrics, parameters)
         if status:
             self.client.set_terminated(run, status, end)
         return run
@@ -111,9 +112,10 @@ class Home:
         Refreshing(self.workspace, self.database).read_all()
 
     @contextmanager
-    def looking(self, token: str | None = None, root_path: str = "", rate: float | None = None) -> Iterator[TestClient]:
-        """A browser before the site, once its read model is filled."""
-        self.read()
+    def looking(self, token: str | None = None, root_path: str = "", rate: float | None = None, read: bool = True) -> Iterator[TestClient]:
+        """A browser before the site, once its read model is filled; it is already where ``read`` is False."""
+        if read:
+            self.read()
         app = create_app(Site(self.workspace, self.database, rate), token, root_path)
         with TestClient(app, follow_redirects=False) as client:
             yield client

@@ -15,8 +15,8 @@ ADDRESSES = ["/", "/api/v1/now", "/api/v1/openapi.json", "/metrics", "/feed.atom
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_without_the_token_nothing_is_shown(lived: Home, address: str) -> None:
-    with lived.looking(TOKEN) as client:
+def test_without_the_token_nothing_is_shown(told: Home, address: str) -> None:
+    with told.looking(TOKEN, read=False) as client:
         for headers in ({}, {"authorization": f"Bearer {TOKEN}x"}, {"authorization": "Bearer"}, {"cookie": "ulmfit_dashboard=1.2"}):
             answer = client.get(address, headers=headers)
             assert answer.status_code == 401
@@ -24,13 +24,13 @@ def test_without_the_token_nothing_is_shown(lived: Home, address: str) -> None:
         assert client.get(address, headers={"authorization": f"Bearer {TOKEN}"}).status_code in (200, 404)
 
 
-def test_health_needs_no_token(home: Home) -> None:
-    with home.looking(TOKEN) as client:
+def test_health_needs_no_token(told: Home) -> None:
+    with told.looking(TOKEN, read=False) as client:
         assert client.get("/healthz").text == "ready\n"
 
 
-def test_a_browser_gets_a_form_and_then_a_cookie(lived: Home) -> None:
-    with lived.looking(TOKEN) as client:
+def test_a_browser_gets_a_form_and_then_a_cookie(told: Home) -> None:
+    with told.looking(TOKEN, read=False) as client:
         form = client.get("/", headers=BROWSER)
         assert form.status_code == 401 and ("form", "/login") in Page(form.text).targets
         wrong = client.post("/login", data={"token": "wrong"})
@@ -52,16 +52,16 @@ def test_a_cookie_ends_with_its_time_and_its_token(monkeypatch: pytest.MonkeyPat
     assert not login.knows(headers)
 
 
-def test_it_is_to_look_at(home: Home) -> None:
-    with home.looking() as client:
+def test_it_is_to_look_at(told: Home) -> None:
+    with told.looking(read=False) as client:
         for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
             assert client.request(method, "/").status_code == 405
         assert client.post("/login", data={"token": TOKEN}).status_code == 405
 
 
 @pytest.mark.parametrize("address", ["/", "/nothing", "/static/htmx.min.js", "/api/v1/now"])
-def test_the_browser_is_told_to_load_and_run_what_is_ours_alone(home: Home, address: str) -> None:
-    with home.looking() as client:
+def test_the_browser_is_told_to_load_and_run_what_is_ours_alone(told: Home, address: str) -> None:
+    with told.looking(read=False) as client:
         headers = client.get(address).headers
     policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
     assert policy["default-src"] == "'none'" and policy["script-src"] == policy["style-src"] == "'self'"
@@ -70,10 +70,10 @@ def test_the_browser_is_told_to_load_and_run_what_is_ours_alone(home: Home, addr
 
 
 @pytest.mark.parametrize("headers", [{"x-forwarded-prefix": "/team/ulmfit"}, {"x-forwarded-prefix": "/team/ulmfit/"}])
-def test_below_a_path_all_links_stay_below_it(lived: Home, headers: dict[str, str]) -> None:
-    with lived.looking() as client:
+def test_below_a_path_all_links_stay_below_it(told: Home, headers: dict[str, str]) -> None:
+    with told.looking(read=False) as client:
         _check_links(client.get("/", headers=headers).text, client, headers)
-    with lived.looking(root_path="/team/ulmfit") as client:
+    with told.looking(root_path="/team/ulmfit", read=False) as client:
         _check_links(client.get("/").text, client, {})
         assert client.get("/team/ulmfit/").text == client.get("/").text
         assert client.get("/team/ulmfit").status_code == 200
@@ -93,8 +93,8 @@ def test_paths_with_and_without_the_prefix() -> None:
     assert [inner_path(path, "/p") for path in ("/p/runs", "/runs", "/p", "/p/", "/pruns")] == ["/runs", "/runs", "/", "/", "/pruns"]
 
 
-def test_the_cookie_is_for_https_where_the_proxy_speaks_it(home: Home) -> None:
-    with home.looking(TOKEN, root_path="/p") as client:
+def test_the_cookie_is_for_https_where_the_proxy_speaks_it(told: Home) -> None:
+    with told.looking(TOKEN, root_path="/p", read=False) as client:
         answer = client.post("/p/login", data={"token": TOKEN}, headers={"x-forwarded-proto": "https"})
     assert "Secure" in answer.headers["set-cookie"] and "Path=/p" in answer.headers["set-cookie"]
     assert answer.headers["location"] == "/p/"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from dashboard.plain import plain
+from tests.dashboard.conftest import copied
 from tests.dashboard.home import Home
 from tests.report.example import Page
 from ulmfit.decisions.decision import Author
@@ -33,9 +36,17 @@ class Elements(HTMLParser):
         self.found.append((tag, dict(attributes)))
 
 
-@pytest.fixture
-def hostile(home: Home) -> Home:
+@pytest.fixture(scope="module")
+def hostile(tracked: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """A workspace in which everything that people write is meant ill."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = copied(tracked, tmp_path_factory.mktemp("hostile"), patch)
+        write_ill(home)
+        home.read()
+    yield home
+
+
+def write_ill(home: Home) -> None:
     evaluation = home.evaluation("hostile", text=STRANGE)
     run = home.run(
         STRANGE, parameters={"reads": STRANGE}, metrics={"result.accuracy": 0.5}, tags={"ulmfit.corpus": STRANGE, "ulmfit.flow": STRANGE}
@@ -49,7 +60,6 @@ def hostile(home: Home) -> Home:
     home.blocked("2", "1", STRANGE, NAME)
     aside = {"name": STRANGE, "stamp": "", "content": "", "reading": "", "reason": STRANGE}
     home.landed(NAME, set_aside=[aside])
-    return home
 
 
 def addresses(home: Home) -> list[tuple[str, dict[str, object]]]:
@@ -70,7 +80,7 @@ def addresses(home: Home) -> list[tuple[str, dict[str, object]]]:
 
 
 def test_no_page_has_an_element_an_attribute_or_an_address_that_people_wrote(hostile: Home) -> None:
-    with hostile.looking() as client:
+    with hostile.looking(read=False) as client:
         for address, query in addresses(hostile):
             source = client.get(address, params=query).text
             page, elements = Page(source), Elements(source).found
@@ -86,14 +96,14 @@ def test_no_page_has_an_element_an_attribute_or_an_address_that_people_wrote(hos
 
 
 def test_it_can_be_read_where_it_is_shown(hostile: Home) -> None:
-    with hostile.looking() as client:
+    with hostile.looking(read=False) as client:
         texts = [Page(client.get(address, params=query).text).text for address, query in addresses(hostile)]
     assert sum("<script>alert(1)</script>" in text for text in texts) >= 6
     assert "␛[31m" in texts[0] and "⟨RIGHT-TO-LEFT OVERRIDE⟩" in texts[0]
 
 
 def test_links_to_a_model_lead_to_it_whatever_it_is_called(hostile: Home) -> None:
-    with hostile.looking() as client:
+    with hostile.looking(read=False) as client:
         (target, *_) = [target for _, target in Page(client.get("/models").text).targets if target.startswith("/model?")]
         assert client.get(target).status_code == 200
         assert plain(NAME) in Page(client.get(target).text).text
@@ -102,7 +112,7 @@ def test_links_to_a_model_lead_to_it_whatever_it_is_called(hostile: Home) -> Non
 def test_feed_and_figures_are_well_formed(hostile: Home) -> None:
     from prometheus_client.parser import text_string_to_metric_families
 
-    with hostile.looking() as client:
+    with hostile.looking(read=False) as client:
         assert "␛[31m" in "".join(ElementTree.fromstring(client.get("/feed.atom").content).itertext())
         samples = [sample for family in text_string_to_metric_families(client.get("/metrics").text) for sample in family.samples]
         assert NAME in {sample.labels.get("model") for sample in samples}

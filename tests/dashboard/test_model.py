@@ -6,6 +6,7 @@ import json
 import shlex
 
 import pytest
+from fastapi.testclient import TestClient
 
 from tests.dashboard.home import MODEL, Home
 from tests.evaluation.test_gate import BETTER, CHAMPION, GAIN, first, rows
@@ -112,29 +113,30 @@ def trained(home: Home) -> str:
     return make(Recipe("model", 1, {}, {"forward": classifier.key}), build([]))[0].key
 
 
-def test_the_report_of_a_version_is_served_as_a_page_that_can_do_nothing(lived: Home) -> None:
+def test_what_a_run_wrote_is_served_as_a_page_that_can_do_nothing(lived: Home) -> None:
     folder = lived.workspace.reports / "tickets-20260101-000000-abcdef"
-    write_bytes(folder / "report.html", b"<h1>the report</h1><script>alert(1)</script>")
+    for page in ("report", "card"):
+        write_bytes(folder / f"{page}.html", f"<h1>the {page}</h1><script>alert(1)</script>".encode())
     facts = {"name": "tickets", "model": {"name": MODEL, "version": "3"}, "run": {"id": "r"}}
     write_bytes(folder / "summary.json", json.dumps(facts).encode())
     with lived.looking() as client:
-        page = client.get("/model", params={"name": MODEL}).text
-        assert f"/report?name={MODEL}&amp;version=3" in page
-        answer = client.get("/report", params={"name": MODEL, "version": "3"})
-        assert "the report" in answer.text
-        policy = answer.headers["content-security-policy"]
-        assert "sandbox" in policy and "script-src" not in policy and "default-src 'none'" in policy
-        assert client.get("/report", params={"name": MODEL, "version": "2"}).status_code == 404
+        shown = client.get("/model", params={"name": MODEL}).text
+        for page in ("report", "card"):
+            assert f"/{page}?name={MODEL}&amp;version=3" in shown
+            answer = client.get(f"/{page}", params={"name": MODEL, "version": "3"})
+            assert f"the {page}" in answer.text
+            policy = answer.headers["content-security-policy"]
+            assert "sandbox" in policy and "script-src" not in policy and "default-src 'none'" in policy
+            assert client.get(f"/{page}", params={"name": MODEL, "version": "2"}).status_code == 404
+        assert "/report?" not in client.get("/model", params={"name": MODEL, "version": "2"}).text
 
 
 @pytest.mark.parametrize("query", [{"name": "../../etc"}, {"name": MODEL, "version": "9"}, {"name": ""}])
-def test_what_is_not_there_is_not_found(lived: Home, query: dict[str, str]) -> None:
-    with lived.looking() as client:
-        for page in ("/model", "/report", "/api/v1/model", "/api/v1/model/curves", "/api/v1/model/mistakes"):
-            assert client.get(page, params=query).status_code == 404, page
+def test_what_is_not_there_is_not_found(looking: TestClient, query: dict[str, str]) -> None:
+    for page in ("/model", "/report", "/api/v1/model", "/api/v1/model/curves", "/api/v1/model/mistakes"):
+        assert looking.get(page, params=query).status_code == 404, page
 
 
 @pytest.mark.parametrize("version", ["../1", "0", "1/2", "-1", "x"])
-def test_a_version_is_a_number(lived: Home, version: str) -> None:
-    with lived.looking() as client:
-        assert client.get("/report", params={"name": MODEL, "version": version}).status_code == 422
+def test_a_version_is_a_number(looking: TestClient, version: str) -> None:
+    assert looking.get("/report", params={"name": MODEL, "version": version}).status_code == 422

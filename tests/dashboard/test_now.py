@@ -8,8 +8,8 @@ from tests.dashboard.home import Home
 from tests.report.example import Page
 
 
-def test_a_champion_is_shown_with_its_score_and_what_waits(lived: Home) -> None:
-    with lived.looking() as client:
+def test_a_champion_is_shown_with_its_score_and_what_waits(told: Home) -> None:
+    with told.looking(read=False) as client:
         found = client.get("/api/v1/now").json()
         page = Page(client.get("/").text)
     (model,) = found["models"]

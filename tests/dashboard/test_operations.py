@@ -15,8 +15,8 @@ ATOM = "{http://www.w3.org/2005/Atom}"
 STRANGE = "a <b>\x1b[31m"
 
 
-def test_figures_for_prometheus(lived: Home) -> None:
-    with lived.looking() as client:
+def test_figures_for_prometheus(told: Home) -> None:
+    with told.looking(read=False) as client:
         found = {family.name: family.samples for family in text_string_to_metric_families(client.get("/metrics").text)}
     (age,) = found["ulmfit_champion_age_seconds"]
     assert age.labels == {"model": "tickets", "version": "2"} and 0 <= age.value < 1000
@@ -42,8 +42,8 @@ def test_decisions_as_a_feed(lived: Home) -> None:
     assert len({entry.findtext(f"{ATOM}id") for entry in entries}) == 4
 
 
-def test_the_api_is_described(home: Home) -> None:
-    with home.looking() as client:
+def test_the_api_is_described(told: Home) -> None:
+    with told.looking(read=False) as client:
         paths = client.get("/api/v1/openapi.json").json()["paths"]
         assert {"/api/v1/now", "/api/v1/sources", "/healthz", "/metrics", "/feed.atom"} <= paths.keys()
         assert client.get("/api/v1/nothing").json() == {"detail": "there is no such page"}

@@ -6,8 +6,9 @@ import hashlib
 import re
 from pathlib import Path
 
+from fastapi.testclient import TestClient
+
 from dashboard.static_files import StaticFiles
-from tests.dashboard.home import Home
 
 FOLDER = Path(__file__).parents[2] / "dashboard" / "static"
 OURS = {"dashboard.css", "dashboard.js", "icon.svg", "README.md", "vendored.sha256"}
@@ -26,10 +27,9 @@ def test_our_files_load_nothing_from_elsewhere() -> None:
         assert not re.search(rb"url\(|@import|https?:", found[name]), name
 
 
-def test_files_are_served_by_name_alone(home: Home) -> None:
-    with home.looking() as client:
-        answer = client.get("/static/dashboard.css")
-        assert answer.headers["content-type"].startswith("text/css") and "immutable" in answer.headers["cache-control"]
-        for name in ("..%2Fapp.py", "%2e%2e/app.py", "vendored.sha256", "%2e%2e", "README.md", "%2Fetc%2Fpasswd"):
-            answer = client.get(f"/static/{name}")
-            assert answer.status_code == 404 or answer.url.path == "/", name
+def test_files_are_served_by_name_alone(looking: TestClient) -> None:
+    answer = looking.get("/static/dashboard.css")
+    assert answer.headers["content-type"].startswith("text/css") and "immutable" in answer.headers["cache-control"]
+    for name in ("..%2Fapp.py", "%2e%2e/app.py", "vendored.sha256", "%2e%2e", "README.md", "%2Fetc%2Fpasswd"):
+        answer = looking.get(f"/static/{name}")
+        assert answer.status_code == 404 or answer.url.path == "/", name

@@ -209,9 +209,11 @@ class Store:
 
     def gone(self) -> Iterator[Manifest]:
         """What is known of the artifacts that were removed."""
-        for name in filesystem.files(filesystem.join(self.root, ".gone")):
-            if found := self._facts_of_gone(name.removesuffix(".json")):
-                yield found
+        yield from filter(None, map(self._facts_of_gone, self.gone_keys()))
+
+    def gone_keys(self) -> list[str]:
+        """The keys of the artifacts that were removed, as far as that is known."""
+        return [name.removesuffix(".json") for name in filesystem.files(filesystem.join(self.root, ".gone"))]
 
     def _facts_of_gone(self, key: str) -> Manifest | None:
         try:
