@@ -13,7 +13,7 @@ PORT ?= 7300
 OPTIONS ?=
 LOCAL := $(BIN)/python -m infra.local
 
-.PHONY: stack stack-help stack-status stack-down stack-test stack-faults
+.PHONY: stack stack-help stack-status stack-down stack-test stack-faults stack-backup stack-restore
 .PHONY: install dev demo demo-imdb test test-slow soak lint bench bench-fastai clean
 
 install: $(VENV)/.installed
@@ -87,6 +87,12 @@ stack-down: $(VENV)/.stack
 
 stack-test: $(VENV)/.stack
 	$(LOCAL) test --folder $(STACK)
+
+stack-backup: $(VENV)/.stack
+	$(LOCAL) backup --folder $(STACK) $(if $(TO),--to '$(TO)')
+
+stack-restore: $(VENV)/.stack
+	$(LOCAL) restore --folder $(STACK) --from '$(FROM)'
 
 # Half an hour: services are killed in mid-run, on a stack of the tests' own.
 stack-faults: dev

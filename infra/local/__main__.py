@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -38,6 +39,7 @@ def up(
     typer.echo(f"\nMLflow    {stack.url('mlflow')}  (user admin; passwords are in {stack.environment_file})")
     typer.echo(f"Prefect   {stack.url('prefect')}")
     typer.echo(f"Dask      {stack.dask}")
+    typer.echo(f"Dashboard {stack.url('dashboard')}  (its token is in {stack.secrets / 'dashboard'})")
     typer.echo(f"\nTo use it:  . {stack.environment_file}")
 
 
@@ -67,6 +69,32 @@ def test(folder: Folder = HOME) -> None:
     from infra.local import story
 
     typer.echo(f"report: {story.live(Stack.open(folder), typer.echo)}")
+
+
+@app.command()
+def backup(
+    folder: Folder = HOME,
+    to: Annotated[Path | None, typer.Option(help="new folder for the backup; .stack-backups/TIME if left out")] = None,
+) -> None:
+    """Write databases, bucket and secrets to a folder; the stack has to run, and may work."""
+    from infra.local.backup import back_up
+
+    where = to or Path(".stack-backups") / time.strftime("%Y%m%d-%H%M%S")
+    back_up(Stack.open(folder), where, typer.echo)
+    typer.echo(f"backup: {where}  (it holds the secrets of the stack)")
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Option("--from", help="folder of a backup")],
+    folder: Folder = HOME,
+    port: Annotated[int | None, typer.Option(help="of the first service, if another than it was")] = None,
+) -> None:
+    """Make a stack as it was, in a folder where none is; then start it."""
+    from infra.local.backup import restore as restored
+
+    stack = restored(source, folder, port, typer.echo)
+    typer.echo(f"{stack.folder} is as it was; start it with: make stack")
 
 
 def main() -> int:

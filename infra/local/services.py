@@ -106,6 +106,7 @@ def _s3_client(stack: Stack, credentials: Credentials) -> dict[str, str]:
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ENDPOINT_URL": stack.url("s3"),
         "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_MAX_ATTEMPTS": "8",  # bears a restart of the S3 server
         **CHECKSUMS,
     }
 
@@ -173,6 +174,8 @@ _MLFLOW_AUTH = """[mlflow]
 default_permission = NO_PERMISSIONS
 database_uri = {database}
 authorization_function = mlflow.server.auth:authenticate_request_basic_auth
+# A password is looked at once a minute: it is made costly to look at, and a model is some hundred requests.
+auth_cache_ttl_seconds = 60
 """
 
 

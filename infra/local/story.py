@@ -9,8 +9,10 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 from infra.local.credentials import Credentials
 from infra.local.health import ask_prefect
@@ -48,7 +50,7 @@ FILL = (
 MISTAKEN = dict(zip(sorted(TOPICS), [*sorted(TOPICS)[1:], min(TOPICS)], strict=True))  # the label that somebody gives by mistake
 LENIENT = {"mode": "not-worse", "margin": 0.4, "slice_margin": 0.9, "min_rows": 50, "max_calibration_worsening": 0.9}
 STRICT = {"mode": "not-worse", "margin": 0.02, "slice_margin": 0.05, "min_rows": 50}
-PATIENCE = 1200.0  # seconds for a run
+PATIENCE, AWAY = 1200.0, 120.0  # seconds for a run, and for a server that is restarted
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
@@ -106,13 +108,22 @@ class Team:
         }
 
     def ask(self, path: str, body: Any = None) -> Any:
-        """Prefect's server, to be asked."""
-        return ask_prefect(self.stack, self.credentials, path, body)
+        """Prefect's server, to be asked again where it or its database is being restarted, as Prefect's own clients do."""
+        deadline = time.monotonic() + AWAY
+        while True:
+            try:
+                return ask_prefect(self.stack, self.credentials, path, body)
+            except OSError as error:
+                passing = not isinstance(error, HTTPError) or error.code == HTTPStatus.SERVICE_UNAVAILABLE
+                if not passing or time.monotonic() > deadline:
+                    raise
+            time.sleep(1)
 
     def start(self, policy: str) -> str:
         """Start the deployment ``retrain``; the id of its run."""
         deployment = self.ask("deployments/name/retrain/retrain")["id"]
-        return self.ask(f"deployments/{deployment}/create_flow_run", {"parameters": {"request": self.request(policy)}})["id"]
+        asked = {"parameters": {"request": self.request(policy)}, "idempotency_key": str(uuid.uuid4())}
+        return self.ask(f"deployments/{deployment}/create_flow_run", asked)["id"]
 
     def tell(self, policy: str) -> str:
         """Send the event that new data is there; the id of the run that it starts."""
@@ -142,10 +153,7 @@ class Team:
         deadline = time.monotonic() + PATIENCE
         state: JsonObject = {}
         while time.monotonic() < deadline:
-            try:
-                state = self.ask(f"flow_runs/{run}")["state"]
-            except OSError:  # the server is restarted
-                state = {}
+            state = self.ask(f"flow_runs/{run}")["state"]
             if state.get("type") == "COMPLETED":
                 return
             if state.get("type") in ENDED and state["type"] != "CRASHED":  # the reconciler starts a crashed one again

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from gc import collect
@@ -19,7 +20,7 @@ import pytest
 from tasks.workspace import Workspace
 from tests.corpora.landing.folder import table
 from tests.corpora.test_rows import RECORDS, brief, write
-from tests.integration.s3 import environment, s3, s3_folder, s3_server  # noqa: F401
+from tests.integration.s3 import environment, free_port, s3, s3_folder, s3_server  # noqa: F401
 from tests.store.test_filesystem import Contract
 from ulmfit.config import CorpusConfig, Dropouts, ModelConfig, QualityConfig
 from ulmfit.corpora.landing.landing import Landing
@@ -120,6 +121,24 @@ def test_a_server_that_goes_away_while_a_file_is_read(tmp_path, monkeypatch):
         rows = read_rows("s3://bucket/a.jsonl", label_column=None)
         next(rows)
     fails("s3://bucket/a.jsonl: http.* cannot be reached", list, rows)
+
+
+def test_a_server_that_is_restarted_is_waited_for_where_somebody_says_so(tmp_path, monkeypatch):
+    port = free_port()
+    monkeypatch.setattr("tests.integration.s3.free_port", lambda: port)
+    for name, value in (environment(port) | {"AWS_MAX_ATTEMPTS": "8"}).items():
+        monkeypatch.setenv(name, value)
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(filesystem.write_bytes, "s3://bucket/a", b"a")
+        time.sleep(2)
+        assert not written.done()
+        with s3_server(tmp_path):
+            written.result(60)
+            assert filesystem.read_bytes("s3://bucket/a") == b"a"
+            filesystem.remove("s3://bucket/a")
+    for value in ("0", "many", "101", "-1"):
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", value)
+        fails(f"AWS_MAX_ATTEMPTS={value}: give a number", filesystem.exists, "s3://bucket/a")
 
 
 # -------------------------------------------------------------------------------------------------------------- the store

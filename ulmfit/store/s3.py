@@ -21,12 +21,12 @@ from ulmfit.errors import UserError
 SCHEME = "s3://"
 CONNECT_TIMEOUT = 2.0  # seconds until the server must accept the connection
 READ_TIMEOUT = 10.0  # seconds without a byte
-ATTEMPTS = 3
+ATTEMPTS = 3  # of a request, each after a longer wait; AWS_MAX_ATTEMPTS says otherwise: 8 bear a server that is away for half a minute
 REQUESTS = 8  # at once
 REDIRECTED = ("STATUS 301", "STATUS 307", "REDIRECT")
 REFUSED = ("STATUS 400", "STATUS 401", "STATUS 403", "DENIED", "SIGNATURE", "ACCESSKEY", "TOKEN", "CREDENTIAL", "UNRECOGNIZEDCLIENT")
 _lock = threading.Lock()  # several threads may want the client for deletion at once
-_VARIABLES = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "REGION", "DEFAULT_REGION", "PROFILE", "CA_BUNDLE")
+_VARIABLES = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "REGION", "DEFAULT_REGION", "PROFILE", "CA_BUNDLE", "MAX_ATTEMPTS")
 
 
 def parts(location: str) -> tuple[str, str]:
@@ -64,11 +64,19 @@ def _client(_process: int, address: str, _variables: tuple[str | None, ...]) -> 
         **where,
         connect_timeout=CONNECT_TIMEOUT,
         request_timeout=READ_TIMEOUT,
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=attempts()),
         tls_ca_file_path=os.environ.get("AWS_CA_BUNDLE"),
         background_writes=False,  # no second copy of what is written
         allow_delayed_open=True,  # a small object is one request, and is there whole or not at all
     )
+
+
+def attempts() -> int:
+    """How many times a request is tried. UserError where the variable is no such number."""
+    given = os.environ.get("AWS_MAX_ATTEMPTS") or str(ATTEMPTS)
+    if not (given.isascii() and given.isdecimal() and 1 <= int(given) <= 100):
+        raise UserError(f"AWS_MAX_ATTEMPTS={given}: give a number from 1 to 100, or unset it")
+    return int(given)
 
 
 def endpoint() -> str:
@@ -164,7 +172,7 @@ def _remover(_process: int, address: str, _variables: tuple[str | None, ...]) ->
     config = Config(
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=READ_TIMEOUT,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        retries={"mode": "standard", "total_max_attempts": attempts()},
         s3={"addressing_style": "path" if address else "auto"},
     )
     return get_session().create_client("s3", region_name=client().region, endpoint_url=address or None, config=config)
