@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
 GRACE = 30  # seconds for requests that are being answered when the server is stopped
+KEEP_ALIVE = 75  # seconds for which an idle connection stays: longer than proxies keep theirs, which would meet a closed one
 LEAST_TOKEN = 16  # characters
 
 
@@ -60,7 +61,15 @@ def answer(app: ASGIApp, bound: socket.socket) -> None:
     """Answer until a signal comes; then answer what was asked, and return."""
     from uvicorn import Config, Server
 
-    config = Config(app, lifespan="on", timeout_graceful_shutdown=GRACE, log_config=None, access_log=False, server_header=False)
+    config = Config(
+        app,
+        lifespan="on",
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=GRACE,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+    )
     for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises them again when it has ended
         signal.signal(number, lambda *_: None)
     Server(config).run([bound])

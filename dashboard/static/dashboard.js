@@ -15,7 +15,7 @@ function element(name, text, parent) {
 function options(chart, width) {
   const axis = { stroke: colour("--ink-2"), grid: { stroke: colour("--rule"), width: 1 }, ticks: { stroke: colour("--rule") } };
   const series = chart.curves.map((curve, at) => ({
-    label: curve.name, stroke: colour(colours[at % colours.length]), width: 2, dash: dashes[Math.floor(at / 2) % dashes.length],
+    label: curve.name, stroke: colour(colours[at % colours.length]), width: 2, dash: dashes[at % dashes.length],
     spanGaps: true, points: { show: curve.steps.length < 30 },
   }));
   return { width, height: 240, scales: { x: { time: false } }, axes: [{ ...axis, label: "step" }, { ...axis, size: 60 }], series: [{ label: "step" }, ...series] };
@@ -30,7 +30,8 @@ function draw(chart, box) {
   plot.root.setAttribute("role", "img");
   const ends = chart.curves.map((curve) => `${curve.name} ends at ${curve.values.at(-1).toPrecision(3)}`);
   plot.root.setAttribute("aria-label", `${chart.title}, ${chart.unit}: ${ends.join("; ")}`);
-  new ResizeObserver(() => plot.setSize({ width: figure.clientWidth - 30, height: 240 })).observe(figure);
+  const fit = () => plot.setSize({ width: figure.clientWidth - 30, height: 240 });
+  new ResizeObserver(() => requestAnimationFrame(fit)).observe(figure);
 }
 
 async function drawAll(box) {
