@@ -156,7 +156,7 @@ def test_the_catalog_vouches_for_the_shipped_language_model() -> None:
     assert found.manifest and found.manifest.text == TextConfig(lang=known.lang, rules=known.rules)
     assert found.manifest.model_dump(mode="json") == json.loads((Path(known.location) / MANIFEST).read_bytes()), "no fact is lost"
     for direction, folder in found.folders.items():
-        assert found.facts(direction).trained_tokens == 64_000_000
+        assert found.facts(direction).trained_tokens == 560_000_000
         assert sum(file.stat().st_size for file in folder.iterdir()) <= 12_000_000, "12 MB a direction"
         assert read_saved_model(folder).direction == direction
         assert load_language_model(folder).encoder.vocab_size == len(Vocab.load(folder / "vocab.json"))

@@ -27,7 +27,7 @@ _INSTALLED = Path(sysconfig.get_path("data"), "share", "ulmfit", "pretrained", S
 CATALOG = {
     SHIPPED: Known(
         str(_SOURCES if _SOURCES.is_dir() else _INSTALLED),
-        "405d6de115d2486856cbb306591ea1b76b020e372191289bc23c31f006e9e40a",
+        "fbcf0c7b4d768e0a281d309c218e74fb68506674b5f08b75cde4f64bf375ec00",
         "en",
         "default",
         "English Wikipedia, 57M words; 256/512/2, 24,000 words; 9 MB per direction",

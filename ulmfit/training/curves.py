@@ -74,8 +74,8 @@ class Watch:
     def look(self) -> tuple[float, str | None]:
         """The smoothed loss, and what is wrong: it or a gradient is not finite, or the loss has grown past ``EXPLODED``."""
         assert self._mean is not None and self._first is not None and self._norm is not None, "a loss was added before it is looked at"
-        value, first, norm = float(self._mean) / self.weight, float(self._first), float(self._norm)
-        self._norm = None
+        mean, first, norm = torch.stack([self._mean, self._first, self._norm.float()]).tolist()  # one wait for a GPU, not three
+        value, self._norm = mean / self.weight, None
         if not math.isfinite(value):
             return value, f"the loss is {value:.4g}"
         if not math.isfinite(norm):
