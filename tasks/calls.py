@@ -23,6 +23,7 @@ from ulmfit.store.json import Facts
 log = logging.getLogger(__name__)
 
 KEY_TAG = "ulmfit.artifact"
+EVALUATION_TAG = "ulmfit.evaluation.results"
 PARENT_TAG = "mlflow.parentRunId"
 PARAMETERS = 100  # in one call, for MLflow
 REFUSED, BROKEN = 3, 25  # tries before a call is set aside: one that MLflow refuses; one that fails elsewhere, after some five minutes

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.calls import KEY_TAG
+from tasks.calls import EVALUATION_TAG, KEY_TAG
 from tasks.champion import RegisteredModel
-from tasks.registry import EVALUATION_TAG, Version, fetch_bundle
+from tasks.registry import Version, fetch_bundle
 from tasks.run import Job
 from tasks.servers import patiently
 from ulmfit.corpora.text_digests import fold

@@ -12,9 +12,8 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.entities.model_registry import RegisteredModel as Registered
 
-from tasks.calls import KEY_TAG
+from tasks.calls import EVALUATION_TAG, KEY_TAG
 from tasks.champion import FOLDER, RegisteredModel
-from tasks.registry import EVALUATION_TAG
 from tasks.servers import check_tracking, server_failures
 from tasks.workspace import Workspace
 from ulmfit.decisions.decision import ENTRY, Decision, Entry

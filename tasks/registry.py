@@ -18,7 +18,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 import ulmfit
-from tasks.calls import KEY_TAG, find_model, known_models
+from tasks.calls import EVALUATION_TAG, KEY_TAG, find_model, known_models
 from tasks.champion import RegisteredModel
 from tasks.notices import notify
 from tasks.promotion import CHALLENGER
@@ -39,7 +39,6 @@ from ulmfit.store.temporary import temporary_folder, temporary_space
 
 log = logging.getLogger(__name__)
 
-EVALUATION_TAG = "ulmfit.evaluation.results"
 REQUIREMENTS = ("torch", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml", "rich", "safetensors", "spacy", "scikit-learn")
 
 

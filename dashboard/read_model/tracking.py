@@ -9,18 +9,16 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.store.entities import PagedList
 
 from dashboard.read_model.database import Database
-from tasks.calls import KEY_TAG, PARENT_TAG
-from tasks.live import registered_models
+from tasks.calls import EVALUATION_TAG, KEY_TAG, PARENT_TAG
 from tasks.promotion import CHAMPION
-from tasks.registry import EVALUATION_TAG
 from tasks.servers import check_tracking
 from tasks.workspace import Workspace
 
@@ -57,17 +55,17 @@ def _pages(ask: Callable[[str | None], PagedList[Item]]) -> Iterator[PagedList[I
 
 
 def _read_models(client: MlflowClient, database: Database) -> None:
-    found = [
-        (each.name, each.creation_timestamp / 1000, _champion(each.aliases), json.dumps(each.aliases)) for each in registered_models(client)
-    ]
+    pages = _pages(lambda token: client.search_registered_models(page_token=token))
+    found = [_model_row(model) for page in pages for model in page]
     with database.writing() as writing:
         writing.execute("delete from models")
         writing.executemany("insert into models values (?, ?, ?, ?)", found)
         writing.execute("delete from versions where model not in (select name from models)")
 
 
-def _champion(aliases: dict[str, Any]) -> str | None:
-    return str(aliases[CHAMPION]) if CHAMPION in aliases else None
+def _model_row(model: RegisteredModel) -> tuple[object, ...]:
+    aliases = {alias: str(version) for alias, version in model.aliases.items()}
+    return model.name, model.creation_timestamp / 1000, aliases.get(CHAMPION), json.dumps(aliases)
 
 
 def _read_versions(client: MlflowClient, database: Database) -> None:

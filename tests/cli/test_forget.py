@@ -22,9 +22,9 @@ from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 from cli.lineage_tree import lineage_tree
 from cli.main import run
 from tasks import forgetting
-from tasks.calls import KEY_TAG
+from tasks.calls import EVALUATION_TAG, KEY_TAG
 from tasks.champion import FORGOTTEN_TAG, RegisteredModel, promote
-from tasks.registry import EVALUATION_TAG, VersionLineage
+from tasks.registry import VersionLineage
 from tasks.retraining import Seen
 from tasks.tracking import Tracker
 from tasks.workspace import Workspace

@@ -13,9 +13,8 @@ import pytest
 from mlflow import MlflowClient
 
 from cli.main import run
-from tasks.calls import KEY_TAG
+from tasks.calls import EVALUATION_TAG, KEY_TAG
 from tasks.champion import FOLDER, RegisteredModel, promote
-from tasks.registry import EVALUATION_TAG
 from tasks.tracking import Tracker
 from tasks.workspace import Workspace
 from ulmfit.decisions.decision import ENTRY, Author, Decision

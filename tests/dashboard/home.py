@@ -17,9 +17,8 @@ from dashboard.app import create_app
 from dashboard.read_model.database import FILE, Database
 from dashboard.read_model.refreshing import Refreshing
 from dashboard.site import Site
-from tasks.calls import KEY_TAG
+from tasks.calls import EVALUATION_TAG, KEY_TAG
 from tasks.champion import ModelRecords
-from tasks.registry import EVALUATION_TAG
 from tasks.workspace import Workspace
 from tests.report.example import results_of
 from ulmfit.decisions.decision import Author, Decision

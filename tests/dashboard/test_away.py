@@ -107,6 +107,7 @@ def test_real_servers_are_killed_and_come_back(tmp_path: Path) -> None:
             assert "tickets" in page and "brave-fox" in page
             server.start()
             site.becomes("/", lambda page, name=name: f"{name} does not answer." not in page)
+        assert "libtorch" not in Path(f"/proc/{site.process.pid}/maps").read_text(), "a site needs no model in memory"
         client.create_registered_model("reviews")
         site.becomes("/models", lambda page: "reviews" in page)
     finally:
