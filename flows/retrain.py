@@ -22,8 +22,7 @@ from tasks.run import Job
 from tasks.servers import patiently
 from ulmfit.decisions.decision import Decision
 from ulmfit.decisions.should_train import Choice
-from ulmfit.directions import ENSEMBLE
-from ulmfit.evaluation.predictions import read_predictions
+from ulmfit.evaluation.predictions import read_answers
 from ulmfit.stages.landed import landed
 from ulmfit.stages.outputs import Corpus, Evaluation
 from ulmfit.stages.stage import StageName
@@ -92,7 +91,7 @@ def hold(due: Due, why: str) -> RetrainSummary:
 def slices(due: Due, evaluation: Evaluation) -> dict[str, NDArray[np.bool_]]:
     """The held-out rows by the file that they came in, and by whether they are new."""
     state = due.seen.state
-    origins = state.origins(read_predictions(evaluation.path, ENSEMBLE).ids)
+    origins = state.origins(read_answers(evaluation.path).ids)
     found = {f"file {state.files[number].name}": origins.file == number for number in np.unique(origins.file).tolist() if number >= 0}
     if not due.seen.new_parts or due.seen.last is None:
         return found

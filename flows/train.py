@@ -23,8 +23,8 @@ from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.evaluation.policy import GatePolicy
 from ulmfit.report.summary import Summary
 from ulmfit.stages.evaluation import measure
-from ulmfit.stages.models import average, classify, finetune, pretrain, pretrained, warm_finetune
-from ulmfit.stages.outputs import Classifier, Corpus, Evaluation, LanguageModel, Model, Vocabulary
+from ulmfit.stages.models import average, classify, finetune, pretrain, pretrained, warm_finetune, word_model
+from ulmfit.stages.outputs import Classifier, Corpus, Evaluation, LanguageModel, Model, Vocabulary, Words
 from ulmfit.stages.stage import Context, StageName
 
 
@@ -137,7 +137,8 @@ def models(dag: Dag, plan: Plan, domain: Text, general: Text | None) -> Promised
     """All that is made of the text."""
     tuned = {direction: tuned_lm(dag, plan, domain, general, direction) for direction in DIRECTIONS}
     classifiers = {direction: _classifier(dag, plan, tuned[direction], domain, direction) for direction in DIRECTIONS}
-    model = _averaged(dag, StageName("average"), classifiers, domain)
+    words = dag.add(StageName("word-model"), word_model, domain.corpus, plan.settings) if plan.settings.words else None
+    model = _averaged(dag, StageName("average"), classifiers, domain, words)
     scratch = _scratch(dag, plan, domain, classifiers) if plan.settings.scratch else None
     evaluation = dag.add(StageName("evaluate"), measure, domain.corpus, domain.ids, model, scratch, plan.settings)
     return Promised(model, evaluation)
@@ -165,8 +166,9 @@ def _classifier(dag: Dag, plan: Plan, lm: LanguageModel, domain: Text, direction
     return dag.add(StageName("classify", direction), classify, lm, domain.corpus, domain.ids, domain.vocab, plan.settings, direction)
 
 
-def _averaged(dag: Dag, name: StageName, parts: dict[Direction, Classifier], domain: Text) -> Model:
-    return dag.add(name, average, parts["forward"], parts["backward"], domain.corpus, domain.tokens, domain.vocab)
+def _averaged(dag: Dag, name: StageName, parts: dict[Direction, Classifier], domain: Text, words: Words | None = None) -> Model:
+    given = (parts["forward"], parts["backward"], domain.corpus, domain.tokens, domain.vocab)
+    return dag.add(name, average, *given, words) if words else dag.add(name, average, *given)
 
 
 def _scratch(dag: Dag, plan: Plan, domain: Text, classifiers: dict[Direction, Classifier]) -> Model:

@@ -19,9 +19,9 @@ from serving.page import page_of
 from serving.schema import MOST_TEXTS, Predictions, Question, Reasons, Texts, excess
 from tasks.scoring_protocol import VERSION, UnknownKind, answer_of, texts_in
 from ulmfit.errors import UserError
-from ulmfit.prediction.ensemble import Probabilities
 from ulmfit.prediction.explain import Explanation, explain
 from ulmfit.prediction.explanation_page import coloured
+from ulmfit.prediction.predictor import Probabilities
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, Field, StringConstraints
 
 from ulmfit.prediction.answers import CLOSE, DIGITS
-from ulmfit.prediction.ensemble import Probabilities
-from ulmfit.prediction.predictor import Predictor
+from ulmfit.prediction.predictor import Predictor, Probabilities
 
 MOST_TEXTS, MOST_CHARACTERS = 10_000, 1_000_000  # of a request
 LONGEST = 200_000  # characters of a text: of some 40,000 tokens, which take many seconds
@@ -44,8 +43,8 @@ class Question(BaseModel):
 
 
 class Part(BaseModel):
-    """A part of the text, from character ``start`` to ``end``. ``effect``: what the label's probability loses when it is taken out, the mean of
-    both directions; ``agree``: whether both feel the same."""
+    """A part of the text, from character ``start`` to ``end``. ``effect``: what the label's probability loses when it is taken out;
+    ``forward``, ``backward``, ``by_words``: the same by each member of the ensemble; ``agree``: whether both directions feel the same."""
 
     text: str
     start: int
@@ -53,6 +52,7 @@ class Part(BaseModel):
     effect: float
     forward: float
     backward: float
+    by_words: float | None = None
     agree: bool
 
 
@@ -63,6 +63,7 @@ class Reasons(BaseModel):
     label: str
     probability: float
     directions: dict[str, float]
+    by_words: float | None = None
     agree: bool
     unknown: float
     warning: str | None

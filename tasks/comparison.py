@@ -24,12 +24,11 @@ from tasks.run import Job
 from tasks.servers import patiently
 from ulmfit.corpora.text_digests import fold
 from ulmfit.decisions.decision import Author, Decision
-from ulmfit.directions import ENSEMBLE
 from ulmfit.errors import RunFailed, UserError
 from ulmfit.evaluation.comparable import Candidate, Rows
 from ulmfit.evaluation.gate import judge
 from ulmfit.evaluation.policy import GatePolicy
-from ulmfit.evaluation.predictions import Predictions, WrittenPredictions, read_predictions
+from ulmfit.evaluation.predictions import Predictions, WrittenPredictions, read_answers
 from ulmfit.evaluation.slicing import slices_of
 from ulmfit.evaluation.verdict import Verdict
 from ulmfit.prediction.predictor import Predictor
@@ -119,7 +118,7 @@ def _measured(job: Job, challenger: Challenger, champion: ModelVersion) -> _Meas
 
 
 def _both(store: Store, challenger: Challenger, champion: ModelVersion, old: tuple[Predictor, Path], new: Predictor) -> _Measured:
-    found, texts = read_predictions(challenger.evaluation.path, ENSEMBLE), read_split(challenger.corpus, challenger.split).texts
+    found, texts = read_answers(challenger.evaluation.path), read_split(challenger.corpus, challenger.split).texts
     earlier = _earlier(store, champion, challenger, found.ids)
     shares = earlier[1].probabilities if earlier else old[0].probabilities(texts)
     kept = np.ones(len(texts), dtype=bool) if earlier else _unseen(texts, store, old[1])
@@ -143,7 +142,7 @@ def _earlier(store: Store, champion: ModelVersion, challenger: Challenger, ids: 
     if found is None or not same.items() <= found.manifest.inputs.items():
         return None
     try:
-        predictions = read_predictions(found.path, ENSEMBLE)
+        predictions = read_answers(found.path)
     except (UserError, OSError):  # damaged, or cleared away
         return None
     return (found.key, predictions) if predictions.ids == ids else None

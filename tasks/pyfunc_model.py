@@ -11,8 +11,7 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel
 
-from ulmfit.prediction.ensemble import Probabilities
-from ulmfit.prediction.predictor import Predictor
+from ulmfit.prediction.predictor import Predictor, Probabilities
 
 TEXT = "text"  # the column
 NO_LIST = str | bytes | Mapping | Set  # what Python can go through, but is no list of texts

@@ -28,10 +28,9 @@ from tasks.servers import check_tracking, longest_wait, patiently, server_failur
 from tasks.tracking import model_id
 from tasks.workspace import Workspace
 from ulmfit.decisions.decision import Author, Decision
-from ulmfit.directions import ENSEMBLE
 from ulmfit.errors import UserError
 from ulmfit.evaluation.abstention import Abstention, write_abstention
-from ulmfit.evaluation.predictions import read_predictions
+from ulmfit.evaluation.predictions import read_answers
 from ulmfit.prediction.predictor import Predictor
 from ulmfit.stages.outputs import Evaluation, Model
 from ulmfit.store.lineage import Lineage
@@ -98,7 +97,7 @@ def _create_version(client: MlflowClient, job: Job, name: str, key: str, logged:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    scores = evaluation.record.scores[ENSEMBLE]
+    scores = evaluation.record.answer
     tags = {KEY_TAG: key, EVALUATION_TAG: evaluation.key} | {
         metric: f"{value:.4f}" for metric, value in scores.items() if value is not None
     }
@@ -142,7 +141,7 @@ def find_version(client: MlflowClient, name: str, key: str) -> Version | None:
 
 def held_out_rows(evaluation: Evaluation) -> Abstention | None:
     """How sure and how right the model is on the rows that it was evaluated on; None where a row may have any number of labels."""
-    found = read_predictions(evaluation.path, ENSEMBLE)
+    found = read_answers(evaluation.path)
     return Abstention.of(found.probabilities, found.labels) if found.labels.ndim == 1 else None
 
 

@@ -14,8 +14,7 @@ from mlflow.pyfunc import scoring_server
 
 from tasks.pyfunc_model import Refusal, frame_of, texts_of
 from ulmfit.errors import UserError
-from ulmfit.prediction.ensemble import Probabilities
-from ulmfit.prediction.predictor import Predictor
+from ulmfit.prediction.predictor import Predictor, Probabilities
 
 UNPACKED = 64_000_000  # bytes of a Parquet file's columns, at most
 VERSION = scoring_server.VERSION  # of MLflow

@@ -31,7 +31,7 @@ def document(topic):
 
 LABELS = RNG.choice(sorted(WORDS), size=90).tolist()
 TEXTS = [document(label) for label in LABELS]
-QUICK = ("classifier.epochs=6", "classifier.batch_size=8", "classifier.lr=0.02", "pretrain.epochs=2", "vocab.max_size=100")
+QUICK = ("classifier.epochs=6", "classifier.batch_size=8", "classifier.lr=0.02", "pretrain.epochs=2", "vocab.max_size=100", "words=true")
 
 
 @pytest.fixture(scope="module")

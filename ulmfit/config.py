@@ -5,7 +5,7 @@ They enter an artifact's key (``store/recipe.py``), so none of them is a path, a
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Part = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -227,6 +227,8 @@ class EvaluateConfig(Stage):
 class Settings(Stage):
     """All stages of the main job."""
 
+    LATER: ClassVar[frozenset[str]] = frozenset({"words"})
+
     general: CorpusConfig = CorpusConfig(max_unlabelled=None)
     corpus: CorpusConfig = CorpusConfig()
     quality: QualityConfig = QualityConfig()
@@ -239,6 +241,13 @@ class Settings(Stage):
     finetune: LMConfig = LMConfig()
     labels: LabelsConfig = LabelsConfig()
     classifier: ClassifierConfig = ClassifierConfig()
+    words: Literal[True] | None = Field(None, description="the ensemble has a third member: TF-IDF + logistic regression")
     scratch: bool = Field(False, description="also train the classifier from scratch, for comparison")
     judge: Literal["test", "valid"] = Field("test", description="split that evaluation judges by; valid: to choose settings by")
     evaluate: EvaluateConfig = EvaluateConfig()
+
+    @field_validator("words", mode="before")
+    @classmethod
+    def _off(cls, value: object) -> object:
+        """``false`` is as good as null."""
+        return None if value is False else value

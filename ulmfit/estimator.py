@@ -32,8 +32,9 @@ from ulmfit.labels.drawing import draw
 from ulmfit.labels.estimator_labels import GivenLabels, Kind, check_classes, listed_labels, same_sets
 from ulmfit.labels.label_set import LabelSet
 from ulmfit.models.saving import read_saved_model
-from ulmfit.prediction.bundle import FILES, LINEAGE, Bundle, missing, write_bundle
+from ulmfit.prediction.bundle import FILES, LINEAGE, WITH_WORDS, WORDS, Bundle, missing, write_bundle
 from ulmfit.prediction.predictor import Predictor
+from ulmfit.prediction.weighing import add_words
 from ulmfit.presets import override, preset
 from ulmfit.pretrained.catalog import shipped_for
 from ulmfit.pretrained.from_classifier import language_models_of
@@ -48,6 +49,7 @@ from ulmfit.training.epochs import LEAST_TOKENS, fitting_streams
 from ulmfit.training.placement import Placement
 from ulmfit.training.rehearsal import classifier_task, costs_of, lm_task, speed_of, usual_amounts
 from ulmfit.training.specs import TrainingText
+from ulmfit.training.words import train_words
 
 log = logging.getLogger(__name__)
 
@@ -279,10 +281,13 @@ class _Training:
             vocab = self.known.with_added(vocab.tokens)
         vocab.save(self.work / "vocab.json")
         given, held = labelled_texts.given, labelled_texts.held
-        codes = given.codes
+        codes, names = given.codes, LabelSet.of(given.strings, self.settings.classifier)
+        rows = np.setdiff1d(np.arange(len(codes)), held)
+        if self.settings.labels.number:
+            rows = rows[draw(names.strata_of(codes[rows]), self.settings.labels)]
         labels = np.concatenate([codes, np.full(len(tokens) - len(codes), -1)])
         documents = Documents.of([vocab.encode(document).astype(vocab.dtype) for document in tokens], labels)
-        train, valid = documents.take(np.setdiff1d(np.arange(len(codes)), held)), documents.take(held)
+        train, valid = documents.take(rows), documents.take(held)
         text = TrainingText(documents.take(np.setdiff1d(np.arange(len(documents)), held)), valid, vocab, "forward")
         labelled = TrainingText(train, valid, vocab, "forward", tuple(given.strings))
         if budget is None:
@@ -293,14 +298,15 @@ class _Training:
             chosen._train(text, labelled)
         bundle = self.work / "bundle"
         write_bundle(bundle, self.work / "forward", self.work / "backward", self.work / "vocab.json", tokenizer.definition)
+        if self.settings.words:
+            listed = lambda rows: [texts[row] for row in rows]
+            train_words(listed(rows), names.truth_of(codes[rows]), len(names), self.settings.labels.seed).save(self.work / WORDS)
+            add_words(bundle, self.work / WORDS, listed(held), names.truth_of(codes[held]), self.device)
         return Predictor(bundle, self.device), choice
 
     def _train(self, text: TrainingText, labelled: TrainingText) -> None:
         """A classifier of the ``labelled`` documents per direction, on a language model of ``text``."""
         config, place = self.settings.classifier, Placement(self.device)
-        if self.settings.labels.number:
-            strata = LabelSet.of(labelled.labels, config).strata_of(labelled.train.labels)
-            labelled = replace(labelled, train=labelled.train.take(draw(strata, self.settings.labels)))
 
         def learn(direction: Direction) -> None:
             lm = self._language_model(replace(text, direction=direction), place) if config.init == "finetuned" else None
@@ -376,7 +382,7 @@ def _check_free(target: Path) -> None:
     if not target.is_dir():
         raise UserError(f"{target}: is a file; choose a new folder")
     found = {path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir()}
-    strange = sorted(found - {*FILES, LINEAGE, ABSTENTION, NOTE})
+    strange = sorted(found - {*FILES, *WITH_WORDS, LINEAGE, ABSTENTION, NOTE})
     if strange or (found and missing(target)):
         raise UserError(f"{target}: holds something that is not a model ({(strange or sorted(found))[0]}); choose a new folder")
 

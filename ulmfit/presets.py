@@ -16,6 +16,7 @@ def base() -> Settings:
         pretrain=LMConfig(epochs=10, dropouts=Dropouts(output=0.1, hidden=0.15, input=0.25, embedding=0.02, weight=0.2)),
         finetune=LMConfig(epochs=15, decay=2.6),
         classifier=ClassifierConfig(epochs=50),
+        words=True,
     )
 
 
@@ -39,6 +40,7 @@ def small() -> Settings:
         classifier=ClassifierConfig(
             epochs="auto", batch_size=32, lr=0.005, decay=1.3, max_tokens=1000, max_gradient_tokens=400, dropouts=mild.scaled(2)
         ),
+        words=True,
     )
 
 

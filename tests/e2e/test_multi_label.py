@@ -30,7 +30,11 @@ def finished(ulmfit: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> F
     folder = tmp_path_factory.mktemp("mixed")
     columns = ["--corpus", str(write_mixed(folder / "mixed.csv", 900)), "--text-column", "body", "--label-column", "topics"]
     chosen = ["classifier.task=multi-label", "classifier.label_separator=';'", "classifier.epochs=8", "classifier.lr=0.03"]
-    options = [part for option in [*chosen, "classifier.unfreeze=full", "classifier.class_weights=balanced"] for part in ("--set", option)]
+    options = [
+        part
+        for option in [*chosen, "classifier.unfreeze=full", "classifier.class_weights=balanced", "words=true"]
+        for part in ("--set", option)
+    ]
     general = ["--pretrain", str(write_general(folder / "general.txt", 100)), "--preset", "tiny"]
     done = ulmfit("train", *columns, *general, *options, "--json", "--workspace", str(folder / "workspace"))
     assert done.code == 0, done.err
@@ -41,7 +45,8 @@ def test_labels_are_learnt_and_measured_one_by_one(finished: Finished) -> None:
     results = finished.json["results"]
     assert (results["task"], results["labels"], results["confusion"]) == ("multi-label", sorted(TOPICS), None)
     assert len(finished.json["corpus"]["labels"]) > 10, "combinations of labels"
-    scores = results["systems"]["forward+backward"]
+    assert results["headline"] == "forward+backward+words"
+    scores = results["systems"]["forward+backward+words"]
     for metric in ("accuracy", "micro_f1", "macro_f1", "roc_auc"):
         assert scores[metric]["low"] <= scores[metric]["value"] <= scores[metric]["high"]
     assert scores["roc_auc"]["value"] > 0.65

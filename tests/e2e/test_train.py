@@ -23,7 +23,7 @@ STAGES = {
     "ingest-general", "tokenise-general", "vocabulary-general", "encode-general",
     "pretrain-forward", "finetune-forward", "classify-forward",
     "pretrain-backward", "finetune-backward", "classify-backward",
-    "average", "evaluate",
+    "word-model", "average", "evaluate",
 }  # fmt: skip
 
 
@@ -32,7 +32,19 @@ def arguments(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     folder = tmp_path_factory.mktemp("data")
     tickets, general = write_tickets(folder / "tickets.csv", 2000), write_general(folder / "general.txt")
     columns = ["--corpus", str(tickets), "--text-column", "body", "--label-column", "topic", "--pretrain", str(general)]
-    options = ["--preset", "tiny", "--set", "classifier.epochs=6", "--set", "classifier.lr=0.03", "--dask", "2", "--json"]
+    options = [
+        "--preset",
+        "tiny",
+        "--set",
+        "classifier.epochs=6",
+        "--set",
+        "classifier.lr=0.03",
+        "--set",
+        "words=true",
+        "--dask",
+        "2",
+        "--json",
+    ]
     return ["train", *columns, *options, "--workspace", str(tmp_path_factory.mktemp("workspace"))]
 
 
@@ -54,7 +66,7 @@ def made(summary: dict[str, Any]) -> set[str]:
 def test_the_json_carries_scores_keys_runs_and_the_version(first: Finished) -> None:
     summary = first.json
     systems = summary["results"]["systems"]
-    assert set(systems) == {"forward", "backward", "forward+backward", "TF-IDF + logistic regression"}
+    assert set(systems) == {"forward", "backward", "forward+backward", "words", "forward+backward+words", "TF-IDF + logistic regression"}
     for scores in systems.values():
         for metric in ("accuracy", "macro_f1", "roc_auc"):
             assert scores[metric]["low"] <= scores[metric]["value"] <= scores[metric]["high"]
@@ -202,7 +214,7 @@ def test_a_new_process_gets_the_flows_probabilities_from_the_registry_uri(first:
     subprocess.run(command, check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": ""})
     answer = json.loads((tmp_path / "answer.json").read_text())
     written = pq.read_table(root / "evaluation" / keys["evaluate"] / "predictions.parquet").to_pylist()
-    ensemble = {row["id"]: row for row in written if row["system"] == "forward+backward"}
+    ensemble = {row["id"]: row for row in written if row["system"] == "forward+backward+words"}
     labels = summary["corpus"]["labels"]
     expected = np.array([ensemble[name]["probabilities"] for name in test["id"].to_pylist()])
     found = np.stack([answer[f"probability_{label}"] for label in labels], axis=1)

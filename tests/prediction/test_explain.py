@@ -39,7 +39,7 @@ def test_an_effect_is_the_difference_of_two_predictions(predictor: Predictor) ->
     without = TEXT.replace("story ", "")
     (word,) = [word for word in found.words if word.text == "story"]
     assert word.effect == pytest.approx(whole[code] - predictor.probabilities([without])[0, code], abs=1e-6)
-    each = predictor.directions([without])
+    each = predictor.members([without])
     assert word.forward == pytest.approx(found.directions["forward"] - each["forward"][0, code], abs=1e-6)
     assert word.backward == pytest.approx(found.directions["backward"] - each["backward"][0, code], abs=1e-6)
     first = TEXT.removeprefix("The film was good. ")
@@ -109,7 +109,7 @@ def of(*effects: tuple[str, float, float]) -> Explanation:
     text, parts = " ".join(word for word, _, _ in effects), list[Part]()
     for word, forward, backward in effects:
         start = parts[-1].end + 1 if parts else 0
-        parts.append(Part(start, start + len(word), word, forward, backward))
+        parts.append(Part(start, start + len(word), word, (forward + backward) / 2, forward, backward))
     directions = cast(dict[Direction, float], {"forward": 0.8, "backward": 0.6})
     return Explanation(text, "a <b>", 0.7, directions, (), tuple(parts), 0.5)
 

@@ -11,7 +11,6 @@ from ulmfit.models.classifier import Classifier, HeadConfig
 from ulmfit.models.saving import Calibration, ModelFacts, save_model
 from ulmfit.prediction import predictor as module
 from ulmfit.prediction.bundle import FILES, write_bundle
-from ulmfit.prediction.ensemble import average
 from ulmfit.prediction.predictor import Predictor
 from ulmfit.shards import Documents
 from ulmfit.text.rules import SPECIALS
@@ -78,7 +77,7 @@ def test_batches_of_any_size_give_the_same(bundle, monkeypatch):
 
 def test_probabilities_are_the_mean_of_both_directions(bundle):
     predictor, texts = Predictor(bundle), texts_of(5, 30)
-    directions = predictor.directions(texts)
+    directions = predictor.members(texts)
     probabilities = predictor.probabilities(texts)
     assert list(directions) == ["forward", "backward"]
     assert np.allclose(probabilities, (directions["forward"] + directions["backward"]) / 2)
@@ -113,7 +112,7 @@ def test_no_dropout_when_predicting(bundle):
 
 def test_documents_already_encoded(bundle):
     predictor, texts = Predictor(bundle), texts_of(10, 20)
-    assert np.array_equal(average(predictor.read(predictor.logits_of(predictor.encode(texts)))), predictor.probabilities(texts))
+    assert np.array_equal(predictor.join(predictor.read(predictor.logits_of(predictor.encode(texts)))), predictor.probabilities(texts))
 
 
 def test_no_texts(bundle):
@@ -157,13 +156,13 @@ def test_each_direction_has_its_temperature(bundle, tmp_path):
     texts, plain = texts_of(5, 30, 12), Predictor(bundle)
     warm = bundled(tmp_path, forward=Calibration(temperature=2.0), backward=Calibration(temperature=0.5))
     logits = plain.logits_of(plain.encode(texts))
-    found = warm.directions(texts)
+    found = warm.members(texts)
     for direction, temperature in (("forward", 2.0), ("backward", 0.5)):
         powers = np.exp(logits[direction].double().numpy() / temperature)
         assert np.allclose(found[direction], powers / powers.sum(1, keepdims=True), atol=1e-6)
     assert np.allclose(warm.probabilities(texts), (found["forward"] + found["backward"]) / 2)
     before = warm.read(warm.logits_of(warm.encode(texts)), calibrated=False)
-    assert all(np.array_equal(before[direction], shares) for direction, shares in plain.directions(texts).items())
+    assert all(np.array_equal(before[direction], shares) for direction, shares in plain.members(texts).items())
     assert warm.thresholds is None
     assert warm.decide(warm.probabilities(texts)) == [[LABELS[code]] for code in warm.probabilities(texts).argmax(1)]
 

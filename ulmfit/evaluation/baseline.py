@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ulmfit.errors import UserError
+from ulmfit.models.words import WORD
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 NAME = "TF-IDF + logistic regression"
 MAX_FEATURES = 1_000_000
-WORD = r"(?u)\b\w+\b|[^\w\s]"  # also marks such as ! and single letters
 
 
 def baseline_probabilities(
@@ -47,15 +47,13 @@ def baseline_probabilities(
     return np.stack(columns, axis=1)
 
 
-def fitted_words(texts: Sequence[str]) -> tuple[TfidfVectorizer, csr_matrix]:
-    """TF-IDF of the words and word pairs of ``texts`` (M), and their features, float32 [M, F]."""
+def fitted_words(texts: Sequence[str], most: int = MAX_FEATURES) -> tuple[TfidfVectorizer, csr_matrix]:
+    """TF-IDF of the ``most`` frequent words and word pairs of ``texts`` (M), and their features, float32 [M, F]."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     # Documents that a word must be in: rare word pairs are noise in a large corpus, and most of a small one.
     least = 1 if len(texts) < 300 else 2 if len(texts) < 10_000 else 3
-    words = TfidfVectorizer(
-        ngram_range=(1, 2), min_df=least, sublinear_tf=True, max_features=MAX_FEATURES, token_pattern=WORD, dtype=np.float32
-    )
+    words = TfidfVectorizer(ngram_range=(1, 2), min_df=least, sublinear_tf=True, max_features=most, token_pattern=WORD, dtype=np.float32)
     try:
         return words, words.fit_transform(texts)
     except ValueError:  # no word is in so many, as in scripts without spaces

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ulmfit.config import EvaluateConfig
-from ulmfit.directions import ENSEMBLE
+from ulmfit.directions import answer_among
 from ulmfit.evaluation import baseline, metrics
 from ulmfit.evaluation.calibration import expected_calibration_error, reliability
 from ulmfit.evaluation.predictions import HeldOut, Predictions
@@ -19,9 +19,9 @@ Systems = Mapping[str, Predictions]
 def evaluate(systems: Systems, documents: HeldOut, config: EvaluateConfig) -> Results:
     """Score every system on the documents, and compare each with the baseline where that is one of them.
 
-    The headline is the average of both directions, or else the first system: its labels and mistakes are listed.
+    The headline is the model's answer (``answer_among``): its labels and mistakes are listed.
     """
-    headline = ENSEMBLE if ENSEMBLE in systems else next(iter(systems))
+    headline = answer_among(systems)
     first, other, labels = systems[headline], systems.get(baseline.NAME), documents.labels
     differences = {
         name: metrics.accuracy_difference(labels, found.probabilities, other.probabilities, config, (found.thresholds, other.thresholds))

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ulmfit.directions import answer_among
 from ulmfit.evaluation import metrics
 from ulmfit.labels.label_set import indicators
 
@@ -83,6 +85,12 @@ class WrittenPredictions:
     names: list[str]
     labels: metrics.Labels
     probabilities: metrics.Floats
+
+
+def read_answers(folder: Path) -> WrittenPredictions:
+    """What the model answers, in the folder of its evaluation; FileNotFoundError where there are no predictions."""
+    systems = pc.unique(pq.read_table(folder / FILE, columns=["system"])["system"]).to_pylist()
+    return read_predictions(folder, answer_among(systems))
 
 
 def read_predictions(folder: Path, system: str) -> WrittenPredictions:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from ulmfit.directions import answer_among
 from ulmfit.labels.label_set import Task
 from ulmfit.store.json import Facts, SparseFacts
 
@@ -73,6 +74,11 @@ class EvaluationRecord(SparseFacts):
     calibration: dict[str, CalibrationError]
     documents_per_second: float | None = None  # predicted
     training_seconds: float | None = None  # of a method of words, which learns in the same stage
+
+    @property
+    def answer(self) -> dict[str, float | None]:
+        """The scores of the model's answer."""
+        return self.scores[answer_among(self.scores)]
 
 
 class Results(Facts):

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from ulmfit.evaluation.baseline import fitted_words
 from ulmfit.experiments.methods.method import Codes
-from ulmfit.experiments.methods.regression import FOLDS, cross_validation
 from ulmfit.experiments.methods.tfidf import STRENGTHS
 from ulmfit.progress import progress
+from ulmfit.training.regression import FOLDS, cross_validation
 
 METHOD = f"TF-IDF + logistic regression, {FOLDS} folds"
 

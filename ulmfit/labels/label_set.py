@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,10 @@ class LabelSet:
         if self.table is None:
             return from_numpy(np.asarray(codes, dtype=np.int64))
         return from_numpy(self.table[codes].astype(np.float32))
+
+    def truth_of(self, codes: NDArray[np.integer]) -> NDArray[Any]:
+        """The same as arrays: int64 [B], a class each; or bool [B, L], any number of labels each."""
+        return np.asarray(codes, dtype=np.int64) if self.table is None else self.table[codes]
 
 
 def indicators(held: Sequence[Iterable[str]], names: Sequence[str]) -> NDArray[np.bool_]:

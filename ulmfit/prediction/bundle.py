@@ -1,7 +1,8 @@
 """The folder of a trained model: ``forward/`` and ``backward/`` and what both need, written and read.
 
 Each direction has ``model.safetensors`` and ``config.json``; beside them are ``vocab.json``, ``tokenizer.json``, ``labels.json`` and,
-where the model came out of a workflow, ``lineage.json``, and ``abstention.json`` where it was registered by one.
+where the model came out of a workflow, ``lineage.json``, and ``abstention.json`` where it was registered by one. Where words are a member
+of the ensemble there are ``words/`` and ``ensemble.json``.
 """
 
 import json
@@ -14,14 +15,18 @@ from typing import Any, Self, cast
 from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.errors import UserError
 from ulmfit.evaluation.abstention import Abstention, read_abstention, write_abstention
+from ulmfit.evaluation.mixture import EQUAL, Mixture, read_mixture, write_mixture
+from ulmfit.evaluation.mixture import FILE as MIXTURE
 from ulmfit.models.saving import CONFIG, WEIGHTS, Calibration, SavedModel, read_saved_model
+from ulmfit.models.words import TERMS
 from ulmfit.store.filesystem import write_bytes
 from ulmfit.store.json import JsonObject
 from ulmfit.text.tokenizer import Definition
 from ulmfit.text.vocab import Vocab
 
 FILES = ("labels.json", "tokenizer.json", "vocab.json", *(f"{direction}/{name}" for direction in DIRECTIONS for name in (CONFIG, WEIGHTS)))
-LINEAGE = "lineage.json"
+LINEAGE, WORDS = "lineage.json", "words"
+WITH_WORDS = (f"{WORDS}/{TERMS}", f"{WORDS}/{WEIGHTS}", MIXTURE)  # where words are a member
 AGAIN = "take the model from where it was made again"
 
 
@@ -48,7 +53,7 @@ def missing(folder: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Bundle:
-    """All of a bundle but its weights. ``labels`` [L]; ``tokenizer``: see ``Tokenizer.definition``; ``parts``: the model per direction."""
+    """All of a bundle but its weights. ``labels`` [L]; ``tokenizer``: see ``Tokenizer.definition``; ``parts``: the model per direction; ``mixture``: how much each member counts."""
 
     labels: list[str]
     tokenizer: Definition
@@ -56,6 +61,7 @@ class Bundle:
     lineage: JsonObject | None
     parts: Mapping[Direction, SavedModel]
     abstention: Abstention | None = None
+    mixture: Mixture = EQUAL
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -64,10 +70,17 @@ class Bundle:
         parts = {direction: read_saved_model(folder / direction, "classifier") for direction in DIRECTIONS}
         lineage = _read_json(folder / LINEAGE) if (folder / LINEAGE).exists() else None
         bundle = cls(
-            _labels(folder, parts), _definition(folder), Vocab.load(folder / "vocab.json"), lineage, parts, read_abstention(folder)
+            _labels(folder, parts),
+            _definition(folder),
+            Vocab.load(folder / "vocab.json"),
+            lineage,
+            parts,
+            read_abstention(folder),
+            read_mixture(folder) or EQUAL,
         )
         for direction in DIRECTIONS:
             bundle._check_part(folder / direction, direction)
+        bundle._check_mixture(folder)
         return bundle
 
     def calibration(self, direction: Direction) -> Calibration:
@@ -82,6 +95,8 @@ class Bundle:
             write_bytes(folder / name, json.dumps(value, indent=1, ensure_ascii=False).encode())
         if self.abstention:
             write_abstention(folder, self.abstention)
+        if self.mixture != EQUAL:
+            write_mixture(folder, self.mixture)
 
     def _check_part(self, folder: Path, direction: Direction) -> None:
         saved, calibration = self.parts[direction], self.calibration(direction)
@@ -95,6 +110,11 @@ class Bundle:
         for fact, (has, due) in facts.items():
             if has != due:
                 raise UserError(f"{folder}: its {fact} is {_short(has)}, the model's {_short(due)}; take all files from one training")
+
+    def _check_mixture(self, folder: Path) -> None:
+        weights, thresholds = self.mixture.weights, self.mixture.thresholds
+        if not {*DIRECTIONS} <= weights.keys() or len(thresholds or self.labels) != len(self.labels):
+            raise UserError(f"{folder / MIXTURE}: no fit for the model's members and its {len(self.labels)} labels; {AGAIN}")
 
 
 def _check_whole(folder: Path) -> None:

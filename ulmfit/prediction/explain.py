@@ -5,17 +5,17 @@ what stands between white space, or a sign of a script that is written without.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ulmfit.directions import DIRECTIONS, Direction
+from ulmfit.directions import DIRECTIONS, Direction, Member
 from ulmfit.errors import UserError
-from ulmfit.prediction.ensemble import average
-from ulmfit.prediction.predictor import Predictor
+from ulmfit.prediction.predictor import Predictor, Probabilities
 from ulmfit.store.json import JsonObject
 from ulmfit.text.detokenise import UNSPACED
 from ulmfit.text.vocab import UNK
@@ -31,18 +31,16 @@ NAMED = 10  # words, in a short form
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a text, from ``start`` to ``end`` (characters), and its effect on the label's probability, in each direction."""
+    """A part of a text, from ``start`` to ``end`` (characters), and its ``effect``: what the label's probability loses without it; below 0: what
+    it gains. ``forward``, ``backward``: the effect on each direction's own probability; ``by_words``: on that by words, where they are a member."""
 
     start: int
     end: int
     text: str
+    effect: float
     forward: float
     backward: float
-
-    @property
-    def effect(self) -> float:
-        """What the model's probability loses without it; below 0: what it gains."""
-        return (self.forward + self.backward) / 2
+    by_words: float | None = None
 
     @property
     def agree(self) -> bool:
@@ -52,7 +50,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Explanation:
-    """``probability`` of ``label``, and that of each direction; ``sentences``: all of the text, in its order; ``words``: those that were tried,
+    """``probability`` of ``label``, that of each direction, and that ``by_words`` where they are a member; ``sentences``: all of the text, in its order; ``words``: those that were tried,
     in its order: all, or those of the strongest sentences. ``unknown``: share of the text's tokens that the model does not know."""
 
     text: str
@@ -62,6 +60,7 @@ class Explanation:
     sentences: tuple[Part, ...]
     words: tuple[Part, ...]
     unknown: float
+    by_words: float | None = None
 
     @cached_property
     def named(self) -> tuple[Part, ...]:
@@ -86,6 +85,7 @@ class Explanation:
         """The same as JSON holds it."""
         parts = {name: [_facts(part) for part in held] for name, held in (("sentences", self.sentences), ("words", self.words))}
         own: JsonObject = {"label": self.label, "probability": self.probability, "directions": dict(self.directions)}
+        own |= {"by_words": self.by_words} if self.by_words is not None else {}
         return {**own, "agree": self.agree, "unknown": self.unknown, "warning": self.warning, **parts}
 
     @property
@@ -96,22 +96,26 @@ class Explanation:
 
 def _facts(part: Part) -> JsonObject:
     own: JsonObject = {"text": part.text, "start": part.start, "end": part.end}
-    return {**own, "effect": part.effect, "forward": part.forward, "backward": part.backward, "agree": part.agree}
+    own |= {"effect": part.effect, "forward": part.forward, "backward": part.backward, "agree": part.agree}
+    return own | ({"by_words": part.by_words} if part.by_words is not None else {})
 
 
 def explain(predictor: Predictor, text: str, label: str | None = None) -> Explanation:
     """Why ``predictor`` gives ``label`` its probability; the likeliest label where none is given. UserError for a label it does not have."""
     if label is not None and label not in predictor.labels:
         raise UserError(f"the model has no label {label!a}; choose one of its {len(predictor.labels)} labels")
-    whole = predictor.directions([text])
-    code = int(average(whole)[0].argmax()) if label is None else predictor.labels.index(label)
-    directions = {direction: float(whole[direction][0, code]) for direction in DIRECTIONS}
-    sentences = _effects(predictor, text, _passages(text), code, directions)
-    words = _effects(predictor, text, _tried(text, sentences), code, directions)
+    members = predictor.members([text])
+    answer = predictor.join(members)
+    code = int(answer[0].argmax()) if label is None else predictor.labels.index(label)
+    whole = _Shares.of(answer, members, code)
+    sentences = _effects(predictor, text, _passages(text), whole)
+    words = _effects(predictor, text, _tried(text, sentences), whole)
     ids = predictor.encode([text]).doc(0)[1:]
     unknown = float(np.mean(ids == UNK)) if len(ids) else 0.0
-    probability = float(np.mean(list(directions.values())))
-    return Explanation(text, predictor.labels[code], probability, directions, sentences, words, unknown)
+    probability, *directions = (float(column[0]) for column in (whole.answer, *(whole.members[direction] for direction in DIRECTIONS)))
+    by_words = float(whole.members["words"][0]) if "words" in whole.members else None
+    label, each = predictor.labels[code], dict(zip(DIRECTIONS, directions, strict=True))
+    return Explanation(text, label, probability, each, sentences, words, unknown, by_words)
 
 
 def _passages(text: str) -> list[tuple[int, int]]:
@@ -131,13 +135,35 @@ def _tried(text: str, sentences: Sequence[Part]) -> list[tuple[int, int]]:
     return sorted(chosen)
 
 
-def _effects(
-    predictor: Predictor, text: str, spans: Sequence[tuple[int, int]], code: int, whole: dict[Direction, float]
-) -> tuple[Part, ...]:
+@dataclass(frozen=True, eq=False)
+class _Shares:
+    """The probability of one label, ``code``, in N texts: by the ``answer`` float64 [N], and by each of the ``members``."""
+
+    answer: NDArray[np.float64]
+    members: Mapping[Member, NDArray[np.float64]]
+    code: int
+
+    @classmethod
+    def of(cls, answer: Probabilities, members: Mapping[Member, Probabilities], code: int) -> Self:
+        column = lambda shares: shares[:, code].astype(np.float64)
+        return cls(column(answer), {member: column(shares) for member, shares in members.items()}, code)
+
+
+def _effects(predictor: Predictor, text: str, spans: Sequence[tuple[int, int]], whole: _Shares) -> tuple[Part, ...]:
     """The effect of each span; variants of the text are predicted together, in batches sorted by length."""
-    without = predictor.directions([text[:start] + text[end:].lstrip() for start, end in spans])
-    falls: dict[Direction, NDArray[np.float64]] = {
-        direction: whole[direction] - without[direction][:, code].astype(np.float64) for direction in DIRECTIONS
-    }
-    rows = zip(spans, falls["forward"].tolist(), falls["backward"].tolist(), strict=True)
-    return tuple(Part(start, end, text[start:end], forward, backward) for (start, end), forward, backward in rows)
+    members = predictor.members([text[:start] + text[end:].lstrip() for start, end in spans])
+    without = _Shares.of(predictor.join(members), members, whole.code)
+    effects = (whole.answer - without.answer).tolist()
+    falls = {member: (shares - without.members[member]).tolist() for member, shares in whole.members.items()}
+    return tuple(
+        Part(
+            start,
+            end,
+            text[start:end],
+            effects[row],
+            falls["forward"][row],
+            falls["backward"][row],
+            falls["words"][row] if "words" in falls else None,
+        )
+        for row, (start, end) in enumerate(spans)
+    )

@@ -14,17 +14,19 @@ from torch import Tensor
 from ulmfit.compute.cores import side_by_side
 from ulmfit.compute.pages import keep_pages
 from ulmfit.compute.precision import inference_products
-from ulmfit.directions import DIRECTIONS, Direction
+from ulmfit.directions import DIRECTIONS, Direction, Member
 from ulmfit.errors import UserError
 from ulmfit.evaluation.metrics import decisions
 from ulmfit.labels.label_set import THRESHOLD, Task, probabilities
 from ulmfit.models.saving import load_classifier, save_model
-from ulmfit.prediction.bundle import Bundle
-from ulmfit.prediction.ensemble import Probabilities, average, average_thresholds
+from ulmfit.models.words import WordModel
+from ulmfit.prediction.bundle import WORDS, Bundle
 from ulmfit.prediction.logits import FoldedClassifier, hidden_states, predict_logits
 from ulmfit.progress import progress
 from ulmfit.shards.documents import Documents
 from ulmfit.text.tokenizer import Tokenizer
+
+Probabilities = NDArray[np.float32]
 
 TEXTS = 1_000  # texts whose tokens are held as strings at a time
 LONG = 500  # documents from which on progress is shown
@@ -53,21 +55,34 @@ class Predictor:
         self._models = {direction: load_classifier(Path(folder, direction)).to(device) for direction in DIRECTIONS}
         products = lambda model: inference_products(precision, device, model.encoder.config.hidden)
         self._folded = {direction: FoldedClassifier(model, products(model)) for direction, model in self._models.items()}
+        self.mixture = self.bundle.mixture
+        self.words = WordModel.load(Path(folder, WORDS), len(self.labels)) if "words" in self.mixture.weights else None
 
     def save(self, folder: Path) -> None:
         """Write the bundle into ``folder``, which is made if need be."""
         for direction, model in self._models.items():
             (folder / direction).mkdir(parents=True, exist_ok=True)
             save_model(folder / direction, model, self.bundle.parts[direction])
+        if self.words:
+            self.words.save(folder / WORDS)
         self.bundle.save(folder)
 
     def probabilities(self, texts: Sequence[str], shown: bool = True) -> Probabilities:
-        """float32 [N, L]: the mean of both directions' probabilities, in the order of ``texts``; ``shown``: with a bar for many."""
-        return average(self.read(self.logits_of(self.encode(texts), shown=shown)))
+        """float32 [N, L]: what the members say together, in the order of ``texts``; ``shown``: with a bar for many."""
+        return self.join(self.members(texts, shown))
 
-    def directions(self, texts: Sequence[str]) -> dict[Direction, Probabilities]:
-        """float32 [N, L] per direction."""
-        return self.read(self.logits_of(self.encode(texts)))
+    def members(self, texts: Sequence[str], shown: bool = True) -> dict[Member, Probabilities]:
+        """float32 [N, L] by each member of the ensemble: both directions, and the words where they are one."""
+        return self.with_words(self.read(self.logits_of(self.encode(texts), shown)), texts)
+
+    def with_words(self, directions: Mapping[Direction, Probabilities], texts: Sequence[str]) -> dict[Member, Probabilities]:
+        """What both ``directions`` say of ``texts``, and what the words say, where they are a member."""
+        said: dict[Member, Probabilities] = {direction: directions[direction] for direction in DIRECTIONS}
+        return said | ({"words": self.words.probabilities(texts, self.task)} if self.words else {})
+
+    def join(self, members: Mapping[Member, Probabilities], calibrated: bool = True) -> Probabilities:
+        """float32 [N, L]: the ensemble's probabilities by those of its ``members``; ``calibrated``: through its temperature."""
+        return self.mixture.join(members, self.task, calibrated)
 
     def logits_of(self, documents: Documents, shown: bool = True) -> dict[Direction, Tensor]:
         """Logits float32 [N, L] per direction, of documents that are encoded through this model's vocabulary."""
@@ -96,8 +111,16 @@ class Predictor:
 
     @property
     def thresholds(self) -> NDArray[np.float64] | None:
-        """``thresholds_of`` the average of both directions: the mean of theirs."""
-        return average_thresholds([self.thresholds_of(direction) for direction in DIRECTIONS])
+        """Those of the ensemble: its own where it has some, else the mean of both directions'."""
+        if self.mixture.thresholds:
+            return np.asarray(self.mixture.thresholds, dtype=np.float64)
+        return self.thresholds_of_directions
+
+    @property
+    def thresholds_of_directions(self) -> NDArray[np.float64] | None:
+        """float64 [L]: the mean of both directions' thresholds; None for classes."""
+        each = [limits for direction in DIRECTIONS if (limits := self.thresholds_of(direction)) is not None]
+        return np.mean(each, axis=0) if each else None
 
     def thresholds_of(self, direction: Direction) -> NDArray[np.float64] | None:
         """float64 [L]: the probability from which one direction predicts each label; None for classes."""
@@ -116,6 +139,8 @@ class Predictor:
         """Names all that decides about a prediction: weights, words, labels, how they are read, and the type of the products."""
         facts = [self.bundle.labels, self.bundle.tokenizer, self.vocab.tokens, self._device]
         named = hashlib.sha256(json.dumps(facts).encode())
+        if self.words:
+            named.update(self.mixture.model_dump_json().encode() + self.words.digest)
         for direction, model in self._models.items():
             named.update(f"{self.bundle.parts[direction].model_dump_json()} {self._folded[direction].embedding.dtype}".encode())
             for tensor in model.state_dict().values():

@@ -10,15 +10,15 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ulmfit.config import ClassifierConfig, LabelsConfig, Settings
-from ulmfit.directions import DIRECTIONS, ENSEMBLE
+from ulmfit.directions import DIRECTIONS, ENSEMBLE, WITH_WORDS
 from ulmfit.evaluation import baseline
 from ulmfit.evaluation.calibration import fit_thresholds
 from ulmfit.evaluation.evaluate import evaluate
+from ulmfit.evaluation.mixture import EQUAL
 from ulmfit.evaluation.predictions import HeldOut, Predictions, write_predictions
 from ulmfit.evaluation.results import FILE
 from ulmfit.labels.drawing import draw, rows_to_learn
 from ulmfit.labels.label_set import LabelSet
-from ulmfit.prediction.ensemble import average
 from ulmfit.prediction.predictor import Predictor
 from ulmfit.shards.documents import Documents
 from ulmfit.stages.outputs import Corpus, Evaluation, IdShards, Model
@@ -31,7 +31,7 @@ EVALUATE_VERSION = 2
 
 
 def measure(corpus: Corpus, ids: IdShards, model: Model, scratch: Model | None, settings: Settings) -> Stage[Evaluation]:
-    """Scores of each direction, of their average, and of TF-IDF + logistic regression trained on the same rows.
+    """Scores of each direction, of their average, of the ensemble with words where they are a member, and of TF-IDF + logistic regression trained on the same rows.
 
     Of ``settings``: ``evaluate``, ``labels`` and ``judge``.
     """
@@ -49,11 +49,11 @@ def measure(corpus: Corpus, ids: IdShards, model: Model, scratch: Model | None, 
         if config.max_documents:
             sample = draw(labels.strata_of(test.labels), LabelsConfig(number=config.max_documents, seed=config.seed))
             test, rows = test.take(sample), rows.take(sample.tolist())
-        systems = _systems(predictor, test, "")
+        systems = _systems(predictor, test, rows.texts, "")
         if scratch:
-            systems |= _systems(Predictor(scratch.path, device), test, " from scratch")
+            systems |= _systems(Predictor(scratch.path, device), test, rows.texts, " from scratch")
         systems[baseline.NAME] = _baseline(corpus, rows.texts, labels, settings)
-        documents = HeldOut(test.ids, rows.texts, _truth(labels, test.labels), labels.names)
+        documents = HeldOut(test.ids, rows.texts, labels.truth_of(test.labels), labels.names)
         results = evaluate(systems, documents, config)
         write_predictions(work, systems, documents)
         write_bytes(work / FILE, results.to_json().encode())
@@ -62,34 +62,35 @@ def measure(corpus: Corpus, ids: IdShards, model: Model, scratch: Model | None, 
     return Stage(Evaluation, recipe, inputs, build)
 
 
-def _systems(predictor: Predictor, test: Documents, suffix: str) -> dict[str, Predictions]:
-    """What each direction predicts, and their average."""
+def _systems(predictor: Predictor, test: Documents, texts: list[str], suffix: str) -> dict[str, Predictions]:
+    """What each direction predicts, and their average; where words are a member, what they predict, and what all three do."""
     logits = predictor.logits_of(test)
     after, before = (predictor.read(logits, calibrated) for calibrated in (True, False))
     found = {
         f"{direction}{suffix}": Predictions(after[direction], before[direction], predictor.thresholds_of(direction))
         for direction in DIRECTIONS
     }
-    return found | {f"{ENSEMBLE}{suffix}": Predictions(average(after), average(before), predictor.thresholds)}
+    mean, plain = (EQUAL.join({direction: shares[direction] for direction in DIRECTIONS}, predictor.task) for shares in (after, before))
+    found[f"{ENSEMBLE}{suffix}"] = Predictions(mean, plain, predictor.thresholds_of_directions)
+    if predictor.words:
+        members = predictor.with_words(after, texts)
+        found[f"words{suffix}"] = Predictions(members["words"])
+        answer, plain = (predictor.join(members, calibrated) for calibrated in (True, False))
+        found[f"{WITH_WORDS}{suffix}"] = Predictions(answer, plain, predictor.thresholds)
+    return found
 
 
 def _baseline(corpus: Corpus, tests: list[str], labels: LabelSet, settings: Settings) -> Predictions:
     """The baseline. Thresholds of several labels are fitted as the model's are, on the validation documents."""
     strings, train, seed = corpus.record.labels, read_split(corpus, "train"), settings.evaluate.seed
     train = train.take(rows_to_learn(labels.strata_of(train.codes(strings)), settings.labels).tolist())
-    truth = _truth(labels, train.codes(strings))
+    truth = labels.truth_of(train.codes(strings))
     if labels.task == "multi-class":
         return Predictions(baseline.baseline_probabilities(train.texts, truth, tests, seed, len(labels)))
     valid = read_split(corpus, "valid")
     found = baseline.baseline_probabilities(train.texts, truth, [*valid.texts, *tests], seed, len(labels))
     first, rest = np.split(found, [len(valid.texts)])
-    return Predictions(rest, None, fit_thresholds(first, _truth(labels, valid.codes(strings))))
-
-
-def _truth(labels: LabelSet, codes: NDArray[np.int64]) -> NDArray[np.int64] | NDArray[np.bool_]:
-    """int64 [N]; or bool [N, L] where a document may have several labels."""
-    targets = labels.targets_of(codes).numpy()
-    return targets if labels.task == "multi-class" else targets > 0
+    return Predictions(rest, None, fit_thresholds(first, labels.truth_of(valid.codes(strings))))
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,30 @@
-"""The stages that make models: language models and classifiers of one direction, and the average of two classifiers."""
+"""The stages that make models: language models and classifiers of one direction, a model of words, and the ensemble of them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ulmfit.config import LMConfig, ModelConfig, Settings, WarmConfig
-from ulmfit.directions import Direction
-from ulmfit.prediction.bundle import write_bundle
+from ulmfit.config import ClassifierConfig, LabelsConfig, LMConfig, ModelConfig, Settings, WarmConfig
+from ulmfit.directions import DIRECTIONS, Direction
+from ulmfit.labels.drawing import draw, rows_to_learn
+from ulmfit.labels.label_set import LabelSet
+from ulmfit.prediction.bundle import Bundle, write_bundle
+from ulmfit.prediction.weighing import add_words
 from ulmfit.pretrained.transport import Pretrained
-from ulmfit.stages.outputs import Classifier, Corpus, IdShards, LanguageModel, Model, Output, TokenShards, Vocabulary
+from ulmfit.stages.evaluation import read_split
+from ulmfit.stages.outputs import (
+    Classifier,
+    Corpus,
+    IdShards,
+    LanguageModel,
+    Model,
+    ModelRecord,
+    Output,
+    TokenShards,
+    Vocabulary,
+    Words,
+    WordsRecord,
+)
 from ulmfit.stages.shards import TRAINING_SPLITS
 from ulmfit.stages.stage import Context, Made, Stage, keys_of
 from ulmfit.store import filesystem
@@ -17,8 +33,12 @@ from ulmfit.store.lineage import FILE, Lineage
 from ulmfit.store.recipe import Recipe
 from ulmfit.training.method import CLASSIFIER_VERSION, FINETUNE_VERSION, PRETRAIN_VERSION, WARM_VERSION, train
 from ulmfit.training.specs import ClassifySpec, FinetuneSpec, PretrainSpec, TrainingSpec, WarmSpec
+from ulmfit.training.words import train_words
 
 BUNDLE_VERSION = 1
+MIXTURE_VERSION = 1
+WORDS_VERSION = 1
+WEIGHED = 2_000  # validation documents by which members are weighed, at most
 VALID = ("valid",)
 
 
@@ -133,16 +153,52 @@ def _training(output: type[Made], recipe: Recipe, inputs: Mapping[str, Output[An
     return Stage(output, recipe, inputs, build, trains=True)
 
 
-def average(forward: Classifier, backward: Classifier, corpus: Corpus, tokens: TokenShards, vocab: Vocabulary) -> Stage[Model]:
-    """Both classifiers as one model (sec. 3.3): with their vocabulary, tokenizer and lineage it is what predicts, and what is registered."""
-    inputs = {"forward": forward, "backward": backward, "tokens": tokens, "vocab": vocab}
-    recipe = Recipe("model", BUNDLE_VERSION, {"labels": corpus.record.labels}, keys_of(inputs))
+def word_model(corpus: Corpus, settings: Settings) -> Stage[Words]:
+    """Logistic regression on TF-IDF, which learns from the rows that the classifiers learn from. Of ``settings``: ``classifier``, ``labels``."""
+    inputs, task = {"corpus": corpus}, settings.classifier.model_dump(include={"task", "label_separator"})
+    drawn = {"labels": labels} if (labels := settings.labels.keyed()) else {}
+    recipe = Recipe("words", WORDS_VERSION, task | drawn, keys_of(inputs))
+
+    def build(work: Path, context: Context) -> Built:
+        strings, train = corpus.record.labels, read_split(corpus, "train")
+        labels = LabelSet.of(strings, settings.classifier)
+        train = train.take(rows_to_learn(labels.strata_of(train.codes(strings)), settings.labels).tolist())
+        model = train_words(train.texts, labels.truth_of(train.codes(strings)), len(labels), settings.labels.seed)
+        model.save(work)
+        return Built(WordsRecord(terms=len(model.weights), documents=len(train.texts)).model_dump())
+
+    return Stage(Words, recipe, inputs, build)
+
+
+def average(
+    forward: Classifier, backward: Classifier, corpus: Corpus, tokens: TokenShards, vocab: Vocabulary, words: Words | None = None
+) -> Stage[Model]:
+    """Both classifiers as one model (sec. 3.3): with their vocabulary, tokenizer and lineage it is what predicts, and what is registered.
+
+    With ``words`` it is the ensemble of three, weighed by the validation documents.
+    """
+    inputs: dict[str, Output[Any]] = {"forward": forward, "backward": backward, "tokens": tokens, "vocab": vocab}
+    facts: dict[str, Any] = {"labels": corpus.record.labels}
+    if words:
+        inputs["words"], facts["mixture"] = words, MIXTURE_VERSION
+    recipe = Recipe("model", BUNDLE_VERSION, facts, keys_of(inputs))
 
     def build(work: Path, context: Context) -> Built:
         tokenizer = {name: value for name, value in tokens.manifest.config.items() if name != "quarantine_poison"}
         names = write_bundle(work, forward.path, backward.path, vocab.file, tokenizer)
         lineage = Lineage.of(recipe, context.store)
         filesystem.write_bytes(work / FILE, lineage.to_json())
-        return Built({"labels": names, "artifacts": len(lineage.artifacts)})
+        weight = _weigh(work, words, corpus, context.placement.device) if words else None
+        return Built(ModelRecord(labels=tuple(names), artifacts=len(lineage.artifacts), words=weight).model_dump())
 
     return Stage(Model, recipe, inputs, build)
+
+
+def _weigh(bundle: Path, words: Words, corpus: Corpus, device: str) -> float:
+    """Make words a member of the ensemble in ``bundle``, and find out how much they count; their weight."""
+    rows, strings = read_split(corpus, "valid"), corpus.record.labels
+    saved = Bundle.read(bundle).calibration(DIRECTIONS[0])
+    labels = LabelSet.of(strings, ClassifierConfig(task=saved.task, label_separator=saved.label_separator))
+    sample = draw(labels.strata_of(rows.codes(strings)), LabelsConfig(number=WEIGHED))
+    rows = rows.take(sample.tolist())
+    return add_words(bundle, words.path, rows.texts, labels.truth_of(rows.codes(strings)), device).weights["words"]

@@ -47,11 +47,19 @@ class VocabularyRecord(SparseFacts):
     growth: Growth | None = None
 
 
-class ModelRecord(Facts):
-    """``labels``: names of the classes. ``artifacts``: how many stand behind the model."""
+class ModelRecord(SparseFacts):
+    """``labels``: names of the classes. ``artifacts``: how many stand behind the model. ``words``: their weight, where they are a member."""
 
     labels: tuple[str, ...]
     artifacts: int
+    words: float | None = None
+
+
+class WordsRecord(Facts):
+    """``terms``: words, pairs and pieces that the model knows; ``documents``: that it learnt from."""
+
+    terms: int
+    documents: int
 
 
 class DriftReferenceRecord(Facts):
@@ -119,8 +127,14 @@ class Classifier(Output[TrainingRecord]):
     facts = TrainingRecord
 
 
+class Words(Output[WordsRecord]):
+    """A model of words."""
+
+    facts = WordsRecord
+
+
 class Model(Output[ModelRecord]):
-    """Both directions in one folder, with all that prediction needs, and the lineage."""
+    """Both directions, and words where they are a member, in one folder, with all that prediction needs, and the lineage."""
 
     facts = ModelRecord
 

@@ -36,6 +36,7 @@ StageKind = Literal[
     "drift-reference",
     "judge",
     "words",
+    "word-model",
 ]
 CorpusRole = Literal["domain", "general"]
 

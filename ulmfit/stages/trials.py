@@ -8,6 +8,7 @@ from ulmfit.compute.precision import inference_products
 from ulmfit.config import ClassifierConfig, Settings
 from ulmfit.directions import ENSEMBLE, Direction
 from ulmfit.evaluation.evaluate import evaluate
+from ulmfit.evaluation.mixture import EQUAL
 from ulmfit.evaluation.predictions import HeldOut, Predictions, write_predictions
 from ulmfit.evaluation.results import FILE
 from ulmfit.experiments.methods.decoder import digest_of
@@ -15,7 +16,6 @@ from ulmfit.experiments.methods.named import WordMethod, method_named
 from ulmfit.labels.drawing import rows_to_learn
 from ulmfit.labels.label_set import LabelSet, probabilities
 from ulmfit.models.saving import load_classifier, read_saved_model
-from ulmfit.prediction.ensemble import average
 from ulmfit.prediction.logits import FoldedClassifier, predict_logits
 from ulmfit.shards.documents import Documents
 from ulmfit.stages.evaluation import read_split
@@ -45,7 +45,9 @@ def judge(corpus: Corpus, ids: IdShards, forward: Classifier | None, backward: C
         seconds = time.perf_counter() - started
         found: dict[str, Predictions] = {str(direction): system for direction, system in systems.items()}
         if len(systems) > 1:
-            found[ENSEMBLE] = Predictions(average({direction: system.probabilities for direction, system in systems.items()}))
+            found[ENSEMBLE] = Predictions(
+                EQUAL.join({direction: system.probabilities for direction, system in systems.items()}, "multi-class")
+            )
         return _judged(work, corpus, settings, found, seconds)
 
     return Stage(Evaluation, recipe, inputs, build, trains=True)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ulmfit.errors import UserError
-from ulmfit.experiments.methods.method import Codes, Probabilities, check_classes
 from ulmfit.store import filesystem
+from ulmfit.training.regression import Codes, Probabilities, check_classes
 
 if TYPE_CHECKING:
     import torch

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ulmfit.evaluation.baseline import WORD
-from ulmfit.experiments.methods.method import Codes, Probabilities, check_classes, spread
-from ulmfit.experiments.methods.regression import cross_validated
+from ulmfit.models.words import WORD
+from ulmfit.training.regression import Codes, Probabilities, check_classes, cross_validated, spread
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression

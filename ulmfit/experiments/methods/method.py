@@ -3,13 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ulmfit.errors import UserError
-
-Codes = NDArray[np.integer]
-Probabilities = NDArray[np.float64]
+from ulmfit.training.regression import Codes, Probabilities
 
 
 class Fitted(Protocol):
@@ -27,16 +21,3 @@ class Method(Protocol):
 
         A class without texts has probability 0. Raises UserError where all texts have the same class, or there are none.
         """
-
-
-def check_classes(labels: Codes) -> None:
-    """UserError where there are not two classes to tell apart."""
-    if len(np.unique(labels)) < 2:
-        raise UserError("a classifier needs training rows of two labels or more; all have the same one")
-
-
-def spread(columns: Probabilities, classes: Codes, n_labels: int) -> Probabilities:
-    """Probabilities [N, ``len(classes)``] as [N, ``n_labels``], 0 for the classes that are not among ``classes``."""
-    found = np.zeros((len(columns), n_labels))
-    found[:, classes] = columns
-    return found

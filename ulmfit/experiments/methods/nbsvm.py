@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ulmfit.evaluation.baseline import WORD
-from ulmfit.experiments.methods.method import Codes, Probabilities, check_classes, spread
+from ulmfit.models.words import WORD
+from ulmfit.training.regression import Codes, Probabilities, check_classes, spread
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

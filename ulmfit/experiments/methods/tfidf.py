@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ulmfit.evaluation.baseline import fitted_words
-from ulmfit.experiments.methods.method import Codes, Probabilities, check_classes, spread
-from ulmfit.experiments.methods.regression import cross_validated
+from ulmfit.training.regression import Codes, Probabilities, check_classes, cross_validated, spread
 
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import TfidfVectorizer

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ulmfit.experiments.methods.method import Codes, check_classes, spread
+from ulmfit.errors import UserError
 from ulmfit.progress import Bar
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
     Features: TypeAlias = csr_matrix | NDArray[np.floating]  # [M, F]
+
+Codes = NDArray[np.integer]
+Probabilities = NDArray[np.float64]
 
 FOLDS = 5
 LEAST = 1e-12  # of a probability whose logarithm is taken
@@ -30,7 +33,7 @@ class CrossValidated:
     """
 
     strength: float
-    probabilities: NDArray[np.float64]
+    probabilities: Probabilities
 
 
 def cross_validated(features: Features, labels: Codes, strengths: Sequence[float], seed: int) -> LogisticRegression:
@@ -72,6 +75,19 @@ def folds(labels: Codes, number: int, seed: int) -> Iterator[tuple[NDArray[np.in
     fold[order] = np.arange(len(labels)) % number
     for held in np.unique(fold):
         yield np.flatnonzero(fold != held), np.flatnonzero(fold == held)
+
+
+def check_classes(labels: Codes) -> None:
+    """UserError where there are not two classes to tell apart."""
+    if len(np.unique(labels)) < 2:
+        raise UserError("a classifier needs training rows of two labels or more; all have the same one")
+
+
+def spread(columns: Probabilities, classes: Codes, n_labels: int) -> Probabilities:
+    """Probabilities [N, ``len(classes)``] as [N, ``n_labels``], 0 for the classes that are not among ``classes``."""
+    found = np.zeros((len(columns), n_labels))
+    found[:, classes] = columns
+    return found
 
 
 def _regression() -> LogisticRegression:

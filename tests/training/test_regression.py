@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ulmfit.experiments.methods.regression import cross_validated, folds
+from ulmfit.training.regression import cross_validated, folds
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 

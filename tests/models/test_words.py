@@ -1,0 +1,76 @@
+"""The model of words gives what scikit-learn gives, from files that are no pickles."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from ulmfit.errors import UserError
+from ulmfit.models.words import WORD, Terms, WordModel, pieces_of, words_of
+from ulmfit.training.words import known_terms
+
+TEXTS = ["Good, good film!", "a bad film", "", "nothing known: xyzzy", "The film was good; the end bad. Bad!"]
+
+
+def vectorizers() -> tuple[TfidfVectorizer, TfidfVectorizer]:
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=WORD)
+    pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
+    return words.fit(TEXTS[:2] + TEXTS[4:]), pieces.fit(TEXTS[:2] + TEXTS[4:])
+
+
+@pytest.fixture
+def model() -> WordModel:
+    words, pieces = (Terms(known.get_feature_names_out().tolist(), known.idf_.astype(np.float32)) for known in vectorizers())
+    size = len(words.terms) + len(pieces.terms)
+    weights = np.random.default_rng(0).normal(size=(size, 3)).astype(np.float32)
+    return WordModel(words, pieces, weights, np.array([0.1, 0.3, -np.inf], np.float32))
+
+
+def test_features_are_those_of_scikit_learn(model: WordModel) -> None:
+    expected = np.hstack([known.transform(TEXTS).toarray() for known in vectorizers()])
+    assert np.allclose(model.features(TEXTS).toarray(), expected, atol=1e-6) and expected[4].any()
+    assert model.features([]).shape == (0, len(model.weights)) and model.features([""]).nnz == 0
+
+
+def test_known_terms_are_those_of_scikit_learn() -> None:
+    for known, cut in zip(vectorizers(), (words_of, pieces_of), strict=True):
+        learnt = TEXTS[:2] + TEXTS[4:]
+        found = known_terms(map(cut, learnt), len(learnt))
+        assert list(found.terms) == known.get_feature_names_out().tolist() and np.allclose(found.idf, known.idf_)
+
+
+def test_probabilities(model: WordModel) -> None:
+    scores = model.features(TEXTS).toarray() @ model.weights[:, :2]
+    expected = np.exp(scores + model.biases[:2])
+    found = model.probabilities(TEXTS, "multi-class")
+    assert np.allclose(found[:, :2], expected / expected.sum(1, keepdims=True), atol=1e-6) and not found[:, 2].any()
+    several = model.probabilities(TEXTS, "multi-label")
+    assert np.allclose(several[:, :2], 1 / (1 + 1 / expected), atol=1e-6) and not several[:, 2].any()
+    assert found.dtype == np.float32 and model.probabilities([], "multi-class").shape == (0, 3)
+
+
+def test_it_is_the_same_when_it_is_read_again(model: WordModel, tmp_path: Path) -> None:
+    strange = WordModel(Terms([*model.words.terms[:-1], "\ud800 ☃"], model.words.idf), model.pieces, model.weights, model.biases)
+    strange.save(tmp_path)
+    again = WordModel.load(tmp_path, labels=3)
+    assert again.words.terms == strange.words.terms and again.digest == strange.digest != model.digest
+    assert np.array_equal(again.probabilities(TEXTS, "multi-class"), strange.probabilities(TEXTS, "multi-class"))
+
+
+def test_what_is_damaged_is_named(model: WordModel, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    with pytest.raises(UserError, match=r"of 2 labels, are no fit"):
+        WordModel.load(tmp_path, labels=2)
+    (tmp_path / "terms.json").write_text(json.dumps({"words": list(model.words.terms[1:]), "pieces": list(model.pieces.terms)}))
+    with pytest.raises(UserError, match="no fit"):
+        WordModel.load(tmp_path, labels=3)
+    (tmp_path / "terms.json").write_text("[1, ")
+    with pytest.raises(UserError, match="damaged"):
+        WordModel.load(tmp_path, labels=3)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(UserError, match=r"(terms.json|model.safetensors).*(damaged|missing)|damaged"):
+        WordModel.load(tmp_path, labels=3)

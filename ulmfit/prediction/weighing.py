@@ -1,0 +1,25 @@
+"""Words become a member of a model's ensemble: how much they count is found on validation documents."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ulmfit.directions import DIRECTIONS
+from ulmfit.evaluation.mixture import Mixture, fit_mixture, write_mixture
+from ulmfit.models.words import WordModel
+from ulmfit.prediction.bundle import WORDS
+from ulmfit.prediction.predictor import Predictor
+
+
+def add_words(bundle: Path, words: Path, texts: Sequence[str], truth: NDArray[Any], device: str = "cpu") -> Mixture:
+    """Put the model in the folder ``words`` into ``bundle``, weighed by validation ``texts`` with their ``truth``, int [N] or bool [N, L]."""
+    predictor = Predictor(bundle, device)
+    model = WordModel.load(words, len(predictor.labels))
+    members = {**predictor.members(texts, shown=False), "words": model.probabilities(texts, predictor.task)}
+    assert members.keys() == {*DIRECTIONS, "words"}, "words are no member yet"
+    mixture = fit_mixture(members, truth, predictor.task)
+    model.save(bundle / WORDS)
+    write_mixture(bundle, mixture)
+    return mixture
