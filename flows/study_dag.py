@@ -10,10 +10,10 @@ from flows.study_plan import StudyPlan
 from flows.text import Text, corpus_stage, text_stages
 from flows.train import from_scratch, tuned_lm
 from ulmfit.config import Settings
-from ulmfit.directions import Direction
+from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.experiments.methods.named import WORD_METHODS
 from ulmfit.experiments.trial import Point, Trial
-from ulmfit.stages.models import classify, pretrain
+from ulmfit.stages.models import classify, pretrain, word_model
 from ulmfit.stages.outputs import Classifier, Evaluation, LanguageModel
 from ulmfit.stages.stage import Context, StageName
 from ulmfit.stages.trials import judge, words
@@ -58,7 +58,11 @@ def trial_stages(dag: Dag, plan: Plan, context: Context, point: Point) -> Evalua
         name = StageName("classify" if lm else "scratch", direction)
         parts[direction] = dag.add(name, classify, lm, domain.corpus, domain.ids, domain.vocab, its, direction)
     judged = only(settings, "evaluate", "judge")
-    return dag.add(StageName("judge"), judge, domain.corpus, domain.ids, parts.get("forward"), parts.get("backward"), judged)
+    given = (domain.corpus, domain.ids, parts.get("forward"), parts.get("backward"), judged)
+    if not settings.words or len(parts) < len(DIRECTIONS) or point.method == "scratch":
+        return dag.add(StageName("judge"), judge, *given)
+    learnt = dag.add(StageName("word-model"), word_model, domain.corpus, only(settings, "classifier", "labels"))
+    return dag.add(StageName("judge"), judge, *given, learnt)
 
 
 def _lm(dag: Dag, plan: Plan, context: Context, domain: Text, point: Point, direction: Direction) -> LanguageModel:

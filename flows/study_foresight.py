@@ -160,9 +160,9 @@ class Foresight:
         return TrainingText(train.take(chosen), valid, Vocab.load(self.made[whole.vocab].file), direction, labels)
 
     def _judging(self, node: Node) -> float:
-        corpus, _, *classifiers, settings = node.arguments
+        corpus, _, forward, backward, settings, *_ = node.arguments
         judged = Documents.open(self.made[self._text(cast(Node, corpus)).ids].path, [cast(Settings, settings).judge])
-        flops = sum(layer_flops(self.model)) * judged.tokens * sum(one is not None for one in classifiers)
+        flops = sum(layer_flops(self.model)) * judged.tokens * sum(one is not None for one in (forward, backward))
         speed = self.speeds.get("classifier")
         return flops / speed if speed else 0.0
 

@@ -86,6 +86,6 @@ class TrialResult(Facts):
     built: int
 
     def score(self, metric: str, system: str | None = None) -> float | None:
-        """Of the system, or the headline: the average of both directions, or the only one there is."""
+        """Of the system, or the last one, which is the answer: the ensemble of the most members, or the only one there is."""
         found = self.scores.get(system or list(self.scores)[-1], {})
         return found.get(metric)

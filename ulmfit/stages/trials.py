@@ -6,9 +6,9 @@ from typing import Any
 
 from ulmfit.compute.precision import inference_products
 from ulmfit.config import ClassifierConfig, Settings
-from ulmfit.directions import ENSEMBLE, Direction
+from ulmfit.directions import ENSEMBLE, WITH_WORDS, Direction, Member
 from ulmfit.evaluation.evaluate import evaluate
-from ulmfit.evaluation.mixture import EQUAL
+from ulmfit.evaluation.mixture import EQUAL, Shares, fit_mixture
 from ulmfit.evaluation.predictions import HeldOut, Predictions, write_predictions
 from ulmfit.evaluation.results import FILE
 from ulmfit.experiments.methods.decoder import digest_of
@@ -16,10 +16,12 @@ from ulmfit.experiments.methods.named import WordMethod, method_named
 from ulmfit.labels.drawing import rows_to_learn
 from ulmfit.labels.label_set import LabelSet, probabilities
 from ulmfit.models.saving import load_classifier, read_saved_model
+from ulmfit.models.words import WordModel
 from ulmfit.prediction.logits import FoldedClassifier, predict_logits
 from ulmfit.shards.documents import Documents
 from ulmfit.stages.evaluation import read_split
-from ulmfit.stages.outputs import Classifier, Corpus, Evaluation, IdShards, Output
+from ulmfit.stages.models import MIXTURE_VERSION
+from ulmfit.stages.outputs import Classifier, Corpus, Evaluation, IdShards, Output, Words
 from ulmfit.stages.stage import Context, Stage, keys_of
 from ulmfit.store.artifacts import Built
 from ulmfit.store.filesystem import write_bytes
@@ -29,31 +31,66 @@ JUDGE_VERSION = 1
 WORDS_VERSION = 2
 
 
-def judge(corpus: Corpus, ids: IdShards, forward: Classifier | None, backward: Classifier | None, settings: Settings) -> Stage[Evaluation]:
-    """Scores of a classifier of one direction, or of both and their average. Of ``settings``: ``evaluate`` and ``judge``.
+def judge(
+    corpus: Corpus,
+    ids: IdShards,
+    forward: Classifier | None,
+    backward: Classifier | None,
+    settings: Settings,
+    word_model: Words | None = None,
+) -> Stage[Evaluation]:
+    """Scores of a classifier of one direction, or of both and their average; with a ``word_model`` beside both, of the ensemble of three.
 
+    Of ``settings``: ``evaluate`` and ``judge``.
     Unlike ``measure`` it needs no finished model, and has no baseline beside it: in a study that is a trial of its own.
     """
     both: dict[Direction, Classifier | None] = {"forward": forward, "backward": backward}
     given: dict[Direction, Classifier] = {direction: classifier for direction, classifier in both.items() if classifier}
     inputs: dict[str, Output[Any]] = {"corpus": corpus, "ids": ids} | {str(name): made for name, made in given.items()}
-    recipe = Recipe("evaluation", JUDGE_VERSION, {"judge": settings.judge, **settings.evaluate.keyed()}, keys_of(inputs))
+    facts: dict[str, Any] = {"judge": settings.judge, **settings.evaluate.keyed()}
+    if word_model:
+        inputs["words"], facts["mixture"] = word_model, MIXTURE_VERSION
+    recipe = Recipe("evaluation", JUDGE_VERSION, facts, keys_of(inputs))
 
     def build(work: Path, context: Context) -> Built:
-        test, started = Documents.open(ids.path, [settings.judge]), time.perf_counter()
-        systems = {direction: _predicted(classifier, test, direction, context.placement.device) for direction, classifier in given.items()}
+        device, started = context.placement.device, time.perf_counter()
+        systems = _predicted(given, ids, settings.judge, device)
         seconds = time.perf_counter() - started
         found: dict[str, Predictions] = {str(direction): system for direction, system in systems.items()}
         if len(systems) > 1:
             found[ENSEMBLE] = Predictions(
                 EQUAL.join({direction: system.probabilities for direction, system in systems.items()}, "multi-class")
             )
+        if word_model:
+            found |= _with_words(word_model, corpus, systems, _predicted(given, ids, "valid", device), settings.judge)
         return _judged(work, corpus, settings, found, seconds)
 
     return Stage(Evaluation, recipe, inputs, build, trains=True)
 
 
-def _predicted(classifier: Classifier, documents: Documents, direction: Direction, device: str) -> Predictions:
+def _with_words(
+    word_model: Words, corpus: Corpus, judged: dict[Direction, Predictions], valid: dict[Direction, Predictions], split: str
+) -> dict[str, Predictions]:
+    """What words predict, and what all three do, weighed by what they predict of ``valid`` documents."""
+    strings = corpus.record.labels
+    words, rows = WordModel.load(word_model.path, len(strings)), read_split(corpus, "valid")
+
+    def members(texts: list[str], directions: dict[Direction, Predictions]) -> dict[Member, Shares]:
+        said: dict[Member, Shares] = {direction: system.probabilities for direction, system in directions.items()}
+        return {**said, "words": words.probabilities(texts, "multi-class")}
+
+    mixture = fit_mixture(members(rows.texts, valid), rows.codes(strings), "multi-class")
+    of_judged = members(read_split(corpus, split).texts, judged)
+    answer, plain = (mixture.join(of_judged, "multi-class", calibrated) for calibrated in (True, False))
+    return {"words": Predictions(of_judged["words"]), WITH_WORDS: Predictions(answer, plain)}
+
+
+def _predicted(classifiers: dict[Direction, Classifier], ids: IdShards, split: str, device: str) -> dict[Direction, Predictions]:
+    documents = Documents.open(ids.path, [split])
+    return {direction: _predicted_by(classifier, documents, direction, device) for direction, classifier in classifiers.items()}
+
+
+def _predicted_by(classifier: Classifier, documents: Documents, direction: Direction, device: str) -> Predictions:
     saved, model = read_saved_model(classifier.path, "classifier"), load_classifier(classifier.path).to(device)
     folded = FoldedClassifier(model, inference_products("auto", device, model.encoder.config.hidden))
     logits = predict_logits(folded, documents, direction, saved.max_tokens)
