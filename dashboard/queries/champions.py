@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from ulmfit.decisions.decision import MOVES
 from ulmfit.decisions.history import History
-from ulmfit.directions import ENSEMBLE
+from ulmfit.directions import ENSEMBLE, WITH_WORDS
 from ulmfit.evaluation.results import Estimate, Results
 from ulmfit.store.json import Facts
 
@@ -44,9 +44,10 @@ def reigns(reading: sqlite3.Connection, model: str, history: History) -> list[Re
 
 def accuracies(reading: sqlite3.Connection, model: str) -> dict[str, Estimate]:
     """Accuracy by version, with its interval where the evaluation is there; else the value that the registry holds."""
-    query = """select version, json_extract(tags, '$.accuracy') as tagged, json_extract(facts, ?) as measured
+    query = """select version, json_extract(tags, '$.accuracy') as tagged, coalesce(json_extract(facts, ?), json_extract(facts, ?)) as measured
       from versions left join evaluations on evaluations.key = versions.evaluation where model = ?"""
-    rows = reading.execute(query, [f'$.systems."{ENSEMBLE}".accuracy', model])
+    answers = [f'$.systems."{system}".accuracy' for system in (WITH_WORDS, ENSEMBLE)]
+    rows = reading.execute(query, [*answers, model])
     found = {str(row["version"]): _estimate(row["measured"], row["tagged"]) for row in rows}
     return {version: estimate for version, estimate in found.items() if estimate}
 
