@@ -38,11 +38,12 @@ def calibrate(logits: Tensor, targets: Tensor, config: ClassifierConfig) -> Cali
     )
 
 
-def fit_temperature(logits: Tensor, targets: Tensor, task: Task) -> float:
+def fit_temperature(logits: Tensor, targets: Tensor, task: Task, spread: float = math.inf) -> float:
     """The one number by which to divide logits [N, L] for the least negative log-likelihood (Guo et al. 2017, sec. 4.2).
 
     One more document with an unknown label is counted in, as in Platt (1999); otherwise a few documents that are all right would
-    ask for infinite confidence. 1.0 where there are no documents. The likelihood has one peak in 1/T.
+    ask for infinite confidence. 1.0 where there are no documents. The likelihood has one peak in 1/T. ``spread``: where 1 is what to expect,
+    the standard deviation of a normal prior of log T; then few documents move it little.
     """
     if not len(logits):
         return 1.0
@@ -51,10 +52,10 @@ def fit_temperature(logits: Tensor, targets: Tensor, task: Task) -> float:
     smoothed = targets.double() * (1 - unknown) + unknown / 2 if task == "multi-label" else targets
 
     def loss(log_temperature: float) -> float:
-        scaled = logits / math.exp(log_temperature)
+        scaled, prior = logits / math.exp(log_temperature), (log_temperature / spread) ** 2 / (2 * len(logits))
         if task == "multi-label":
-            return float(F.binary_cross_entropy_with_logits(scaled, smoothed))
-        return float(F.cross_entropy(scaled, smoothed, label_smoothing=unknown))
+            return float(F.binary_cross_entropy_with_logits(scaled, smoothed)) + prior
+        return float(F.cross_entropy(scaled, smoothed, label_smoothing=unknown)) + prior
 
     bounds = (math.log(BOUNDS[0]), math.log(BOUNDS[1]))
     return float(math.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6}).x))

@@ -23,7 +23,8 @@ from ulmfit.store.json import Facts
 
 FILE = "ensemble.json"
 GRID = np.linspace(0, 1, 21)  # weights of the words that are tried
-PRIOR = (2.0, 3.0)  # of the beta distribution of that weight: its mean is 0.4
+PRIOR = (3.0, 8.0)  # of the beta distribution of that weight: its mean is 0.27
+SPREAD = 0.3  # of the temperature's logarithm
 LEAST = 1e-7  # of a probability whose logarithm is taken
 
 Shares = NDArray[np.float32]
@@ -69,7 +70,7 @@ def fit_mixture(members: Mapping[Member, Shares], truth: NDArray[Any], task: Tas
     mixed = Mixture(weights={**dict.fromkeys(DIRECTIONS, (1 - of_words) / len(DIRECTIONS)), "words": of_words})
     mean = mixed.join(members, task)
     logits = torch.from_numpy(_logits(mean, task))
-    temperature = fit_temperature(logits, torch.from_numpy(truth if task == "multi-class" else truth.astype(np.float64)), task)
+    temperature = fit_temperature(logits, torch.from_numpy(truth if task == "multi-class" else truth.astype(np.float64)), task, SPREAD)
     shares = tempered(mean, task, temperature)
     thresholds = tuple(fit_thresholds(shares, truth).tolist()) if task == "multi-label" else None
     return mixed.model_copy(update={"temperature": temperature, "thresholds": thresholds})

@@ -192,7 +192,7 @@ def average(
         lineage = Lineage.of(recipe, context.store)
         filesystem.write_bytes(work / FILE, lineage.to_json())
         weight = _weigh(work, words, corpus, context.placement.device) if words else None
-        return Built(ModelRecord(labels=tuple(names), artifacts=len(lineage.artifacts), words=weight).model_dump())
+        return Built(ModelRecord(labels=tuple(names), artifacts=len(lineage.artifacts), words=weight).model_dump(mode="json"))
 
     return Stage(Model, recipe, inputs, build)
 
