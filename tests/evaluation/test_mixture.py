@@ -9,7 +9,8 @@ import pytest
 
 from ulmfit.directions import Member
 from ulmfit.errors import UserError
-from ulmfit.evaluation.mixture import EQUAL, PRIOR, Mixture, Shares, fit_mixture, read_mixture, write_mixture
+from ulmfit.evaluation.mixture import EQUAL, Mixture, Shares, read_mixture, write_mixture
+from ulmfit.evaluation.weighing import PRIOR, fit_mixture
 
 
 def sure_of(truth: np.ndarray, share: float, rng: np.random.Generator) -> Shares:

@@ -1,30 +1,20 @@
-"""How much each member of an ensemble counts: weights, and one temperature for the mean, found on validation documents.
+"""How much each member of an ensemble counts: weights, and one temperature for the mean; ``weighing.py`` finds them."""
 
-A few documents do not tell which member is better. So the weight of the words is the mean of its posterior: each weight on a grid counts by
-its prior and by the likelihood of the validation labels under it. Without documents it is the prior's mean; with many, it is the best.
-"""
-
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from ulmfit.directions import DIRECTIONS, Member
 from ulmfit.errors import UserError
-from ulmfit.evaluation.calibration import fit_temperature, fit_thresholds
 from ulmfit.labels.label_set import Task
 from ulmfit.store.filesystem import write_bytes
 from ulmfit.store.json import Facts
 
 FILE = "ensemble.json"
-GRID = np.linspace(0, 1, 21)  # weights of the words that are tried
-PRIOR = (3.0, 8.0)  # of the beta distribution of that weight: its mean is 0.27
-SPREAD = 0.3  # of the temperature's logarithm
 LEAST = 1e-7  # of a probability whose logarithm is taken
 
 Shares = NDArray[np.float32]
@@ -49,47 +39,19 @@ EQUAL = Mixture(weights=dict.fromkeys(DIRECTIONS, 1 / len(DIRECTIONS)))  # both 
 
 def tempered(shares: NDArray[Any], task: Task, temperature: float) -> NDArray[Any]:
     """Probabilities [N, L] whose logits are divided by ``temperature``."""
-    return shares if temperature == 1.0 else _shares(_logits(shares, task) / temperature, task)
+    return shares if temperature == 1.0 else _shares(logits_of(shares, task) / temperature, task)
 
 
-def _logits(shares: NDArray[Any], task: Task) -> NDArray[np.float64]:
+def logits_of(shares: NDArray[Any], task: Task) -> NDArray[np.float64]:
+    """float64 [N, L]: logits whose probabilities are ``shares``."""
     logs = np.log(np.maximum(shares, LEAST, dtype=np.float64))
     return logs if task == "multi-class" else logs - np.log(np.maximum(1.0 - shares, LEAST, dtype=np.float64))
 
 
 def _shares(logits: NDArray[np.float64], task: Task) -> NDArray[np.float64]:
-    from scipy.special import expit, softmax
-
-    found: NDArray[np.float64] = softmax(logits, axis=1) if task == "multi-class" else expit(logits)
-    return found
-
-
-def fit_mixture(members: Mapping[Member, Shares], truth: NDArray[Any], task: Task) -> Mixture:
-    """Of validation documents: the probabilities [N, L] by each member, words among them; ``truth`` int [N], or bool [N, L]."""
-    of_words = _weight_of_words(members, truth)
-    mixed = Mixture(weights={**dict.fromkeys(DIRECTIONS, (1 - of_words) / len(DIRECTIONS)), "words": of_words})
-    mean = mixed.join(members, task)
-    logits = torch.from_numpy(_logits(mean, task))
-    temperature = fit_temperature(logits, torch.from_numpy(truth if task == "multi-class" else truth.astype(np.float64)), task, SPREAD)
-    shares = tempered(mean, task, temperature)
-    thresholds = tuple(fit_thresholds(shares, truth).tolist()) if task == "multi-label" else None
-    return mixed.model_copy(update={"temperature": temperature, "thresholds": thresholds})
-
-
-def _weight_of_words(members: Mapping[Member, Shares], truth: NDArray[Any]) -> float:
-    """The mean of the posterior."""
-    network = np.mean([members[direction] for direction in DIRECTIONS], axis=0)
-    logs = np.array([_log_likelihood((1 - weight) * network + weight * members["words"], truth) for weight in GRID])
-    with np.errstate(divide="ignore"):
-        logs += (PRIOR[0] - 1) * np.log(GRID) + (PRIOR[1] - 1) * np.log(1 - GRID)
-    posterior = np.exp(logs - logs.max())
-    return float((posterior @ GRID) / posterior.sum())
-
-
-def _log_likelihood(shares: NDArray[Any], truth: NDArray[Any]) -> float:
-    """Of the labels of all documents."""
-    given = shares[np.arange(len(truth)), truth] if truth.ndim == 1 else np.where(truth, shares, 1 - shares)
-    return math.fsum(np.log(np.maximum(given, LEAST)).ravel().tolist())
+    """A softmax, or a sigmoid of each."""
+    powers: NDArray[np.float64] = np.exp(logits - logits.max(axis=1, keepdims=True)) if task == "multi-class" else np.exp(-logits)
+    return powers / powers.sum(axis=1, keepdims=True) if task == "multi-class" else 1 / (1 + powers)
 
 
 def write_mixture(folder: Path, mixture: Mixture) -> None:

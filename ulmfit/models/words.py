@@ -3,6 +3,8 @@
 Its files are JSON and safetensors.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import re
@@ -12,18 +14,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
-from scipy.sparse import csr_matrix, hstack
-from scipy.special import expit, softmax
 
 from ulmfit.errors import UserError
 from ulmfit.labels.label_set import Task
 from ulmfit.store.filesystem import write_bytes
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix  # at run time it is loaded where there are words to predict by
 
 WORD = r"(?u)\b\w+\b|[^\w\s]"  # also marks such as ! and single letters
 LETTERS = range(2, 6)  # lengths of pieces of words
@@ -54,6 +57,8 @@ class Terms:
 
     def features(self, found: Iterable[list[str]]) -> csr_matrix:
         """float32 [N, F] of the terms ``found`` in N texts: (1 + log of the count) * idf, each row of length 1, or 0 where none is known."""
+        from scipy.sparse import csr_matrix
+
         columns: list[int] = []
         values: list[float] = []
         ends = [0]
@@ -84,6 +89,8 @@ class WordModel:
 
     def probabilities(self, texts: Sequence[str], task: Task) -> NDArray[np.float32]:
         """float32 [N, L]: a softmax over the classes, or a sigmoid for each label."""
+        from scipy.special import expit, softmax
+
         scores = self.features(texts) @ self.weights + self.biases
         return (softmax(scores, axis=1) if task == "multi-class" else expit(scores)).astype(np.float32)
 
@@ -132,4 +139,6 @@ class WordModel:
 
 def features(words: Terms, pieces: Terms, texts: Sequence[str]) -> csr_matrix:
     """float32 [N, F] of N texts: those of their words and pairs, beside those of the pieces of their words."""
+    from scipy.sparse import hstack
+
     return hstack([words.features(map(words_of, texts)), pieces.features(map(pieces_of, texts))]).tocsr()

@@ -85,7 +85,7 @@ class Explanation:
         """The same as JSON holds it."""
         parts = {name: [_facts(part) for part in held] for name, held in (("sentences", self.sentences), ("words", self.words))}
         own: JsonObject = {"label": self.label, "probability": self.probability, "directions": dict(self.directions)}
-        own |= {"by_words": self.by_words} if self.by_words is not None else {}
+        own["by_words"] = self.by_words
         return {**own, "agree": self.agree, "unknown": self.unknown, "warning": self.warning, **parts}
 
     @property
@@ -97,7 +97,7 @@ class Explanation:
 def _facts(part: Part) -> JsonObject:
     own: JsonObject = {"text": part.text, "start": part.start, "end": part.end}
     own |= {"effect": part.effect, "forward": part.forward, "backward": part.backward, "agree": part.agree}
-    return own | ({"by_words": part.by_words} if part.by_words is not None else {})
+    return {**own, "by_words": part.by_words}
 
 
 def explain(predictor: Predictor, text: str, label: str | None = None) -> Explanation:

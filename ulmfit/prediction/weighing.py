@@ -7,7 +7,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ulmfit.directions import DIRECTIONS
-from ulmfit.evaluation.mixture import Mixture, fit_mixture, write_mixture
+from ulmfit.evaluation.mixture import Mixture, write_mixture
+from ulmfit.evaluation.weighing import fit_mixture
 from ulmfit.models.words import WordModel
 from ulmfit.prediction.bundle import WORDS
 from ulmfit.prediction.predictor import Predictor

@@ -8,9 +8,10 @@ from ulmfit.compute.precision import inference_products
 from ulmfit.config import ClassifierConfig, Settings
 from ulmfit.directions import ENSEMBLE, WITH_WORDS, Direction, Member
 from ulmfit.evaluation.evaluate import evaluate
-from ulmfit.evaluation.mixture import EQUAL, Shares, fit_mixture
+from ulmfit.evaluation.mixture import EQUAL, Shares
 from ulmfit.evaluation.predictions import HeldOut, Predictions, write_predictions
 from ulmfit.evaluation.results import FILE
+from ulmfit.evaluation.weighing import fit_mixture
 from ulmfit.experiments.methods.decoder import digest_of
 from ulmfit.experiments.methods.named import WordMethod, method_named
 from ulmfit.labels.drawing import rows_to_learn
