@@ -22,13 +22,19 @@ PRIOR = (3.0, 8.0)  # of the beta distribution of that weight: its mean is 0.27
 SPREAD = 0.3  # of the temperature's logarithm
 
 
-def fit_mixture(members: Mapping[Member, Shares], truth: NDArray[Any], task: Task) -> Mixture:
-    """Of validation documents: the probabilities [N, L] by each member, words among them; ``truth`` int [N], or bool [N, L]."""
+def fit_mixture(members: Mapping[Member, Shares], truth: NDArray[Any], task: Task, calibrated: bool = True) -> Mixture:
+    """Of validation documents: the probabilities [N, L] by each member, words among them; ``truth`` int [N], or bool [N, L].
+
+    ``calibrated``: with a temperature.
+    """
     of_words = _weight_of_words(members, truth)
     mixed = Mixture(weights={**dict.fromkeys(DIRECTIONS, (1 - of_words) / len(DIRECTIONS)), "words": of_words})
     mean = mixed.join(members, task)
-    logits = torch.from_numpy(logits_of(mean, task))
-    temperature = fit_temperature(logits, torch.from_numpy(truth if task == "multi-class" else truth.astype(np.float64)), task, SPREAD)
+    logits, targets = (
+        torch.from_numpy(logits_of(mean, task)),
+        torch.from_numpy(truth if task == "multi-class" else truth.astype(np.float64)),
+    )
+    temperature = fit_temperature(logits, targets, task, SPREAD) if calibrated else 1.0
     shares = tempered(mean, task, temperature)
     thresholds = tuple(fit_thresholds(shares, truth).tolist()) if task == "multi-label" else None
     return mixed.model_copy(update={"temperature": temperature, "thresholds": thresholds})

@@ -20,7 +20,8 @@ def add_words(bundle: Path, words: Path, texts: Sequence[str], truth: NDArray[An
     model = WordModel.load(words, len(predictor.labels))
     members = {**predictor.members(texts, shown=False), "words": model.probabilities(texts, predictor.task)}
     assert members.keys() == {*DIRECTIONS, "words"}, "words are no member yet"
-    mixture = fit_mixture(members, truth, predictor.task)
+    calibrated = any(predictor.bundle.calibration(direction).temperature != 1.0 for direction in DIRECTIONS)  # 1 is what "off" leaves
+    mixture = fit_mixture(members, truth, predictor.task, calibrated)
     model.save(bundle / WORDS)
     write_mixture(bundle, mixture)
     return mixture
