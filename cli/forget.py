@@ -60,9 +60,7 @@ def forget(
     from ulmfit.decisions.decision import reason
 
     _check_text("NAME", name)
-    asked = [Asked("--document", id=_check_text("--document", each)) for each in document or ()]
-    asked += [Asked("--digest", digest=_check_text("--digest", each).lower()) for each in digest or ()]
-    asked += _lines(file) if file is not None else []
+    asked = _asked(document or (), digest or (), file)
     if not (asked or purge):
         raise UserError(
             "nothing to forget: name documents with --document, --digest or --file, or clear up after earlier ones with --purge"
@@ -85,6 +83,12 @@ def forget(
         print_json(_json(forgot, told, unknown) | {"garbage": [{**vars(item), "removed": item in removed} for item in garbage]})
     if unknown:
         raise typer.Exit(SOME_UNKNOWN)
+
+
+def _asked(documents: Iterable[str], digests: Iterable[str], file: str | None) -> list[Asked]:
+    asked = [Asked("--document", id=_check_text("--document", each)) for each in documents]
+    asked += [Asked("--digest", digest=_check_text("--digest", each).lower()) for each in digests]
+    return asked + (_lines(file) if file is not None else [])
 
 
 def asked_ids(asked: Iterable[Asked]) -> list[str]:
@@ -128,7 +132,7 @@ def _lines(file: str) -> list[Asked]:
 
 def _say(forgot: Forgot | None, told: Sequence[Told], unknown: Sequence[Asked]) -> None:
     if forgot:
-        typer.echo(f"forgotten  {forgot.documents:,} documents ({forgot.rows:,} rows that had landed)")
+        typer.echo(f"forgotten  documents: {forgot.documents:,}; rows that had landed: {forgot.rows:,}")
     for each in told:
         assert each.decision.forgetting
         typer.echo(f"read by    {each.decision.forgetting.why}")

@@ -128,7 +128,7 @@ def land(asked: Retraining, request: RetrainRequest, looked: Looked) -> None:
     with open_cluster(request.dask) as cluster:
         landed = asked.ledger.land(asked.landing, looked, cluster.map)
     counts = landed.counts
-    log.info("%d files landed: %d rows, %d new documents, %d new labels, %d corrected", counts.files, counts.rows, counts.documents,
+    log.info("landed: files %d; rows %d, new documents %d, new labels %d, corrected labels %d", counts.files, counts.rows, counts.documents,
              counts.labels, counts.corrections)  # fmt: skip
     for file in landed.set_aside:
         log.warning("%s is set aside: %s", file.name, file.reason)
@@ -207,19 +207,24 @@ def _due(asked: Retraining, plan: Plan, seen: Seen, begun: Decision) -> Due:
 
 
 def untrainable(asked: Retraining, seen: Seen) -> str | None:
-    """Why what has landed cannot be trained on, if so: a single class, a side without rows, text past a limit.
+    """Why no training is to be spent on what has landed, if so: a single class, a side without rows, text past a limit, or fewer held-out
+    rows than the gate needs to compare with the champion.
 
     UserError where the settings are at fault, and not the text.
     """
     from ulmfit.corpora.landing.sides import Shares
-    from ulmfit.stages.landed import landed
+    from ulmfit.stages.landed import landed_splits
 
-    seen.state.check(Shares.of(asked.settings.corpus))
+    settings = asked.settings
+    seen.state.check(Shares.of(settings.corpus))
     try:
-        landed(seen.state, asked.settings.corpus, asked.settings.quality)
+        splits = landed_splits(seen.state, settings.corpus, settings.quality)
     except UserError as error:
         return str(error)
-    return None
+    rows, least = splits[settings.judge].documents if settings.judge in splits else 0, asked.policy.gate.min_rows
+    if seen.champion is None or asked.because or rows >= least:
+        return None
+    return f"Too few held-out rows to compare with the champion: {rows:,}, and the gate asks for {least:,}; land more labelled rows, or lower gate.min_rows."
 
 
 def _rest(asked: Retraining, seen: Seen, choice: Choice, drift: DriftFigures | None = None, what: Rest = "nothing to do") -> RetrainSummary:

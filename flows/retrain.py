@@ -21,7 +21,6 @@ from tasks.retraining import Concluded
 from tasks.run import Job
 from tasks.servers import patiently
 from ulmfit.decisions.decision import Decision
-from ulmfit.decisions.should_train import Choice
 from ulmfit.evaluation.predictions import read_answers
 from ulmfit.stages.landed import landed
 from ulmfit.stages.outputs import Corpus, Evaluation
@@ -41,8 +40,6 @@ def train_cycle(due: Due) -> RetrainSummary:
         dag = Dag()
         corpus = dag.add(StageName("ingest"), landed, due.seen.state, plan.settings.corpus, plan.settings.quality)
         made = run(dag, job)
-        if (few := too_few(due, made[corpus])) and not due.recorded:
-            return hold(due, few)
         if not due.recorded:
             asked.records.journal.append(due.decision.id, due.decision)
         warm = going_on(due, made[corpus])
@@ -70,22 +67,6 @@ def going_on(due: Due, corpus: Corpus) -> Warm | None:
     """What the training goes on from, if it does."""
     behind = due.behind
     return Warm(behind.vocab, behind.lms, corpus.record.new_since(behind.corpus.record), due.asked.policy.warm) if behind else None
-
-
-def too_few(due: Due, corpus: Corpus) -> str | None:
-    """Why a training would be spent on what the gate cannot compare, if so."""
-    judge, least = due.plan.settings.judge, due.asked.policy.gate.min_rows
-    rows = corpus.record.splits[judge].documents if judge in corpus.record.splits else 0
-    if due.seen.champion is None or due.asked.because or rows >= least:
-        return None
-    return f"Too few held-out rows to compare with the champion: {rows:,}, and the gate asks for {least:,}; land more labelled rows, or lower gate.min_rows."
-
-
-def hold(due: Due, why: str) -> RetrainSummary:
-    """Record that there is reason to train, but also one not to."""
-    facts = due.seen.cycle(due.asked, Choice("none", (why,)), due.decision.cycle.drift if due.decision.cycle else None)
-    held = due.asked.rest(due.asked.decision("held", facts, due.seen.champion), due.seen.history)
-    return RetrainSummary(model=due.asked.model, outcome="held", decision=held)
 
 
 def slices(due: Due, evaluation: Evaluation) -> dict[str, NDArray[np.bool_]]:

@@ -107,8 +107,6 @@ class Life:
         context = Context(self.workspace.store, self.workspace.downloads)
         job = Job(self.workspace, tracker, tracker.start("retrain", {}), context)
         corpus = make(landed(due.seen.state, due.plan.settings.corpus, due.plan.settings.quality), context)
-        if (few := retrain.too_few(due, corpus)) and not due.recorded:
-            return retrain.hold(due, few)
         if not due.recorded:
             due.asked.records.journal.append(due.decision.id, due.decision)
         _, _, concluded = retrain.settle(job, due, cast(Any, self.made(corpus, due)))

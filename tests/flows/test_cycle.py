@@ -118,6 +118,7 @@ def test_text_that_cannot_be_trained_on_is_held_without_a_training(life: Life) -
 def test_too_few_held_out_rows_to_compare_are_held_before_the_training(older: Life) -> None:
     policy = older.root / "strict.yaml"
     policy.write_text("min_documents: 40\nsettle_seconds: 0\n")  # the gate asks for 200 rows
+    assert older.retrain(policy=str(policy), dry_run=True).outcome == "held", "a dry run says what the run will say"
     summary = older.retrain(policy=str(policy))
     assert summary.outcome == "held" and "Too few held-out rows" in summary.decision.why and older.said[2:] == [("held", None)]
     assert older.retrain(policy=str(policy), force=True, because="now").outcome == "held", "the gate says so then"

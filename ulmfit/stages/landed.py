@@ -43,6 +43,11 @@ def landed(state: LandedState, config: CorpusConfig, quality: QualityConfig) -> 
     return Stage(Corpus, recipe, {}, lambda _, context: work.build(context, recipe))
 
 
+def landed_splits(state: LandedState, config: CorpusConfig, quality: QualityConfig) -> dict[str, SplitFacts]:
+    """What each split of the corpus of :func:`landed` holds, without making it. UserError as there."""
+    return {split: SplitFacts.of(held) for split, held in _Landed(state, config, quality).quality.splits.items()}
+
+
 class _Landed:
     """A corpus that is decided but not yet written."""
 
