@@ -143,7 +143,14 @@ def _wait(stack: Stack, log: Path) -> None:
 def _run(stack: Stack, program: str, *arguments: str) -> None:
     """A program of PostgreSQL's; it reads the password from a file."""
     user, host, port = stack.database_server
-    command: list[str | Path] = [postgres.binaries() / program, f"--host={host}", f"--port={port}", f"--username={user}", "--no-password", *arguments]
+    command: list[str | Path] = [
+        postgres.binaries() / program,
+        f"--host={host}",
+        f"--port={port}",
+        f"--username={user}",
+        "--no-password",
+        *arguments,
+    ]
     environment = base_environment() | {"PGPASSFILE": str(stack.passwords)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
