@@ -1,13 +1,13 @@
 """Entries of a journal: written once, whole, in order, beside other writers; a damaged one is named."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from pydantic import TypeAdapter
 
 from ulmfit.store import filesystem
-from ulmfit.store.journal import Journal, new_id, now
+from ulmfit.store.journal import Journal, _Clock, new_id, now
 from ulmfit.store.json import Facts
 
 
@@ -86,3 +86,21 @@ def test_without_hard_links_an_entry_is_new_too(tmp_path, monkeypatch):
     with pytest.raises(FileExistsError):
         journal(tmp_path).append(name, Note(text="second"))
     assert [note.text for note in journal(tmp_path).read().entries] == ["first"]
+
+
+def test_the_order_holds_where_the_clock_goes_back(tmp_path, monkeypatch):
+    class Late(datetime):
+        """Its clock is an hour behind."""
+
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) - timedelta(hours=1)
+
+    for text in ("0", "1"):
+        journal(tmp_path).append(new_id(now()), Note(text=text))
+    monkeypatch.setattr("ulmfit.store.journal.datetime", Late)
+    monkeypatch.setattr("ulmfit.store.journal._clock", _Clock())  # another process, after the clock was set
+    for text in ("2", "3"):
+        journal(tmp_path).read()
+        journal(tmp_path).append(new_id(now()), Note(text=text))
+    assert [note.text for note in journal(tmp_path).read().entries] == ["0", "1", "2", "3"]

@@ -4,8 +4,9 @@ Two writers never meet: a name holds the time and 64 random bits. So no lock is 
 """
 
 import secrets
+import threading
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -16,16 +17,42 @@ from ulmfit.store.json import Facts
 
 Entry = TypeVar("Entry", bound=Facts)
 SUFFIX = ".json"
+FORMAT = "%Y%m%dT%H%M%S%fZ"
+
+
+class _Clock:
+    """The time, which does not go back behind what this process has read or written, though the clock of the machine may."""
+
+    def __init__(self) -> None:
+        self._latest, self._lock = datetime.min.replace(tzinfo=UTC), threading.Lock()
+
+    def saw(self, name: str) -> None:
+        """An entry of this name is there."""
+        try:
+            time = datetime.strptime(name.partition("-")[0], FORMAT).replace(tzinfo=UTC)
+        except ValueError:
+            return  # somebody else's file
+        with self._lock:
+            self._latest = max(self._latest, time)
+
+    def now(self) -> datetime:
+        """A time after all of these."""
+        with self._lock:
+            self._latest = max(datetime.now(UTC), self._latest + timedelta(microseconds=1))
+            return self._latest
+
+
+_clock = _Clock()
 
 
 def now() -> datetime:
-    """The time in UTC."""
-    return datetime.now(UTC)
+    """The time in UTC; where the clock went back, a moment after the latest entry that is known, for the order of entries is that of their names."""
+    return _clock.now()
 
 
 def new_id(time: datetime) -> str:
     """A name for an entry of that ``time`` (UTC), which no other entry has and which sorts by time."""
-    return f"{time:%Y%m%dT%H%M%S%f}Z-{secrets.token_hex(8)}"
+    return f"{time:{FORMAT}}-{secrets.token_hex(8)}"
 
 
 @dataclass(frozen=True)
@@ -52,6 +79,8 @@ class Journal(Generic[Entry]):
     def read(self) -> Pages[Entry]:
         """All entries, and the files that hold none; nothing where there is no journal yet."""
         names = [name for name in filesystem.files(self.location) if name.endswith(SUFFIX) and not name.startswith(".")]
+        if names:
+            _clock.saw(max(names))
         found = in_parallel(self._read, names)
         damaged = [filesystem.join(self.location, name) for name, entry in zip(names, found, strict=True) if entry is None]
         return Pages(tuple(entry for entry in found if entry is not None), tuple(damaged))
