@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.exceptions import TyperException
 
 from infra.local import lifecycle
 from infra.local.stack import Settings, Stack
@@ -104,6 +105,9 @@ def main() -> int:
     except (UserError, RunFailed) as error:
         sys.stderr.write(f"stack: {error}\n")
         return 2 if isinstance(error, UserError) else 1
+    except TyperException as error:  # an unknown option, a missing argument
+        sys.stderr.write(f"stack: {' '.join(error.format_message().split())}\n")
+        return 2
     except typer.Abort:
         return 130
     return code if isinstance(code, int) else 0

@@ -1,10 +1,12 @@
 """Up, status and down."""
 
+import fcntl
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +37,21 @@ class State:
 
 def up(folder: Path, settings: Settings, postgres_password: str | None, say: Say) -> Stack:
     """Start everything that does not run, and wait until it answers. Settings count at the first start; then those of the folder do."""
-    stack = Stack(folder.absolute(), settings)
+    with _alone(folder.absolute()):
+        return _up(folder.absolute(), settings, postgres_password, say)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One start or stop at a time; another waits."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _up(folder: Path, settings: Settings, postgres_password: str | None, say: Say) -> Stack:
+    stack = Stack(folder, settings)
     if (folder / "settings.json").exists():
         stack = Stack.open(folder)
     if supervision.supervised(stack):
@@ -143,4 +159,5 @@ def status(stack: Stack) -> list[State]:
 def down(stack: Stack) -> int:
     """Stop everything; how many processes did not stop by themselves."""
     patience = sum(service.patience for service in services(stack, Credentials.read(stack)))
-    return supervision.stop(stack, patience)
+    with _alone(stack.folder):
+        return supervision.stop(stack, patience)

@@ -74,6 +74,14 @@ def test_a_path_too_long_for_a_socket(tmp_path: Path) -> None:
         Stack(tmp_path / ("long" * 30), Settings()).save()
 
 
+def test_a_wrong_option_is_one_line(tmp_path: Path) -> None:
+    for wrong in (["up", "--nothing"], ["restore"], ["up", "--port", "80"], ["up", "--port", "many"]):
+        command = [sys.executable, "-m", "infra.local", *wrong]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        assert done.returncode == 2 and done.stderr.count("\n") == 1 and not done.stdout, done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_where_no_stack_is_there_one_line_says_so(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "infra.local", "status", "--folder", str(tmp_path / "none")]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})

@@ -22,6 +22,7 @@ from tasks.calls import KEY_TAG
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1800)]
 
 KILLS, APART = 3, 15.0  # of a service in one run, and the seconds between them
+WORKER = "worker-ulmfit"  # it runs retrainings
 PARTS = ["parts.documents=25", "classifier.epochs=2", "classifier.lr=0.03"]
 
 
@@ -59,7 +60,7 @@ VICTIMS = {
     "dask-scheduler": kill,
     "dask-workers": kill,
     "one of dask-workers": kill_dask_worker,
-    "worker-ulmfit": kill,
+    WORKER: kill,
 }
 
 
