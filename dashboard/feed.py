@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from dashboard.links import link
 from dashboard.plain import plain
-from dashboard.queries.histories import DECISION, Decided, history
+from dashboard.queries.histories import Decided, decision_of, history
 from ulmfit.decisions.history import History
 
 ATOM = "http://www.w3.org/2005/Atom"
@@ -16,7 +16,7 @@ ENTRIES = 50
 def feed(reading: sqlite3.Connection, base: str) -> bytes:
     """The latest ``ENTRIES`` decisions, the newest first. ``base``: the address of the site."""
     rows = reading.execute("select facts from decisions order by id desc limit ?", [ENTRIES])
-    decisions = [DECISION.validate_json(row["facts"]) for row in rows]
+    decisions = [decision_of(row["facts"]) for row in rows]
     histories: dict[str, History] = {name: history(reading, name) for name in {each.model for each in decisions}}
     root = Element("feed", xmlns=ATOM)
     _say(root, "title", "ULMFiT: decisions about models")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 from markupsafe import Markup
 
@@ -18,13 +19,13 @@ class Canvas:
     times: Sequence[datetime]
     shares: Sequence[float]
 
-    @property
+    @cached_property
     def across(self) -> Callable[[datetime], float]:
         """The position of a time."""
         place = scale([time.timestamp() for time in self.times], LEFT + RIGHT, self.width - 2 * RIGHT)
         return lambda time: place(time.timestamp())
 
-    @property
+    @cached_property
     def up(self) -> Callable[[float], float]:
         """The position of a share."""
         return scale(self.shares, self.height - BOTTOM, TOP)

@@ -2,15 +2,17 @@
 
 import sqlite3
 from datetime import datetime
+from functools import lru_cache
 
 from pydantic import TypeAdapter
 
-from ulmfit.decisions.decision import MOVES, Decision, Followed, Looks, What
+from ulmfit.decisions.decision import MOVES, Decision, Entry, Followed, Looks, What
 from ulmfit.decisions.history import History
 from ulmfit.evaluation.verdict import Outcome
 from ulmfit.store.json import Facts
 
 DECISION, FOLLOWED = TypeAdapter(Decision), TypeAdapter(Followed)
+REMEMBERED = 4096  # records: they never change, and to read a hundred anew for each request takes longer than all else
 
 
 class Decided(Facts):
@@ -64,12 +66,20 @@ def model_names(reading: sqlite3.Connection) -> list[str]:
 
 def history(reading: sqlite3.Connection, model: str) -> History:
     """All that was decided about a model."""
-    decisions = [
-        DECISION.validate_json(row[0]) for row in reading.execute("select facts from decisions where model = ? order by id", [model])
-    ]
+    decided = reading.execute("select facts from decisions where model = ? order by id", [model])
     of_it = "decision in (select id from decisions where model = ?)"
-    marks = [
-        FOLLOWED.validate_json(row[0]) for row in reading.execute(f"select facts from followed where {of_it} order by location", [model])
-    ]
+    followed = reading.execute(f"select facts from followed where {of_it} order by location", [model])
+    entries: list[Entry] = [*(decision_of(row["facts"]) for row in decided), *(_followed_of(row["facts"]) for row in followed)]
     looks = [Looks.model_validate(dict(row)) for row in reading.execute(f"select decision, times, last from looks where {of_it}", [model])]
-    return History.of(model, [*decisions, *marks], looks=looks)
+    return History.of(model, entries, looks=looks)
+
+
+@lru_cache(REMEMBERED)
+def decision_of(facts: str) -> Decision:
+    """The decision in a record."""
+    return DECISION.validate_json(facts)
+
+
+@lru_cache(REMEMBERED)
+def _followed_of(facts: str) -> Followed:
+    return FOLLOWED.validate_json(facts)

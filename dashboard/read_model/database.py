@@ -14,7 +14,7 @@ from urllib.parse import quote
 from ulmfit.errors import UserError
 
 FILE = "dashboard.db"  # in the workspace
-FORM = 2  # of the tables; another number empties the file
+FORM = 3  # of the tables; another number empties the file
 PATIENCE = 10.0  # seconds for another dashboard on the same workspace
 
 TABLES = """
@@ -29,7 +29,7 @@ create table looks (location text primary key, stamp text, decision text, times 
 create table damaged (location text primary key, stamp text);
 
 create table models (name text primary key, created real, champion text, aliases text);
-create table versions (model text, version integer, created real, changed real, run_id text, key text, evaluation text, status text, tags text,
+create table versions (model text, version integer, created real, run_id text, key text, evaluation text, status text, tags text,
   primary key (model, version));
 create table runs (id text primary key, experiment text, name text, status text, started real, ended real, parent text, flow text, kind text,
   corpus text, artifact text, metrics text, parameters text, tags text);

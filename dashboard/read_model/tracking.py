@@ -1,8 +1,8 @@
 """MLflow: runs, models, versions and aliases, of which only what changed since the last look is asked for, 50 runs a page.
 
 A run changes while it is running, so those are asked for each time; one that ended is found by its end, one that began by its start.
-Versions are asked for by their last change, until one is met that is known. Setting a tag or an alias is no change there: aliases come with the
-models, which are few, and what a decision tags is known from its record.
+Versions are asked for when one of the models has changed. Setting a tag or an alias is no change there: aliases come with the models, which are
+few, and what a decision tags is known from its record.
 """
 
 import json
@@ -26,8 +26,7 @@ Item = TypeVar("Item")
 
 PAGE = 50  # runs; a thousand at once take 4 seconds
 OVERLAP = 60_000  # milliseconds: clocks of machines that track differ
-VERSIONS, RUNS = "versions", "runs"  # names of cursors: milliseconds since the epoch up to which changes are known
-BY_CHANGE = ["last_updated_timestamp DESC", "name ASC", "version_number DESC"]
+MODELS, RUNS = "models", "runs"  # names of cursors: milliseconds since the epoch up to which changes are known
 BY_START = ["attributes.start_time ASC"]
 SYSTEM = "system/"  # names of metrics of the machine's load, many and shown nowhere
 
@@ -40,7 +39,6 @@ def read(workspace: Workspace, database: Database) -> None:
     check_tracking(workspace)
     client = MlflowClient(workspace.tracking_uri)
     _read_models(client, database)
-    _read_versions(client, database)
     _read_runs(client, database)
 
 
@@ -55,12 +53,23 @@ def _pages(ask: Callable[[str | None], PagedList[Item]]) -> Iterator[PagedList[I
 
 
 def _read_models(client: MlflowClient, database: Database) -> None:
-    pages = _pages(lambda token: client.search_registered_models(page_token=token))
-    found = [_model_row(model) for page in pages for model in page]
+    """All models, and all versions if one of the models has changed: one that is new or deleted changes its model's time."""
+    models = [model for page in _pages(lambda token: client.search_registered_models(page_token=token)) for model in page]
+    changed = max((int(model.last_updated_timestamp or 0) for model in models), default=0)
+    versions = list(_versions(client)) if changed != _cursor(database, MODELS) else None
     with database.writing() as writing:
         writing.execute("delete from models")
-        writing.executemany("insert into models values (?, ?, ?, ?)", found)
+        writing.executemany("insert into models values (?, ?, ?, ?)", map(_model_row, models))
         writing.execute("delete from versions where model not in (select name from models)")
+        if versions is not None:
+            writing.execute("delete from versions")
+            writing.executemany("insert into versions values (?, ?, ?, ?, ?, ?, ?, ?)", map(_version_row, versions))
+        _set_cursor(writing, MODELS, changed)
+
+
+def _versions(client: MlflowClient) -> Iterator[ModelVersion]:
+    for page in _pages(lambda token: client.search_model_versions(max_results=200, page_token=token)):
+        yield from page
 
 
 def _model_row(model: RegisteredModel) -> tuple[object, ...]:
@@ -68,36 +77,10 @@ def _model_row(model: RegisteredModel) -> tuple[object, ...]:
     return model.name, model.creation_timestamp / 1000, aliases.get(CHAMPION), json.dumps(aliases)
 
 
-def _read_versions(client: MlflowClient, database: Database) -> None:
-    last = _cursor(database, VERSIONS)
-    found: list[ModelVersion] = []
-    for page in _pages(lambda token: client.search_model_versions(max_results=200, order_by=BY_CHANGE, page_token=token)):
-        found += page
-        if page and _changed(page[-1]) < last:
-            break
-    with database.writing() as writing:
-        writing.executemany("insert or replace into versions values (?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_version_row, found))
-        _set_cursor(writing, VERSIONS, max(map(_changed, found), default=last))
-
-
-def _changed(version: ModelVersion) -> int:
-    """Milliseconds since the epoch."""
-    return int(version.last_updated_timestamp or 0)
-
-
 def _version_row(version: ModelVersion) -> tuple[object, ...]:
     tags = dict(version.tags)
-    times = version.creation_timestamp / 1000, _changed(version) / 1000
-    return (
-        version.name,
-        int(version.version),
-        *times,
-        version.run_id,
-        tags.get(KEY_TAG),
-        tags.get(EVALUATION_TAG),
-        version.status,
-        json.dumps(tags),
-    )
+    keys = tags.get(KEY_TAG), tags.get(EVALUATION_TAG)
+    return version.name, int(version.version), version.creation_timestamp / 1000, version.run_id, *keys, version.status, json.dumps(tags)
 
 
 def _read_runs(client: MlflowClient, database: Database) -> None:

@@ -27,9 +27,10 @@ function draw(chart, box) {
   box.append(figure);
   const data = uPlot.join(chart.curves.map((curve) => [curve.steps, curve.values]));
   const plot = new uPlot(options(chart, figure.clientWidth - 30), data, figure);
-  plot.root.setAttribute("role", "img");
+  const picture = plot.root.querySelector(".u-wrap"); // without the legend, which is text
+  picture.setAttribute("role", "img");
   const ends = chart.curves.map((curve) => `${curve.name} ends at ${curve.values.at(-1).toPrecision(3)}`);
-  plot.root.setAttribute("aria-label", `${chart.title}, ${chart.unit}: ${ends.join("; ")}`);
+  picture.setAttribute("aria-label", `${chart.title}, ${chart.unit}: ${ends.join("; ")}`);
   const fit = () => plot.setSize({ width: figure.clientWidth - 30, height: 240 });
   new ResizeObserver(() => requestAnimationFrame(fit)).observe(figure);
 }
