@@ -42,7 +42,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_answer_is_the_weighted_mean_through_the_temperature(model: Path) -> None:
     predictor, texts = Predictor(model), texts_of(5, 30, 0)
     members, weights = predictor.members(texts), predictor.mixture.weights
-    assert list(members) == ["forward", "backward", "words"] and weights["words"] > 0.45, "the networks are of chance, the words are not"
+    assert list(members) == ["forward", "backward", "words"] and weights["words"] > 0.35, "the networks are of chance, the words are not"
     mean = sum(weight * members[member] for member, weight in weights.items())
     powers = np.asarray(mean, dtype=np.float64) ** (1 / predictor.mixture.temperature)
     assert np.allclose(predictor.probabilities(texts), powers / powers.sum(1, keepdims=True), atol=1e-6)

@@ -18,7 +18,7 @@ from ulmfit.evaluation.mixture import LEAST, Mixture, Shares, logits_of, tempere
 from ulmfit.labels.label_set import Task
 
 GRID = np.linspace(0, 1, 21)  # weights of the words that are tried
-PRIOR = (3.0, 8.0)  # of the beta distribution of that weight: its mean is 0.27
+PRIOR = (6.0, 14.0)  # of the beta distribution of that weight: its mean is 0.3
 SPREAD = 0.3  # of the temperature's logarithm
 
 
