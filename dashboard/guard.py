@@ -60,7 +60,8 @@ class Guard:
         elif self.login and path != OPEN and not self.login.knows(headers):
             await self._refuse(headers, with_headers, prefix)
         else:
-            await self.app({**scope, "root_path": prefix, "path": prefix + path}, receive, with_headers)
+            inner = {**scope, "method": "GET", "root_path": prefix, "path": prefix + path}  # of an answer to HEAD the server sends the head
+            await self.app(inner, receive, with_headers)
 
     async def _refuse(self, headers: Headers, send: Send, prefix: str) -> None:
         """A browser gets the form, programs one line."""

@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
+from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Request
 from fastapi.responses import HTMLResponse
@@ -15,7 +16,6 @@ from dashboard.queries.sources import sources
 from dashboard.read_model.database import Database
 from dashboard.static_files import StaticFiles
 from dashboard.templating import environment
-from tasks.servers import without_password
 from tasks.workspace import Workspace
 
 
@@ -33,8 +33,9 @@ class Site:
     @property
     def mlflow(self) -> str | None:
         """The address of MLflow's own pages, where runs are tracked on a server."""
-        uri = without_password(self.workspace.tracking_uri)
-        return uri.rstrip("/") if uri.startswith(("http://", "https://")) else None
+        found = urlsplit(self.workspace.tracking_uri)
+        host = found.netloc.rpartition("@")[2]  # a name and a password are nobody's business
+        return f"{found.scheme}://{host}{found.path.rstrip('/')}" if found.scheme in ("http", "https") else None
 
     def reading(self) -> AbstractContextManager[sqlite3.Connection]:
         """A connection to the read model for one request."""

@@ -56,6 +56,7 @@ def test_a_cookie_ends_with_its_time_and_its_token(monkeypatch: pytest.MonkeyPat
 
 def test_it_is_to_look_at(told: Home) -> None:
     with told.looking(read=False) as client:
+        assert client.head("/").status_code == client.head("/metrics").status_code == 200
         for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
             assert client.request(method, "/").status_code == 405
         assert client.post("/login", data={"token": TOKEN}).status_code == 405
