@@ -56,6 +56,7 @@ lint: dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec infra/compose/*.yaml
 
 bench: dev
 	$(BIN)/python benchmarks/lm_speed.py

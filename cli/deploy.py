@@ -36,25 +36,31 @@ def deploy(workspace: WorkspaceDir = None) -> None:
     check_prefect(Workspace.named(workspace))
 
     try:
-        worker = _put()
+        pools = _put()
     except httpx.HTTPError as error:
         raise RunFailed(
             f"PREFECT_API_URL={without_password(server)}: the Prefect server failed ({cause(error)}); see its log, and run this again: it is safe to repeat"
         ) from error
-    typer.echo("worker      on each machine that trains, in its checkout:")
-    typer.echo(f"            PREFECT_API_URL={shlex.quote(without_password(server))} {worker}")
+    typer.echo(
+        "workers     in a checkout, on each machine that works; those of cpu and gpu make the stages of jobs with --stages distributed:"
+    )
+    for pool, kind in pools.items():
+        typer.echo(
+            f"            PREFECT_API_URL={shlex.quote(without_password(server))} prefect worker start --pool {pool} --type {kind} --limit 1"
+        )
 
 
-def _put() -> str:
-    """Make everything, or bring it up to date; the command of a worker."""
+def _put() -> dict[str, str]:
+    """Make everything, or bring it up to date; the types of the work pools by name."""
     from prefect.client.orchestration import get_client
 
     from flows import deployments
 
+    pools, there = {}, {}
     with get_client(sync_client=True) as client:
-        pool_type, done = deployments.put_pool(client)
-        typer.echo(f"work pool   {deployments.POOL}: {done}")
-        there = {}
+        for pool in dict.fromkeys(wanted.work_pool.name for wanted in deployments.declared()):
+            pools[pool], done = deployments.put_pool(client, pool)
+            typer.echo(f"work pool   {pool}: {done}")
         for wanted in deployments.declared():
             there[wanted.name], done = deployments.put_deployment(client, wanted)
             typer.echo(f"deployment  {wanted.name}: {done}; {_schedules(there[wanted.name])}")
@@ -67,7 +73,7 @@ def _put() -> str:
             typer.echo(
                 f"warning     {names}: a run under a limit crashes when this server restarts; start the server with {LEASES}, or take the limit away"
             )
-    return f"prefect worker start --pool {deployments.POOL} --type {pool_type} --limit 1"
+    return pools
 
 
 def _schedules(deployment: DeploymentResponse) -> str:

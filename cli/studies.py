@@ -12,7 +12,7 @@ from flows.study_request import AblationRequest, BenchmarkRequest, DataQuantityR
 if TYPE_CHECKING:
     from flows.study_plan import StudyPlan
 
-OMITTED = {"corpus", "more", "out", "minutes", "model_name", "unlabelled"}
+OMITTED = {"corpus", "more", "out", "minutes", "model_name", "unlabelled", "stages"}
 DryRun = Annotated[bool, typer.Option("--dry-run", help="print the plan: trials, shared stages, minutes here; train nothing")]
 UnlabelledFile = Annotated[
     Optional[str],  # noqa: UP045

@@ -83,13 +83,13 @@ def declared() -> list[Declared]:
     return [Declared.model_validate(entry) for entry in found["deployments"]]
 
 
-def put_pool(client: SyncPrefectClient) -> tuple[str, str]:
-    """The work pool; its type, which is another where a team made it, and what was done."""
+def put_pool(client: SyncPrefectClient, name: str = POOL) -> tuple[str, str]:
+    """A work pool; its type, which is another where a team made it, and what was done."""
     try:
-        return client.read_work_pool(POOL).type, "there already"
+        return client.read_work_pool(name).type, "there already"
     except ObjectNotFound:
         template = ProcessWorker.get_default_base_job_template()
-        return client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template)).type, "made"
+        return client.create_work_pool(WorkPoolCreate(name=name, type="process", base_job_template=template)).type, "made"
 
 
 def put_deployment(client: SyncPrefectClient, wanted: Declared) -> tuple[DeploymentResponse, str]:

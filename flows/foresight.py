@@ -124,7 +124,7 @@ def announce(dag: Dag, plan: Plan, job: Job, made: Results, domain: Text | None,
     absent = missing(dag, made, job.context.store)
     log.info("plan: %d stages found or done, %d to make%s", len(dag.nodes) - len(absent), len(absent), _listed(absent))
     training = [name for name in absent if name.kind in BARS]
-    if not training or plan.placement.processes > 1:
+    if not training or plan.placement.processes > 1 or job.pools:
         outlook.expect((), 0)
         return
     rehearsal = Rehearsal(plan, job, made, domain, general)

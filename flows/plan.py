@@ -4,7 +4,7 @@ import os
 import time
 from dataclasses import dataclass, field
 
-from flows.request import ClassifierRequest, PretrainRequest, Request, TextRequest, TrainingRequest, TrainRequest
+from flows.request import ClassifierRequest, PretrainRequest, Request, StagesFields, TextRequest, TrainingRequest, TrainRequest
 from flows.room import check_room
 from tasks.promotion import check_model_name
 from tasks.workspace import Workspace
@@ -51,6 +51,7 @@ def _resolved(request: Request) -> Plan:
         _check_source(source)
     _check_servers(workspace, request.dask)
     if not isinstance(request, TrainingRequest):
+        distributed(request)
         return Plan(request, workspace, settings, domain=source)
     found = _language_model(request, settings, workspace)
     _check_trained(request)
@@ -60,10 +61,28 @@ def _resolved(request: Request) -> Plan:
         peek(general)
     if found:
         settings = settings.model_copy(update={"model": found.model})
-    placement = Placement(resolve_device(request.device, request.devices), request.devices, resume=request.resume)
+    if distributed(request):
+        return Plan(request, workspace, settings, domain, general, found)
+    placement = placement_of(request.device, request.devices, request.resume)
     if placement.device == "cpu" and settings.model.hidden >= TRAINING_SIZE:
         keep_gain(workspace.bf16_gain)
     return Plan(request, workspace, settings, domain, general, found, placement)
+
+
+def placement_of(device: str, devices: int, resume: bool) -> Placement:
+    """Where and how this machine trains. UserError for a device that it lacks."""
+    return Placement(resolve_device(device, devices), devices, resume=resume)
+
+
+def distributed(request: Request) -> bool:
+    """Whether workers of pools make the stages. UserError where there can be none."""
+    if not isinstance(request, StagesFields) or request.stages == "embedded":
+        return False
+    if not os.environ.get("PREFECT_API_URL"):
+        raise UserError("--stages distributed: work pools are those of a Prefect server; name it with PREFECT_API_URL, or leave it away")
+    if isinstance(request, TrainRequest) and request.minutes is not None:
+        raise UserError("--minutes and --stages distributed: how fast the workers are is not measured; give one of them")
+    return True
 
 
 def _check_source(source: CorpusSource) -> None:

@@ -6,6 +6,7 @@ from prefect import flow
 from pydantic import BaseModel
 
 from flows.dag import RUNNER, Dag, run
+from flows.places import check_places
 from flows.plan import Plan, resolve
 from flows.request import PreprocessRequest
 from flows.text import text_stages
@@ -35,6 +36,7 @@ class PreprocessSummary(BaseModel):
 @flow(name="preprocess", task_runner=RUNNER, persist_result=False)
 def preprocess(request: PreprocessRequest) -> PreprocessSummary:
     """Documents -> Corpus -> TokenShards -> Vocab -> IdShards; returns where each is and what it holds."""
+    check_places(request)
     return preprocess_by(resolve(request))
 
 

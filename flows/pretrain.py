@@ -7,6 +7,7 @@ from prefect import flow
 
 from flows.dag import RUNNER, Dag, run
 from flows.foresight import announce
+from flows.places import check_places
 from flows.plan import Plan, resolve
 from flows.request import PretrainRequest
 from flows.text import Text, text_stages
@@ -31,6 +32,7 @@ class PretrainSummary(PretrainedManifest):
 @flow(name="pretrain", task_runner=RUNNER, persist_result=False)
 def pretrain(request: PretrainRequest) -> PretrainSummary:
     """Ingest, tokenise, count, encode, and train in each direction; returns the summary. What the workspace holds is found."""
+    check_places(request)
     return pretrain_by(resolve(request))
 
 

@@ -106,11 +106,20 @@ class TextRequest(Request, CorpusFields):
         )
 
 
-class PreprocessRequest(TextRequest):
+class StagesFields(BaseModel):
+    """Where the stages of a job run, as a field of a request."""
+
+    stages: Literal["embedded", "distributed"] = Field(
+        "embedded",
+        description="embedded: every stage in this run; distributed: each as a run of its own on the work pool that it needs, cpu or gpu",
+    )
+
+
+class PreprocessRequest(TextRequest, StagesFields):
     """A corpus into shards of token ids, by itself."""
 
 
-class TrainingRequest(Request):
+class TrainingRequest(Request, StagesFields):
     """What all trainings have in common: the language model to start from, and where to train."""
 
     pretrained: str | None = Field(

@@ -9,6 +9,7 @@ from prefect import flow
 
 from flows.cycle import Due, RetrainSummary, cycle
 from flows.dag import RUNNER, Dag, run
+from flows.places import check_places
 from flows.request import RetrainRequest
 from flows.text import Warm, text_of, text_stages
 from flows.tracked import tracked_job
@@ -30,6 +31,7 @@ from ulmfit.stages.stage import StageName
 @flow(name="retrain", task_runner=RUNNER, persist_result=False)
 def retrain(request: RetrainRequest) -> RetrainSummary:
     """One cycle of a model's life. It ends with a recorded decision: nothing to do, held, or what came of the training."""
+    check_places(request)
     return cycle(request, train_cycle)
 
 

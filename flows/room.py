@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from flows.request import PretrainRequest, TrainingRequest
+from flows.request import PretrainRequest, StagesFields, TrainingRequest
 from ulmfit.config import ModelConfig, VocabConfig
 from ulmfit.corpora.catalog.entries import CATALOG
 from ulmfit.corpora.source import CorpusSource
@@ -55,8 +55,9 @@ def disk_needed(plan: Plan) -> int:
 
 
 def memory_needed(plan: Plan) -> int:
-    """Bytes that the weights of the directions need while they train here; a step's activations come on top. On GPUs none are here."""
-    return 0 if plan.placement.device.startswith("cuda") else _trained_weights(plan) * TRAINED
+    """Bytes that the weights of the directions need while they train here; a step's activations come on top. On GPUs and pools none are here."""
+    elsewhere = isinstance(plan.request, StagesFields) and plan.request.stages == "distributed"
+    return 0 if elsewhere or plan.placement.device.startswith("cuda") else _trained_weights(plan) * TRAINED
 
 
 def text_bytes(source: CorpusSource) -> int:

@@ -35,6 +35,7 @@ class StudyRequest(TrainRequest):
 
     EVERY_TRIAL: ClassVar[tuple[str, ...]] = ("evaluate.bootstrap=100",)  # settings; intervals are those of the trials
 
+    stages: Literal["embedded"] = Field("embedded", description="a study makes its many short stages itself")
     trials: int = Field(5, ge=1, description="trials a point; each draws its documents anew")
     reading: Literal["forward", "backward", "both"] = Field("both", description="directions of the networks: forward, backward or both")
     decoder: str | None = Field(None, description="folder of a transformer (config.json, safetensors, tokenizer) for the method decoder")

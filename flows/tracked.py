@@ -11,8 +11,9 @@ from pydantic import BaseModel
 
 from flows.dag import RUNNER
 from flows.plan import Plan
-from flows.request import Request
+from flows.request import Request, StagesFields, TrainingRequest
 from tasks.cluster import open_cluster
+from tasks.pools import Pools, check_pools
 from tasks.run import Job
 from tasks.tracking import EXPERIMENTS, Tracker
 from ulmfit.compute.cores import cores
@@ -49,22 +50,38 @@ def _on_sigterm(handler: Any) -> Iterator[None]:
 @contextmanager
 def tracked_job(flow_name: str, plan: Plan) -> Iterator[Job]:
     """A job for the stages of a flow run. Its tracked run ends as the block does: finished, failed or killed."""
-    request, workspace = plan.request, plan.workspace
+    request, workspace, pools = plan.request, plan.workspace, pools_of(plan.request)
     tracker = Tracker.open(workspace, f"{EXPERIMENTS}{request.name}")
     tags = {"ulmfit.flow": flow_name, "ulmfit.corpus": request.reads, "ulmfit.preset": request.preset}
     run_id = tracker.start(f"{flow_name} {request.name}", tags)
     tracker.log_settings(run_id, plan.settings)
-    threads = max(1, cores() // len(DIRECTIONS))
     try:
         with open_cluster(request.dask) as cluster:
             context = Context(workspace.store, workspace.downloads, cluster.map, plan.settings.parts, plan.placement)
-            yield Job(workspace, tracker, run_id, context, threads)
+            yield Job(workspace, tracker, run_id, context, threads_of_a_training(), pools=pools)
     except BaseException as error:
         if not isinstance(error, Exception):  # a worker's SIGTERM, as Prefect passes it on: then it waits for all stages under way
             INTERRUPTION.ask()
+        if pools:
+            pools.left.set()
         tracker.finish(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
         raise
     tracker.finish(run_id)
+
+
+def pools_of(request: Request) -> Pools | None:
+    """Where stages are made, if not here. UserError where a pool has no worker."""
+    if not isinstance(request, StagesFields) or request.stages == "embedded":
+        return None
+    check_pools()
+    if isinstance(request, TrainingRequest):
+        return Pools(request.dask, request.device, request.devices, request.resume)
+    return Pools(request.dask)
+
+
+def threads_of_a_training() -> int:
+    """On the CPU, where both directions train side by side."""
+    return max(1, cores() // len(DIRECTIONS))
 
 
 class BriefRun(BaseModel):

@@ -7,6 +7,7 @@ from prefect import flow
 
 from flows.dag import RUNNER, Dag, Results, run
 from flows.foresight import announce, within_minutes
+from flows.places import check_places
 from flows.plan import Plan, resolve
 from flows.request import TrainRequest
 from flows.text import Text, text_stages
@@ -34,6 +35,7 @@ def train(request: TrainRequest) -> Summary:
 
     Every stage that the workspace already holds is found, not done.
     """
+    check_places(request)
     return train_by(resolve(request))
 
 

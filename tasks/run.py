@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
+from inspect import signature
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from prefect import task
@@ -32,7 +33,10 @@ ALL_CORES = threading.Lock()  # a training on several processes has them all: th
 
 @dataclass(frozen=True)
 class Job:
-    """What a flow run hands to each of its stages. ``threads``: of one training on the CPU, of which ``slots`` run at a time."""
+    """What a flow run hands to each of its stages. ``threads``: of one training on the CPU, of which ``slots`` run at a time.
+
+    ``pools``: where stages are made that are not made here; None: all are made here.
+    """
 
     workspace: Workspace
     tracker: Tracker
@@ -40,6 +44,7 @@ class Job:
     context: Context
     threads: int = 1
     slots: int = 2  # the two directions, each on its half of the cores
+    pools: "Elsewhere | None" = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,13 @@ class Finished(Generic[Made]):
     name: StageName
     output: Made
     cached: bool
+
+
+class Elsewhere(Protocol):
+    """Makes stages on other machines."""
+
+    def make(self, job: Job, name: StageName, make: Callable[..., Stage[Made]], arguments: Mapping[str, Any]) -> Finished[Made] | None:
+        """The stage ``make(**arguments)``; None where it is to be made here."""
 
 
 # The store is the one truth about what is done, so Prefect keeps no results of its own.
@@ -68,7 +80,10 @@ def find_or_build(
 ) -> Finished[Made]:
     """The output of ``make(*arguments)``; a ``Finished`` among these stands for its output."""
     output = lambda argument: argument.output if isinstance(argument, Finished) else argument
-    stage = make(*map(output, arguments), **{name: output(argument) for name, argument in keywords.items()})
+    given = signature(make).bind(*map(output, arguments), **{name: output(argument) for name, argument in keywords.items()})
+    if job.pools and (elsewhere := job.pools.make(job, name, make, given.arguments)):
+        return elsewhere
+    stage = make(*given.args, **given.kwargs)
     with stage.held:
         artifact, cached = job.context.store.make(stage.recipe, lambda work: _tracked(job, name, stage, work))
     finished = Finished(name, stage.output(artifact.location, artifact.manifest, artifact.copy), cached)

@@ -109,9 +109,13 @@ class Tracker:
         self.tell(End(run=run_id, status=status))
 
     def finish(self, run_id: str, status: str = "FINISHED") -> None:
-        """End a flow's run, and with it this tracker. What cannot be told to the server within a while is kept; the log says how it is sent."""
+        """End a flow's run, and with it this tracker."""
         self.end(run_id, status)
-        if remaining := self.outbox.close(longest_wait() if status == "FINISHED" else LAST_WAIT_FAILED):
+        self.close(patient=status == "FINISHED")
+
+    def close(self, patient: bool = True) -> None:
+        """End this tracker. What cannot be told to the server within a while is kept; the log says how it is sent."""
+        if remaining := self.outbox.close(longest_wait() if patient else LAST_WAIT_FAILED):
             log.warning(
                 "%s does not answer: %d entries about runs are kept in %s; the next run in this workspace sends them, or: ulmfit send",
                 self.outbox.server,

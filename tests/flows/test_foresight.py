@@ -70,7 +70,7 @@ def prepared(tmp_path: Path) -> Prepared:
         finished[node] = Finished(node.name, make(node.stage(*arguments), context), False)
     logged: list[tuple[str, dict[str, Any]]] = []
     tracker = SimpleNamespace(log_json=lambda run, name, facts: logged.append((name, facts)))
-    job = SimpleNamespace(context=context, workspace=plan.workspace, threads=1, run_id="run", tracker=tracker)
+    job = SimpleNamespace(context=context, workspace=plan.workspace, threads=1, run_id="run", tracker=tracker, pools=None)
     return Prepared(plan, job, dag, domain, Results(finished), logged)
 
 

@@ -24,6 +24,7 @@ from ulmfit.store import filesystem
 from ulmfit.store.destinations import new_folder
 from ulmfit.store.digests import is_intact
 from ulmfit.store.download import CONNECT_TIMEOUT, Unreachable, download
+from ulmfit.store.redirects import GuardedRedirects
 
 LARGEST_MANIFEST = 1 << 20  # bytes
 
@@ -116,7 +117,7 @@ def _read_manifest(location: str) -> bytes:
             raise UserError(f"{location}: holds no {MANIFEST}; name a folder that `ulmfit pretrain --export` wrote") from error
     url = f"{location.rstrip('/')}/{MANIFEST}"
     try:
-        with urllib.request.urlopen(url, timeout=CONNECT_TIMEOUT * 2) as answer:
+        with urllib.request.build_opener(GuardedRedirects).open(url, timeout=CONNECT_TIMEOUT * 2) as answer:
             return answer.read(LARGEST_MANIFEST)
     except (urllib.error.URLError, OSError) as error:
         raise UserError(

@@ -264,11 +264,10 @@ class Store:
         :meth:`output_folder`. A second process that wants the same artifact waits for the first. Damaged files are removed,
         and ``build`` writes those that are missing.
         """
-        assert self._presence
-        if found := self._used(recipe):
+        if found := self.used(recipe):
             return found, True
         with self.lock(recipe.key):
-            if found := self._used(recipe):
+            if found := self.used(recipe):
                 return found, True
             self._withdraw(recipe)
             work = self.work(recipe.key)
@@ -284,8 +283,9 @@ class Store:
         """While this object lives, others see that what it makes and finds is in use."""
         return Presence(self.local / ".locks")
 
-    def _used(self, recipe: Recipe) -> Artifact | None:
+    def used(self, recipe: Recipe | Artifact) -> Artifact | None:
         """:meth:`sound`, and a mark that it is in use now. The mark comes first: see ``removal.py``."""
+        assert self._presence
         if self.remote:
             filesystem.write_bytes(self.use_mark(recipe.key), b"")
         else:
@@ -297,8 +297,8 @@ class Store:
         """On S3, the object whose time is that of the last use. A local artifact has it as the time of its manifest."""
         return filesystem.join(self.root, ".used", key)
 
-    def sound(self, recipe: Recipe) -> Artifact | None:
-        """The finished artifact of ``recipe``; None where there is none, or a file of it is missing or damaged (see :func:`damaged`)."""
+    def sound(self, recipe: Recipe | Artifact) -> Artifact | None:
+        """The finished artifact of that kind and key; None where there is none, or a file of it is missing or damaged (see :func:`damaged`)."""
         found = self.find(recipe.kind, recipe.key)
         return found if found and not damaged(found) else None
 

@@ -25,6 +25,7 @@ from pydantic import TypeAdapter
 from ulmfit.progress import progress
 from ulmfit.store.digests import is_intact
 from ulmfit.store.filesystem import write_bytes
+from ulmfit.store.redirects import GuardedRedirects
 
 log = logging.getLogger(__name__)
 
@@ -213,7 +214,9 @@ def _open(url: str, start: int, read_timeout: float) -> http.client.HTTPResponse
     """The server's answer to a request for the file from byte ``start`` on."""
     headers = {"User-Agent": "ulmfit", "Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
     try:
-        return urllib.request.build_opener(_TwoTimeouts).open(urllib.request.Request(url, headers=headers), timeout=read_timeout)
+        return urllib.request.build_opener(_TwoTimeouts, GuardedRedirects).open(
+            urllib.request.Request(url, headers=headers), timeout=read_timeout
+        )
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416 and start:  # the file is shorter now

@@ -162,6 +162,19 @@ def test_what_is_never_read_is_told_but_for_hidden_files_and_notes(folder: Folde
     assert sorted(name for names in told.values() for name in names) == ["book.xlsx", "loop", "mail.msg", "sub/scan.pdf"]
 
 
+def test_a_link_that_leads_out_of_the_folder_is_never_read(folder: Folder) -> None:
+    outside = folder.path.parent / "private.csv"
+    outside.write_text("text,label\nsecret,a\n")
+    (folder.path / "sub").mkdir()
+    for name, target in (("a.csv", str(outside)), ("sub/b.csv", "../../private.csv"), ("c.csv", "/etc/passwd")):
+        os.symlink(target, folder.path / name)
+    folder.rows("good.csv", ROW)
+    os.symlink("good.csv", folder.path / "same.csv")
+    looked = look(folder)
+    assert [file.name for file in looked.ready] == ["good.csv"] and [same.found.name for same in looked.same_content] == ["same.csv"]
+    assert looked.passed_over["links that lead out of the folder"] == ["a.csv", "c.csv", "sub/b.csv"]
+
+
 def test_a_file_that_was_set_aside_is_named_by_each_look_until_it_can_be_read(folder: Folder) -> None:
     folder.rows("good.csv", ROW)
     folder.rows("other.csv", ROW, header=("body", "topic"))

@@ -1,5 +1,6 @@
 """Looks into a landing folder: which files are new, and which are still being written."""
 
+import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from ulmfit.store import filesystem, s3
 
 UNFINISHED = (".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".download", ".swp", ".uploading", ".inprogress", "~")
 DONE, WRITING = "_SUCCESS", "_temporary"  # how Hadoop and Spark say that a folder is complete, or being written
+OUTSIDE = "links that lead out of the folder"
 READERS = 8  # files that are hashed at a time
 
 
@@ -40,7 +42,8 @@ def look(landing: Landing, known: Known, settle_seconds: float) -> Looked:
     left = {reason: list(names) for reason, names in found.left.items()}
     still = {name: "its name says that it is being written" for name in left.get(UNKNOWN, ()) if name.lower().endswith(UNFINISHED)}
     left[UNKNOWN] = [name for name in left.get(UNKNOWN, ()) if name not in still]
-    names = [name for name in found.read if _is_text(name)]
+    left[OUTSIDE] = _leading_out(root, found.read)
+    names = [name for name in found.read if _is_text(name) and name not in left[OUTSIDE]]
     left["names that are no UTF-8"] = [name for name in found.read if not _is_text(name)]
     before = filesystem.stamps(root)
     new = [name for name in names if name in before and (name, before[name]) not in known.stamps]
@@ -86,6 +89,14 @@ def _check_folder(root: str) -> None:
     if filesystem.exists(root):
         raise UserError(f"{root}: this is a file; --landing takes the folder into which files are put")
     raise UserError(f"{root}: there is no such folder; make it, or correct --landing")
+
+
+def _leading_out(root: str, names: Iterable[str]) -> list[str]:
+    """Names of links to what is not in the folder: whoever may put files there must not choose what else is read."""
+    if filesystem.is_remote(root):
+        return []
+    inside = os.path.join(os.path.realpath(root), "")
+    return [name for name in names if not os.path.realpath(os.path.join(root, name)).startswith(inside)]
 
 
 def _is_text(name: str) -> bool:

@@ -1,0 +1,1 @@
+"""Container files, and what they are built with."""
