@@ -91,7 +91,7 @@ def restore(backup: Path, folder: Path, port: int | None, say: Say) -> Stack:
     _unpack(backup / "bucket.tar", stack.buckets)
     say("files are there")
     postgres.set_up(stack, credentials)
-    with _database_server(stack):
+    with server_alone(stack):
         postgres.make_databases(stack, credentials)
         for database, role in postgres.DATABASES.items():
             _check_empty(stack, database)
@@ -110,7 +110,7 @@ def _check_empty(stack: Stack, database: str) -> None:
 
 
 @contextmanager
-def _database_server(stack: Stack) -> Iterator[None]:
+def server_alone(stack: Stack) -> Iterator[None]:
     """PostgreSQL without the rest of the stack, unless it is elsewhere."""
     if stack.settings.postgres:
         yield
