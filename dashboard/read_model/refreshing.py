@@ -19,18 +19,19 @@ from ulmfit.errors import RunFailed, UserError
 
 log = logging.getLogger(__name__)
 
-EVERY = 10.0  # seconds between two looks
+EVERY, EVERY_ON_S3 = 10.0, 60.0  # seconds between two looks; each lists folders, which has a price on S3
+IN_STORE = ("decisions", "ledger", "artifacts")  # sources
 LONGEST = 300  # letters of what is said of a failure
 Read = Callable[[Database], None]
 FAILURES = (Away, UserError, RunFailed, MlflowException, OSError, sqlite3.OperationalError)
 
 
 class Refreshing(AbstractContextManager["Refreshing"]):
-    """While the block runs, the read model follows the workspace. ``every``: seconds between two looks."""
+    """While the block runs, the read model follows the workspace."""
 
-    def __init__(self, workspace: Workspace, database: Database, every: float = EVERY):
-        self.database, self.every = database, every
-        store = workspace.store
+    def __init__(self, workspace: Workspace, database: Database):
+        self.database, store = database, workspace.store
+        self.every = dict.fromkeys(IN_STORE, EVERY_ON_S3 if store.remote else EVERY)
         self.sources: dict[str, Read] = {
             "decisions": lambda database: journals.read(store, database),
             "ledger": lambda database: ledgers.read(store, database),
@@ -53,7 +54,7 @@ class Refreshing(AbstractContextManager["Refreshing"]):
     def _follow(self, name: str) -> None:
         while not self._ended.is_set():
             self.read(name)
-            self._ended.wait(self.every)
+            self._ended.wait(self.every.get(name, EVERY))
 
     def read_all(self) -> None:
         """Look at every source once."""

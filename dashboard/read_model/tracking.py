@@ -8,12 +8,14 @@ few, and what a decision tags is known from its record.
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import TypeVar
 
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+from mlflow.exceptions import MlflowException
 from mlflow.store.entities import PagedList
 
 from dashboard.read_model.database import Database
@@ -84,26 +86,53 @@ def _version_row(version: ModelVersion) -> tuple[object, ...]:
 
 
 def _read_runs(client: MlflowClient, database: Database) -> None:
-    """Each page is seen as soon as it is read; the cursor moves when all are."""
+    """Each page is seen as soon as it is read; the cursor moves when all are, and never beyond our own time: another machine's may be ahead."""
     experiments = {
         each.experiment_id: each.name for page in _pages(lambda token: client.search_experiments(page_token=token)) for each in page
     }
-    since = newest = _cursor(database, RUNS)
-    since = max(0, since - OVERLAP)
-    for filters in (f"attributes.start_time >= {since}", f"attributes.end_time >= {since}", "attributes.status = 'RUNNING'"):
-        for page in _search(client, list(experiments), filters, ViewType.ACTIVE_ONLY):
+    with database.reading() as reading:
+        known = {row["id"] for row in reading.execute("select id from experiments")}
+        under_way = {row["id"] for row in reading.execute("select id from runs where status = 'RUNNING'")}
+    cursor = newest = _cursor(database, RUNS)
+    for ids, filters in _questions(experiments.keys() & known, experiments.keys() - known, max(0, cursor - OVERLAP)):
+        for page in _search(client, ids, filters, ViewType.ACTIVE_ONLY):
             newest = max(newest, *(run.info.start_time or 0 for run in page), *(run.info.end_time or 0 for run in page), 0)
-            with database.writing() as writing:
-                writing.executemany(
-                    f"insert or replace into runs values ({', '.join('?' * 14)})", [_run_row(run, experiments) for run in page]
-                )
-    deleted = [(run.info.run_id,) for page in _search(client, list(experiments), "", ViewType.DELETED_ONLY) for run in page]
+            under_way -= {run.info.run_id for run in page}
+            _take(database, page, experiments)
+    _take(database, _again(client, under_way), experiments)
+    gone = [run.info.run_id for page in _search(client, list(experiments), "", ViewType.DELETED_ONLY) for run in page]
     with database.writing() as writing:
         writing.execute("delete from experiments")
         writing.executemany("insert into experiments values (?, ?)", experiments.items())
-        writing.executemany("delete from runs where id = ?", deleted)
+        writing.executemany("delete from runs where id = ?", [(id_,) for id_ in gone])
         writing.execute("delete from runs where experiment not in (select name from experiments)")
-        _set_cursor(writing, RUNS, newest)
+        _set_cursor(writing, RUNS, min(newest, int(time.time() * 1000)))
+
+
+def _questions(known: Set[str], new: Set[str], since: int) -> Iterator[tuple[list[str], str]]:
+    """Experiments, and the condition on their runs. ``new``: of which all runs are wanted, as of one that was deleted and brought back."""
+    if new:
+        yield sorted(new), ""
+    if known:
+        for condition in (f"start_time >= {since}", f"end_time >= {since}", "status = 'RUNNING'"):
+            yield sorted(known), f"attributes.{condition}"
+
+
+def _again(client: MlflowClient, ids: Iterable[str]) -> list[Run]:
+    """Runs that were under way and are not any more, whatever the clock of their machine said; without those that are no longer there."""
+    found = []
+    for id_ in ids:
+        try:
+            found.append(client.get_run(id_))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+    return found
+
+
+def _take(database: Database, runs: Iterable[Run], experiments: Mapping[str, str]) -> None:
+    with database.writing() as writing:
+        writing.executemany(f"insert or replace into runs values ({', '.join('?' * 14)})", [_run_row(run, experiments) for run in runs])
 
 
 def _search(client: MlflowClient, experiments: list[str], filters: str, view: int) -> Iterable[PagedList[Run]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 from tests.dashboard.home import Home
 from tests.report.example import Page
@@ -72,3 +73,27 @@ def test_runs_that_change_or_are_deleted_are_followed(home: Home) -> None:
         home.client.delete_run(run)
         home.read()
         assert status() == []
+
+
+def test_a_clock_that_is_ahead_hides_no_run(home: Home) -> None:
+    run = home.run("behind", None, start=time.time() - 7200)
+    home.run("ahead", start=time.time() + 3600, end=time.time() + 7200)
+    with home.looking() as client:
+        home.client.set_terminated(run, end_time=int((time.time() - 3600) * 1000))
+        home.run("later")
+        home.read()
+        found = {each["name"]: each["status"] for each in client.get("/api/v1/runs").json()["runs"]}
+    assert found == {"behind": "FINISHED", "ahead": "FINISHED", "later": "FINISHED"}
+
+
+def test_runs_of_an_experiment_that_was_brought_back_are_there_again(home: Home) -> None:
+    home.run("old", start=1000, end=2000)
+    experiment = home.client.get_experiment_by_name("ulmfit-tickets").experiment_id
+    names = lambda: [each["name"] for each in client.get("/api/v1/runs").json()["runs"]]
+    with home.looking() as client:
+        home.client.delete_experiment(experiment)
+        home.read()
+        assert names() == []
+        home.client.restore_experiment(experiment)
+        home.read()
+        assert names() == ["old"]
