@@ -7,11 +7,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from dashboard.drawings.champions import over_time
+from dashboard.drawings.curves import curves, look_sample
 from dashboard.drawings.difference import difference
+from dashboard.drawings.drift import effect_size, effects
+from dashboard.drawings.landed import landed_over_time, named_sources
+from dashboard.drawings.lineage import lineage_graph
 from dashboard.drawings.versions import time_line
 from dashboard.plain import plain
 from ulmfit.report import numbers
 
+DRAWINGS = (over_time, time_line, difference, curves, look_sample, effects, landed_over_time, named_sources, lineage_graph)
 SHOWN = (
     numbers.percent,
     numbers.portion,
@@ -22,6 +27,7 @@ SHOWN = (
     numbers.size,
     numbers.duration,
     numbers.interval,
+    effect_size,
 )
 
 
@@ -36,7 +42,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: plain(value) if type(value) is str else value,
     )
-    made.globals |= {draw.__name__: draw for draw in (over_time, time_line, difference)}
+    made.globals |= {draw.__name__: draw for draw in DRAWINGS}
     made.filters |= {show.__name__: show for show in SHOWN} | {"when": when, "ago": ago, "plain": plain}
     return made
 

@@ -30,10 +30,10 @@ class Canvas:
         """The position of a share."""
         return scale(self.shares, self.height - BOTTOM, TOP)
 
-    def axes(self, unit: Callable[[float], str]) -> Iterable[Markup]:
-        """The lowest and the highest share, the first and the last day."""
+    def axes(self, unit: Callable[[float], str], named: Sequence[float] | None = None) -> Iterable[Markup]:
+        """The ``named`` shares, else the lowest and the highest one; the first and the last day."""
         text, ends = Markup('<text x="{}" y="{}" text-anchor="{}">{}</text>'), (min(self.times), max(self.times))
-        for share in dict.fromkeys((max(self.shares), min(self.shares))):
+        for share in dict.fromkeys((max(self.shares), min(self.shares)) if named is None else named):
             yield text.format(0, round(self.up(share) + 4, 1), "start", unit(share))
         days = [f"{time.astimezone(UTC):%Y-%m-%d}" for time in ends]
         yield text.format(LEFT, self.height - 4, "start", days[0])

@@ -47,6 +47,8 @@ def _insert(writing: sqlite3.Connection, manifest: Manifest, size: int, gone: bo
     as_json = [json.dumps(facts) for facts in (manifest.config, manifest.inputs, _short(manifest.record))]
     values = (manifest.key, manifest.kind, finished, manifest.seconds, size, manifest.run_id, *as_json, gone)
     writing.execute("insert or replace into artifacts values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+    made_of = [(manifest.key, role, key) for role, key in manifest.inputs.items()]
+    writing.executemany("insert or replace into inputs values (?, ?, ?)", made_of)
 
 
 def _short(record: JsonObject) -> JsonObject:

@@ -16,6 +16,7 @@ from ulmfit.errors import UserError
 FILE = "dashboard.db"  # in the workspace
 FORM = 3  # of the tables; another number empties the file
 PATIENCE = 10.0  # seconds for another dashboard on the same workspace
+MOST_ASKED = 500  # values of one question
 
 TABLES = """
 create table sources (name text primary key, ok integer, read_at real, tried_at real, says text);
@@ -42,13 +43,20 @@ create table flow_runs (id text primary key, name text, deployment text, state t
 
 create table landed (location text primary key, folder text, id text, time real, kind text, facts text);
 create index landed_in on landed (folder, id);
+create table landed_files (location text, folder text, arrival text, time real, number integer, name text, source text, content text,
+  rows integer, documents integer, labels integer, quarantined integer, primary key (location, number));
+create index files_landed_in on landed_files (folder, arrival, number);
+create index files_of_content on landed_files (content);
 
 create table artifacts (key text primary key, kind text, finished real, seconds real, bytes integer, run_id text, config text, inputs text,
   record text, gone integer);
+create table inputs (artifact text, role text, input text, primary key (artifact, role));
+create index inputs_of on inputs (input);
 create table evaluations (key text primary key, facts text);
 create table reports (name text primary key, stamp text, kind text, title text, model text, version text, run_id text, written real,
   report integer, card integer);
 create index reports_of on reports (model, version);
+create table studies (name text primary key, stamp text, facts text);
 """
 
 

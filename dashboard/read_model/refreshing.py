@@ -10,7 +10,7 @@ from types import TracebackType
 
 from mlflow.exceptions import MlflowException
 
-from dashboard.read_model import artifacts, journals, ledgers, orchestrator, reports, tracking
+from dashboard.read_model import artifacts, journals, ledgers, orchestrator, reports, studies, tracking
 from dashboard.read_model.away import Away
 from dashboard.read_model.database import Database
 from tasks.servers import cause
@@ -37,6 +37,7 @@ class Refreshing(AbstractContextManager["Refreshing"]):
             "ledger": lambda database: ledgers.read(store, database),
             "artifacts": lambda database: artifacts.read(store, database),
             "reports": lambda database: reports.read(workspace.reports, database),
+            "studies": lambda database: studies.read(workspace.reports, database),
             "MLflow": lambda database: tracking.read(workspace, database),
             "Prefect": orchestrator.read,
         }

@@ -1,10 +1,10 @@
-"""The lineage of a run, which artifact was made of which: as an SVG graph, and as Mermaid text.
+"""The lineage of a run, which artifact was made of which: as an SVG graph, and as Mermaid text; and the drawing of any such graph.
 
 The boxes are placed here, since the page runs no script (as Mermaid needs) and Graphviz is no Python package.
 """
 
 import html
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import networkx as nx
@@ -16,6 +16,7 @@ NODE_WIDTH, NODE_HEIGHT, GAP_X, GAP_Y = 176.0, 50.0, 22.0, 40.0
 BEND_WIDTH = 14.0  # room for a line that passes through a layer
 MARGIN = 6.0
 SWEEPS = 8
+LONGEST_NAME = 24  # letters that fit into a box
 
 Stages = Sequence[StageSummary]
 Node = Hashable  # the key of an artifact, or the bend of a line in a layer that it passes: (source, target, layer)
@@ -35,6 +36,12 @@ class _Artifact:
     def how(self) -> str:
         return "given" if self.seconds is None else "cached" if self.cached else duration(self.seconds)
 
+    @property
+    def box(self) -> "Box":
+        """It with its name, its key and how it came to be."""
+        note, title = f"{self.key[:10]} · {self.how}", f"{self.name}: {self.key}"
+        return Box(self.key, self.name, note, title, self.inputs.values(), "cached" if self.cached else "made")
+
 
 def mermaid(stages: Stages) -> str:
     """The lineage as a Mermaid flow chart; every input has its role."""
@@ -50,15 +57,39 @@ def mermaid(stages: Stages) -> str:
 
 
 def lineage_svg(stages: Stages) -> str:
-    """The lineage as inline SVG, every artifact below its inputs, without lines that a longer way implies; colours are CSS variables."""
-    drawing = _Drawing(_artifacts(stages))
+    """The lineage of a run as inline SVG; see :func:`graph_svg`."""
+    boxes = [artifact.box for artifact in _artifacts(stages).values()]
+    return graph_svg(boxes, f"Lineage graph of {len(boxes)} artifacts; the table of stages lists the same.")
+
+
+@dataclass(frozen=True)
+class Box:
+    """A node of a graph. ``inputs``: keys of others; ``title``: told where the pointer rests; ``style``: a CSS class; ``address``: where it leads."""
+
+    key: str
+    name: str
+    note: str
+    title: str
+    inputs: Iterable[str] = ()
+    style: str = "made"
+    address: str | None = None
+
+
+def graph_svg(boxes: Sequence[Box], label: str) -> str:
+    """The boxes as inline SVG, each below its inputs, without lines that a longer way implies; colours are CSS variables.
+
+    ``label``: what it shows, in words. Inputs that are no boxes are left out. Where boxes lead somewhere, each is a link.
+    """
+    drawing = _Drawing({box.key: box for box in boxes})
     left = min(x - drawing.half(node) for node, x in drawing.centres.items()) - MARGIN
     width = max(x + drawing.half(node) for node, x in drawing.centres.items()) + MARGIN - left
     height = len(drawing.layers) * (NODE_HEIGHT + GAP_Y) - GAP_Y + 2 * MARGIN
     parts = [drawing.line(top, bottom, left) for top, bottom in drawing.lines.edges]
-    parts += [drawing.box(artifact, left) for artifact in drawing.artifacts.values()]
-    label = f"Lineage graph of {len(drawing.artifacts)} artifacts; the table of stages lists the same."
-    opening = f'<svg class="lineage" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" role="img" aria-label="{label}">'
+    parts += [drawing.box(box, left) for box in drawing.boxes.values()]
+    role = "group" if any(box.address for box in boxes) else "img"
+    opening = (
+        f'<svg class="lineage" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" role="{role}" aria-label="{html.escape(label)}">'
+    )
     return opening + "".join(parts) + "</svg>"
 
 
@@ -70,18 +101,18 @@ def _artifacts(stages: Stages) -> dict[str, _Artifact]:
 
 
 class _Drawing:
-    """Artifacts in ``layers`` by longest path, ordered by barycentres, then pushed apart (Sugiyama et al. 1981).
+    """Boxes in ``layers`` by longest path, ordered by barycentres, then pushed apart (Sugiyama et al. 1981).
 
     ``lines``: the graph of lines, each with a bend in every layer that it passes. ``centres``: of nodes, from left to right.
     """
 
-    def __init__(self, artifacts: Mapping[str, _Artifact]):
-        self.artifacts = artifacts
-        inputs = nx.DiGraph([(source, key) for key, artifact in artifacts.items() for source in artifact.inputs.values()])
-        inputs.add_nodes_from(artifacts)
+    def __init__(self, boxes: Mapping[str, Box]):
+        self.boxes = boxes
+        inputs = nx.DiGraph([(source, key) for key, box in boxes.items() for source in box.inputs if source in boxes])
+        inputs.add_nodes_from(boxes)
         depths = {key: depth for depth, keys in enumerate(nx.topological_generations(inputs)) for key in keys}
         self.lines = nx.DiGraph()
-        self.lines.add_nodes_from(artifacts)
+        self.lines.add_nodes_from(boxes)
         for source, key in nx.transitive_reduction(inputs).edges:
             nx.add_path(self.lines, [source, *((source, key, layer) for layer in range(depths[source] + 1, depths[key])), key])
         self.layer = {node: depths[node] if node in depths else node[-1] for node in self.lines}
@@ -97,7 +128,7 @@ class _Drawing:
 
     def half(self, node: Node) -> float:
         """Half the width of a node."""
-        return (NODE_WIDTH if node in self.artifacts else BEND_WIDTH) / 2
+        return (NODE_WIDTH if node in self.boxes else BEND_WIDTH) / 2
 
     def _settle(self, layer: list[Node], near: Mapping[Node, Sequence[Node]]) -> None:
         """Move each node of a layer to the mean of its neighbours above or below, then order and spread the nodes."""
@@ -125,16 +156,17 @@ class _Drawing:
         x1, x2 = self.centres[top] - left, self.centres[bottom] - left
         y1, y2 = self._top(top) + NODE_HEIGHT, self._top(bottom)
         middle = (y1 + y2) / 2
-        onwards = "" if bottom in self.artifacts else f"V{y2 + NODE_HEIGHT:.1f}"
+        onwards = "" if bottom in self.boxes else f"V{y2 + NODE_HEIGHT:.1f}"
         return f'<path d="M{x1:.1f} {y1:.1f}C{x1:.1f} {middle:.1f} {x2:.1f} {middle:.1f} {x2:.1f} {y2:.1f}{onwards}"/>'
 
-    def box(self, artifact: _Artifact, left: float) -> str:
-        """An artifact with its name, its key and how it came to be."""
-        x, y = self.centres[artifact.key] - left, self._top(artifact.key)
-        name = artifact.name if len(artifact.name) <= 24 else artifact.name[:23] + "…"
-        return (
-            f'<g class="{"cached" if artifact.cached else "made"}"><title>{html.escape(artifact.name)}: {html.escape(artifact.key)}</title>'
+    def box(self, box: Box, left: float) -> str:
+        """A node with its name and note, as a link where it leads somewhere."""
+        x, y = self.centres[box.key] - left, self._top(box.key)
+        name = box.name if len(box.name) <= LONGEST_NAME else box.name[: LONGEST_NAME - 1] + "…"
+        drawn = (
+            f'<g class="{box.style}"><title>{html.escape(box.title)}</title>'
             f'<rect x="{x - NODE_WIDTH / 2:.1f}" y="{y:.1f}" width="{NODE_WIDTH:.0f}" height="{NODE_HEIGHT:.0f}" rx="9"/>'
             f'<text class="name" x="{x:.1f}" y="{y + 21:.1f}">{html.escape(name)}</text>'
-            f'<text class="note" x="{x:.1f}" y="{y + 38:.1f}">{html.escape(artifact.key[:10])} · {artifact.how}</text></g>'
+            f'<text class="note" x="{x:.1f}" y="{y + 38:.1f}">{html.escape(box.note)}</text></g>'
         )
+        return f'<a href="{html.escape(box.address)}">{drawn}</a>' if box.address else drawn

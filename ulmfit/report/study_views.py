@@ -9,8 +9,9 @@ from ulmfit.experiments.answer import accuracy
 from ulmfit.experiments.means import METRICS, Mean, mean, means
 from ulmfit.experiments.published import TABLES, published
 from ulmfit.experiments.trial import TITLES, MethodName, TrialResult
+from ulmfit.report.looks import SERIES, Look
 from ulmfit.report.numbers import count
-from ulmfit.report.study_figures import SERIES, Chart, Look, Series
+from ulmfit.report.study_figures import Chart, Series
 from ulmfit.report.study_summary import StudySummary
 
 METRIC_TITLES = dict(zip(METRICS, ("Accuracy", "Macro F1", "ROC AUC"), strict=True))
