@@ -24,6 +24,20 @@ class Reign(Facts):
     accuracy: Estimate | None
 
 
+def champion_of(reading: sqlite3.Connection, model: str, history: History) -> str | None:
+    """The version that is champion: by the registry, or by the decisions where the registry could not be read yet."""
+    if not registry_was_read(reading):
+        return next(reversed(history.champions()), None)
+    row = reading.execute("select champion from models where name = ?", [model]).fetchone()
+    return row["champion"] if row else None
+
+
+def registry_was_read(reading: sqlite3.Connection) -> bool:
+    """Whether what is known of it comes from itself."""
+    row = reading.execute("select read_at from sources where name = 'MLflow'").fetchone()
+    return row is not None and row["read_at"] is not None
+
+
 def reigns(reading: sqlite3.Connection, model: str, history: History) -> list[Reign]:
     """One after the other, the first one first."""
     carried_out = {mark.decision: mark for mark in history.marks if mark.done}

@@ -3,7 +3,7 @@
 import shlex
 import sqlite3
 
-from dashboard.queries.champions import Reign, reigns
+from dashboard.queries.champions import Reign, champion_of, reigns
 from dashboard.queries.histories import Decided, history, model_names
 from dashboard.queries.versions import Version, comparisons, versions
 from ulmfit.decisions.decision import Decision
@@ -54,8 +54,7 @@ def model(reading: sqlite3.Connection, name: str, number: str | None, workspace:
     if name not in model_names(reading):
         return None
     told = history(reading, name)
-    row = reading.execute("select champion from models where name = ?", [name]).fetchone()
-    champion = row["champion"] if row else None
+    champion = champion_of(reading, name, told)
     found = versions(reading, name, told)
     shown = next((each for each in reversed(found) if number in (None, each.number)), None)
     if number is not None and shown is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from dashboard.queries import attention
 from dashboard.queries.attention import Attention
-from dashboard.queries.champions import Reign, reigns
+from dashboard.queries.champions import Reign, champion_of, reigns
 from dashboard.queries.histories import Decided, history, model_names
 from dashboard.queries.running import FlowRun, Running, flow_runs, running
 from dashboard.queries.waiting import Waiting, waiting
@@ -65,9 +65,9 @@ def models(reading: sqlite3.Connection) -> list[ModelNow]:
 
 def _histories(reading: sqlite3.Connection) -> Iterator[tuple[str, str | None, History]]:
     """Name, champion and history of each model."""
-    champions = {row["name"]: row["champion"] for row in reading.execute("select name, champion from models")}
     for name in model_names(reading):
-        yield name, champions.get(name), history(reading, name)
+        told = history(reading, name)
+        yield name, champion_of(reading, name, told), told
 
 
 def _model(reading: sqlite3.Connection, name: str, champion: str | None, told: History) -> ModelNow:

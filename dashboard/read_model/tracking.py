@@ -18,10 +18,11 @@ from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.store.entities import PagedList
 
+from dashboard.read_model.away import Away
 from dashboard.read_model.database import Database
 from tasks.calls import EVALUATION_TAG, KEY_TAG, PARENT_TAG
 from tasks.promotion import CHAMPION
-from tasks.servers import check_tracking
+from tasks.servers import TRACKING, check_tracking
 from tasks.workspace import Workspace
 
 Item = TypeVar("Item")
@@ -34,9 +35,9 @@ SYSTEM = "system/"  # names of metrics of the machine's load, many and shown now
 
 
 def read(workspace: Workspace, database: Database) -> None:
-    """Take in what changed. UserError or MlflowException where MLflow is down; nothing where the workspace has no store yet."""
+    """Take in what changed. UserError or MlflowException where MLflow is down, Away where the workspace has no store."""
     if workspace.tracks_itself and not workspace.database.exists():  # MLflow would make one
-        return
+        raise Away(f"the workspace has no store of runs; name a server with {TRACKING}", expected=True)
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # the next look is soon
     check_tracking(workspace)
     client = MlflowClient(workspace.tracking_uri)

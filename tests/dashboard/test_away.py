@@ -50,6 +50,24 @@ def test_a_damaged_store_of_mlflow_is_told_in_one_line(lived: Home) -> None:
         assert "MLflow does not answer." in Page(client.get("/").text).text
 
 
+def test_a_registry_that_was_never_read_leaves_what_the_decisions_say(lived: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    (lived.workspace.root / "dashboard.db").unlink()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    with lived.looking() as client:
+        found = client.get("/api/v1/now").json()
+        assert [model["champion"] for model in found["models"]] == ["2"]
+        assert "no champion" not in {each["kind"] for each in found["attention"]}
+        assert "It was not read yet" in client.get("/model", params={"name": "tickets"}).text
+
+
+def test_a_workspace_without_a_store_of_runs_is_no_fault(lived: Home) -> None:
+    (lived.workspace.root / "dashboard.db").unlink()
+    lived.workspace.database.unlink()
+    with lived.looking() as client:
+        assert {each["name"]: each["state"] for each in client.get("/api/v1/sources").json()}["MLflow"] == "absent"
+        assert "Version 2" in Page(client.get("/").text).text and not lived.workspace.database.exists()
+
+
 class Dashboard:
     """``ulmfit dashboard`` as a process."""
 
