@@ -300,7 +300,8 @@ class _Training:
         write_bundle(bundle, self.work / "forward", self.work / "backward", self.work / "vocab.json", tokenizer.definition)
         if self.settings.words:
             listed = lambda rows: [texts[row] for row in rows]
-            train_words(listed(rows), names.truth_of(codes[rows]), len(names), self.settings.labels.seed).save(self.work / WORDS)
+            seed, truth, more = self.settings.labels.seed, names.truth_of(codes[rows]), np.setdiff1d(np.arange(len(texts)), held)
+            train_words(listed(rows), truth, len(names), seed, listed(more)).save(self.work / WORDS)
             add_words(bundle, self.work / WORDS, listed(held), names.truth_of(codes[held]), self.device)
         return Predictor(bundle, self.device), choice
 

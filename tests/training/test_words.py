@@ -23,7 +23,7 @@ def test_it_is_scikit_learns_regression(classes: int, monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "MANY", 10)  # the strength is then known
     texts, codes = rows_of(80, classes)
     model = train_words(texts, codes, classes, seed=0)
-    features = model.features(texts)
+    features = model.features.of(texts)
     expected = LogisticRegression(C=10.0, max_iter=1000).fit(features, codes).predict_proba(features)
     assert np.allclose(model.probabilities(texts, "multi-class"), expected, atol=1e-3)
     assert (model.probabilities(texts, "multi-class").argmax(1) == codes).mean() > 0.95
@@ -42,3 +42,13 @@ def test_several_labels_are_learnt_one_by_one() -> None:
     truth = np.stack([codes == 0, codes != 1, np.ones(90, bool), np.zeros(90, bool)], axis=1)
     shares = train_words(texts, truth, 4, seed=0).probabilities(texts, "multi-label")
     assert ((shares > 0.5) == truth).mean() > 0.95 and shares[:, 2].all() and not shares[:, 3].any()
+
+
+def test_themes_tell_words_that_no_labelled_row_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FEWEST", 100)
+    texts, _ = rows_of(400, 3)
+    few = [f"the {TOPICS[code][0]}" for code in range(3)] * 4
+    unseen, truth = [f"a {TOPICS[code][2]}" for code in range(3)], np.arange(3)
+    shares = train_words(few, np.array([0, 1, 2] * 4), 3, seed=0, read=texts, themes=6).probabilities(unseen, "multi-class")
+    assert (shares.argmax(1) == truth).all() and shares.max(1).min() > 0.4
+    assert train_words(few, np.array([0, 1, 2] * 4), 3, seed=0).features.word_themes.axes.size == 0, "of few texts none are found"

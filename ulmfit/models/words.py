@@ -1,4 +1,4 @@
-"""A model of words: TF-IDF of a text's words, word pairs and pieces of words, and a linear classifier on it.
+"""A model of words: TF-IDF of a text's words, word pairs and pieces of words, their themes, and a linear classifier on all that.
 
 Its files are JSON and safetensors.
 """
@@ -78,12 +78,54 @@ class Terms:
 
 
 @dataclass(frozen=True, eq=False)
-class WordModel:
-    """``weights`` float32 [F, L] of F features, those of ``words`` and then those of ``pieces``; ``biases`` float32 [L], -inf for a label that
-    it never gives."""
+class Themes:
+    """Which terms go together in much text (latent semantic analysis): ``axes`` float32 [F, K] of ``terms`` F; K is 0 where there was little text.
+
+    On disk the axes have 16 bits.
+    """
+
+    terms: Terms
+    axes: NDArray[np.float32]
+
+    def features(self, found: Iterable[list[str]]) -> csr_matrix:
+        """float32 [N, K] of the terms ``found`` in N texts, each row of length 1, or 0."""
+        from scipy.sparse import csr_matrix
+
+        places = self.terms.features(found) @ self.axes
+        lengths = np.sqrt((places**2).sum(axis=1, keepdims=True))
+        return csr_matrix(np.divide(places, lengths, out=np.zeros_like(places), where=lengths > 0))
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What a text's words are told by: F features, those of its ``words`` and pairs, of their ``pieces``, and of the themes of both."""
 
     words: Terms
     pieces: Terms
+    word_themes: Themes
+    piece_themes: Themes
+
+    def of(self, texts: Sequence[str]) -> csr_matrix:
+        """float32 [N, F]."""
+        from scipy.sparse import hstack
+
+        words, pieces = (lambda: map(words_of, texts)), (lambda: map(pieces_of, texts))
+        of_words = [self.words.features(words()), self.word_themes.features(words())]
+        of_pieces = [self.pieces.features(pieces()), self.piece_themes.features(pieces())]
+        return hstack([*of_words, *of_pieces]).tocsr()
+
+    @property
+    def number(self) -> int:
+        """F."""
+        themes = self.word_themes.axes.shape[1] + self.piece_themes.axes.shape[1]
+        return len(self.words.terms) + len(self.pieces.terms) + themes
+
+
+@dataclass(frozen=True, eq=False)
+class WordModel:
+    """``weights`` float32 [F, L] of the ``features``; ``biases`` float32 [L], -inf for a label that it never gives."""
+
+    features: Features
     weights: NDArray[np.float32]
     biases: NDArray[np.float32]
 
@@ -91,12 +133,8 @@ class WordModel:
         """float32 [N, L]: a softmax over the classes, or a sigmoid for each label."""
         from scipy.special import expit, softmax
 
-        scores = self.features(texts) @ self.weights + self.biases
+        scores = self.features.of(texts) @ self.weights + self.biases
         return (softmax(scores, axis=1) if task == "multi-class" else expit(scores)).astype(np.float32)
-
-    def features(self, texts: Sequence[str]) -> csr_matrix:
-        """float32 [N, F]."""
-        return features(self.words, self.pieces, texts)
 
     @property
     def digest(self) -> bytes:
@@ -104,41 +142,48 @@ class WordModel:
         arrays = [np.ascontiguousarray(array).tobytes() for array in self._arrays().values()]
         return hashlib.sha256(b"".join([json.dumps(self._terms()).encode(), *arrays])).digest()
 
+    def _parts(self) -> dict[str, Terms]:
+        known = self.features
+        return {
+            "words": known.words,
+            "pieces": known.pieces,
+            "word_themes": known.word_themes.terms,
+            "piece_themes": known.piece_themes.terms,
+        }
+
     def _terms(self) -> dict[str, list[str]]:
-        return {"words": list(self.words.terms), "pieces": list(self.pieces.terms)}
+        return {name: list(part.terms) for name, part in self._parts().items()}
 
     def _arrays(self) -> dict[str, NDArray[np.float32]]:
-        return {"words_idf": self.words.idf, "pieces_idf": self.pieces.idf, "weights": self.weights, "biases": self.biases}
+        axes = {"word_axes": self.features.word_themes.axes, "piece_axes": self.features.piece_themes.axes}
+        return {f"{name}_idf": part.idf for name, part in self._parts().items()} | axes | {"weights": self.weights, "biases": self.biases}
 
     def save(self, folder: Path) -> None:
         """Write the model into ``folder``, which is made if need be."""
         folder.mkdir(parents=True, exist_ok=True)
         write_bytes(folder / TERMS, json.dumps(self._terms(), ensure_ascii=False).encode(errors="surrogatepass"))
-        write_bytes(folder / WEIGHTS, save(self._arrays()))
+        arrays = {name: array.astype(np.float16) if name.endswith("axes") else array for name, array in self._arrays().items()}
+        write_bytes(folder / WEIGHTS, save(arrays))
 
     @classmethod
     def load(cls, folder: Path, labels: int) -> Self:
         """The model of so many ``labels`` in ``folder``. UserError where it is not whole, damaged, or of another number of labels."""
         try:
-            terms = json.loads((folder / TERMS).read_bytes().decode(errors="surrogatepass"))
+            named = json.loads((folder / TERMS).read_bytes().decode(errors="surrogatepass"))
             arrays = load((folder / WEIGHTS).read_bytes())
-            words, pieces = (Terms(terms[kind], arrays[f"{kind}_idf"]) for kind in ("words", "pieces"))
-            found = cls(words, pieces, arrays["weights"], arrays["biases"])
-            shapes = [*(array.shape for array in found._arrays().values())]
+            terms = {name: Terms(named[name], arrays[f"{name}_idf"]) for name in ("words", "pieces", "word_themes", "piece_themes")}
+            themes = (Themes(terms[f"{kind}_themes"], arrays[f"{kind}_axes"].astype(np.float32)) for kind in ("word", "piece"))
+            found = cls(Features(terms["words"], terms["pieces"], *themes), arrays["weights"], arrays["biases"])
+            fits = all(len(part.terms) == len(part.idf) for part in terms.values()) and found._fits(labels)
         except FileNotFoundError as error:
             raise UserError(f"{error.filename}: is missing; {AGAIN}") from error
-        except (KeyError, TypeError, ValueError, SafetensorError) as error:
+        except (IndexError, KeyError, TypeError, ValueError, SafetensorError) as error:
             raise UserError(f"{folder}: damaged ({' '.join(str(error).split())[:200]}); {AGAIN}") from error
-        sizes = len(words.terms), len(pieces.terms)
-        if shapes != [(sizes[0],), (sizes[1],), (sum(sizes), labels), (labels,)]:
-            raise UserError(
-                f"{folder}: its {sizes[0]} words and {sizes[1]} pieces, and weights {shapes} of {labels} labels, are no fit; {AGAIN}"
-            )
+        if not fits:
+            raise UserError(f"{folder}: its terms, its weights {found.weights.shape} and {labels} labels are no fit; {AGAIN}")
         return found
 
-
-def features(words: Terms, pieces: Terms, texts: Sequence[str]) -> csr_matrix:
-    """float32 [N, F] of N texts: those of their words and pairs, beside those of the pieces of their words."""
-    from scipy.sparse import hstack
-
-    return hstack([words.features(map(words_of, texts)), pieces.features(map(pieces_of, texts))]).tocsr()
+    def _fits(self, labels: int) -> bool:
+        themes = (self.features.word_themes, self.features.piece_themes)
+        axes = all(each.axes.shape[0] == len(each.terms.terms) for each in themes)
+        return axes and self.weights.shape == (self.features.number, labels) and self.biases.shape == (labels,)

@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 BUNDLE_VERSION = 1
 MIXTURE_VERSION = 1
-WORDS_VERSION = 1
+WORDS_VERSION = 2
 WEIGHED = 2_000  # validation documents by which members are weighed, at most
 VALID = ("valid",)
 
@@ -157,7 +157,7 @@ def _training(output: type[Made], recipe: Recipe, inputs: Mapping[str, Output[An
 
 
 def word_model(corpus: Corpus, settings: Settings) -> Stage[Words]:
-    """Logistic regression on TF-IDF, which learns from the rows that the classifiers learn from. Of ``settings``: ``classifier``, ``labels``."""
+    """Logistic regression on TF-IDF and on themes, which are found in all training text. It learns from the rows that the classifiers learn from. Of ``settings``: ``classifier``, ``labels``."""
     inputs, task = {"corpus": corpus}, settings.classifier.model_dump(include={"task", "label_separator"})
     drawn = {"labels": labels} if (labels := settings.labels.keyed()) else {}
     recipe = Recipe("words", WORDS_VERSION, task | drawn, keys_of(inputs))
@@ -165,8 +165,9 @@ def word_model(corpus: Corpus, settings: Settings) -> Stage[Words]:
     def build(work: Path, context: Context) -> Built:
         strings, train = corpus.record.labels, read_split(corpus, "train")
         labels = LabelSet.of(strings, settings.classifier)
+        more = [*train.texts, *read_split(corpus, "unlabelled").texts]
         train = train.take(rows_to_learn(labels.strata_of(train.codes(strings)), settings.labels).tolist())
-        model = train_words(train.texts, labels.truth_of(train.codes(strings)), len(labels), settings.labels.seed)
+        model = train_words(train.texts, labels.truth_of(train.codes(strings)), len(labels), settings.labels.seed, more)
         model.save(work)
         return Built(WordsRecord(terms=len(model.weights), documents=len(train.texts)).model_dump())
 

@@ -1,44 +1,74 @@
 """Training of the model of words that stands beside the two directions in an ensemble."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from ulmfit.models.words import Terms, WordModel, features, pieces_of, words_of
+from ulmfit.models.words import Features, Terms, Themes, WordModel, pieces_of, words_of
 from ulmfit.training.regression import Codes, cross_validated
 
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0)  # C, the inverse of the penalty
 MANY = 5_000  # rows from which on C is 10, as trying others takes long and gains little
 MOST = 100_000  # words and pairs, and as many pieces: the most frequent
 RARE = 3_000  # rows from which on a term has to occur twice
+THEMES = 100  # of words, and as many of pieces
+MOST_OF_THEMES = 15_000  # words and pairs, and as many pieces
+READ, BEGINNING = 10_000, 1_000  # texts, and characters of each, by which themes are found
+FEWEST = 1_000  # texts, below which no themes are found
 
 
-def train_words(texts: Sequence[str], truth: NDArray[Any], labels: int, seed: int) -> WordModel:
-    """Logistic regression on TF-IDF. ``truth`` [M]: int codes below ``labels``, a class each; or bool [M, ``labels``], any number each."""
-    words, pieces = known_terms(map(words_of, texts), len(texts)), known_terms(map(pieces_of, texts), len(texts))
-    found = features(words, pieces, texts)
+def train_words(
+    texts: Sequence[str], truth: NDArray[Any], labels: int, seed: int, read: Sequence[str] = (), themes: int = THEMES
+) -> WordModel:
+    """Logistic regression on TF-IDF. ``truth`` [M]: int codes below ``labels``, a class each; or bool [M, ``labels``], any number each.
+
+    ``read``: all the text there is, in which words that go together are found; without any, ``texts``.
+    """
+    words, pieces = (known_terms(map(cut, texts), len(texts), 1 if len(texts) < RARE else 2, MOST) for cut in (words_of, pieces_of))
+    sample = _sample(read or texts, seed)
+    known = Features(words, pieces, find_themes(sample, words_of, 2, themes, seed), find_themes(sample, pieces_of, 3, themes, seed))
+    found = known.of(texts)
     if truth.ndim == 1:
         weights, biases = _classes(found, truth, labels, seed)
     else:
         columns = [_label(found, has) for has in truth.T]
         weights, biases = np.stack([column for column, _ in columns], axis=1), np.array([bias for _, bias in columns])
-    return WordModel(words, pieces, weights.astype(np.float32), biases.astype(np.float32))
+    return WordModel(known, weights.astype(np.float32), biases.astype(np.float32))
 
 
-def known_terms(found: Iterable[list[str]], texts: int) -> Terms:
-    """The terms of so many ``texts`` and their inverse document frequencies, smoothed as scikit-learn does it; in the order of the alphabet."""
+def _sample(texts: Sequence[str], seed: int) -> list[str]:
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(texts))[:READ]).tolist()
+    return [texts[row][:BEGINNING] for row in chosen]
+
+
+def find_themes(texts: Sequence[str], cut: Callable[[str], list[str]], least: int, number: int, seed: int) -> Themes:
+    """The axes along which the ``texts`` differ most, by truncated singular value decomposition; none of few texts."""
+    from sklearn.decomposition import TruncatedSVD
+
+    if len(texts) < FEWEST:
+        return Themes(Terms([], np.zeros(0, np.float32)), np.zeros((0, 0), np.float32))
+    terms = known_terms(map(cut, texts), len(texts), least, MOST_OF_THEMES)
+    found = terms.features(map(cut, texts))
+    number = min(number, len(terms.terms) - 1)
+    return Themes(
+        terms, TruncatedSVD(number, n_iter=3, random_state=seed).fit(found).components_.T.astype(np.float16).astype(np.float32)
+    )  # as kept
+
+
+def known_terms(found: Iterable[list[str]], texts: int, least: int, most: int) -> Terms:
+    """The terms that ``least`` of so many ``texts`` have, the ``most`` frequent, and their inverse document frequencies, smoothed as
+    scikit-learn does it; in the order of the alphabet."""
     counts = Counter[str]()
     for terms in found:
         counts.update(set(terms))
-    least = 1 if texts < RARE else 2
-    frequent = sorted((term for term, count in counts.items() if count >= least), key=lambda term: (-counts[term], term))[:MOST]
-    terms = sorted(frequent)
-    seen = np.array([counts[term] for term in terms], dtype=np.float64)
-    return Terms(terms, (np.log((1 + texts) / (1 + seen)) + 1).astype(np.float32))
+    frequent = sorted((term for term, count in counts.items() if count >= least), key=lambda term: (-counts[term], term))[:most]
+    known = sorted(frequent)
+    seen = np.array([counts[term] for term in known], dtype=np.float64)
+    return Terms(known, (np.log((1 + texts) / (1 + seen)) + 1).astype(np.float32))
 
 
 def _classes(features: csr_matrix, codes: Codes, labels: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
