@@ -8,9 +8,16 @@ from datetime import datetime
 from typing import Literal
 
 from dashboard.queries.sources import time_of
+from tasks.tracking import metric_name
+from ulmfit.directions import ENSEMBLE, WITH_WORDS
 from ulmfit.store.json import Facts
 
 PAGE = 50
+COLUMNS = "runs.*, (select metrics from runs as part where part.parent = runs.id and part.kind = 'evaluation' limit 1) as judged"
+ACCURACIES = (
+    *(metric_name(f"{answer}.accuracy") for answer in (WITH_WORDS, ENSEMBLE)),
+    "valid_accuracy",
+)  # ends of names of metrics, the best first
 MOST_COMPARED = 6
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED", "SCHEDULED"]
 
@@ -26,7 +33,7 @@ class Filter(Facts):
 
 
 class Run(Facts):
-    """A run. ``flow``: what was run; of a stage, its kind. ``seconds``: that it took, or takes by now. ``accuracy``: the first that it logged."""
+    """A run. ``flow``: what was run; of a stage, its kind. ``seconds``: that it took, or takes by now. ``accuracy``: see :func:`_accuracy`."""
 
     id: str
     name: str
@@ -90,7 +97,7 @@ def runs(reading: sqlite3.Connection, wanted: Filter, page: int) -> Runs:
     pages = max(1, -(-number // PAGE))
     page = min(max(page, 1), pages)
     rows = reading.execute(
-        f"select * from runs where {where} order by started desc, id limit ? offset ?", [*values, PAGE, (page - 1) * PAGE]
+        f"select {COLUMNS} from runs where {where} order by started desc, id limit ? offset ?", [*values, PAGE, (page - 1) * PAGE]
     )
     return Runs(
         filter=wanted,
@@ -120,8 +127,6 @@ def _where(wanted: Filter) -> tuple[str, list[str]]:
 
 def _run(row: sqlite3.Row) -> Run:
     ended = row["ended"] or (time.time() if row["status"] == "RUNNING" else None)
-    metrics = json.loads(row["metrics"])
-    accuracy = next((metrics[name] for name in sorted(metrics) if name.endswith("accuracy")), None)
     return Run(
         id=row["id"],
         name=row["name"] or "",
@@ -130,17 +135,24 @@ def _run(row: sqlite3.Row) -> Run:
         flow=row["flow"] or row["kind"] or "",
         started=time_of(row["started"]),
         seconds=max(0.0, ended - row["started"]) if ended else None,
-        accuracy=accuracy,
+        accuracy=_accuracy(row),
     )
+
+
+def _accuracy(row: sqlite3.Row) -> float | None:
+    """Of the model's answer on held-out rows, as the run or its stage ``evaluate`` logged it; else of a training on its validation rows."""
+    logged = [json.loads(metrics) for metrics in (row["metrics"], row["judged"]) if metrics]
+    found = (metrics[name] for metrics in logged for end in ACCURACIES for name in sorted(metrics) if name.endswith(end))
+    return next(found, None)
 
 
 def run(reading: sqlite3.Connection, id_: str) -> RunFacts | None:
     """The run of that id; None where there is none."""
-    row = reading.execute("select * from runs where id = ?", [id_]).fetchone()
+    row = reading.execute(f"select {COLUMNS} from runs where id = ?", [id_]).fetchone()
     if row is None:
         return None
-    parent = reading.execute("select * from runs where id = ?", [row["parent"]]).fetchone()
-    parts = reading.execute("select * from runs where parent = ? order by started, id limit 500", [id_])
+    parent = reading.execute(f"select {COLUMNS} from runs where id = ?", [row["parent"]]).fetchone()
+    parts = reading.execute(f"select {COLUMNS} from runs where parent = ? order by started, id limit 500", [id_])
     made = reading.execute("select model, version from versions where run_id = ? order by model, version", [id_])
     return RunFacts(
         run=_run(row),
@@ -156,7 +168,7 @@ def run(reading: sqlite3.Connection, id_: str) -> RunFacts | None:
 
 def compared(reading: sqlite3.Connection, ids: Sequence[str]) -> Compared:
     """The runs of these ids that there are, at most ``MOST_COMPARED``."""
-    rows = [reading.execute("select * from runs where id = ?", [id_]).fetchone() for id_ in dict.fromkeys(ids)]
+    rows = [reading.execute(f"select {COLUMNS} from runs where id = ?", [id_]).fetchone() for id_ in dict.fromkeys(ids)]
     found = [row for row in rows if row is not None][:MOST_COMPARED]
     return Compared(
         runs=[_run(row) for row in found], parameters=_side_by_side(found, "parameters"), metrics=_side_by_side(found, "metrics")

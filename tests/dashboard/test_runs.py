@@ -26,6 +26,17 @@ def test_runs_are_filtered(home: Home) -> None:
         assert client.get("/runs", params={"status": "NONSENSE"}).status_code == 422
 
 
+def test_the_accuracy_is_that_of_the_models_answer(home: Home) -> None:
+    judged = {"result.scores.TF-IDF - logistic regression.accuracy": 0.9, "result.scores.forward-backward.accuracy": 0.8}
+    train = home.run("train")
+    home.run("evaluate", parent=train, metrics=judged, tags={"ulmfit.kind": "evaluation"})
+    home.run("classify", parent=train, metrics={"result.valid_accuracy": 0.7, "result.majority_accuracy": 0.6})
+    home.run("tokenise", parent=train, metrics={"result.tokens": 5})
+    with home.looking() as client:
+        found = {run["name"]: run["accuracy"] for run in client.get("/api/v1/runs", params={"parts": True}).json()["runs"]}
+    assert found == {"train": 0.8, "evaluate": 0.8, "classify": 0.7, "tokenise": None}
+
+
 def test_runs_come_fifty_a_page_and_links_lead_through_them(home: Home) -> None:
     for number in range(51):
         home.run(f"run {number}", start=1000 + number, end=2000)
