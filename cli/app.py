@@ -15,6 +15,8 @@ MODULES = {
     "benchmark": "cli.studies",
     "retrain": "cli.retrain",
     "predict": "cli.predict",
+    "score": "cli.score",
+    "scored": "cli.score",
     "serve": "cli.serve",
     "label-next": "cli.label_next",
     "suspects": "cli.suspects",

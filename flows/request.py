@@ -223,6 +223,19 @@ class RetrainRequest(ClassifierRequest, LandingFields):
         return self.model
 
 
+class ScoreRequest(BaseModel):
+    """A data set of Parquet files, to be scored by a model."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field(description="a model's folder, or models:/NAME@ALIAS, or models:/NAME/VERSION")
+    dataset: str = Field(description="a Parquet file, or a folder of them, also s3://BUCKET/FOLDER")
+    output: str = Field(description="folder for the scored files, which have the names of those that are read; also s3://BUCKET/FOLDER")
+    text_column: str = Field("text", description="column that holds the text")
+    dask: str | None = Field(None, description="address of a Dask scheduler, or a number of local workers")
+    workspace: str | None = Field(None, description="folder for artifacts, tracking and reports [ULMFIT_HOME, .ulmfit]")
+
+
 def short_name(place: str) -> str:
     """The short name of a file, folder or model. Where letters beyond ASCII, or many letters, are left out, a digest stands for them, so
     that no two names meet."""

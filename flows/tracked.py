@@ -4,7 +4,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from prefect import flow
 from pydantic import BaseModel
@@ -24,13 +24,23 @@ from ulmfit.training.interruption import INTERRUPTION
 Result = TypeVar("Result")
 
 
-def start(name: str, work: Callable[[Plan], Result], plan: Plan) -> Result:
+class Planned(Protocol):
+    """A request, resolved."""
+
+    @property
+    def request(self) -> BaseModel: ...
+
+
+AnyPlan = TypeVar("AnyPlan", bound=Planned)
+
+
+def start(name: str, work: Callable[[AnyPlan], Result], plan: AnyPlan) -> Result:
     """``work(plan)`` as a flow run of that name. The request stands as its parameter; it is not resolved a second time."""
 
     ours = signal.getsignal(signal.SIGTERM)
 
     @flow(name=name, task_runner=RUNNER, persist_result=False)
-    def resolved(request: Request) -> Result:
+    def resolved(request: BaseModel) -> Result:
         with _on_sigterm(ours):
             return work(plan)
 
@@ -55,10 +65,16 @@ def tracked_job(flow_name: str, plan: Plan) -> Iterator[Job]:
     tags = {"ulmfit.flow": flow_name, "ulmfit.corpus": request.reads, "ulmfit.preset": request.preset}
     run_id = tracker.start(f"{flow_name} {request.name}", tags)
     tracker.log_settings(run_id, plan.settings)
+    with ending(tracker, run_id), open_cluster(request.dask) as cluster:
+        context = Context(workspace.store, workspace.downloads, cluster.map, plan.settings.parts, plan.placement)
+        yield Job(workspace, tracker, run_id, context, threads_of_a_training(), pools=pools)
+
+
+@contextmanager
+def ending(tracker: Tracker, run_id: str) -> Iterator[None]:
+    """End the tracked run as the block ends: finished, failed or killed."""
     try:
-        with open_cluster(request.dask) as cluster:
-            context = Context(workspace.store, workspace.downloads, cluster.map, plan.settings.parts, plan.placement)
-            yield Job(workspace, tracker, run_id, context, threads_of_a_training(), pools=pools)
+        yield
     except BaseException as error:
         if not isinstance(error, Exception):  # a worker's SIGTERM, as Prefect passes it on: then it waits for all stages under way
             INTERRUPTION.ask()

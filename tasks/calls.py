@@ -26,6 +26,8 @@ KEY_TAG = "ulmfit.artifact"
 EVALUATION_TAG = "ulmfit.evaluation.results"
 PARENT_TAG = "mlflow.parentRunId"
 PARAMETERS = 100  # in one call, for MLflow
+CARD_LINE = "[Model card"  # what a description of ours begins with
+LONGEST_DATASET = 500  # letters of its name, for MLflow
 REFUSED, BROKEN = 3, 25  # tries before a call is set aside: one that MLflow refuses; one that fails elsewhere, after some five minutes
 
 
@@ -93,6 +95,26 @@ class Read(Facts):
     models: dict[str, str | None]
 
 
+class Used(Facts):
+    """What a run that trains nothing reads: a data set with the digest of its content, and a registered version (name, version), if it is one."""
+
+    call: Literal["used"] = "used"
+    run: str
+    dataset: str
+    digest: str
+    version: tuple[str, str] | None
+
+
+class Described(Facts):
+    """The description of a registered version, and small files beside it by name. A description that somebody wrote stays."""
+
+    call: Literal["described"] = "described"
+    name: str
+    version: str
+    description: str
+    files: dict[str, str]
+
+
 class MadeModel(Facts):
     """The model that a stage made, with small files of it by name. The answer is its id."""
 
@@ -110,7 +132,7 @@ class End(Facts):
     status: str
 
 
-Call = Begin | Points | Notes | Text | Folder | Read | MadeModel | End
+Call = Begin | Points | Notes | Text | Folder | Read | Used | Described | MadeModel | End
 CALL: TypeAdapter[Call] = TypeAdapter(Annotated[Call, Field(discriminator="call")])
 
 
@@ -158,6 +180,10 @@ class Caller:
                 self.client.log_artifacts(self._id(call.run), call.folder, call.to)
             case Read():
                 self._read(call)
+            case Used():
+                self._use(call)
+            case Described():
+                self._describe(call)
             case MadeModel():
                 return self._made_model(call)
             case End():
@@ -206,16 +232,34 @@ class Caller:
         )
         often(self.client.log_inputs, self._id(call.run), datasets=datasets, models=models)
 
+    def _use(self, call: Used) -> None:
+        source = json.dumps({"location": call.dataset})
+        dataset = DatasetInput(
+            Dataset(call.dataset[-LONGEST_DATASET:], call.digest[:32], "local", source), [InputTag("mlflow.data.context", "score")]
+        )
+        model = logged_model(self.client, *call.version) if call.version else None
+        self.client.log_inputs(call.run, datasets=[dataset], models=[LoggedModelInput(model.model_id)] if model else [])
+
+    def _describe(self, call: Described) -> None:
+        if model := logged_model(self.client, call.name, call.version):
+            self._add_files(model.model_id, call.files)
+        present = self.client.get_model_version(call.name, call.version).description
+        if not present or present.startswith(CARD_LINE):
+            self.client.update_model_version(call.name, call.version, call.description)
+
+    def _add_files(self, model: str, files: Mapping[str, str]) -> None:
+        with tempfile.TemporaryDirectory(prefix="ulmfit-model-") as folder:
+            for name, text in files.items():
+                (Path(folder) / name).write_text(text, encoding="utf-8")
+                self.client.log_model_artifact(model, str(Path(folder) / name))
+
     def _made_model(self, call: MadeModel) -> str:
         run_id = self._id(call.run)
         model = find_model(self.client, call.run.experiment, call.run.key)
         if model is None:
             tags = {KEY_TAG: call.run.key}
             model = self.client.create_logged_model(call.run.experiment, call.run.name, run_id, tags=tags, model_type=call.kind)
-        with tempfile.TemporaryDirectory(prefix="ulmfit-model-") as folder:
-            for name, text in call.files.items():
-                (Path(folder) / name).write_text(text)
-                self.client.log_model_artifact(model.model_id, str(Path(folder) / name))
+        self._add_files(model.model_id, call.files)
         self.client.finalize_logged_model(model.model_id, "READY")
         self.client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
         return model.model_id
@@ -225,6 +269,18 @@ def find_model(client: MlflowClient, experiment: str, key: str, name: str | None
     """The model that was made from the artifact ``key``, of that name."""
     found = client.search_logged_models([experiment], f"tags.`{KEY_TAG}` = '{key}'")
     return next((model for model in found if name in (None, model.name)), None)
+
+
+def logged_model(client: MlflowClient, name: str, version: str) -> LoggedModel | None:
+    """The logged model behind a registered version, which MLflow's database does not keep the id of; None where it is deleted."""
+    try:
+        found = client.get_model_version(name, version)
+        experiment = client.get_run(found.run_id or "").info.experiment_id
+    except MlflowException as error:
+        if away(error):
+            raise
+        return None
+    return find_model(client, experiment, found.tags.get(KEY_TAG, ""), name)
 
 
 def known_models(client: MlflowClient, experiment: str, models: Mapping[str, str | None]) -> list[str]:

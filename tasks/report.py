@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from prefect import task
@@ -10,19 +11,29 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from pydantic import TypeAdapter
 
+from tasks.calls import CARD_LINE, Described
 from tasks.promotion import CHALLENGER
 from tasks.registry import Version, held_out_rows
 from tasks.run import Finished, Job
 from ulmfit.config import Settings
 from ulmfit.decisions.decision import Decision
+from ulmfit.directions import ENSEMBLE
 from ulmfit.evaluation.abstention import Answered, measure
+from ulmfit.evaluation.predictions import read_judged, read_predictions
 from ulmfit.evaluation.results import read_results
+from ulmfit.evaluation.slice_scores import SliceScore, slice_scores
+from ulmfit.evaluation.slicing import slices_of
+from ulmfit.pretrained.licence import licence_behind
+from ulmfit.report.card import card_of, escaped
 from ulmfit.report.corpus_quality import CorpusQuality
 from ulmfit.report.lineage_graph import mermaid
-from ulmfit.report.page import render
+from ulmfit.report.numbers import count, interval, percent
+from ulmfit.report.page import render, render_card
 from ulmfit.report.summary import CorpusSummary, CurvePoint, ModelSummary, RangeTest, RunSummary, StageSummary, Summary
+from ulmfit.stages.evaluation import read_split
 from ulmfit.stages.outputs import Corpus, Evaluation, Model, Vocabulary
 from ulmfit.store.artifacts import library_versions
+from ulmfit.store.lineage import Lineage
 
 Fact = TypeVar("Fact")
 SHARES = (0.9, 0.95, 0.99)  # of the answers that are to be right
@@ -55,11 +66,24 @@ def report(job: Job, trained: Trained) -> Summary:
     summary = summary.model_copy(update={"report": str(folder / "report.html")})
     folder.mkdir(parents=True)
     render(summary, folder)
+    lineage = Lineage.read(trained.model.path)
+    render_card(card_of(summary, lineage, licence_behind(lineage)), folder)
     job.tracker.log_folder(job.run_id, folder, "report")
+    job.tracker.tell(described(job, summary, trained.version, folder))
     slug = "".join(letter if letter.isalnum() else "-" for letter in trained.name.lower())
     chart = f"```mermaid\n{mermaid(summary.stages)}\n```"
     create_markdown_artifact(chart, key=f"lineage-{slug}", description="lineage of the run")
     return summary
+
+
+def described(job: Job, summary: Summary, version: Version, folder: Path) -> Described:
+    """What the registry is told of a version: its card, and a description that leads to it."""
+    results = summary.results
+    accuracy = results.systems[results.headline]["accuracy"]
+    link = f"#/experiments/{job.tracker.experiment_id}/runs/{job.run_id}/artifacts/report/card.html"
+    about = f"{CARD_LINE}]({link}). Accuracy {percent(accuracy.value)} {escaped(interval(accuracy))} on {count(results.documents)} held-out documents of {escaped(summary.corpus.name)}."
+    cards = {name: (folder / name).read_text() for name in ("card.md", "card.html")}
+    return Described(name=version.name, version=version.version, description=about, files=cards)
 
 
 def summarise(job: Job, trained: Trained) -> Summary:
@@ -71,6 +95,7 @@ def summarise(job: Job, trained: Trained) -> Summary:
         general=_corpus(*trained.general) if trained.general else None,
         results=read_results(trained.evaluation.path),
         answered=_answered(trained.evaluation),
+        slices=_slices(trained),
         histories=_beside(trained.stages, "history.json", TypeAdapter(list[CurvePoint])),
         lr_finders=_beside(trained.stages, "lr_finder.json", TypeAdapter(RangeTest)),
         stages=[stage_summary(stage) for stage in trained.stages],
@@ -84,6 +109,16 @@ def summarise(job: Job, trained: Trained) -> Summary:
 def _answered(evaluation: Evaluation) -> list[Answered]:
     rows = held_out_rows(evaluation)
     return measure(rows, SHARES) if rows else []
+
+
+def _slices(trained: Trained) -> list[SliceScore]:
+    """How often the model is right by label and length, on the rows that it was evaluated on."""
+    judged = read_judged(trained.evaluation.path, ENSEMBLE)
+    rows = read_split(trained.domain[0], trained.settings.judge)
+    texts = dict(zip(rows.ids, rows.texts, strict=True))
+    found = read_predictions(trained.evaluation.path, ENSEMBLE)
+    slices = slices_of(found.labels, found.names, [texts[name] for name in found.ids])
+    return slice_scores(judged, slices, trained.settings.evaluate.confidence)
 
 
 def run_summary(job: Job, started: float) -> RunSummary:

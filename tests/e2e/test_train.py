@@ -83,6 +83,16 @@ def test_logs_go_to_standard_error_and_the_report_is_there(first: Finished) -> N
     assert "classify-forward: done" in first.err and "classify-forward: done" not in first.out
     report = Path(first.json["report"])
     assert "<html" in report.read_text() and json.loads((report.parent / "summary.json").read_text())["model"]["name"] == "ulmfit-tickets"
+    card = (report.parent / "card.md").read_text()
+    assert "# Model card: ulmfit-tickets, version 1" in card and "label network" in card and "holds: general" in card
+
+
+def test_the_registry_leads_to_the_card(first: Finished) -> None:
+    from mlflow import MlflowClient
+
+    run = first.json["run"]
+    version = MlflowClient(run["tracking_uri"]).get_model_version("ulmfit-tickets", "1")
+    assert f"[Model card](#/experiments/{run['experiment']}/runs/{run['id']}/artifacts/report/card.html)" in version.description
 
 
 def test_one_parent_run_with_a_child_a_stage_inputs_and_models(first: Finished) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tasks.calls import Caller, Described, logged_model
 from tasks.registry import load_version, resolve
+from tasks.relocation import here
 from tasks.workspace import Workspace
 from ulmfit import TextClassifier
 from ulmfit.errors import UserError
@@ -43,3 +45,18 @@ def test_a_classifier_from_the_registry(registered: Path) -> None:
     assert found.predict(texts)[0] in predictor.labels
     with pytest.raises(UserError, match="no such registered version"):
         TextClassifier.from_registry("models:/nothing@champion", registered)
+
+
+def test_a_version_is_described_by_its_card(registered: Path) -> None:
+    workspace = Workspace.named(registered)
+    version, caller = resolve(workspace, "models:/tickets@champion"), Caller(workspace.tracking_uri)
+    told = lambda: resolve(workspace, "models:/tickets@champion").description
+    call = Described(name="tickets", version=str(version.version), description="[Model card](#/x). One", files={"card.md": "# Ü"})
+    for line in ("One", "Two"):
+        caller.make(call.model_copy(update={"description": f"[Model card](#/x). {line}"}))
+        assert told() == f"[Model card](#/x). {line}"
+    caller.client.update_model_version("tickets", str(version.version), "Our best")
+    caller.make(call)
+    assert told() == "Our best"
+    model = logged_model(caller.client, "tickets", str(version.version))
+    assert model and (here(workspace, model.artifact_location) / "card.md").read_text() == "# Ü"

@@ -93,6 +93,14 @@ def read_answers(folder: Path) -> WrittenPredictions:
     return read_predictions(folder, answer_among(systems))
 
 
+def read_judged(folder: Path, system: str) -> NDArray[np.bool_]:
+    """Whether ``system`` is right about each document, bool [N]: its class, or all its labels and no other."""
+    table = pq.read_table(folder / FILE, columns=["label", "predicted"], filters=[("system", "=", system)])
+    return np.array(
+        [true == found for true, found in zip(*(table[name].to_pylist() for name in ("label", "predicted")), strict=True)], dtype=bool
+    )
+
+
 def read_predictions(folder: Path, system: str) -> WrittenPredictions:
     """The predictions of ``system`` in the folder of an evaluation; FileNotFoundError where there are none."""
     table = pq.read_table(folder / FILE, columns=["id", "label", "probabilities"], filters=[("system", "=", system)])

@@ -8,7 +8,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, time
@@ -58,12 +58,13 @@ class Table(Protocol[Item_contra]):
 @dataclass(frozen=True)
 class Form:
     """The columns of answers: those of the ``inputs``, then those of the prediction; ``separator``: of several labels in one cell,
-    None where a text has one label; ``explained``: with explanations."""
+    None where a text has one label; ``explained``: with explanations; ``taken``: names besides those of the inputs that no column may have."""
 
     inputs: Mapping[str, pa.DataType]
     classes: Sequence[str]
     separator: str | None = None
     explained: bool = False
+    taken: Collection[str] = ()
 
     def nested(self, answer: Answer) -> JsonObject:
         """An answer as JSON: the input's columns, ``label`` and its ``probability`` (or ``labels``), ``probabilities`` by class, ``explanation``, ``reason``."""
@@ -97,7 +98,7 @@ class Form:
     @cached_property
     def names(self) -> dict[str, str]:
         """The name of each column of the prediction; another where the input has that column."""
-        return {name: free_name(name, self.inputs) for name in (*self._own, "probabilities")}
+        return {name: free_name(name, {*self.inputs, *self.taken}) for name in (*self._own, "probabilities")}
 
     @property
     def _own(self) -> dict[str, pa.DataType]:

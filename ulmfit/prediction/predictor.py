@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -57,6 +58,11 @@ class Predictor:
         self._folded = {direction: FoldedClassifier(model, products(model)) for direction, model in self._models.items()}
         self.mixture = self.bundle.mixture
         self.words = WordModel.load(Path(folder, WORDS), len(self.labels)) if "words" in self.mixture.weights else None
+
+    @property
+    def precision(self) -> str:
+        """Of the matrix products: "fp32" or "bf16"."""
+        return "bf16" if self._folded[DIRECTIONS[0]].embedding.dtype == torch.bfloat16 else "fp32"
 
     def save(self, folder: Path) -> None:
         """Write the bundle into ``folder``, which is made if need be."""

@@ -39,9 +39,11 @@ class DirectionFacts(Facts):
 
 
 class PretrainedManifest(SparseFacts):
-    """The content of a manifest. ``files``: file name -> SHA-256; ``started_from``: the models whose training was continued."""
+    """The content of a manifest. ``files``: file name -> SHA-256; ``started_from``: the models whose training was continued;
+    ``licence``: under which they may be passed on."""
 
     name: str | None = None
+    licence: str | None = None
     corpus: CorpusFacts | None = None
     text: TextConfig | None = None
     general_vocab: VocabConfig | None = None

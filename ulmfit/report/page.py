@@ -1,4 +1,4 @@
-"""Writes the report of a run: ``report.html`` for people, ``summary.json`` for programs."""
+"""Writes the report of a run: ``report.html`` for people, ``summary.json`` for programs; and the model card."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ulmfit.decisions.decision import Decision
 from ulmfit.report import numbers, plots
+from ulmfit.report.card import Card, markdown
 from ulmfit.report.commands import commands_of, settings_by_stage
 from ulmfit.report.corpus_quality import FEW, Lengths, findings
 from ulmfit.report.lineage_graph import lineage_svg, mermaid
@@ -14,6 +15,7 @@ from ulmfit.report.summary import Summary
 from ulmfit.report.training_curves import trainings_of
 from ulmfit.store.filesystem import write_bytes
 
+CARD = "card.md"
 NO_LABEL = "no label"
 
 
@@ -25,11 +27,21 @@ def render(summary: Summary, folder: Path) -> None:
     write_bytes(folder / "report.html", page_of(Summary.model_validate_json(data)).encode())
 
 
-def page_of(summary: Summary) -> str:
-    """The page as one HTML file that loads nothing from elsewhere."""
-    pages = Environment(
+def render_card(card: Card, folder: Path) -> None:
+    """Write ``card.md`` and ``card.html`` into ``folder``, made as needed."""
+    write_bytes(folder / CARD, markdown(card).encode())
+    write_bytes(folder / "card.html", _templates().get_template("card.html").render(card=card).encode())
+
+
+def _templates() -> Environment:
+    return Environment(
         loader=PackageLoader("ulmfit.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+
+
+def page_of(summary: Summary) -> str:
+    """The page as one HTML file that loads nothing from elsewhere."""
+    pages = _templates()
     shown = (numbers.percent, numbers.portion, numbers.points, numbers.signed, numbers.count, numbers.size, numbers.duration)
     pages.filters |= {show.__name__: show for show in (*shown, numbers.interval, label_text, compared_text)}
     pages.globals |= {"findings": findings, "lengths_of": Lengths.of, "few": FEW}

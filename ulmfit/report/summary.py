@@ -11,6 +11,7 @@ from ulmfit.decisions.decision import Decision
 from ulmfit.directions import Direction
 from ulmfit.evaluation.abstention import Answered
 from ulmfit.evaluation.results import Results
+from ulmfit.evaluation.slice_scores import SliceScore
 from ulmfit.report.corpus_quality import CorpusQuality
 from ulmfit.store.json import Facts, SparseFacts
 
@@ -91,7 +92,7 @@ class RunSummary(Facts):
 class Summary(Facts):
     """The content of ``summary.json``; ``histories`` and ``lr_finders`` are by name of stage, ``report`` is the location of the page.
 
-    ``answered``: what comes of abstaining from answers that are not sure. ``decision``: the comparison of the registered version with the champion, if it is not champion itself.
+    ``answered``: what comes of abstaining from answers that are not sure. ``slices``: how often the headline is right on each of them. ``decision``: the comparison of the registered version with the champion, if it is not champion itself.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Summary(Facts):
     general: CorpusSummary | None = None
     results: Results
     answered: list[Answered] = Field(default_factory=list)
+    slices: list[SliceScore] = Field(default_factory=list)
     histories: dict[str, list[CurvePoint]]
     lr_finders: dict[str, RangeTest]
     stages: list[StageSummary]

@@ -53,7 +53,8 @@ def pretrained(given: Pretrained, direction: Direction) -> Stage[LanguageModel]:
     def build(work: Path, context: Context) -> Built:
         for file in files:
             filesystem.copy(given.folders[direction] / file, work / file)
-        return Built(given.facts(direction).model_dump(exclude_none=True))
+        licence = {"licence": given.manifest.licence} if given.manifest and given.manifest.licence else {}
+        return Built({**given.facts(direction).model_dump(exclude_none=True), **licence})
 
     return Stage(LanguageModel, recipe, {}, build)
 

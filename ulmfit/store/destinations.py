@@ -25,6 +25,15 @@ def new_folder(location: str, option: str) -> str:
     return str(path)
 
 
+def marked_folder(location: str, option: str, mark: str) -> str:
+    """The location in full of a folder to be made, or to be filled further: one that holds ``mark``. UserError unless it is new, empty or
+    such a one, and can be written."""
+    where = location.rstrip("/") if filesystem.is_remote(location) else str(_local(location, option))
+    if filesystem.exists(filesystem.join(where, mark)):
+        return where
+    return new_folder(where, option)
+
+
 def new_file(location: str, option: str) -> Path:
     """The path in full of a file to be made. UserError unless it is new and can be written."""
     path = _local(location, option)
