@@ -39,6 +39,7 @@ class PredictRequest(BaseModel):
     encoding: str = Field("utf-8", description="encoding of the text files, and of standard input")
     output: str | None = Field(None, description="file to write: csv, tsv, jsonl or parquet; without it, JSON Lines on standard output")
     explain: bool = Field(False, description="tell which words carry each label; with --output FILE.html as coloured text")
+    warn: bool = Field(False, description="columns for how strange the text is to the model: perplexity, unknown, and a warning")
     abstain_below: float | None = Field(
         None, gt=0, lt=1, description="give a label only where so great a share of the labels is right, by held-out rows (0.95)"
     )
@@ -77,14 +78,14 @@ def predict_records(predictor: Predictor, records: Records, request: PredictRequ
     from ulmfit.prediction.resume import kept_beside
 
     separator, output = predictor.separator if predictor.task == "multi-label" else None, request.output
-    wishes = Wishes(request.explain, predictor.sure_from(request.abstain_below) if request.abstain_below else 0.0)
-    form = Form(records.columns, predictor.labels, separator, request.explain)
+    wishes = Wishes(request.explain, predictor.sure_from(request.abstain_below) if request.abstain_below else 0.0, request.warn)
+    form = Form(records.columns, predictor.labels, separator, request.explain, request.warn)
     long = request.explain or records.number is None or records.number > PIECE_RECORDS
     held: list[JsonObject] = []
     keep: Write = lambda given: held.extend(map(form.nested, given))
     summary = Summary()
     with (
-        kept_beside(output, f"{predictor.digest} {request.explain}") if output and long else nullcontext() as kept,
+        kept_beside(output, f"{predictor.digest} {request.explain} {request.warn}") if output and long else nullcontext() as kept,
         written(output, form) if output else nullcontext(keep) if model else _standard_output(form) as write,
         row_bar("predict", records.number) as bar,
     ):

@@ -232,6 +232,7 @@ class ScoreRequest(BaseModel):
     dataset: str = Field(description="a Parquet file, or a folder of them, also s3://BUCKET/FOLDER")
     output: str = Field(description="folder for the scored files, which have the names of those that are read; also s3://BUCKET/FOLDER")
     text_column: str = Field("text", description="column that holds the text")
+    warn: bool = Field(False, description="columns for how strange the text is to the model: perplexity, unknown, and a warning")
     dask: str | None = Field(None, description="address of a Dask scheduler, or a number of local workers")
     workspace: str | None = Field(None, description="folder for artifacts, tracking and reports [ULMFIT_HOME, .ulmfit]")
 

@@ -59,7 +59,7 @@ def settle(job: Job, due: Due, ended: Ended) -> tuple[Version, Decision | None, 
     asked, workspace = due.asked, due.plan.workspace
     source = ModelSource.of(asked.landing.location, workspace)
     patiently(workspace, lambda: reserve(job.tracker.client, asked.model, source))
-    version = register(job, asked.model, ended.model, ended.evaluation, due.decision.id)
+    version = register(job, asked.model, ended.model, ended.evaluation, ended.familiar, due.decision.id)
     challenger = replace(ended.challenger(version), slices=slices(due, ended.evaluation), retraining=due.decision.id)
     compared = compare(job, challenger, asked.policy.gate)
     return version, compared, patiently(workspace, lambda: asked.conclude(due.decision, compared, job.run_id))

@@ -75,7 +75,7 @@ def _score(plan: ScorePlan, chosen: Chosen) -> ScoreSummary:
     filesystem.write_bytes(filesystem.join(plan.place, MARK), json.dumps(about, indent=1).encode())
     tracker, run_id = begin(plan.workspace, model, request.dataset)
     with ending(tracker, run_id), open_cluster(request.dask) as cluster:
-        specs = [FileSpec(plan.root, name, plan.place, request.text_column, model, run_id) for name in plan.names]
+        specs = [FileSpec(plan.root, name, plan.place, request.text_column, model, run_id, request.warn) for name in plan.names]
         started = time.monotonic()
         results = score_files(cluster, specs)
         summary = _summary(plan, model.name, results, run_id, time.monotonic() - started)

@@ -22,10 +22,12 @@ from ulmfit.config import Settings
 from ulmfit.decisions.decision import Decision
 from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.evaluation.policy import GatePolicy
+from ulmfit.prediction.familiar import Familiar
 from ulmfit.report.summary import Summary
 from ulmfit.stages.evaluation import measure
+from ulmfit.stages.explaining import familiar_of, familiarity, reasons
 from ulmfit.stages.models import average, classify, finetune, pretrain, pretrained, warm_finetune, word_model
-from ulmfit.stages.outputs import Classifier, Corpus, Evaluation, LanguageModel, Model, Vocabulary, Words
+from ulmfit.stages.outputs import Classifier, Corpus, Evaluation, Familiarity, LanguageModel, Model, Reasons, Vocabulary, Words
 from ulmfit.stages.stage import Context, StageName
 
 
@@ -48,7 +50,9 @@ def train_by(plan: Plan) -> Summary:
         read = run(dag, job)
         plan = within_minutes(plan, job, read, domain, general)
         ended = train_on(dag, plan, job, domain, general, read)
-        version = register(job, patiently(plan.workspace, lambda: _registered_name(plan, job)), ended.model, ended.evaluation)
+        version = register(
+            job, patiently(plan.workspace, lambda: _registered_name(plan, job)), ended.model, ended.evaluation, ended.familiar
+        )
         compared = compare(job, ended.challenger(version), GatePolicy())
         return report(job, ended.told(version, compared, started))
 
@@ -77,6 +81,8 @@ class Promised:
 
     model: Model
     evaluation: Evaluation
+    reasons: Reasons
+    familiarity: Familiarity
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,11 @@ class Ended:
         """Its scores."""
         return self.finished[self.promised.evaluation]
 
+    @property
+    def familiar(self) -> Familiar:
+        """What is kept with it, to tell strange texts by."""
+        return familiar_of(self.finished[self.promised.familiarity])
+
     def challenger(self, version: Version) -> Challenger:
         """The version that the model was registered as, to be compared."""
         return Challenger(version, self.model, self.evaluation, self.finished[self.domain.corpus], self.plan.settings.judge)
@@ -115,6 +126,7 @@ class Ended:
             general,
             self.model,
             self.evaluation,
+            self.finished[self.promised.reasons],
             version,
             compared,
             started,
@@ -143,7 +155,8 @@ def models(dag: Dag, plan: Plan, domain: Text, general: Text | None) -> Promised
     model = _averaged(dag, StageName("average"), classifiers, domain, words)
     scratch = _scratch(dag, plan, domain, classifiers) if plan.settings.scratch else None
     evaluation = dag.add(StageName("evaluate"), measure, domain.corpus, domain.ids, model, scratch, plan.settings)
-    return Promised(model, evaluation)
+    explained = dag.add(StageName("explain"), reasons, domain.corpus, model, evaluation, plan.settings.judge)
+    return Promised(model, evaluation, explained, dag.add(StageName("familiarity"), familiarity, domain.corpus, model))
 
 
 def tuned_lm(dag: Dag, plan: Plan, domain: Text, general: Text | None, direction: Direction) -> LanguageModel:

@@ -57,7 +57,8 @@ class Part(BaseModel):
 
 
 class Reasons(BaseModel):
-    """What carries a label. ``unknown``: share of the words that the model does not know; ``warning``: why not to rely on the prediction."""
+    """What carries a label. ``perplexity`` (a token) and ``unknown`` (share of the words) tell how
+    strange the text is to the model; ``warning``: why not to rely on the prediction."""
 
     model: str
     label: str
@@ -65,6 +66,7 @@ class Reasons(BaseModel):
     directions: dict[str, float]
     by_words: float | None = None
     agree: bool
+    perplexity: float | None
     unknown: float
     warning: str | None
     sentences: list[Part]

@@ -179,7 +179,9 @@ def clear_reports(workspace: Workspace, holders: Mapping[str, Set[str]]) -> None
         ids = holders.get(summary.corpus.key, frozenset())
         kept = [mistake for mistake in summary.results.mistakes if mistake.id not in ids]
         if len(kept) < len(summary.results.mistakes):
-            render(summary.model_copy(update={"results": summary.results.model_copy(update={"mistakes": kept})}), file.parent)
+            reasons = {mistake.id: summary.reasons[mistake.id] for mistake in kept if mistake.id in summary.reasons}
+            results = summary.results.model_copy(update={"mistakes": kept})
+            render(summary.model_copy(update={"results": results, "reasons": reasons}), file.parent)
             _log_again(client, summary.run.id, file.parent)
 
 

@@ -31,6 +31,7 @@ from ulmfit.decisions.decision import Author, Decision
 from ulmfit.errors import UserError
 from ulmfit.evaluation.abstention import Abstention, write_abstention
 from ulmfit.evaluation.predictions import read_answers
+from ulmfit.prediction.familiar import Familiar, write_familiar
 from ulmfit.prediction.predictor import Predictor
 from ulmfit.stages.outputs import Evaluation, Model
 from ulmfit.store.lineage import Lineage
@@ -56,16 +57,18 @@ class Version:
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def register(job: Job, name: str, model: Model, evaluation: Evaluation, retraining: str | None = None) -> Version:
+def register(
+    job: Job, name: str, model: Model, evaluation: Evaluation, familiar: Familiar | None = None, retraining: str | None = None
+) -> Version:
     """Register the bundle under ``name``, with the aliases of a new version; one that has its artifact key already is found again.
 
-    ``retraining``: id of the decision that it was trained by, if any.
+    ``familiar``: kept with it, see ``ulmfit/prediction/strangeness.py``. ``retraining``: id of the decision that it was trained by, if any.
     """
     job.tracker.outbox.wait(longest_wait())  # the version names models that MLflow is to know by then
-    return patiently(job.workspace, lambda: _register(job, name, model, evaluation, retraining))
+    return patiently(job.workspace, lambda: _register(job, name, model, evaluation, familiar, retraining))
 
 
-def _register(job: Job, name: str, model: Model, evaluation: Evaluation, retraining: str | None) -> Version:
+def _register(job: Job, name: str, model: Model, evaluation: Evaluation, familiar: Familiar | None, retraining: str | None) -> Version:
     """What was done before an interruption is found again."""
     client = job.tracker.client
     key, experiment, ancestors = model.key, job.tracker.experiment_id, Lineage.read(model.path).artifacts
@@ -78,7 +81,7 @@ def _register(job: Job, name: str, model: Model, evaluation: Evaluation, retrain
     )
     with tempfile.TemporaryDirectory(prefix="ulmfit-model-") as folder:
         with temporary_space():
-            save_pyfunc(model.path, Path(folder) / "model", held_out_rows(evaluation))
+            save_pyfunc(model.path, Path(folder) / "model", held_out_rows(evaluation), familiar)
         client.log_model_artifacts(logged.model_id, str(Path(folder) / "model"))
     client.finalize_logged_model(logged.model_id, "READY")
     parts = {ancestor: model_id(found.record) for ancestor, found in ancestors.items() if found.kind == "classifier"}
@@ -145,8 +148,8 @@ def held_out_rows(evaluation: Evaluation) -> Abstention | None:
     return Abstention.of(found.probabilities, found.labels) if found.labels.ndim == 1 else None
 
 
-def save_pyfunc(bundle: Path, folder: Path, held_out: Abstention | None = None) -> None:
-    """Write the bundle, and ``held_out`` beside it, as an MLflow pyfunc that carries its own code, so a server needs only the requirements.
+def save_pyfunc(bundle: Path, folder: Path, held_out: Abstention | None = None, familiar: Familiar | None = None) -> None:
+    """Write the bundle, and ``held_out`` and ``familiar`` beside it, as an MLflow pyfunc that carries its own code, so a server needs only the requirements.
 
     MLflow reads paths as addresses, in which ``?`` and ``%`` mean something else: it is given URIs. There is no signature: with one
     of a column ``text``, MLflow makes the string "None" of a null, and refuses lists, arrays, Series and single strings.
@@ -160,6 +163,8 @@ def save_pyfunc(bundle: Path, folder: Path, held_out: Abstention | None = None) 
     )
     if held_out:
         write_abstention(_bundle_in(folder), held_out)
+    if familiar:
+        write_familiar(_bundle_in(folder), familiar)
 
 
 def resolve(workspace: Workspace, uri: str) -> ModelVersion:

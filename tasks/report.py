@@ -31,7 +31,8 @@ from ulmfit.report.numbers import count, interval, percent
 from ulmfit.report.page import render, render_card
 from ulmfit.report.summary import CorpusSummary, CurvePoint, ModelSummary, RangeTest, RunSummary, StageSummary, Summary
 from ulmfit.stages.evaluation import read_split
-from ulmfit.stages.outputs import Corpus, Evaluation, Model, Vocabulary
+from ulmfit.stages.explaining import read_reasons
+from ulmfit.stages.outputs import Corpus, Evaluation, Model, Reasons, Vocabulary
 from ulmfit.store.artifacts import library_versions
 from ulmfit.store.lineage import Lineage
 
@@ -53,6 +54,7 @@ class Trained:
     general: tuple[Corpus, Vocabulary] | None
     model: Model
     evaluation: Evaluation
+    reasons: Reasons
     version: Version
     compared: Decision | None
     started: float
@@ -96,6 +98,7 @@ def summarise(job: Job, trained: Trained) -> Summary:
         results=read_results(trained.evaluation.path),
         answered=_answered(trained.evaluation),
         slices=_slices(trained),
+        reasons=read_reasons(trained.reasons),
         histories=_beside(trained.stages, "history.json", TypeAdapter(list[CurvePoint])),
         lr_finders=_beside(trained.stages, "lr_finder.json", TypeAdapter(RangeTest)),
         stages=[stage_summary(stage) for stage in trained.stages],

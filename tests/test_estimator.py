@@ -43,6 +43,8 @@ def fitted():
 def test_it_learns(fitted):
     assert fitted.classes_.tolist() == ["sea", "sky", "town"]
     assert fitted.score(TEXTS[60:], LABELS[60:]) > 0.7
+    known = fitted._predictor.bundle.familiar
+    assert known is not None and len(known.losses) == len(known.unknown) == 6  # the texts held out
 
 
 def test_probabilities_and_predictions_agree(fitted):
@@ -54,6 +56,29 @@ def test_probabilities_and_predictions_agree(fitted):
 def test_an_empty_text_and_no_texts_are_predicted(fitted):
     assert fitted.predict([""]).shape == (1,)
     assert fitted.predict([]).shape == (0,) and fitted.predict_proba([]).shape == (0, 3)
+
+
+def test_callbacks_hear_how_it_goes_on():
+    heard, second = [], []
+    few = (*QUICK, "classifier.epochs=2", "pretrain.epochs=1")
+    model = TextClassifier(preset="tiny", device="cpu", pretrained=None, options=few)
+    model.fit(TEXTS[:60], LABELS[:60], callbacks=[heard.append, second.append])
+    assert heard == second and {one.stage for one in heard} == {"pretrain", "classify"}
+    for direction in ("forward", "backward"):
+        told = [one for one in heard if (one.stage, one.direction) == ("classify", direction)]
+        assert [one.step for one in told] == sorted(one.step for one in told) and {one.steps for one in told} == {told[-1].step}
+        assert any("train_loss" in one.values for one in told) and any("valid_loss" in one.values for one in told)
+    same = TextClassifier(preset="tiny", device="cpu", pretrained=None, options=few).fit(TEXTS[:60], LABELS[:60])
+    assert np.array_equal(model.predict_proba(TEXTS[60:]), same.predict_proba(TEXTS[60:]))
+
+
+def test_a_callback_can_end_the_training():
+    def enough(progress):
+        if progress.stage == "classify":
+            raise RuntimeError(f"enough after {progress.step}")
+
+    with pytest.raises(RuntimeError, match="enough after"):
+        TextClassifier(preset="tiny", device="cpu", pretrained=None, options=QUICK).fit(TEXTS[:60], LABELS[:60], callbacks=[enough])
 
 
 def test_same_seed_same_model(fitted):

@@ -5,9 +5,10 @@ import logging
 import math
 import shutil
 import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import chain
@@ -33,7 +34,10 @@ from ulmfit.labels.estimator_labels import GivenLabels, Kind, check_classes, lis
 from ulmfit.labels.label_set import LabelSet
 from ulmfit.models.saving import read_saved_model
 from ulmfit.prediction.bundle import FILES, LINEAGE, WITH_WORDS, WORDS, Bundle, missing, write_bundle
+from ulmfit.prediction.familiar import FILE as FAMILIARITY
+from ulmfit.prediction.familiar import Familiar
 from ulmfit.prediction.predictor import Predictor
+from ulmfit.prediction.strangeness import figures_of
 from ulmfit.prediction.weighing import add_words
 from ulmfit.presets import override, preset
 from ulmfit.pretrained.catalog import shipped_for
@@ -54,6 +58,24 @@ from ulmfit.training.words import train_words
 log = logging.getLogger(__name__)
 
 NOTE = "estimator.json"  # beside a saved bundle: the constructor's arguments, and the classes in their own type
+
+
+@dataclass(frozen=True)
+class FitProgress:
+    """What a callback of ``TextClassifier.fit`` is told, every few steps and after each validation.
+
+    ``stage``: "pretrain", "finetune" or "classify"; ``step`` of ``steps`` steps of this stage, in this ``direction``. ``values``: what was
+    measured: ``train_loss`` (smoothed, nats), ``lr``, or ``valid_loss`` and the like.
+    """
+
+    stage: Literal["pretrain", "finetune", "classify"]
+    direction: Direction
+    step: int
+    steps: int
+    values: Mapping[str, float]
+
+
+Callback = Callable[[FitProgress], object]
 
 
 class TextClassifier(ClassifierMixin, BaseEstimator):
@@ -97,13 +119,19 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         self.init = init
 
     def fit(
-        self, texts: Iterable[str], labels: Any, unlabelled: Iterable[str] | None = None, eval_set: tuple[Iterable[str], Any] | None = None
+        self,
+        texts: Iterable[str],
+        labels: Any,
+        unlabelled: Iterable[str] | None = None,
+        eval_set: tuple[Iterable[str], Any] | None = None,
+        callbacks: Sequence[Callback] = (),
     ) -> Self:
         """Train a language model on all texts, then a classifier on the labelled ones; both directions.
 
         ``labels``: a string or number per text; or, where a text has any number of labels, a list (tuple, set) of them per text,
         or a table of 0 and 1 [N, L]. Texts and labels may be lists, numpy arrays, pandas' or Arrow's columns. ``eval_set``: texts and labels
-        to validate by; without it a share of ``texts``. Raises UserError (a ValueError) for input that cannot be learnt from.
+        to validate by; without it a share of ``texts``. ``callbacks``: each is called with a :class:`FitProgress` as the training goes
+        on, never two at a time; an exception in one ends the training and is raised. Raises UserError (a ValueError) for input that cannot be learnt from.
         """
         begun = time.monotonic()
         if self.minutes is not None and not (isinstance(self.minutes, Real) and 0 < self.minutes < math.inf):
@@ -129,7 +157,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         tokenizer = Tokenizer(settings.text.lang, settings.text.rules)
         with tempfile.TemporaryDirectory(prefix="ulmfit-fit-") as work:
             parts, known = self._start(settings, tokenizer, Path(work) / "init")
-            training = _Training(Path(work), settings, parts, device, known)
+            training = _Training(Path(work), settings, parts, device, known, _told(callbacks))
             budget = (self.minutes, begun) if self.minutes is not None else None
             self._predictor, choice = training.run(tokenizer, [*labelled, *further], Labelled(given, held), budget)
         if choice:
@@ -260,13 +288,16 @@ class Labelled:
 
 @dataclass(frozen=True)
 class _Training:
-    """One fit: the stages of the DAG in one folder, ``pretrained`` being the language models to start from, ``known`` words to keep."""
+    """One fit: the stages of the DAG in one folder, ``pretrained`` being the language models to start from, ``known`` words to keep.
+
+    ``told``: hears how it goes on, if anybody does."""
 
     work: Path
     settings: Settings
     pretrained: dict[Direction, Path]
     device: str
     known: Vocab | None = None
+    told: Callback | None = None
 
     def run(
         self, tokenizer: Tokenizer, texts: list[str], labelled_texts: "Labelled", budget: tuple[float, float] | None = None
@@ -303,7 +334,9 @@ class _Training:
             seed, truth, more = self.settings.labels.seed, names.truth_of(codes[rows]), np.setdiff1d(np.arange(len(texts)), held)
             train_words(listed(rows), truth, len(names), seed, listed(more)).save(self.work / WORDS)
             add_words(bundle, self.work / WORDS, listed(held), names.truth_of(codes[held]), self.device)
-        return Predictor(bundle, self.device), choice
+        predictor = Predictor(bundle, self.device)
+        predictor.bundle = replace(predictor.bundle, familiar=Familiar.of(*figures_of(predictor, valid)))
+        return predictor, choice
 
     def _train(self, text: TrainingText, labelled: TrainingText) -> None:
         """A classifier of the ``labelled`` documents per direction, on a language model of ``text``."""
@@ -312,7 +345,8 @@ class _Training:
         def learn(direction: Direction) -> None:
             lm = self._language_model(replace(text, direction=direction), place) if config.init == "finetuned" else None
             model = read_saved_model(lm).model if lm else self.settings.model
-            method.train_classifier(replace(labelled, direction=direction), lm, model, config, self.work / direction, place)
+            here = self._followed(place, "classify", direction)
+            method.train_classifier(replace(labelled, direction=direction), lm, model, config, self.work / direction, here)
 
         side_by_side(learn, DIRECTIONS, self.device)
 
@@ -339,10 +373,19 @@ class _Training:
         """The folder of a language model of the domain."""
         folder, tokens = self.work / f"lm-{text.direction}", text.train.tokens
         if self.pretrained:
-            method.finetune(text, self.pretrained[text.direction], fitting_streams(self.settings.finetune, tokens), folder, place)
+            here = self._followed(place, "finetune", text.direction)
+            method.finetune(text, self.pretrained[text.direction], fitting_streams(self.settings.finetune, tokens), folder, here)
         else:
-            method.pretrain(text, self.settings.model, fitting_streams(self.settings.pretrain, tokens), folder, place)
+            here = self._followed(place, "pretrain", text.direction)
+            method.pretrain(text, self.settings.model, fitting_streams(self.settings.pretrain, tokens), folder, here)
         return folder
+
+    def _followed(self, place: Placement, stage: Literal["pretrain", "finetune", "classify"], direction: Direction) -> Placement:
+        """``place``, and what is measured there is told."""
+        told = self.told
+        if told is None:
+            return place
+        return replace(place, follow=lambda step, steps, values: told(FitProgress(stage, direction, step, steps, values)))
 
 
 def _language_models(name: str | Path | None) -> dict[Direction, Path]:
@@ -372,6 +415,20 @@ def _with_judged(
     return judged, both
 
 
+def _told(callbacks: Sequence[Callback]) -> Callback | None:
+    """All callbacks as one, which the threads of both directions call in turn."""
+    if not callbacks:
+        return None
+    lock = threading.Lock()
+
+    def tell(progress: FitProgress) -> None:
+        with lock:
+            for callback in callbacks:
+                callback(progress)
+
+    return tell
+
+
 def _listed(options: Sequence[str]) -> Sequence[str]:
     return [options] if isinstance(options, str) else options
 
@@ -383,7 +440,7 @@ def _check_free(target: Path) -> None:
     if not target.is_dir():
         raise UserError(f"{target}: is a file; choose a new folder")
     found = {path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir()}
-    strange = sorted(found - {*FILES, *WITH_WORDS, LINEAGE, ABSTENTION, NOTE})
+    strange = sorted(found - {*FILES, *WITH_WORDS, LINEAGE, ABSTENTION, FAMILIARITY, NOTE})
     if strange or (found and missing(target)):
         raise UserError(f"{target}: holds something that is not a model ({(strange or sorted(found))[0]}); choose a new folder")
 

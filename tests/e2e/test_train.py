@@ -23,8 +23,10 @@ STAGES = {
     "ingest-general", "tokenise-general", "vocabulary-general", "encode-general",
     "pretrain-forward", "finetune-forward", "classify-forward",
     "pretrain-backward", "finetune-backward", "classify-backward",
-    "word-model", "average", "evaluate",
+    "word-model", "average", "evaluate", "explain", "familiarity",
 }  # fmt: skip
+
+FIRST = "The customer says that it was on monday and we could not help them with this login because our team is away please."
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +87,26 @@ def test_logs_go_to_standard_error_and_the_report_is_there(first: Finished) -> N
     assert "<html" in report.read_text() and json.loads((report.parent / "summary.json").read_text())["model"]["name"] == "ulmfit-tickets"
     card = (report.parent / "card.md").read_text()
     assert "# Model card: ulmfit-tickets, version 1" in card and "label network" in card and "holds: general" in card
+    reasons, first_mistakes = first.json["reasons"], first.json["results"]["mistakes"][:6]
+    assert {mistake["id"] for mistake in first_mistakes} == set(reasons) and "<mark style=" in report.read_text()
+    for mistake in first_mistakes:
+        found = reasons[mistake["id"]]
+        assert (
+            found["label"] == mistake["predicted"]
+            and found["words"]
+            and found["probability"] == pytest.approx(mistake["probability"], abs=1e-3)
+        )
+
+
+def test_a_strange_text_is_told(ulmfit: CommandLine, first: Finished, arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "texts.jsonl").write_text(
+        "".join(json.dumps({"text": text}) + "\n" for text in ("Der Hund bellt laut im Wald heute", FIRST))
+    )
+    options = ["--workspace", str(workspace(arguments)), "--warn"]
+    done = ulmfit("predict", "models:/ulmfit-tickets/1", str(tmp_path / "texts.jsonl"), *options)
+    strange, usual = map(json.loads, done.out.splitlines())
+    assert "of the words are unknown, which less than 1% of its own texts reach" in strange["warning"] and strange["unknown"] > 0.8
+    assert usual["warning"] is None and 1 < usual["perplexity"] < strange["perplexity"] * 100 and usual["unknown"] == 0
 
 
 def test_the_registry_leads_to_the_card(first: Finished) -> None:
@@ -139,7 +161,7 @@ def test_a_changed_option_and_a_damaged_shard_rerun_what_they_concern(ulmfit: Co
     shard.write_bytes(whole[:-100] + bytes(100))
     changed = ulmfit(*arguments, "--set", "classifier.epochs=2")
     assert changed.code == 0, changed.err
-    assert made(changed.json) == {"encode", "classify-forward", "classify-backward", "average", "evaluate"}
+    assert made(changed.json) == {"encode", "classify-forward", "classify-backward", "average", "evaluate", "explain", "familiarity"}
     assert "part-00000.ids.arrow" in changed.err
     assert shard.read_bytes() == whole
     assert changed.json["model"]["version"] == "2"
@@ -237,7 +259,7 @@ def test_lineage_from_the_registry_uri_alone(ulmfit: CommandLine, arguments: lis
     told = ulmfit("lineage", "models:/ulmfit-tickets@champion", *where, "--json")
     chain = told.json
     keys = {stage["key"]: stage["name"] for stage in first.json["stages"]}
-    assert {keys[key] for key in chain["artifacts"]} == STAGES - {"evaluate"}
+    assert {keys[key] for key in chain["artifacts"]} == STAGES - {"evaluate", "explain", "familiarity"}
     corpora = {entry["record"]["name"] for entry in chain["artifacts"].values() if entry["kind"] == "corpus"}
     assert corpora == {"tickets.csv", "general.txt"}
     tree = ulmfit("lineage", "models:/ulmfit-tickets@champion", *where)

@@ -129,7 +129,7 @@ class Life:
         evaluation = self._evaluation(corpus, key)
         bundle = SimpleNamespace(key=key, path=folder)
         challenger = lambda version: Challenger(version, cast(Any, bundle), evaluation, corpus, "test")
-        return SimpleNamespace(model=bundle, evaluation=evaluation, challenger=challenger)
+        return SimpleNamespace(model=bundle, evaluation=evaluation, familiar=None, challenger=challenger)
 
     def _evaluation(self, corpus: Corpus, key: str) -> Evaluation:
         rows = read_split(corpus, "test")

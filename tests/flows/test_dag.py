@@ -38,7 +38,8 @@ def test_the_dag_of_the_main_job(tmp_path: Path) -> None:
     nodes = {str(node.name): node for node in dag_of(plan(tmp_path, options=["scratch=true"])).nodes}
     text = ["ingest", "tokenise", "vocabulary", "encode"]
     trained = [f"{kind}-{direction}" for kind in ("pretrain", "finetune", "classify", "scratch") for direction in ("forward", "backward")]
-    assert sorted(nodes) == sorted([*text, *(f"{name}-general" for name in text), *trained, "average", "average-scratch", "evaluate"])
+    after = ["evaluate", "explain", "familiarity"]
+    assert sorted(nodes) == sorted([*text, *(f"{name}-general" for name in text), *trained, "average", "average-scratch", *after])
     assert nodes["finetune-backward"].arguments[:3] == (nodes["pretrain-backward"], nodes["encode"], nodes["vocabulary"])
     assert nodes["pretrain-forward"].arguments[:2] == (nodes["encode-general"], nodes["vocabulary-general"])
     assert set(nodes["scratch-forward"].after) == {nodes["classify-forward"], nodes["classify-backward"]}

@@ -76,7 +76,7 @@ def prepared(tmp_path: Path) -> Prepared:
 
 def test_the_plan_names_what_is_there_and_what_is_to_make(prepared: Prepared, caplog: pytest.LogCaptureFixture) -> None:
     said = prepared.announced(prepared.plan, caplog)
-    assert "4 stages found or done, 8 to make (2 pretrained, 2 finetune, 2 classify, average, evaluate)" in said
+    assert "4 stages found or done, 10 to make (2 pretrained, 2 finetune, 2 classify, average, evaluate, explain, familiarity)" in said
     assert "plan: fine-tune" in said and "tokens in 1 passes" in said and "plan: classify" in said and "judge by 60 documents" in said
     assert "in all on this machine" in said
     assert [[name for name, _ in chain] for chain in outlook.chains] == [

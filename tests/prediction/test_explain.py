@@ -17,6 +17,7 @@ from ulmfit.prediction.bundle import write_bundle
 from ulmfit.prediction.explain import Explanation, Part, explain
 from ulmfit.prediction.explanation_page import HEAD, article, coloured
 from ulmfit.prediction.predictor import Predictor
+from ulmfit.prediction.strangeness import Strangeness
 from ulmfit.text.tokenizer import Tokenizer
 
 TEXT = "The film was good. A long story about cats and dogs!\nThe trains, the trains…"
@@ -95,14 +96,14 @@ def test_another_label_can_be_explained(predictor: Predictor) -> None:
 def test_a_text_without_words(predictor: Predictor) -> None:
     for text in ("", " \n "):
         found = explain(predictor, text)
-        assert found.words == found.sentences == () and found.warning is None and coloured(found) == text
+        assert found.words == found.sentences == () and found.strange.warning is None and coloured(found) == text
 
 
 def test_a_strange_text_is_told(predictor: Predictor) -> None:
-    assert explain(predictor, "the film was good").warning is None
-    strange = explain(predictor, "der Hund was good")
+    assert explain(predictor, "the film was good").strange.warning is None
+    strange = explain(predictor, "der Hund was good").strange
     assert strange.unknown == pytest.approx(2 / 5) and strange.warning  # with the mark of the capital
-    assert strange.warning.startswith("40% of the words are unknown to the model")
+    assert strange.warning.startswith("40% of the words are unknown: the text is far")
 
 
 def of(*effects: tuple[str, float, float]) -> Explanation:
@@ -111,7 +112,7 @@ def of(*effects: tuple[str, float, float]) -> Explanation:
         start = parts[-1].end + 1 if parts else 0
         parts.append(Part(start, start + len(word), word, (forward + backward) / 2, forward, backward))
     directions = cast(dict[Direction, float], {"forward": 0.8, "backward": 0.6})
-    return Explanation(text, "a <b>", 0.7, directions, (), tuple(parts), 0.5)
+    return Explanation(text, "a <b>", 0.7, directions, (), tuple(parts), Strangeness(9.0, 0.5, "50% of the words are unknown"))
 
 
 def test_what_is_named_and_whether_the_directions_agree() -> None:

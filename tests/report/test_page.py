@@ -233,3 +233,17 @@ def test_a_range_test_is_drawn_beside_the_curves_of_its_stage(tmp_path):
     assert page.source.count('<svg class="plot"') == before.source.count('<svg class="plot"') + 1
     assert "suggested learning rate" in page.text and "suggested learning rate" not in before.text
     assert len(page.ids) == len(set(page.ids))
+
+
+def test_reasons_for_a_mistake_are_coloured_and_escaped(tmp_path):
+    text = "<b>not</b> good"
+    found = summary_of(text=text)
+    (first,) = found["results"]["mistakes"]
+    part = {"start": 0, "end": 10, "text": "<b>not</b>", "forward": 0.3, "backward": -0.1}
+    strange = {"perplexity": 5.0, "unknown": 0.5, "warning": "50% of the words are unknown: <i>far</i>"}
+    own = {"text": text, "label": "good", "probability": 0.9, "directions": {"forward": 0.8, "backward": 1.0}}
+    found["reasons"] = {first["id"]: {**own, "sentences": [part], "words": [part], "strange": strange}}
+    page = page_of(found, tmp_path)
+    assert "b" not in page.tags and "i" not in page.tags and page.tags.count("mark") == 4  # three explain the colours
+    assert f"{text} {strange['warning']}" in page.text
+    assert 'class="apart"' in page.source or "class=apart" in page.source

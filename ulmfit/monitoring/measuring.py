@@ -11,8 +11,8 @@ from ulmfit.directions import DIRECTIONS
 from ulmfit.labels.label_strings import split_labels
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.monitoring.drift_figures import Hits, TextFigures
-from ulmfit.monitoring.losses import document_losses
 from ulmfit.monitoring.policy import DriftPolicy
+from ulmfit.prediction.losses import document_losses
 from ulmfit.prediction.predictor import Predictor
 from ulmfit.text.vocab import UNK
 

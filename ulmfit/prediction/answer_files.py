@@ -58,19 +58,20 @@ class Table(Protocol[Item_contra]):
 @dataclass(frozen=True)
 class Form:
     """The columns of answers: those of the ``inputs``, then those of the prediction; ``separator``: of several labels in one cell,
-    None where a text has one label; ``explained``: with explanations; ``taken``: names besides those of the inputs that no column may have."""
+    None where a text has one label; ``explained``: with explanations; ``judged``: with how strange the texts are; ``taken``: names besides those of the inputs that no column may have."""
 
     inputs: Mapping[str, pa.DataType]
     classes: Sequence[str]
     separator: str | None = None
     explained: bool = False
+    judged: bool = False
     taken: Collection[str] = ()
 
     def nested(self, answer: Answer) -> JsonObject:
         """An answer as JSON: the input's columns, ``label`` and its ``probability`` (or ``labels``), ``probabilities`` by class, ``explanation``, ``reason``."""
         by_class = None if answer.probabilities is None else dict(zip(self.classes, answer.probabilities, strict=True))
         facts = {"explanation": answer.explanation.facts if answer.explanation else None} if self.explained else {}
-        own = {**self._said(answer), "probabilities": by_class, **facts, "reason": answer.reason}
+        own = {**self._said(answer), "probabilities": by_class, **facts, **self._strange(answer), "reason": answer.reason}
         cells = {name: plain(value) for name, value in answer.record.cells.items()}
         return {**cells, **{self.names[name]: value for name, value in own.items()}}
 
@@ -79,7 +80,7 @@ class Form:
         shares: Sequence[float | None] = answer.probabilities or [None] * len(self.classes)
         by_class = {f"probability_{name}": share for name, share in zip(self.classes, shares, strict=True)}
         why = {"explanation": answer.explanation.short if answer.explanation else None} if self.explained else {}
-        own = {**self._said(answer), **by_class, **why, "reason": answer.reason}
+        own = {**self._said(answer), **by_class, **why, **self._strange(answer), "reason": answer.reason}
         cells = {name: answer.record.cells.get(name) for name in self.inputs}
         return {**cells, **{self.names[name]: value for name, value in own.items()}}
 
@@ -104,7 +105,13 @@ class Form:
     def _own(self) -> dict[str, pa.DataType]:
         said = {"labels": pa.list_(pa.string())} if self.separator else {"label": pa.string(), "probability": pa.float64()}
         why = {"explanation": pa.string()} if self.explained else {}
-        return {**said, **{f"probability_{name}": pa.float64() for name in self.classes}, **why, "reason": pa.string()}
+        strange = {"perplexity": pa.float64(), "unknown": pa.float64(), "warning": pa.string()} if self.judged else {}
+        return {**said, **{f"probability_{name}": pa.float64() for name in self.classes}, **why, **strange, "reason": pa.string()}
+
+    def _strange(self, answer: Answer) -> dict[str, object]:
+        found = answer.strange
+        names = ("perplexity", "unknown", "warning") if self.judged else ()
+        return {name: None if found is None else getattr(found, name) for name in names}
 
     def _said(self, answer: Answer) -> dict[str, object]:
         if self.separator:

@@ -11,6 +11,7 @@ from ulmfit.prediction.explain import Explanation, explain
 from ulmfit.prediction.predictor import Predictor
 from ulmfit.prediction.records import Record
 from ulmfit.prediction.resume import Kept, Piece
+from ulmfit.prediction.strangeness import Strangeness, strangeness
 
 PIECE_RECORDS, PIECE_CHARACTERS = 1_000, 4_000_000  # that are predicted together, at most
 EXPLAINED = 10  # records of a piece with explanations, each of which takes about a second
@@ -22,13 +23,14 @@ UNSURE = "not sure"  # the reason
 @dataclass(frozen=True, slots=True)
 class Answer:
     """``labels`` and ``probabilities`` [L] of the record's text; both None where the record has a reason instead. ``explanation``: of the
-    likeliest label, if it was asked for. ``unsure``: its probability is too low to be an answer."""
+    likeliest label, and ``strange``, if they were asked for. ``unsure``: its probability is too low to be an answer."""
 
     record: Record
     labels: list[str] | None = None
     probabilities: list[float] | None = None
     explanation: Explanation | None = None
     unsure: bool = False
+    strange: Strangeness | None = None
 
     @property
     def reason(self) -> str | None:
@@ -38,10 +40,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Wishes:
-    """What answers have besides labels and probabilities: explanations if ``explained``; no label below the probability ``sure_from``."""
+    """What answers have besides labels and probabilities: explanations if ``explained``; how strange the texts are if ``judged``; no label
+    below the probability ``sure_from``."""
 
     explained: bool = False
     sure_from: float = 0.0
+    judged: bool = False
 
 
 def answers(predictor: Predictor, records: Iterable[Record], wishes: Wishes = Wishes(), kept: Kept | None = None) -> Iterator[list[Answer]]:
@@ -50,25 +54,28 @@ def answers(predictor: Predictor, records: Iterable[Record], wishes: Wishes = Wi
     A piece that was ``kept`` is not predicted again, and one that is predicted is kept.
     """
     for piece in pieces(records, EXPLAINED if wishes.explained else PIECE_RECORDS):
-        found = _predicted(predictor, [record.text for record in piece if not record.reason], wishes.explained, kept)
+        found = _predicted(predictor, [record.text for record in piece if not record.reason], wishes, kept)
         labels = predictor.decide(np.array(found.probabilities, dtype=np.float32).reshape(-1, len(predictor.labels)))
-        rows = zip(labels, found.probabilities, found.explanations or repeat(None), strict=False)
+        rows = zip(labels, found.probabilities, found.explanations or repeat(None), found.strange or repeat(None), strict=False)
         yield [Answer(record) if record.reason else _answer(record, *next(rows), wishes) for record in piece]
 
 
-def _predicted(predictor: Predictor, texts: list[str], explained: bool, kept: Kept | None) -> Piece:
+def _predicted(predictor: Predictor, texts: list[str], wishes: Wishes, kept: Kept | None) -> Piece:
     if kept and (found := kept.find(texts)):
         return found
     probabilities = predictor.probabilities(texts, shown=False).tolist()
-    piece = Piece(probabilities, [explain(predictor, text) for text in texts] if explained else None)
+    explanations = [explain(predictor, text) for text in texts] if wishes.explained else None
+    piece = Piece(probabilities, explanations, strangeness(predictor, texts) if wishes.judged else None)
     if kept:
         kept.keep(texts, piece)
     return piece
 
 
-def _answer(record: Record, labels: list[str], probabilities: list[float], why: Explanation | None, wishes: Wishes) -> Answer:
+def _answer(
+    record: Record, labels: list[str], probabilities: list[float], why: Explanation | None, strange: Strangeness | None, wishes: Wishes
+) -> Answer:
     unsure = max(probabilities) < wishes.sure_from - CLOSE
-    return Answer(record, labels, [round(value, DIGITS) for value in probabilities], why, unsure)
+    return Answer(record, labels, [round(value, DIGITS) for value in probabilities], why, unsure, strange)
 
 
 def pieces(records: Iterable[Record], most: int = PIECE_RECORDS) -> Iterator[list[Record]]:

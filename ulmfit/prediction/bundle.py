@@ -1,8 +1,8 @@
 """The folder of a trained model: ``forward/`` and ``backward/`` and what both need, written and read.
 
 Each direction has ``model.safetensors`` and ``config.json``; beside them are ``vocab.json``, ``tokenizer.json``, ``labels.json`` and,
-where the model came out of a workflow, ``lineage.json``, and ``abstention.json`` where it was registered by one. Where words are a member
-of the ensemble there are ``words/`` and ``ensemble.json``.
+where the model came out of a workflow, ``lineage.json``, and ``abstention.json`` and ``familiarity.json`` where it was registered by one.
+Where words are a member of the ensemble there are ``words/`` and ``ensemble.json``.
 """
 
 import json
@@ -19,6 +19,7 @@ from ulmfit.evaluation.mixture import EQUAL, Mixture, read_mixture, write_mixtur
 from ulmfit.evaluation.mixture import FILE as MIXTURE
 from ulmfit.models.saving import CONFIG, WEIGHTS, Calibration, SavedModel, read_saved_model
 from ulmfit.models.words import TERMS
+from ulmfit.prediction.familiar import Familiar, read_familiar, write_familiar
 from ulmfit.store.filesystem import write_bytes
 from ulmfit.store.json import JsonObject
 from ulmfit.text.tokenizer import Definition
@@ -62,6 +63,7 @@ class Bundle:
     parts: Mapping[Direction, SavedModel]
     abstention: Abstention | None = None
     mixture: Mixture = EQUAL
+    familiar: Familiar | None = None
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -77,6 +79,7 @@ class Bundle:
             parts,
             read_abstention(folder),
             read_mixture(folder) or EQUAL,
+            read_familiar(folder),
         )
         for direction in DIRECTIONS:
             bundle._check_part(folder / direction, direction)
@@ -97,6 +100,8 @@ class Bundle:
             write_abstention(folder, self.abstention)
         if self.mixture != EQUAL:
             write_mixture(folder, self.mixture)
+        if self.familiar:
+            write_familiar(folder, self.familiar)
 
     def _check_part(self, folder: Path, direction: Direction) -> None:
         saved, calibration = self.parts[direction], self.calibration(direction)

@@ -6,7 +6,7 @@ what stands between white space, or a sign of a script that is written without.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Self
 
@@ -16,16 +16,15 @@ from numpy.typing import NDArray
 from ulmfit.directions import DIRECTIONS, Direction, Member
 from ulmfit.errors import UserError
 from ulmfit.prediction.predictor import Predictor, Probabilities
+from ulmfit.prediction.strangeness import Strangeness, strangeness
 from ulmfit.store.json import JsonObject
 from ulmfit.text.detokenise import UNSPACED
-from ulmfit.text.vocab import UNK
 
 WORD = re.compile(rf"{UNSPACED.pattern}|(?:(?!{UNSPACED.pattern})\S)+")
 SENTENCE = re.compile(r"\S.*?(?:[.!?…]+[\"'”’)\]]*(?=\s)|[。！？]|(?=\n)|\Z)", re.DOTALL)
 PASSAGES = 24  # of a text, at most: sentences are joined where there are more
 READ = 60_000  # words that may be read again to find single words
 FEWEST = 40  # single words that are tried at least
-STRANGE = 0.2  # share of unknown words from which a text is far from what the model knows
 NAMED = 10  # words, in a short form
 
 
@@ -51,7 +50,7 @@ class Part:
 @dataclass(frozen=True)
 class Explanation:
     """``probability`` of ``label``, that of each direction, and that ``by_words`` where they are a member; ``sentences``: all of the text, in its order; ``words``: those that were tried,
-    in its order: all, or those of the strongest sentences. ``unknown``: share of the text's tokens that the model does not know."""
+    in its order: all, or those of the strongest sentences. ``strange``: how far the text is from what the model knows."""
 
     text: str
     label: str
@@ -59,7 +58,7 @@ class Explanation:
     directions: dict[Direction, float]
     sentences: tuple[Part, ...]
     words: tuple[Part, ...]
-    unknown: float
+    strange: Strangeness
     by_words: float | None = None
 
     @cached_property
@@ -74,19 +73,12 @@ class Explanation:
         return sum(word.agree for word in named) * 2 > len(named)
 
     @property
-    def warning(self) -> str | None:
-        """Why the prediction should not be relied on."""
-        if self.unknown < STRANGE:
-            return None
-        return f"{self.unknown:.0%} of the words are unknown to the model: the text is far from what it was trained on"
-
-    @property
     def facts(self) -> JsonObject:
         """The same as JSON holds it."""
         parts = {name: [_facts(part) for part in held] for name, held in (("sentences", self.sentences), ("words", self.words))}
         own: JsonObject = {"label": self.label, "probability": self.probability, "directions": dict(self.directions)}
         own["by_words"] = self.by_words
-        return {**own, "agree": self.agree, "unknown": self.unknown, "warning": self.warning, **parts}
+        return {**own, "agree": self.agree, **asdict(self.strange), **parts}
 
     @property
     def short(self) -> str:
@@ -110,12 +102,11 @@ def explain(predictor: Predictor, text: str, label: str | None = None) -> Explan
     whole = _Shares.of(answer, members, code)
     sentences = _effects(predictor, text, _passages(text), whole)
     words = _effects(predictor, text, _tried(text, sentences), whole)
-    ids = predictor.encode([text]).doc(0)[1:]
-    unknown = float(np.mean(ids == UNK)) if len(ids) else 0.0
+    (strange,) = strangeness(predictor, [text])
     probability, *directions = (float(column[0]) for column in (whole.answer, *(whole.members[direction] for direction in DIRECTIONS)))
     by_words = float(whole.members["words"][0]) if "words" in whole.members else None
     label, each = predictor.labels[code], dict(zip(DIRECTIONS, directions, strict=True))
-    return Explanation(text, label, probability, each, sentences, words, unknown, by_words)
+    return Explanation(text, label, probability, each, sentences, words, strange, by_words)
 
 
 def _passages(text: str) -> list[tuple[int, int]]:

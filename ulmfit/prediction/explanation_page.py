@@ -26,7 +26,7 @@ def article(explanation: Explanation) -> str:
     """The label with its probability, what speaks against relying on it, and the coloured text."""
     each = ", ".join(f"{direction} {share:.1%}" for direction, share in explanation.directions.items())
     each += f", words {explanation.by_words:.1%}" if explanation.by_words is not None else ""
-    warning = f"<p class=warning>{escape(explanation.warning)}</p>" if explanation.warning else ""
+    warning = f"<p class=warning>{escape(explanation.strange.warning)}</p>" if explanation.strange.warning else ""
     facts = f"<b>{escape(explanation.label)}</b> {explanation.probability:.1%} <small>({each})</small>"
     return f"<article><p>{facts}</p>{warning}<p>{coloured(explanation)}</p></article>\n"
 

@@ -19,6 +19,7 @@ from ulmfit.directions import DIRECTIONS, Direction, Member
 from ulmfit.errors import UserError
 from ulmfit.evaluation.metrics import decisions
 from ulmfit.labels.label_set import THRESHOLD, Task, probabilities
+from ulmfit.models.language_model import LanguageModel
 from ulmfit.models.saving import load_classifier, save_model
 from ulmfit.models.words import WordModel
 from ulmfit.prediction.bundle import WORDS, Bundle
@@ -58,6 +59,19 @@ class Predictor:
         self._folded = {direction: FoldedClassifier(model, products(model)) for direction, model in self._models.items()}
         self.mixture = self.bundle.mixture
         self.words = WordModel.load(Path(folder, WORDS), len(self.labels)) if "words" in self.mixture.weights else None
+
+    @property
+    def device(self) -> str:
+        """Where it predicts."""
+        return self._device
+
+    @cached_property
+    def language_model(self) -> LanguageModel:
+        """The forward classifier's encoder with its embedding as decoder, which has no bias."""
+        encoder = self._models[DIRECTIONS[0]].encoder
+        model = LanguageModel(len(self.vocab), encoder.config, encoder.dropouts)
+        model.encoder = encoder
+        return model
 
     @property
     def precision(self) -> str:

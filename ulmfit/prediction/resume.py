@@ -15,6 +15,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from ulmfit.prediction.explain import Explanation
+from ulmfit.prediction.strangeness import Strangeness
 from ulmfit.store import filesystem
 
 log = logging.getLogger(__name__)
@@ -22,10 +23,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Piece:
-    """What is predicted of some texts together: ``probabilities`` [N, L], and ``explanations`` [N] if they were asked for."""
+    """What is predicted of some texts together: ``probabilities`` [N, L], and ``explanations`` and ``strange`` [N] if they were asked for."""
 
     probabilities: list[list[float]]
     explanations: list[Explanation] | None = None
+    strange: list[Strangeness] | None = None
 
 
 PIECE: TypeAdapter[Piece] = TypeAdapter(Piece)

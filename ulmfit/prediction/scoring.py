@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from ulmfit.corpora.reading.reading_errors import check_name
 from ulmfit.errors import RunFailed, UserError
 from ulmfit.prediction.answer_files import Form, written
-from ulmfit.prediction.answers import answers
+from ulmfit.prediction.answers import Wishes, answers
 from ulmfit.prediction.predictor import Predictor
 from ulmfit.prediction.records import records_of_files
 from ulmfit.shards.mapping import PartKilled
@@ -49,6 +49,7 @@ class ScoredFile(Facts):
     model: str
     model_digest: str
     text_column: str
+    warn: bool = False
     output: str
     output_digest: str = ""
     bytes: int = 0
@@ -73,7 +74,8 @@ class ModelInUse:
 
 @dataclass(frozen=True)
 class FileSpec:
-    """One file of the data set in ``root`` to be scored into the folder ``place``. ``fault``: why it cannot be, where that is known before."""
+    """One file of the data set in ``root`` to be scored into the folder ``place``. ``warn``: with columns for
+    how strange the texts are. ``fault``: why it cannot be scored, where that is known before."""
 
     root: str
     name: str
@@ -81,6 +83,7 @@ class FileSpec:
     text_column: str
     model: ModelInUse
     run: str
+    warn: bool = False
     fault: str = ""
 
     @property
@@ -166,6 +169,7 @@ def score_file(spec: FileSpec) -> FileResult:
         model=spec.model.name,
         model_digest=spec.model.digest,
         text_column=spec.text_column,
+        warn=spec.warn,
         output=spec.output,
         run=spec.run,
         at=now(),
@@ -196,7 +200,7 @@ def _digest(file: str) -> str:
 
 def _is_done(known: ScoredFile, due: ScoredFile) -> bool:
     """Whether ``known`` is of the same work, and its output is there."""
-    work = lambda record: (record.digest, record.model, record.model_digest, record.text_column)
+    work = lambda record: (record.digest, record.model, record.model_digest, record.text_column, record.warn)
     if known.fault or work(known) != work(due):
         return False
     try:
@@ -209,10 +213,10 @@ def _score(predictor: Predictor, spec: FileSpec) -> dict[str, object]:
     """Write what is predicted of each row; what the record says of it."""
     records = records_of_files(spec.file, spec.text_column, ENCODING)
     separator = predictor.separator if predictor.task == "multi-label" else None
-    form = Form(records.columns, predictor.labels, separator, taken=_columns_of_folders(spec.name))
+    form = Form(records.columns, predictor.labels, separator, judged=spec.warn, taken=_columns_of_folders(spec.name))
     rows, refused, named = 0, Counter[str](), list[RefusedRow]()
     with written(spec.output, form) as write:
-        for piece in answers(predictor, records.read()):
+        for piece in answers(predictor, records.read(), Wishes(judged=spec.warn)):
             write(piece)
             rows += len(piece)
             faulty = [answer.record for answer in piece if answer.record.reason]

@@ -5,6 +5,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ulmfit.decisions.decision import Decision
+from ulmfit.prediction.explanation_page import coloured
 from ulmfit.report import numbers, plots
 from ulmfit.report.card import Card, markdown
 from ulmfit.report.commands import commands_of, settings_by_stage
@@ -43,7 +44,7 @@ def page_of(summary: Summary) -> str:
     """The page as one HTML file that loads nothing from elsewhere."""
     pages = _templates()
     shown = (numbers.percent, numbers.portion, numbers.points, numbers.signed, numbers.count, numbers.size, numbers.duration)
-    pages.filters |= {show.__name__: show for show in (*shown, numbers.interval, label_text, compared_text)}
+    pages.filters |= {show.__name__: show for show in (*shown, numbers.interval, label_text, compared_text, coloured)}
     pages.globals |= {"findings": findings, "lengths_of": Lengths.of, "few": FEW}
     results, stages, uri = summary.results, summary.stages, summary.run.tracking_uri
     return pages.get_template("report.html").render(

@@ -12,6 +12,7 @@ from ulmfit.directions import Direction
 from ulmfit.evaluation.abstention import Answered
 from ulmfit.evaluation.results import Results
 from ulmfit.evaluation.slice_scores import SliceScore
+from ulmfit.prediction.explain import Explanation
 from ulmfit.report.corpus_quality import CorpusQuality
 from ulmfit.store.json import Facts, SparseFacts
 
@@ -92,7 +93,8 @@ class RunSummary(Facts):
 class Summary(Facts):
     """The content of ``summary.json``; ``histories`` and ``lr_finders`` are by name of stage, ``report`` is the location of the page.
 
-    ``answered``: what comes of abstaining from answers that are not sure. ``slices``: how often the headline is right on each of them. ``decision``: the comparison of the registered version with the champion, if it is not champion itself.
+    ``answered``: what comes of abstaining from answers that are not sure. ``slices``: how often the headline is right on each of them.
+    ``reasons``: explanations of mistakes, by the document's id. ``decision``: the comparison of the registered version with the champion, if it is not champion itself.
     """
 
     name: str
@@ -101,6 +103,7 @@ class Summary(Facts):
     results: Results
     answered: list[Answered] = Field(default_factory=list)
     slices: list[SliceScore] = Field(default_factory=list)
+    reasons: dict[str, Explanation] = Field(default_factory=dict)
     histories: dict[str, list[CurvePoint]]
     lr_finders: dict[str, RangeTest]
     stages: list[StageSummary]

@@ -62,6 +62,18 @@ class WordsRecord(Facts):
     documents: int
 
 
+class ReasonsRecord(Facts):
+    """How many mistakes were explained."""
+
+    explained: int
+
+
+class FamiliarityRecord(Facts):
+    """How many documents were measured."""
+
+    documents: int
+
+
 class DriftReferenceRecord(Facts):
     """How many documents were measured, and how many had a label."""
 
@@ -143,6 +155,18 @@ class Evaluation(Output[EvaluationRecord]):
     """Scores on the test rows, beside the baseline."""
 
     facts = EvaluationRecord
+
+
+class Reasons(Output[ReasonsRecord]):
+    """Explanations of the most confident mistakes."""
+
+    facts = ReasonsRecord
+
+
+class Familiarity(Output[FamiliarityRecord]):
+    """How strange held-out documents are to a model."""
+
+    facts = FamiliarityRecord
 
 
 class DriftReference(Output[DriftReferenceRecord]):

@@ -33,6 +33,8 @@ StageKind = Literal[
     "average",
     "average-scratch",
     "evaluate",
+    "explain",
+    "familiarity",
     "drift-reference",
     "judge",
     "words",

@@ -14,6 +14,7 @@ from ulmfit.progress import Bar
 from ulmfit.store.filesystem import write_bytes
 
 Observer = Callable[[int, Mapping[str, float]], None]
+Follower = Callable[[int, int, Mapping[str, float]], object]  # the step, how many there are, and what was measured
 
 SMOOTHING = 0.9
 EXPLODED = 3.0  # the smoothed loss, in times the first step's
@@ -29,17 +30,20 @@ class Point:
 
 
 class Curves:
-    """Points of a training's curves: kept for ``history.json``, and passed on to the observer."""
+    """Points of a training's curves: kept for ``history.json``, and passed on to the observer and, with the number of ``steps``, the follower."""
 
-    def __init__(self, observe: Observer | None = None):
+    def __init__(self, observe: Observer | None = None, follow: Follower | None = None):
         self.points: list[Point] = []
-        self._observe = observe
+        self.steps = 0
+        self._observe, self._follow = observe, follow
 
     def add(self, step: int, **values: float) -> None:
         """Add a point at ``step`` to each of the named curves."""
         self.points += [Point(step, name, value) for name, value in values.items()]
         if self._observe:
             self._observe(step, values)
+        if self._follow:
+            self._follow(step, self.steps, values)
 
     def save(self, folder: Path) -> None:
         """Write ``history.json``: a list of points."""

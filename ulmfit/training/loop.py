@@ -120,6 +120,7 @@ class CheckpointFacts(Facts):
 class _Training:
     def __init__(self, task: Trainable, curves: Curves):
         self.task, self.curves = task, curves
+        curves.steps = task.steps
         self.config, self.place, self.name, self.best = task.config, task.place, task.name, task.best
         self.model = task.model.to(self.place.device)
         self.encoder = self.model.encoder

@@ -159,7 +159,7 @@ def _train_lm(
 def _begin(folder: Path, place: Placement) -> tuple[Placement, Curves]:
     """The placement with the checkpoints of the training in ``folder``, and its curves."""
     folder.mkdir(parents=True, exist_ok=True)
-    return replace(place, checkpoints=folder / FOLDER), Curves(place.observe)
+    return replace(place, checkpoints=folder / FOLDER), Curves(place.observe, place.follow)
 
 
 def _complete(folder: Path, vocab: Vocab, curves: Curves) -> None:

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 
 from ulmfit.config import Dropouts, ModelConfig
 from ulmfit.models.language_model import LanguageModel
-from ulmfit.monitoring import losses
-from ulmfit.monitoring.losses import document_losses
+from ulmfit.prediction import losses
+from ulmfit.prediction.losses import document_losses
 from ulmfit.shards.batches import oriented
 from ulmfit.shards.documents import Documents
 
