@@ -105,7 +105,7 @@ def test_a_strange_text_is_told(ulmfit: CommandLine, first: Finished, arguments:
     options = ["--workspace", str(workspace(arguments)), "--warn"]
     done = ulmfit("predict", "models:/ulmfit-tickets/1", str(tmp_path / "texts.jsonl"), *options)
     strange, usual = map(json.loads, done.out.splitlines())
-    assert "of the words are unknown, which less than 1% of its own texts reach" in strange["warning"] and strange["unknown"] > 0.8
+    assert "of the words are unknown, which less than 1% of its own texts reach" in strange["warning"] and strange["unknown"] > 0.5
     assert usual["warning"] is None and 1 < usual["perplexity"] < strange["perplexity"] * 100 and usual["unknown"] == 0
 
 
