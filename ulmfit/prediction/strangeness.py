@@ -17,6 +17,7 @@ from ulmfit.prediction.predictor import Predictor
 from ulmfit.shards.documents import Documents
 from ulmfit.text.vocab import UNK
 
+OF_UNKNOWN = 6.0  # nats that an unknown word costs besides: to expect any unknown word is easy, to expect this one is not
 TOKENS = 512  # of a document that are read
 ENOUGH = 99  # documents of the corpus, to say what is seldom among them
 SELDOM = 0.01  # share of the corpus's own documents that get a warning by one figure
@@ -40,8 +41,9 @@ def figures(predictor: Predictor, texts: Sequence[str]) -> tuple[NDArray[np.floa
 def figures_of(predictor: Predictor, documents: Documents) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The same of documents that are encoded through the model's vocabulary."""
     losses = document_losses(predictor.language_model, documents, DIRECTIONS[0], TOKENS, predictor.device)
-    tokens = [documents.doc(row)[1:] for row in range(len(documents))]
-    return losses, np.array([(found == UNK).mean() if len(found) else 0.0 for found in tokens], dtype=np.float64)
+    tokens = [documents.doc(row)[1:TOKENS] for row in range(len(documents))]
+    unknown = np.array([(found == UNK).mean() if len(found) else 0.0 for found in tokens], dtype=np.float64)
+    return losses + OF_UNKNOWN * unknown, unknown
 
 
 def strangeness(predictor: Predictor, texts: Sequence[str]) -> list[Strangeness]:
