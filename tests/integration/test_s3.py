@@ -17,20 +17,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tasks.scoring import scorers_of
 from tasks.workspace import Workspace
 from tests.corpora.landing.folder import table
 from tests.corpora.test_rows import RECORDS, brief, write
 from tests.integration.s3 import environment, free_port, s3, s3_folder, s3_server  # noqa: F401
+from tests.serving.conftest import make_bundle
 from tests.store.test_filesystem import Contract
 from ulmfit.config import CorpusConfig, Dropouts, ModelConfig, QualityConfig
 from ulmfit.corpora.landing.landing import Landing
 from ulmfit.corpora.landing.ledger import Ledger
+from ulmfit.corpora.reading.opening import open_parquet
 from ulmfit.corpora.reading.rows import data_files, read_rows
 from ulmfit.decisions.decision import ENTRY, Author, Decision
 from ulmfit.directions import DIRECTIONS
 from ulmfit.errors import UserError
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.models.saving import ModelFacts, load_language_model, save_model
+from ulmfit.prediction.predictor import Predictor
+from ulmfit.prediction.scoring import FileSpec, ModelInUse, data_set, output_place, score_file
 from ulmfit.pretrained.manifest import PretrainedManifest
 from ulmfit.pretrained.transport import export, pretrained
 from ulmfit.stages.landed import landed
@@ -469,3 +474,30 @@ def test_a_language_model_goes_to_a_store_and_comes_back(s3, tmp_path):  # noqa:
     filesystem.write_bytes(f"{s3}/lm/forward/model.safetensors", b"other bytes")
     assert pretrained(f"{s3}/lm", tmp_path / "cache") == found, "what is here and sound is not fetched again"
     fails("forward/model.safetensors: damaged", pretrained, f"{s3}/lm", tmp_path / "another")
+
+
+# --------------------------------------------------------------------------------------------- scoring
+def test_a_data_set_is_scored_from_and_to_s3(s3, tmp_path):  # noqa: F811
+    bundle = make_bundle(tmp_path / "made", 1)
+    model = ModelInUse("models:/tickets/1", str(bundle), Predictor(bundle).digest, "fp32")
+    data, place = f"{s3}/data", f"{s3}/scored"
+    for name in ("year=2024/a.parquet", "year=2024/bad.parquet", "_SUCCESS"):
+        written = pa.BufferOutputStream()
+        pq.write_table(pa.table({"no": [1, 2], "text": ["the film was good", None]}), written)
+        filesystem.write_bytes(f"{data}/{name}", b"PAR1" if "bad" in name else written.getvalue().to_pybytes())
+    root, names = data_set(data)
+    assert (root, names) == (data, ["year=2024/a.parquet", "year=2024/bad.parquet"])
+    assert output_place(place, data) == place
+    fails("one in the other", output_place, f"{data}/scored", data)
+    fails("is not empty", output_place, data, f"{s3}/other")
+    good, bad = (FileSpec(root, name, place, "text", model, "run") for name in names)
+    found = score_file(good).record
+    assert (found.rows, found.refused, found.file) == (2, {"no text": 1}, f"{data}/{names[0]}")
+    assert "not a readable Parquet file" in score_file(bad).record.fault and not filesystem.exists(bad.output)
+    with open_parquet(good.output) as opened:
+        table = opened.read()
+    assert table["no"].to_pylist() == [1, 2] and table["label"].to_pylist()[1] is None
+    assert found.output_digest == filesystem.sha256(good.output) and score_file(good).found
+    record = next(name for name in filesystem.files(place) if name.endswith("a.parquet.json"))
+    assert record == "_scored/year=2024/a.parquet.json"
+    assert [one.model for one in scorers_of(Workspace.named(tmp_path / "none"), good.output)] == ["models:/tickets/1"]
