@@ -17,7 +17,6 @@ from tasks.registry import Version, held_out_rows
 from tasks.run import Finished, Job
 from ulmfit.config import Settings
 from ulmfit.decisions.decision import Decision
-from ulmfit.directions import ENSEMBLE
 from ulmfit.evaluation.abstention import Answered, measure
 from ulmfit.evaluation.predictions import read_judged, read_predictions
 from ulmfit.evaluation.results import read_results
@@ -116,10 +115,11 @@ def _answered(evaluation: Evaluation) -> list[Answered]:
 
 def _slices(trained: Trained) -> list[SliceScore]:
     """How often the model is right by label and length, on the rows that it was evaluated on."""
-    judged = read_judged(trained.evaluation.path, ENSEMBLE)
+    answers = read_results(trained.evaluation.path).headline
+    judged = read_judged(trained.evaluation.path, answers)
     rows = read_split(trained.domain[0], trained.settings.judge)
     texts = dict(zip(rows.ids, rows.texts, strict=True))
-    found = read_predictions(trained.evaluation.path, ENSEMBLE)
+    found = read_predictions(trained.evaluation.path, answers)
     slices = slices_of(found.labels, found.names, [texts[name] for name in found.ids])
     return slice_scores(judged, slices, trained.settings.evaluate.confidence)
 

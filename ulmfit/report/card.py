@@ -6,7 +6,6 @@ Both are written from the same sections. Whatever comes from a user's data is a 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ulmfit.directions import ENSEMBLE
 from ulmfit.evaluation.results import Results
 from ulmfit.report.numbers import count, interval, percent, signed
 from ulmfit.report.scores import metric_titles, verdict
@@ -94,11 +93,13 @@ def _data(corpus: CorpusSummary) -> Section:
 
 def _method(summary: Summary) -> Section:
     settings, run = summary.settings, summary.run
+    with_words = "; a model of words and pieces of words (TF-IDF) joins them, and validation documents say how much it counts."
+    words = with_words if settings.words else "; probabilities are the mean of both."
     return Section(
         "Method",
         (
             "ULMFiT (Howard and Ruder 2018): an AWD-LSTM language model of general text is fine-tuned on the texts of the domain, and its "
-            "encoder becomes a classifier. One reads forward and one backward; probabilities are the mean of both.",
+            f"encoder becomes a classifier. One reads forward and one backward{words}",
             f"Embedding {settings.model.embedding}, hidden {settings.model.hidden}, {settings.model.layers} layers; fine-tuning {settings.finetune.epochs:g} "
             f"epochs, classifier {settings.classifier.epochs:g} epochs at the rate {settings.classifier.lr:g}, thawed {settings.classifier.unfreeze}.",
             f"All settings and the curves are in the report of run {run.id}.",
@@ -128,7 +129,7 @@ def _slices(summary: Summary) -> Section:
     if not summary.slices:
         return Section("Slices")
     rows = tuple((found.name, count(found.rows), f"{percent(found.right.value)} {interval(found.right)}") for found in summary.slices)
-    about = f"Share of the documents of a slice that {ENSEMBLE} predicts right, with {percent(summary.results.confidence, 0)} intervals (Wilson). The quarters are by characters."
+    about = f"Share of the documents of a slice that {summary.results.headline} predicts right, with {percent(summary.results.confidence, 0)} intervals (Wilson). The quarters are by characters."
     return Section("Slices", (about,), (Table(("slice", "documents", "right"), rows),))
 
 
