@@ -239,7 +239,7 @@ def test_reasons_for_a_mistake_are_coloured_and_escaped(tmp_path):
     text = "<b>not</b> good"
     found = summary_of(text=text)
     (first,) = found["results"]["mistakes"]
-    part = {"start": 0, "end": 10, "text": "<b>not</b>", "forward": 0.3, "backward": -0.1}
+    part = {"start": 0, "end": 10, "text": "<b>not</b>", "effect": 0.1, "forward": 0.3, "backward": -0.1}
     strange = {"perplexity": 5.0, "unknown": 0.5, "warning": "50% of the words are unknown: <i>far</i>"}
     own = {"text": text, "label": "good", "probability": 0.9, "directions": {"forward": 0.8, "backward": 1.0}}
     found["reasons"] = {first["id"]: {**own, "sentences": [part], "words": [part], "strange": strange}}
