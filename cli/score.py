@@ -69,18 +69,21 @@ def scored(
     what: Annotated[
         str,
         typer.Argument(
-            help="a file that was scored or written by scoring, or models:/NAME@ALIAS, models:/NAME/VERSION, or a model's folder"
+            help="a file that was scored or written by scoring, an output of it, or models:/NAME@ALIAS, models:/NAME/VERSION, or a model's folder"
         ),
     ],
     workspace: WorkspaceDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Which version scored this file; or which files this version has scored."""
+    """Which version scored this file, or the files of this output; or which files this version has scored."""
     from tasks.scoring import scored_by, scorers_of
     from tasks.workspace import Workspace
+    from ulmfit.prediction.scoring import records_in
 
     home = Workspace.named(workspace)
-    if what.startswith(REGISTRY) or filesystem.is_folder(what):
+    if records := [] if what.startswith(REGISTRY) else records_in(what):
+        typer.echo("\n".join(map(_line, records)))
+    elif what.startswith(REGISTRY) or filesystem.is_folder(what):
         name, records = scored_by(home, what)
         lines = [
             f"{record.output}  {record.rows:,} rows of {record.file} (sha256 {record.digest[:12]}), {record.at:%Y-%m-%d %H:%M} UTC"

@@ -14,7 +14,7 @@ from tests.prediction.test_predictor import LABELS, texts_of
 from tests.serving.conftest import make_bundle
 from ulmfit.errors import RunFailed, UserError
 from ulmfit.prediction.predictor import Predictor
-from ulmfit.prediction.scoring import MARK, FileSpec, ModelInUse, ScoredFile, after_deaths, data_set, output_place, read_record, score_file
+from ulmfit.prediction.scoring import MARK, FileSpec, ModelInUse, ScoredFile, after_deaths, data_set, output_place, read_record, records_in, score_file
 from ulmfit.shards.mapping import PartKilled
 
 TEXTS = texts_of(3, 40, 1, 12)
@@ -57,7 +57,7 @@ def test_every_column_is_kept_and_the_numbers_are_those_of_the_model(spec: FileS
     assert not result.found and record.rows == 4 and record.refused == {"no text": 1} and not record.fault
     assert [(row.row, row.reason) for row in record.named] == [("row 3 of part-0.parquet", "no text")]
     assert record.model == "models:/tickets/1" and record.run == "run 1" and record.file == spec.file
-    assert read_record(spec.record) == record
+    assert read_record(spec.record) == record and records_in(spec.place) == [record]
 
 
 def test_what_is_done_is_not_done_again(spec: FileSpec) -> None:

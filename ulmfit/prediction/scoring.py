@@ -123,6 +123,13 @@ def read_record(location: str) -> ScoredFile | None:
         return None
 
 
+def records_in(place: str) -> list[ScoredFile]:
+    """The records of all files in an output, by their names; none where it is none."""
+    folder = join(place, RECORDS)
+    found = (read_record(join(folder, name)) for name in filesystem.files(folder) if join(RECORDS, name) != MARK)
+    return [record for record in found if record]
+
+
 def data_set(location: str) -> tuple[str, list[str]]:
     """The folder of a data set and the names of its Parquet files in it, sorted; of a single file, its folder and its name.
 
