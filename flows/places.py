@@ -23,8 +23,8 @@ VARIABLE = "ULMFIT_PLACES"
 OWN = ("ULMFIT_HOME", "ULMFIT_ARTIFACTS", "ULMFIT_DATA")  # variables that name a worker's own places
 SYSTEM = ("/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/run", "/sbin", "/sys", "/usr", "/var/lib", "/var/log", "/var/run")
 FIELDS = (
-    *("corpus", "more", "test", "unlabelled", "pretrain", "pretrained", "landing", "policy"),  # that are read
-    *("workspace", "out", "export", "artifacts"),  # that are written
+    *("corpus", "more", "test", "unlabelled", "pretrain", "pretrained", "landing", "policy", "dataset"),  # that are read
+    *("workspace", "out", "export", "artifacts", "output"),  # that are written
 )
 SOURCE = ("source", "more", "test", "unlabelled")  # of the text of a stage that is sent
 
@@ -54,6 +54,9 @@ def refused_scheduler(address: str) -> str | None:
 def _named(request: BaseModel) -> Iterator[tuple[str, str]]:
     """Fields and the places in them."""
     yield from _places({field: getattr(request, field, None) for field in FIELDS})
+    model = getattr(request, "model", None)
+    if isinstance(model, str) and "/" in model and not model.startswith("models:/"):  # no name in the registry, but a folder
+        yield "model", model
     arguments = getattr(request, "arguments", None) or {}
     source = arguments.get("source")
     if isinstance(source, dict):

@@ -9,6 +9,7 @@ from prefect import flow
 from pydantic import BaseModel
 
 from flows.dag import RUNNER
+from flows.places import check_places
 from flows.request import ScoreRequest
 from flows.score_plan import ScorePlan, resolve_score
 from flows.tracked import ending
@@ -60,6 +61,7 @@ class ScoreSummary(BaseModel):
 @flow(name="score", task_runner=RUNNER, persist_result=False)
 def score(request: ScoreRequest) -> ScoreSummary:
     """Each file of a data set with the label and the probabilities of every row, by one version of a model."""
+    check_places(request)
     return score_by(resolve_score(request))
 
 

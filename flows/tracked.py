@@ -65,14 +65,14 @@ def tracked_job(flow_name: str, plan: Plan) -> Iterator[Job]:
     tags = {"ulmfit.flow": flow_name, "ulmfit.corpus": request.reads, "ulmfit.preset": request.preset}
     run_id = tracker.start(f"{flow_name} {request.name}", tags)
     tracker.log_settings(run_id, plan.settings)
-    with ending(tracker, run_id), open_cluster(request.dask) as cluster:
+    with ending(tracker, run_id, pools), open_cluster(request.dask) as cluster:
         context = Context(workspace.store, workspace.downloads, cluster.map, plan.settings.parts, plan.placement)
         yield Job(workspace, tracker, run_id, context, threads_of_a_training(), pools=pools)
 
 
 @contextmanager
-def ending(tracker: Tracker, run_id: str) -> Iterator[None]:
-    """End the tracked run as the block ends: finished, failed or killed."""
+def ending(tracker: Tracker, run_id: str, pools: Pools | None = None) -> Iterator[None]:
+    """End the tracked run as the block ends: finished, failed or killed. ``pools``: where its stages are made, which are told of a failure."""
     try:
         yield
     except BaseException as error:

@@ -15,6 +15,7 @@ from ulmfit.directions import Direction
 from ulmfit.errors import RunFailed
 from ulmfit.stages.corpus import ingest
 from ulmfit.stages.evaluation import measure
+from ulmfit.stages.explaining import familiarity, reasons
 from ulmfit.stages.models import average, classify, finetune, pretrain, warm_finetune
 from ulmfit.stages.outputs import Output
 from ulmfit.stages.shards import encode, grow_vocabulary, tokenise, vocabulary
@@ -39,6 +40,8 @@ POOLS: Mapping[Make, Pool] = {
     warm_finetune: "gpu",
     classify: "gpu",
     measure: "gpu",
+    reasons: "gpu",
+    familiarity: "gpu",
 }
 NAMED: Mapping[str, Make] = {make.__name__: make for make in POOLS}
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from flows.deployments import declared
 from flows.places import FIELDS, check_places, refusal
-from flows.request import PretrainRequest, RetrainRequest, TrainRequest
+from flows.request import PretrainRequest, RetrainRequest, ScoreRequest, TrainRequest
 from tasks.sent import SentStage
 from ulmfit.errors import UserError
 
@@ -134,6 +134,14 @@ def test_the_text_of_a_stage_that_is_sent(tmp_path: Path) -> None:
         check_places(SentStage.model_validate({**fields, "artifacts": "/etc", "arguments": {}}))
 
 
+def test_the_folder_of_a_model_is_asked_too() -> None:
+    fields = {"dataset": "s3://x/data", "output": "s3://x/scored"}
+    check_places(ScoreRequest.model_validate({**fields, "model": "models:/tickets@champion"}))
+    for bad in ({"model": "/etc/model"}, {"dataset": "/etc"}, {"output": "/etc/x"}):
+        with pytest.raises(UserError, match=next(iter(bad))):
+            check_places(ScoreRequest.model_validate({**fields, "model": "models:/tickets/1", **bad}))
+
+
 @pytest.mark.parametrize("deployment", declared(), ids=lambda one: f"{one.flow.name}/{one.name}")
 def test_every_deployment_asks_and_no_field_is_forgotten(deployment: Any, tmp_path: Path) -> None:
     (request,) = [hint for name, hint in get_type_hints(deployment.flow.fn).items() if name != "return"]
@@ -143,7 +151,7 @@ def test_every_deployment_asks_and_no_field_is_forgotten(deployment: Any, tmp_pa
     if not strings & set(FIELDS):
         return
     needed = {"landing": "x", "model": "m", "stage": "encode", "kind": "encode", "arguments": {}, "experiment": "1", "run": "1"}
-    needed |= {"artifacts": "s3://x/y"}
+    needed |= {"artifacts": "s3://x/y", "dataset": "x", "output": "y"}
     given = request.model_validate({name: needed[name] for name in needed if name in request.model_fields} | {"workspace": "/etc/x"})
     try:
         state = deployment.flow.fn(given)

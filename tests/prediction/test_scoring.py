@@ -14,7 +14,18 @@ from tests.prediction.test_predictor import LABELS, texts_of
 from tests.serving.conftest import make_bundle
 from ulmfit.errors import RunFailed, UserError
 from ulmfit.prediction.predictor import Predictor
-from ulmfit.prediction.scoring import MARK, FileSpec, ModelInUse, ScoredFile, after_deaths, data_set, output_place, read_record, records_in, score_file
+from ulmfit.prediction.scoring import (
+    MARK,
+    FileSpec,
+    ModelInUse,
+    ScoredFile,
+    after_deaths,
+    data_set,
+    output_place,
+    read_record,
+    records_in,
+    score_file,
+)
 from ulmfit.shards.mapping import PartKilled
 
 TEXTS = texts_of(3, 40, 1, 12)

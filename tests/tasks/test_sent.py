@@ -28,6 +28,7 @@ VALUES: dict[str, Any] = {
     "quality": SETTINGS.quality,
     "labelled": True,
     "quarantine_crashing": True,
+    "judge": "test",
     "model": SETTINGS.model,
     "finetune": SETTINGS.finetune,
     "settings": SETTINGS,
