@@ -52,7 +52,7 @@ def job(tracked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     return Job(workspace, tracker, tracker.start("train", {}), context)
 
 
-def without_code(bundle: Path, folder: Path, held_out: object) -> None:
+def without_code(bundle: Path, folder: Path, held_out: object, familiar: object = None) -> None:
     """A registered model with nothing but its files: to write it with its code takes seconds."""
     shutil.copytree(bundle, folder / "artifacts" / "model")
     (folder / "MLmodel").write_text(
