@@ -52,3 +52,10 @@ def test_themes_tell_words_that_no_labelled_row_has(monkeypatch: pytest.MonkeyPa
     shares = train_words(few, np.array([0, 1, 2] * 4), 3, seed=0, read=texts, themes=6).probabilities(unseen, "multi-class")
     assert (shares.argmax(1) == truth).all() and shares.max(1).min() > 0.4
     assert train_words(few, np.array([0, 1, 2] * 4), 3, seed=0).features.word_themes.axes.size == 0, "of few texts none are found"
+
+
+def test_texts_of_no_words_leave_the_shares_of_the_classes() -> None:
+    shares = train_words(["", " ", "", ""], np.array([0, 1, 1, 1]), 2, seed=0).probabilities(["anything"], "multi-class")
+    assert shares[0] == pytest.approx([0.25, 0.75])
+    several = train_words(["", ""], np.array([[True, False], [True, True]]), 2, seed=0).probabilities(["", "x"], "multi-label")
+    assert several == pytest.approx(np.array([[1, 0.5]] * 2))

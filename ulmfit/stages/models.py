@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow.parquet as pq
+
 from ulmfit.config import ClassifierConfig, LabelsConfig, LMConfig, ModelConfig, Settings, WarmConfig
 from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.labels.drawing import draw, rows_to_learn
@@ -34,13 +37,13 @@ from ulmfit.store.lineage import FILE, Lineage
 from ulmfit.store.recipe import Recipe
 from ulmfit.training.method import CLASSIFIER_VERSION, FINETUNE_VERSION, PRETRAIN_VERSION, WARM_VERSION, train
 from ulmfit.training.specs import ClassifySpec, FinetuneSpec, PretrainSpec, TrainingSpec, WarmSpec
-from ulmfit.training.words import train_words
+from ulmfit.training.words import READ, train_words
 
 log = logging.getLogger(__name__)
 
 BUNDLE_VERSION = 1
 MIXTURE_VERSION = 1
-WORDS_VERSION = 2
+WORDS_VERSION = 3
 WEIGHED = 2_000  # validation documents by which members are weighed, at most
 VALID = ("valid",)
 
@@ -166,13 +169,25 @@ def word_model(corpus: Corpus, settings: Settings) -> Stage[Words]:
     def build(work: Path, context: Context) -> Built:
         strings, train = corpus.record.labels, read_split(corpus, "train")
         labels = LabelSet.of(strings, settings.classifier)
-        more = [*train.texts, *read_split(corpus, "unlabelled").texts]
+        read = _some_text(corpus, settings.labels.seed)
         train = train.take(rows_to_learn(labels.strata_of(train.codes(strings)), settings.labels).tolist())
-        model = train_words(train.texts, labels.truth_of(train.codes(strings)), len(labels), settings.labels.seed, more)
+        model = train_words(train.texts, labels.truth_of(train.codes(strings)), len(labels), settings.labels.seed, read)
         model.save(work)
         return Built(WordsRecord(terms=len(model.weights), documents=len(train.texts)).model_dump())
 
     return Stage(Words, recipe, inputs, build)
+
+
+def _some_text(corpus: Corpus, seed: int) -> list[str]:
+    """Training text, labelled or not, of parts that are drawn until it is enough: a corpus may be larger than memory."""
+    found: list[str] = []
+    for number in np.random.default_rng(seed).permutation(len(corpus.record.parts)).tolist():
+        file = corpus.path / f"{corpus.record.parts[number].name}.parquet"
+        rows = pq.read_table(file, columns=["text", "piece"], filters=[("split", "in", TRAINING_SPLITS)])
+        found += [row["text"] for row in rows.to_pylist() if not row["piece"]]
+        if len(found) >= READ:
+            break
+    return found
 
 
 def average(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
+from scipy.special import logit
 
 from ulmfit.models.words import Features, Terms, Themes, WordModel, pieces_of, words_of
 from ulmfit.training.regression import Codes, cross_validated
@@ -49,14 +50,12 @@ def find_themes(texts: Sequence[str], cut: Callable[[str], list[str]], least: in
     """The axes along which the ``texts`` differ most, by truncated singular value decomposition; none of few texts."""
     from sklearn.decomposition import TruncatedSVD
 
-    if len(texts) < FEWEST:
-        return Themes(Terms([], np.zeros(0, np.float32)), np.zeros((0, 0), np.float32))
     terms = known_terms(map(cut, texts), len(texts), least, MOST_OF_THEMES)
-    found = terms.features(map(cut, texts))
     number = min(number, len(terms.terms) - 1)
-    return Themes(
-        terms, TruncatedSVD(number, n_iter=3, random_state=seed).fit(found).components_.T.astype(np.float16).astype(np.float32)
-    )  # as kept
+    if len(texts) < FEWEST or number < 1:
+        return Themes(Terms([], np.zeros(0, np.float32)), np.zeros((0, 0), np.float32))
+    found = TruncatedSVD(number, n_iter=3, random_state=seed).fit(terms.features(map(cut, texts)))
+    return Themes(terms, found.components_.T.astype(np.float16).astype(np.float32))  # as it is kept
 
 
 def known_terms(found: Iterable[list[str]], texts: int, least: int, most: int) -> Terms:
@@ -74,8 +73,9 @@ def known_terms(found: Iterable[list[str]], texts: int, least: int, most: int) -
 def _classes(features: csr_matrix, codes: Codes, labels: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Weights [F, labels] and biases [labels]; a class that no row has is never given."""
     weights, biases = np.zeros((features.shape[1], labels)), np.full(labels, -np.inf)
-    if len(known := np.unique(codes)) == 1:
-        biases[known] = 0
+    known, counts = np.unique(codes, return_counts=True)
+    if len(known) == 1 or not features.shape[1]:
+        biases[known] = np.log(counts / len(codes))
         return weights, biases
     strengths = STRENGTHS if len(codes) < MANY else (10.0,)
     found = cross_validated(features, codes, strengths, seed)
@@ -91,7 +91,8 @@ def _label(features: csr_matrix, has: NDArray[np.bool_]) -> tuple[NDArray[np.flo
     """Weights [F] and bias of one label of several; infinite for one that all rows have, or none."""
     from sklearn.linear_model import LogisticRegression
 
-    if has.all() or not has.any():
-        return np.zeros(features.shape[1]), np.inf if has.all() else -np.inf
+    if has.all() or not has.any() or not features.shape[1]:
+        with np.errstate(divide="ignore"):
+            return np.zeros(features.shape[1]), float(logit(has.mean()))
     found = LogisticRegression(C=10.0, max_iter=1000).fit(features, has)
     return found.coef_[0], float(found.intercept_[0])
