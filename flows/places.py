@@ -86,7 +86,8 @@ def refusal(place: str) -> str | None:
     if separator:
         return _refused_url(scheme, place)
     path = _real(place)
-    hidden = path.is_relative_to(Path.home()) and path.relative_to(Path.home()).parts[:1]
+    home = Path(os.path.expanduser("~"))  # "~" itself where a user has none
+    hidden = path.is_relative_to(home) and path.relative_to(home).parts[:1]
     if any(path.is_relative_to(folder) for folder in SYSTEM) or (hidden and hidden[0].startswith(".") and hidden[0] != ".ulmfit"):
         return f"it is a folder of the system, or a hidden one; list it in {VARIABLE} where it is meant"
     return None

@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from flows.plan import resolve
-from flows.request import PretrainRequest, TextRequest, TrainRequest
+from flows.request import PreprocessRequest, PretrainRequest, TextRequest, TrainRequest
+from flows.study_request import DataQuantityRequest
 from ulmfit.errors import UserError
 from ulmfit.pretrained.catalog import SHIPPED
 
@@ -144,3 +145,18 @@ def test_processes_and_resumption_are_no_settings() -> None:
     assert TrainRequest(devices=4, resume=False).settings() == TrainRequest().settings()
     with pytest.raises(ValidationError, match="devices"):
         TrainRequest(devices=0)
+
+
+def test_where_stages_cannot_be_distributed_is_told_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "good.csv").write_text("text,label\na b,x\nc d,y\n")
+    fields = {"corpus": str(tmp_path / "good.csv"), "workspace": str(tmp_path / "workspace"), "stages": "distributed", "preset": "tiny"}
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    for request in (PreprocessRequest(**fields), TrainRequest(**fields)):
+        with pytest.raises(UserError, match="--stages distributed: work pools are those of a Prefect server"):
+            resolve(request)
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    with pytest.raises(UserError, match="--minutes and --stages distributed"):
+        resolve(TrainRequest(**fields, minutes=5))
+    assert resolve(TrainRequest(**fields, device="cuda")).placement.device == "cpu", "the worker looks for its GPU"
+    with pytest.raises(ValidationError):
+        DataQuantityRequest(**fields)
