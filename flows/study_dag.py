@@ -1,7 +1,8 @@
 """The trials of a study as one DAG, in which what they share stands once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Self, cast
 
 from flows.dag import Dag, Node
@@ -13,8 +14,9 @@ from ulmfit.config import Settings
 from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.experiments.methods.named import WORD_METHODS
 from ulmfit.experiments.trial import Point, Trial
+from ulmfit.stages.choosing import choose, choose_by_words
 from ulmfit.stages.models import classify, pretrain, word_model
-from ulmfit.stages.outputs import Classifier, Evaluation, LanguageModel
+from ulmfit.stages.outputs import ChosenRows, Classifier, Evaluation, LanguageModel
 from ulmfit.stages.stage import Context, StageName
 from ulmfit.stages.trials import judge, words
 
@@ -46,23 +48,51 @@ class StudyDag:
 
 def trial_stages(dag: Dag, plan: Plan, context: Context, point: Point) -> Evaluation:
     """Add the stages of a trial; those that another trial has too are there already."""
+    chosen: ChosenRows | None = None
+    for labels, more in pairwise((*point.chosen_after, point.labels or 0)):
+        chosen = _choice(dag, _with_labels(plan, labels), context, point, more, chosen)
     settings = plan.settings
     if point.method in WORD_METHODS:
         corpus = corpus_stage(dag, plan, context, "domain")
-        return dag.add(StageName("words"), words, corpus, point.method, only(settings, "labels", "evaluate", "judge"), point.decoder)
-    domain = text_stages(dag, plan, context, "domain")
+        its = only(settings, "labels", "evaluate", "judge")
+        return dag.add(StageName("words"), words, corpus, point.method, its, point.decoder, chosen)
+    domain, parts = _classifiers(dag, plan, context, point, chosen)
+    judged = only(settings, "evaluate", "judge")
+    given = (domain.corpus, domain.ids, parts.get("forward"), parts.get("backward"), judged)
+    if not settings.words or len(parts) < len(DIRECTIONS) or point.method == "scratch":
+        return dag.add(StageName("judge"), judge, *given)
+    learnt = dag.add(StageName("word-model"), word_model, domain.corpus, only(settings, "classifier", "labels"), chosen)
+    return dag.add(StageName("judge"), judge, *given, learnt)
+
+
+def _choice(dag: Dag, plan: Plan, context: Context, point: Point, number: int, before: ChosenRows | None) -> ChosenRows:
+    """The rows to learn from next, ``number`` in all, chosen by the model that learns from those ``before``."""
+    labels = only(plan.settings, "labels")
+    if point.method in WORD_METHODS:
+        corpus = corpus_stage(dag, plan, context, "domain")
+        return dag.add(StageName("choose"), choose_by_words, corpus, point.method, labels, number, before)
+    domain, parts = _classifiers(dag, plan, context, point, before)
+    both = parts.get("forward"), parts.get("backward")
+    return dag.add(StageName("choose"), choose, domain.corpus, domain.ids, *both, labels, number, before)
+
+
+def _with_labels(plan: Plan, number: int) -> Plan:
+    labels = plan.settings.labels.model_copy(update={"number": number})
+    return replace(plan, settings=plan.settings.model_copy(update={"labels": labels}))
+
+
+def _classifiers(
+    dag: Dag, plan: Plan, context: Context, point: Point, chosen: ChosenRows | None
+) -> tuple[Text, dict[Direction, Classifier]]:
+    """The classifiers of a network, and the text they read."""
+    settings, domain = plan.settings, text_stages(dag, plan, context, "domain")
     parts: dict[Direction, Classifier] = {}
     for direction in point.directions:
         lm = None if point.method == "scratch" else _lm(dag, plan, context, domain, point, direction)
         its = only(settings if lm else from_scratch(settings), "model", "classifier", "labels")
         name = StageName("classify" if lm else "scratch", direction)
-        parts[direction] = dag.add(name, classify, lm, domain.corpus, domain.ids, domain.vocab, its, direction)
-    judged = only(settings, "evaluate", "judge")
-    given = (domain.corpus, domain.ids, parts.get("forward"), parts.get("backward"), judged)
-    if not settings.words or len(parts) < len(DIRECTIONS) or point.method == "scratch":
-        return dag.add(StageName("judge"), judge, *given)
-    learnt = dag.add(StageName("word-model"), word_model, domain.corpus, only(settings, "classifier", "labels"))
-    return dag.add(StageName("judge"), judge, *given, learnt)
+        parts[direction] = dag.add(name, classify, lm, domain.corpus, domain.ids, domain.vocab, its, direction, chosen)
+    return domain, parts
 
 
 def _lm(dag: Dag, plan: Plan, context: Context, domain: Text, point: Point, direction: Direction) -> LanguageModel:

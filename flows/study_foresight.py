@@ -19,9 +19,11 @@ from ulmfit.config import CorpusConfig, LMConfig, ModelConfig, Settings
 from ulmfit.corpora.source import CorpusSource
 from ulmfit.progress import clock
 from ulmfit.shards.documents import Documents
+from ulmfit.stages.choosing import choose_by_words
 from ulmfit.stages.corpus import found_corpus
 from ulmfit.stages.shards import TRAINING_SPLITS
 from ulmfit.stages.stage import Context, make
+from ulmfit.stages.trials import words
 from ulmfit.store.json import Facts
 from ulmfit.text.vocab import Vocab
 from ulmfit.training.loop import Trainable
@@ -117,13 +119,13 @@ class Foresight:
             return self._training("language model", lambda: self._lm(node))
         if kind in CLASSIFIERS:
             return self._training("classifier", lambda: self._classifier(node))
-        if kind == "words":
+        if node.stage in (words, choose_by_words):
             corpus, _, settings, *_ = node.arguments
-            text, judged = self._text(cast(Node, corpus)), cast(Settings, settings).judge
-            learnt, read = (Documents.open(self.made[text.ids].path, [split]) for split in ("train", judged))
+            text = self._text(cast(Node, corpus))
+            learnt, read = (Documents.open(self.made[text.ids].path, [split]) for split in ("train", _read_by(node, settings)))
             number = cast(Settings, settings).labels.number or len(learnt)
             return (learnt.tokens * min(1.0, number / max(1, len(learnt))) + read.tokens) / BASELINE
-        return self._judging(node) if kind == "judge" else 0.0
+        return self._judging(node) if kind in ("judge", "choose") else 0.0
 
     def _training(self, name: str, task: Callable[[], Trainable]) -> float:
         found = task()
@@ -145,7 +147,7 @@ class Foresight:
         return lm_task(text, cast(Any, model), cast(LMConfig, config), self.placement)
 
     def _classifier(self, node: Node) -> Trainable:
-        _, corpus, _, _, given, direction = node.arguments
+        _, corpus, _, _, given, direction, _ = node.arguments
         settings, sampled = cast(Settings, given), _sampling(cast(Node, corpus))
         text = self._training_text(cast(Node, corpus), settings.labels.number or sampled.max_train, ("train",), direction)
         return classifier_task(text, settings.model, settings.classifier, self.placement)
@@ -161,8 +163,8 @@ class Foresight:
 
     def _judging(self, node: Node) -> float:
         corpus, _, forward, backward, settings, *_ = node.arguments
-        judged = Documents.open(self.made[self._text(cast(Node, corpus)).ids].path, [cast(Settings, settings).judge])
-        flops = sum(layer_flops(self.model)) * judged.tokens * sum(one is not None for one in (forward, backward))
+        read = Documents.open(self.made[self._text(cast(Node, corpus)).ids].path, [_read_by(node, settings)])
+        flops = sum(layer_flops(self.model)) * read.tokens * sum(one is not None for one in (forward, backward))
         speed = self.speeds.get("classifier")
         return flops / speed if speed else 0.0
 
@@ -179,6 +181,11 @@ class Foresight:
     def model(self) -> ModelConfig:
         """The sizes, the same in all trials."""
         return self.study.ends[0][1].settings.model
+
+
+def _read_by(node: Node, settings: object) -> str:
+    """The split that a stage predicts: what it may choose from, or what judges."""
+    return "train" if node.name.kind == "choose" else cast(Settings, settings).judge
 
 
 def _sampling(corpus: Node) -> CorpusConfig:

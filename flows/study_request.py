@@ -19,6 +19,7 @@ from ulmfit.experiments.trial import REGIMES, MethodName, Network, Point, Regime
 
 Choice = TypeVar("Choice", bound=str)
 
+CHOOSING: tuple[MethodName, ...] = ("ulmfit", "tfidf")  # methods whose model may choose the next labels
 METHODS: tuple[MethodName, ...] = ("ulmfit", "scratch", *WORD_METHODS)
 
 
@@ -97,6 +98,10 @@ class DataQuantityRequest(StudyRequest):
     documents: str = Field("all", description="further documents that the language model reads, as 0,500,all")
     regimes: str = Field("general+domain", description="language models of ULMFiT: general, domain, general+domain")
     methods: str = Field("ulmfit,tfidf", description="methods: ulmfit, scratch, tfidf, nbsvm, glove, decoder")
+    active: bool = Field(
+        False,
+        description="beside each curve of ulmfit and tfidf, one whose labels are chosen: at each number by the model of the one before",
+    )
     oversample: bool = Field(False, description="repeat documents of rarer labels until all are as frequent as the commonest")
     more_labels: int | None = Field(None, ge=1, description="how many more labels to forecast; as many again if left empty")
     more_documents: int | None = Field(
@@ -120,7 +125,20 @@ class DataQuantityRequest(StudyRequest):
                 corpus=self.corpus, method=method, labels=number, options=options, directions=self.read(), decoder=self.folder_for(method)
             )
             points += [base] if method != "ulmfit" else [found for regime in regimes for found in self._by_regime(base, regime, documents)]
-        return points
+        return [*points, *self._chosen(points)] if self.active else points
+
+    def _chosen(self, points: list[Point]) -> list[Point]:
+        """Beside points of which all labelled text is at hand the same with chosen labels. UserError where there are none."""
+        sizes = [number for number in numbers(self.labels, "--labels", 1) if number is not None]
+        if len(sizes) < 2:
+            raise UserError(f"--active: labels are chosen step by step; give --labels two numbers or more in the place of {self.labels}")
+        before = {number: tuple(sizes[:at]) for at, number in enumerate(sizes) if at}
+        whole = [point for point in points if point.method in CHOOSING and (point.regime in (None, "general") or point.unlabelled is None)]
+        if not whole:
+            raise UserError(
+                "--active: labels are chosen for ulmfit and tfidf, among all the text; give --methods one of them, and --unlabelled all"
+            )
+        return [point.model_copy(update={"chosen_after": before[point.labels]}) for point in whole if point.labels in before]
 
     def _by_regime(self, base: Point, regime: Regime, documents: list[int | None]) -> Iterator[Point]:
         """A language model that is not tuned reads none of the domain's text: one point, whatever there is."""

@@ -38,7 +38,10 @@ def result_of(trial: Trial, stages: Sequence[Finished[Any]], drawn: int | None) 
     """The facts of a trial from what its stages made; not yet tracked."""
     corpus: Corpus = next(stage.output for stage in stages if stage.name == StageName("ingest"))
     evaluation: Evaluation = stages[-1].output
-    classifiers: list[Classifier] = [stage.output for stage in stages if isinstance(stage.output, Classifier)]
+    judged = set(evaluation.manifest.inputs.values())  # others chose labels
+    classifiers: list[Classifier] = [
+        stage.output for stage in stages if isinstance(stage.output, Classifier) and stage.output.key in judged
+    ]
     lms: list[LanguageModel] = [stage.output for stage in stages if stage.name.kind in ("pretrain", "finetune")]
     splits, record = corpus.record.splits, evaluation.record
     rows = splits["train"].documents

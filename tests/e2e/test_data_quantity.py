@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from tests.conftest import CommandLine, Finished, write_general, write_tickets
+from tests.conftest import FILL, TOPICS, CommandLine, Finished, write_general, write_tickets
+from tests.experiments.methods.random_decoder import write_decoder
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +58,35 @@ def test_a_point_that_is_added_makes_itself_alone(ulmfit: CommandLine, arguments
     assert [result["built"] for result in again.json["results"]] == [0, 0, 0, 0, 1, 1]
     planned = ulmfit(*arguments, "--labels", "20,60,100", "--methods", "tfidf", "--dry-run")
     assert planned.code == 0 and planned.json["stages"] == {} and "none" in planned.out
+
+
+@pytest.mark.slow
+def test_a_decoder_from_a_folder_is_a_method_beside_the_others(
+    ulmfit: CommandLine, arguments: list[str], first: Finished, tmp_path: Path
+) -> None:
+    words = sorted({*FILL, *(word for topic in TOPICS.values() for word in topic.split())})
+    asked = ["--labels", "20,60", "--methods", "tfidf,decoder", "--decoder", str(write_decoder(tmp_path / "gpt", words))]
+    ran = ulmfit(*arguments, *asked)
+    assert ran.code == 0, ran.err
+    results = {result["trial"]["point"]["method"]: result for result in ran.json["results"]}
+    assert results["tfidf"]["built"] == 0 and results["decoder"]["built"] == 1
+    assert results["decoder"]["seconds"] > 0 and 0 < results["decoder"]["scores"]["decoder"]["accuracy"] <= 1
+    assert "fine-tuned transformer decoder" in ran.out
+    write_decoder(tmp_path / "moved", words)
+    moved = ulmfit(*arguments, *asked[:-1], str(tmp_path / "moved"))
+    assert [result["built"] for result in moved.json["results"]] == [0] * 8, "it is known by its files"
+
+
+@pytest.mark.slow
+def test_beside_each_curve_one_by_choice(ulmfit: CommandLine, arguments: list[str], first: Finished) -> None:
+    asked = [*arguments, "--labels", "20,60", "--methods", "ulmfit,tfidf", "--active"]
+    ran = ulmfit(*asked)
+    assert ran.code == 0, ran.err
+    built = {(result["trial"]["point"]["method"], bool(result["trial"]["point"]["chosen_after"])): 0 for result in ran.json["results"]}
+    for result in ran.json["results"]:
+        built[result["trial"]["point"]["method"], bool(result["trial"]["point"]["chosen_after"])] += result["built"]
+    assert built == {("ulmfit", False): 0, ("tfidf", False): 0, ("ulmfit", True): 2 * 3, ("tfidf", True): 2 * 2}
+    page = Path(ran.json["report"]).read_text()
+    assert "chosen labels" in ran.out and "What 60 labels drawn at random reach" in page
+    again = ulmfit(*asked)
+    assert again.json["made"] == 0 and [one["scores"] for one in again.json["results"]] == [one["scores"] for one in ran.json["results"]]

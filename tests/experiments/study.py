@@ -43,3 +43,14 @@ def texts(labels: int = 50) -> list[TrialResult]:
                 accuracy = base + 0.04 * at + 0.002 * number
                 found.append(trial(accuracy, number, labels, amount, asked=asked, method="ulmfit", regime=regime))
     return found
+
+
+def by_choice(labels: tuple[int, ...] = LABELS, gain: float = 0.04, trials: int = 3, method: str = "tfidf") -> list[TrialResult]:
+    """Beside the grid's curve of a method the one by choice, better by ``gain``."""
+    regime = {"regime": "general+domain"} if method == "ulmfit" else {}
+    return [
+        trial(BASES[method] + 0.05 * at + gain + 0.01 * number, number, size, method=method, chosen_after=labels[:at], **regime)
+        for at, size in enumerate(labels)
+        if at
+        for number in range(trials)
+    ]

@@ -20,6 +20,7 @@ from ulmfit.errors import UserError
 from ulmfit.stages.outputs import Evaluation
 from ulmfit.stages.stage import Context, StageName
 
+TEXT_STAGES = ("ingest", "tokenise", "vocabulary", "encode")
 GRID = {"labels": "20,60", "documents": "all", "methods": "ulmfit,scratch,tfidf", "regimes": "general,general+domain", "trials": 2}
 
 
@@ -85,6 +86,33 @@ def test_a_grid_tunes_each_language_model_once_and_a_killed_one_does_nothing_twi
     assert [end.output.key for end in run(plan)] == [end.output.key for end in ends] and not built
     run(planned(given, trials=1, labels="20,40,60", methods="tfidf,ulmfit"))
     assert Counter(built) == {"classify-forward": 2, "classify-backward": 2, "judge": 2, "words": 1}, "the point that was added"
+
+
+def test_labels_are_chosen_step_by_step_and_a_killed_study_goes_on(given: dict[str, object], built: list[str]) -> None:
+    plan = planned(given, trials=1, labels="20,40,60", methods="tfidf", active=True, seed=3)
+    with pytest.raises(KeyboardInterrupt):
+        run(plan, killed_after=len(TEXT_STAGES) + 6)
+    before, ends = built[:-1], run(plan)
+    whole = Counter(before + built[len(before) + 1 :])
+    assert len(ends) == 5 == len({end.output.key for end in ends}) == whole["words"] and whole["choose"] == 2
+    study, context = dag_of(plan)
+    job = cast(Any, SimpleNamespace(context=context, slots=1, killed_after=None))
+    found = pool.run_bounded(study.dag, job).finished
+    chosen = [set(found[node].output.rows.tolist()) for node in study.dag.nodes if node.name.kind == "choose"]
+    first, second = sorted(chosen, key=len)
+    assert (len(first), len(second)) == (40, 60) and first < second
+
+
+def test_a_network_chooses_by_the_classifiers_of_the_step_before_of_which_the_first_are_those_of_the_random_curve(
+    given: dict[str, object],
+) -> None:
+    study, _ = dag_of(planned(given, trials=1, labels="20,40,60", methods="ulmfit", regimes="general", active=True))
+    nodes = Counter(node.name.kind for node in study.dag.nodes)
+    assert (nodes["classify"], nodes["choose"], nodes["judge"]) == (2 * (3 + 2), 2, 3 + 2)
+    ends = {(trial.point.labels, bool(trial.point.chosen_after)): end for trial, _, end in study.ends}
+    behind = lambda end: {node for node in study.nodes_of(end) if node.name.kind == "classify"}
+    first = behind(ends[20, False])
+    assert len(first) == 2 and first < behind(ends[40, True]) < behind(ends[60, True]) and not first & behind(ends[40, False])
 
 
 def test_a_dag_holds_what_trials_share_once(given: dict[str, object]) -> None:

@@ -90,3 +90,18 @@ def test_the_decoder_needs_its_folder() -> None:
         data_quantity(methods="tfidf,decoder").points()
     points = data_quantity(methods="tfidf,decoder", decoder="gpt").points()
     assert [(point.method, point.decoder) for point in points if point.labels == 20] == [("tfidf", None), ("decoder", "gpt")]
+
+
+def test_by_choice_each_number_of_labels_follows_all_smaller_ones() -> None:
+    points = data_quantity(labels="20,60,100,all", documents="0,all", methods="ulmfit,scratch,tfidf", active=True).points()
+    chosen = [(point.method, point.labels, point.unlabelled, point.chosen_after) for point in points if point.chosen_after]
+    assert chosen == [(method, labels, None, after) for method in ("ulmfit", "tfidf") for labels, after in ((60, (20,)), (100, (20, 60)))]
+    assert [point for point in points if not point.chosen_after] == data_quantity(
+        labels="20,60,100,all", documents="0,all", methods="ulmfit,scratch,tfidf"
+    ).points()
+
+
+@pytest.mark.parametrize("given", [{"labels": "20,all"}, {"methods": "nbsvm"}, {"methods": "ulmfit", "documents": "0,500"}])
+def test_where_nothing_can_be_chosen_the_remedy_is_told(given: dict[str, str]) -> None:
+    with pytest.raises(UserError, match=r"--active.*give --"):
+        data_quantity(active=True, **given).points()

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests.experiments.study import LABELS, grid, texts, trial
+from tests.experiments.study import LABELS, by_choice, grid, texts, trial
 from tests.report.example import Page
 from ulmfit.experiments.ablations import FORGETTING, VARIANTS
 from ulmfit.presets import tiny
@@ -126,3 +126,14 @@ def test_lines_that_a_figure_shows_look_different():
     assert len({series.look for series in chart.series}) == len(chart.series) == 7
     assert not any("500 unlabelled" in series.title for series in chart.series), "of many lines those with the least text and the most"
     assert [point.labels for point in lines_of(summary_of(grid()).means)[0].points] == list(LABELS)
+
+
+def test_a_curve_by_choice_stands_beside_that_by_chance_and_is_no_part_of_what_is_said_of_that(tmp_path):
+    summary, drawn = summary_of([*grid(), *by_choice()]), summary_of(grid())
+    render_study(summary, tmp_path)
+    page = Page((tmp_path / "report.html").read_text())
+    assert "What 400 labels drawn at random reach, 66.0%" in page.text and "reaches with" in page.text
+    line = next(line for line in lines_of(summary.means) if "chosen labels" in line.title)
+    assert [point.labels for point in line.points] == list(LABELS), "it begins where the random one does"
+    assert criteria_of(summary) == criteria_of(drawn)
+    assert (tmp_path / "trials.csv").read_text().count(",choice\n") == 9

@@ -22,9 +22,11 @@ class Purchase(Facts):
 
 
 def curves(results: Iterable[TrialResult]) -> list[Curve]:
-    """Every learning curve by labels among the trials, of any corpus and method."""
+    """Every learning curve by labels among the trials, of any corpus and method; not those whose labels were chosen."""
     groups: dict[Point, list[TrialResult]] = {}
     for result in results:
+        if result.trial.point.chosen_after:
+            continue
         groups.setdefault(result.trial.point.model_copy(update={"labels": None}), []).append(result)
     return [curve for found in groups.values() if (curve := by_labels(found))]
 

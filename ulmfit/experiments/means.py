@@ -13,6 +13,14 @@ CONFIDENCE = 0.95
 
 def mean(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
     """The mean of trials' scores, 0 to 1, and its interval by Student's t within these; none for a single trial, no value for no trial."""
+    found = student(values, confidence)
+    if found.low is None or found.high is None:
+        return found
+    return Estimate(value=found.value, low=max(0.0, found.low), high=min(1.0, found.high))
+
+
+def student(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
+    """The mean of any numbers and its interval by Student's t; none for a single number, no value for none."""
     from scipy.stats import t
 
     if not values:
@@ -22,7 +30,7 @@ def mean(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
         return Estimate(value=centre, low=None, high=None)
     spread = math.sqrt(math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1) / len(values))
     half = float(t.ppf((1 + confidence) / 2, len(values) - 1)) * spread
-    return Estimate(value=centre, low=max(0.0, centre - half), high=min(1.0, centre + half))
+    return Estimate(value=centre, low=centre - half, high=centre + half)
 
 
 class Mean(Facts):

@@ -31,7 +31,8 @@ class Point(Facts):
 
     ``labels``: labelled documents to learn from; ``unlabelled``: further documents that the language model reads; None: all there are.
     ``regime``: of a language model, None for methods without one. ``variant``: a row of an ablation. ``options``: the settings that
-    differ from the study's. ``decoder``: the folder of that method's model.
+    differ from the study's. ``decoder``: the folder of that method's model. ``chosen_after``: the numbers of labels, each by a step, after
+    which a model that had learnt from so many chose the next; the first of them are drawn at random. Empty: all are.
     """
 
     corpus: str
@@ -43,11 +44,13 @@ class Point(Facts):
     directions: tuple[Direction, ...] = ("forward", "backward")
     options: tuple[str, ...] = ()
     decoder: str | None = None
+    chosen_after: tuple[int, ...] = ()
 
     @property
     def title(self) -> str:
-        """The method, and the regime where it has one."""
-        return self.variant or TITLES[self.method] + (f", {REGIME_TITLES[self.regime]}" if self.regime else "")
+        """The method, the regime where it has one, and whether the labels were chosen."""
+        regime = f", {REGIME_TITLES[self.regime]}" if self.regime else ""
+        return self.variant or f"{TITLES[self.method]}{regime}{', chosen labels' if self.chosen_after else ''}"
 
 
 class Trial(Facts):

@@ -1,10 +1,14 @@
 """Seeded, stratified draws of labelled documents; a smaller draw is a part of a larger one."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ulmfit.config import LabelsConfig
 from ulmfit.errors import UserError
+from ulmfit.store.filesystem import write_bytes
 
 
 def draw(codes: NDArray[np.integer], config: LabelsConfig) -> NDArray[np.int64]:
@@ -18,10 +22,20 @@ def draw(codes: NDArray[np.integer], config: LabelsConfig) -> NDArray[np.int64]:
     return np.sort(in_proportion(codes, ranks, config.number)[: config.number])
 
 
-def rows_to_learn(codes: NDArray[np.integer], config: LabelsConfig) -> NDArray[np.int64]:
-    """The rows that are drawn, and again as many of the rarer labels as ``oversample`` asks for."""
-    rows = draw(codes, config)
+def rows_to_learn(codes: NDArray[np.integer], config: LabelsConfig, chosen: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+    """The rows that are drawn, or those ``chosen``, and again as many of the rarer labels as ``oversample`` asks for."""
+    rows = draw(codes, config) if chosen is None else chosen
     return np.sort(np.concatenate([rows, repeats(codes[rows], rows)])) if config.oversample else rows
+
+
+def write_chosen(file: Path, rows: NDArray[np.int64]) -> None:
+    """Write rows that were chosen as JSON."""
+    write_bytes(file, json.dumps(rows.tolist()).encode())
+
+
+def read_chosen(file: Path) -> NDArray[np.int64]:
+    """Rows that were chosen, int64 [M]."""
+    return np.array(json.loads(file.read_bytes()), dtype=np.int64)
 
 
 def repeats(codes: NDArray[np.integer], rows: NDArray[np.int64]) -> NDArray[np.int64]:

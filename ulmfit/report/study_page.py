@@ -8,6 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ulmfit.experiments.answer import answers
+from ulmfit.experiments.chosen_labels import choosing_answers
 from ulmfit.experiments.forecast import forecasts
 from ulmfit.experiments.means import METRICS
 from ulmfit.report import numbers
@@ -48,11 +49,13 @@ class CorpusView:
         self.points = [point for point in summary.means if point.point.corpus == corpus]
         self.lines: list[Line] = lines_of(self.points)
         self.labels = sorted({point.labels for point in self.points})
-        self.answers = answers(self.points)
-        self.forecasts = forecasts(self.results, summary.purchase, summary.misfit)
+        at_random = [point for point in self.points if not point.point.chosen_after]
+        self.answers = [*answers(at_random), *choosing_answers(self.results)]
+        drawn = [result for result in self.results if not result.trial.point.chosen_after]
+        self.forecasts = forecasts(drawn, summary.purchase, summary.misfit)
         self.tables = paper_tables(corpus, self.points)
         self.directions = direction_table(self.results)
-        found = (label_chart(corpus, self.lines), text_chart(corpus, self.points), epoch_chart(corpus, self.results))
+        found = (label_chart(corpus, self.lines), text_chart(corpus, at_random), epoch_chart(corpus, self.results))
         self.charts: list[Chart] = [chart for chart in found if chart]
 
 
@@ -82,10 +85,11 @@ def trials_csv(summary: StudySummary) -> str:
     writer = csv.writer(text, lineterminator="\n")
     point = ("corpus", "method", "regime", "variant")
     facts = ("labels", "unlabelled", "documents", "seconds", "shared_seconds", "documents_per_second", "key", "run_id")
-    writer.writerow([*point, "trial", *METRICS, *facts, "options"])
+    writer.writerow([*point, "trial", *METRICS, *facts, "options", "labels_by"])
     for result in summary.results:
         tried = result.trial.point
         scores = [result.score(metric) for metric in METRICS]
         found = [getattr(result, name) for name in facts]
-        writer.writerow([*(getattr(tried, name) for name in point), result.trial.number, *scores, *found, " ".join(tried.options)])
+        more = (" ".join(tried.options), "choice" if tried.chosen_after else "chance")
+        writer.writerow([*(getattr(tried, name) for name in point), result.trial.number, *scores, *found, *more])
     return text.getvalue()

@@ -33,16 +33,25 @@ class Line:
 
 
 def lines_of(points: Sequence[Mean]) -> list[Line]:
-    """A line for each method, regime and number of unlabelled documents, by labels."""
+    """A line for each method, regime and number of unlabelled documents, by labels; and one by choice, which begins where a random one does."""
     groups: dict[str, list[Mean]] = {}
     for point in points:
         several = len({other.point.unlabelled for other in points if other.point.regime == point.point.regime}) > 1
         text = "" if not several else ", all unlabelled" if point.point.unlabelled is None else f", {point.point.unlabelled:,} unlabelled"
         groups.setdefault(point.point.title + text, []).append(point)
+    groups = {title: [*_beginning(found, points), *found] for title, found in groups.items()}
     ordered = {title: sorted(found, key=lambda point: point.labels) for title, found in groups.items()}
     drawn = [Line(title, Look.of(0), found) for title, found in ordered.items()]
     first = sorted(drawn, key=lambda line: not _at_an_end(line, drawn))  # those that a figure shows get looks of their own
     return [replace(line, look=Look.of(first.index(line))) for line in drawn]
+
+
+def _beginning(line: Sequence[Mean], points: Sequence[Mean]) -> list[Mean]:
+    """Of a line by choice the point of labels drawn at random, whose model chose first."""
+    if not line[0].point.chosen_after:
+        return []
+    first = line[0].point.model_copy(update={"labels": line[0].point.chosen_after[0], "chosen_after": ()})
+    return [point for point in points if point.point == first]
 
 
 def label_chart(corpus: str, lines: Sequence[Line]) -> Chart | None:
@@ -173,8 +182,11 @@ class Criteria:
 
 
 def criteria_of(summary: StudySummary) -> list[Criteria]:
-    """Of each method; of ours the best regime at the fewest labels stands for it."""
-    points, corpora = summary.means, {result.trial.point.corpus for result in summary.results}
+    """Of each method, with labels drawn at random; of ours the best regime at the fewest labels stands for it."""
+    points, corpora = (
+        [point for point in summary.means if not point.point.chosen_after],
+        {result.trial.point.corpus for result in summary.results},
+    )
     methods: dict[MethodName, list[Mean]] = {}
     for point in points:
         methods.setdefault(point.point.method, []).append(point)

@@ -17,6 +17,7 @@ from ulmfit.prediction.weighing import add_words
 from ulmfit.pretrained.transport import Pretrained
 from ulmfit.stages.evaluation import read_split
 from ulmfit.stages.outputs import (
+    ChosenRows,
     Classifier,
     Corpus,
     IdShards,
@@ -129,12 +130,23 @@ def warm_spec(
 
 
 def classify(
-    lm: LanguageModel | None, corpus: Corpus, ids: IdShards, vocab: Vocabulary, settings: Settings, direction: Direction
+    lm: LanguageModel | None,
+    corpus: Corpus,
+    ids: IdShards,
+    vocab: Vocabulary,
+    settings: Settings,
+    direction: Direction,
+    chosen: ChosenRows | None = None,
 ) -> Stage[Classifier]:
-    """A classifier on the encoder of ``lm`` (sec. 3.3), or from scratch without one. Of ``settings``: ``model``, ``classifier``, ``labels``."""
-    inputs = {"corpus": corpus, "ids": ids, "vocab": vocab} | ({"language_model": lm} if lm else {})
+    """A classifier on the encoder of ``lm`` (sec. 3.3), or from scratch without one. Of ``settings``: ``model``, ``classifier``, ``labels``.
+
+    ``chosen``: the rows to learn from, in the place of a draw.
+    """
+    inputs: dict[str, Output[Any]] = {"corpus": corpus, "ids": ids, "vocab": vocab} | ({"language_model": lm} if lm else {})
+    inputs |= {"chosen": chosen} if chosen else {}
+    labels = drawn_labels(settings, chosen)
     facts = {"model": settings.model, "training": settings.classifier.keyed(), "direction": direction}
-    drawn = {"labels": labels} if (labels := settings.labels.keyed()) else {}
+    drawn = {"labels": keyed} if (keyed := labels.keyed()) else {}
     recipe = Recipe("classifier", CLASSIFIER_VERSION, facts | drawn, keys_of(inputs))
     spec = lambda: ClassifySpec(
         ids=ids.path,
@@ -146,9 +158,15 @@ def classify(
         labels=corpus.record.labels,
         model=settings.model,
         config=settings.classifier,
-        drawn=settings.labels,
+        drawn=labels,
+        chosen=chosen.file if chosen else None,
     )
     return _training(Classifier, recipe, inputs, spec)
+
+
+def drawn_labels(settings: Settings, chosen: ChosenRows | None) -> LabelsConfig:
+    """How labels are drawn: rows that were chosen are drawn no more."""
+    return settings.labels.model_copy(update={"number": None}) if chosen else settings.labels
 
 
 def _training(output: type[Made], recipe: Recipe, inputs: Mapping[str, Output[Any]], spec: Callable[[], TrainingSpec]) -> Stage[Made]:
@@ -160,17 +178,18 @@ def _training(output: type[Made], recipe: Recipe, inputs: Mapping[str, Output[An
     return Stage(output, recipe, inputs, build, trains=True)
 
 
-def word_model(corpus: Corpus, settings: Settings) -> Stage[Words]:
+def word_model(corpus: Corpus, settings: Settings, chosen: ChosenRows | None = None) -> Stage[Words]:
     """Logistic regression on TF-IDF and on themes, which are found in all training text. It learns from the rows that the classifiers learn from. Of ``settings``: ``classifier``, ``labels``."""
-    inputs, task = {"corpus": corpus}, settings.classifier.model_dump(include={"task", "label_separator"})
-    drawn = {"labels": labels} if (labels := settings.labels.keyed()) else {}
+    inputs: dict[str, Output[Any]] = {"corpus": corpus} | ({"chosen": chosen} if chosen else {})
+    task, draws = settings.classifier.model_dump(include={"task", "label_separator"}), drawn_labels(settings, chosen)
+    drawn = {"labels": keyed} if (keyed := draws.keyed()) else {}
     recipe = Recipe("words", WORDS_VERSION, task | drawn, keys_of(inputs))
 
     def build(work: Path, context: Context) -> Built:
         strings, train = corpus.record.labels, read_split(corpus, "train")
         labels = LabelSet.of(strings, settings.classifier)
         read = _some_text(corpus, settings.labels.seed)
-        train = train.take(rows_to_learn(labels.strata_of(train.codes(strings)), settings.labels).tolist())
+        train = train.take(rows_to_learn(labels.strata_of(train.codes(strings)), draws, chosen.rows if chosen else None).tolist())
         model = train_words(train.texts, labels.truth_of(train.codes(strings)), len(labels), settings.labels.seed, read)
         model.save(work)
         return Built(WordsRecord(terms=len(model.weights), documents=len(train.texts)).model_dump())

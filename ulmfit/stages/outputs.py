@@ -5,11 +5,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar, cast
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from ulmfit.corpora.corpus_record import CorpusRecord
 from ulmfit.corpora.quality.quality_record import OutOfVocabulary, Quality
 from ulmfit.evaluation.results import EvaluationRecord
+from ulmfit.labels.drawing import read_chosen
 from ulmfit.monitoring.drift_figures import FILE, TextFigures
 from ulmfit.shards.crashing import CrashingDocument
 from ulmfit.store.artifacts import Artifact
@@ -74,6 +77,12 @@ class FamiliarityRecord(Facts):
     documents: int
 
 
+class ChosenRecord(Facts):
+    """``rows``: how many were chosen in all."""
+
+    rows: int
+
+
 class DriftReferenceRecord(Facts):
     """How many documents were measured, and how many had a label."""
 
@@ -125,6 +134,21 @@ class IdShards(Output[ShardsRecord]):
     """Token shards through a vocabulary."""
 
     facts = ShardsRecord
+
+
+class ChosenRows(Output[ChosenRecord]):
+    """The rows of the training split that a classifier is to learn from, chosen by an earlier one."""
+
+    facts = ChosenRecord
+
+    @property
+    def file(self) -> Path:
+        return self.path / "rows.json"
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """int64 [M], rising."""
+        return read_chosen(self.file)
 
 
 class LanguageModel(Output[TrainingRecord]):

@@ -37,6 +37,7 @@ StageKind = Literal[
     "familiarity",
     "drift-reference",
     "judge",
+    "choose",
     "words",
     "word-model",
 ]

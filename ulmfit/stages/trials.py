@@ -21,8 +21,8 @@ from ulmfit.models.words import WordModel
 from ulmfit.prediction.logits import FoldedClassifier, predict_logits
 from ulmfit.shards.documents import Documents
 from ulmfit.stages.evaluation import read_split
-from ulmfit.stages.models import MIXTURE_VERSION
-from ulmfit.stages.outputs import Classifier, Corpus, Evaluation, IdShards, Output, Words
+from ulmfit.stages.models import MIXTURE_VERSION, drawn_labels
+from ulmfit.stages.outputs import ChosenRows, Classifier, Corpus, Evaluation, IdShards, Output, Words
 from ulmfit.stages.stage import Context, Stage, keys_of
 from ulmfit.store.artifacts import Built
 from ulmfit.store.filesystem import write_bytes
@@ -88,10 +88,11 @@ def _with_words(
 
 def _predicted(classifiers: dict[Direction, Classifier], ids: IdShards, split: str, device: str) -> dict[Direction, Predictions]:
     documents = Documents.open(ids.path, [split])
-    return {direction: _predicted_by(classifier, documents, direction, device) for direction, classifier in classifiers.items()}
+    return {direction: predicted(classifier, documents, direction, device) for direction, classifier in classifiers.items()}
 
 
-def _predicted_by(classifier: Classifier, documents: Documents, direction: Direction, device: str) -> Predictions:
+def predicted(classifier: Classifier, documents: Documents, direction: Direction, device: str) -> Predictions:
+    """What a classifier of one direction says of ``documents``."""
     saved, model = read_saved_model(classifier.path, "classifier"), load_classifier(classifier.path).to(device)
     folded = FoldedClassifier(model, inference_products("auto", device, model.encoder.config.hidden))
     logits = predict_logits(folded, documents, direction, saved.max_tokens)
@@ -99,13 +100,16 @@ def _predicted_by(classifier: Classifier, documents: Documents, direction: Direc
     return Predictions(*(probabilities(logits, "multi-class", each).numpy() for each in (temperature, 1.0)))
 
 
-def words(corpus: Corpus, method: WordMethod, settings: Settings, decoder: str | None = None) -> Stage[Evaluation]:
+def words(
+    corpus: Corpus, method: WordMethod, settings: Settings, decoder: str | None = None, chosen: ChosenRows | None = None
+) -> Stage[Evaluation]:
     """Scores of a method beside ours, which learns from the labelled rows that are drawn. Of ``settings``: ``labels``, ``evaluate``, ``judge``.
 
-    ``decoder``: the folder of that method's model, which is known by its content.
+    ``decoder``: the folder of that method's model, which is known by its content. ``chosen``: the rows to learn from, in the place of a draw.
     """
-    inputs, seed = {"corpus": corpus}, settings.labels.seed
-    facts = {"method": method, "seed": seed, "labels": settings.labels.keyed(), "judge": settings.judge}
+    inputs: dict[str, Output[Any]] = {"corpus": corpus} | ({"chosen": chosen} if chosen else {})
+    labels, seed = drawn_labels(settings, chosen), settings.labels.seed
+    facts = {"method": method, "seed": seed, "labels": labels.keyed(), "judge": settings.judge}
     folder = Path(decoder) if decoder else None
     known = {"decoder": digest_of(folder)} if folder else {}
     recipe = Recipe("evaluation", WORDS_VERSION, {**settings.evaluate.keyed(), **facts, **known}, keys_of(inputs))
@@ -114,7 +118,7 @@ def words(corpus: Corpus, method: WordMethod, settings: Settings, decoder: str |
         strings = corpus.record.labels
         train, tests = read_split(corpus, "train"), read_split(corpus, settings.judge)
         learner = method_named(method, seed, context.downloads, [*train.texts, *tests.texts], folder, context.placement.device)
-        train = train.take(rows_to_learn(train.codes(strings), settings.labels).tolist())
+        train = train.take(rows_to_learn(train.codes(strings), labels, chosen.rows if chosen else None).tolist())
         started = time.perf_counter()
         fitted = learner.fit(train.texts, train.codes(strings), len(strings))
         learnt = time.perf_counter()

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ulmfit.config import ClassifierConfig, LabelsConfig, LMConfig, ModelConfig
 from ulmfit.directions import Direction
-from ulmfit.labels.drawing import rows_to_learn
+from ulmfit.labels.drawing import read_chosen, rows_to_learn
 from ulmfit.labels.label_set import LabelSet
 from ulmfit.shards.arrow import IDS_SUFFIX
 from ulmfit.shards.documents import Documents
@@ -101,7 +101,7 @@ class WarmSpec(TextSpec):
 class ClassifySpec(TextSpec):
     """A classifier on the encoder of the language model in ``lm``, or from random weights where that is None (sec. 3.3).
 
-    ``drawn``: which of the labelled documents it learns from.
+    ``drawn``: which of the labelled documents it learns from; ``chosen``: a file that names them instead (``write_chosen``).
     """
 
     training: Literal["classify"] = "classify"
@@ -109,14 +109,15 @@ class ClassifySpec(TextSpec):
     model: ModelConfig
     config: ClassifierConfig
     drawn: LabelsConfig = LabelsConfig()
+    chosen: Path | None = None
 
     def text(self) -> TrainingText:
         """As of any training, but only the documents drawn to train on."""
         found = super().text()
-        if not self.drawn.keyed():
+        if not self.drawn.keyed() and not self.chosen:
             return found
         strata = LabelSet.of(self.labels, self.config).strata_of(found.train.labels)
-        return replace(found, train=found.train.take(rows_to_learn(strata, self.drawn)))
+        return replace(found, train=found.train.take(rows_to_learn(strata, self.drawn, read_chosen(self.chosen) if self.chosen else None)))
 
 
 TrainingSpec = Annotated[PretrainSpec | FinetuneSpec | WarmSpec | ClassifySpec, Field(discriminator="training")]

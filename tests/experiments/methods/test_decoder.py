@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.experiments.methods.random_decoder import write_decoder
 from tests.experiments.methods.test_methods import WORDS, texts
 from ulmfit.errors import UserError
 from ulmfit.experiments.methods.decoder import Decoder, digest_of
@@ -13,18 +14,8 @@ LABELS = np.arange(24) % 3
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    transformers = pytest.importorskip("transformers", reason="the extra `decoder` is not installed")
-    from tokenizers import Tokenizer, models, pre_tokenizers
-
-    path = tmp_path_factory.mktemp("decoder")
-    words = ["<end>", "<unk>", "the", "a", "it", *(word for words in WORDS.values() for word in words)]
-    tokenizer = Tokenizer(models.WordLevel({word: code for code, word in enumerate(words)}, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>", unk_token="<unk>").save_pretrained(path)
-    torch.manual_seed(0)
-    config = transformers.GPT2Config(vocab_size=len(words), n_positions=32, n_embd=16, n_layer=2, n_head=2, eos_token_id=0, bos_token_id=0)
-    transformers.GPT2LMHeadModel(config).save_pretrained(path)
-    return path
+    words = ["the", "a", "it", *(word for words in WORDS.values() for word in words)]
+    return write_decoder(tmp_path_factory.mktemp("decoder"), words)
 
 
 @pytest.fixture(scope="module")
