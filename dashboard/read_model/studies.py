@@ -100,7 +100,7 @@ def read(folder: Path, database: Database) -> None:
 
 def _study(name: str, summary: Path) -> Study | None:
     """None where the summary cannot be read as that of a study."""
-    from ulmfit.report.study_page import CorpusView  # brings matplotlib, which no page needs
+    from ulmfit.report.study_page import CorpusView  # brings scipy, which no page needs
     from ulmfit.report.study_summary import StudySummary
 
     try:

@@ -59,7 +59,17 @@ def write_ill(home: Home) -> None:
     home.decide("first version", "1", NAME, by)
     home.blocked("2", "1", STRANGE, NAME)
     aside = {"name": STRANGE, "stamp": "", "content": "", "reading": "", "reason": STRANGE}
-    home.landed(NAME, set_aside=[aside])
+    file = {
+        "name": f"{STRANGE}/x.csv",
+        "named": "x",
+        "stamp": "",
+        "content": STRANGE,
+        "rows": 1,
+        "documents": 1,
+        "labels": 1,
+        "quarantined": {STRANGE: 1},
+    }
+    home.landed(NAME, set_aside=[aside], files=[{"number": 0, **file}], counts={"quarantined": {STRANGE: 1}})
 
 
 def addresses(home: Home) -> list[tuple[str, dict[str, object]]]:
@@ -75,6 +85,11 @@ def addresses(home: Home) -> list[tuple[str, dict[str, object]]]:
         *of_runs,
         ("/compare", {"run": runs}),
         ("/cost", {}),
+        ("/data", {"name": NAME}),
+        ("/files", {"name": NAME, "text": STRANGE[:200]}),
+        ("/lineage", {"name": NAME, "version": "1"}),
+        ("/readers", {"file": STRANGE}),
+        ("/studies", {}),
         ("/nothing", {}),
     ]
 

@@ -1,20 +1,24 @@
 """Figures of a study: learning curves with bands, and validation error by epoch.
 
-Each is drawn in the colours of the page that holds it, or in fixed ones for a file.
+Each is drawn in the colours of the page that holds it, or in fixed ones for a file. Matplotlib, 100 MB in memory, is loaded by what draws alone:
+the dashboard takes the figures as they are.
 """
+
+from __future__ import annotations
 
 import io
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from ulmfit.report.looks import Look
 from ulmfit.report.numbers import count
-from ulmfit.report.plots import COLOURS, MARGINS, SIZE, svg_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # For files: ink, rule, and a colour for each series; the page's own are in style.css.
 LIGHT = {"--ink-2": "#5b616d", "--rule": "#e2e3e6"} | {
@@ -48,6 +52,10 @@ class Chart:
 
     def figure(self, colours: Mapping[str, str], scale: float = 1.0) -> Figure:
         """Drawn in ``colours``, by CSS variable."""
+        from matplotlib.figure import Figure
+
+        from ulmfit.report.plots import MARGINS, SIZE
+
         figure = Figure(figsize=(SIZE[0] * scale, SIZE[1] * 1.15 * scale))
         axes = figure.subplots(gridspec_kw=MARGINS)
         self._frame(axes, colours)
@@ -65,6 +73,8 @@ class Chart:
 
     def svg(self) -> str:
         """For the page, with all figures as its description."""
+        from ulmfit.report.plots import COLOURS, svg_of
+
         said = [
             f"{series.title}: " + ", ".join(f"{100 * y:.1f}% at {count(x)}" for x, y in zip(series.x, series.y, strict=True))
             for series in self.series
