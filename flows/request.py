@@ -191,6 +191,20 @@ class TrainRequest(ClassifierRequest, TextRequest):
         return self.model_name or f"ulmfit-{self.name}"
 
 
+class SuspectsRequest(TrainRequest):
+    """Rows whose labels may be wrong. All but columns, encoding, seed and workspace concerns ULMFiT alone."""
+
+    output: str | None = Field(None, description="file for all of them: csv, tsv, jsonl or parquet; without it, the first are shown")
+    method: Literal["words", "ulmfit"] = Field(
+        "words", description="what judges: TF-IDF + logistic regression (seconds), or ulmfit (a training a fold and direction)"
+    )
+    reading: Literal["forward", "backward", "both"] = Field("both", description="directions of ulmfit: forward, backward or both")
+
+    def read(self) -> tuple[Direction, ...]:
+        """The directions of the networks."""
+        return DIRECTIONS if self.reading == "both" else (self.reading,)
+
+
 class LandingFields(BaseModel):
     """Where new text lands, and for which model, as fields of a request."""
 

@@ -49,6 +49,7 @@ def run_study(plan: StudyPlan, kind: str) -> StudySummary:
             purchase=request.purchase(),
             settings=plan.base.settings,
             corpora={corpus: finished[text.corpus] for corpus, text in study.texts.items()},
+            sources={corpus: base.domain for corpus, base in plan.corpora.items() if base.domain},
             results=results,
             stages=list(finished),
             started=started,

@@ -130,6 +130,7 @@ class Ended:
             version,
             compared,
             started,
+            plan.domain,
         )
 
     def _read(self, text: Text) -> tuple[Corpus, Vocabulary]:

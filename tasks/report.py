@@ -15,7 +15,9 @@ from tasks.calls import CARD_LINE, Described
 from tasks.promotion import CHALLENGER
 from tasks.registry import Version, held_out_rows
 from tasks.run import Finished, Job
+from tasks.suspects import kept_suspects
 from ulmfit.config import Settings
+from ulmfit.corpora.source import CorpusSource
 from ulmfit.decisions.decision import Decision
 from ulmfit.evaluation.abstention import Answered, measure
 from ulmfit.evaluation.predictions import read_judged, read_predictions
@@ -43,7 +45,7 @@ SHARES = (0.9, 0.95, 0.99)  # of the answers that are to be right
 class Trained:
     """What the report of a training shows: ``stages`` in the order of the DAG, ``general`` if pretrained, ``started`` in Unix seconds.
 
-    ``compared``: the comparison with the champion, if the version is not champion itself.
+    ``source``: of the domain's text, where it is one that is named. ``compared``: the comparison with the champion, if the version is not champion itself.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Trained:
     version: Version
     compared: Decision | None
     started: float
+    source: CorpusSource | None = None
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -103,6 +106,7 @@ def summarise(job: Job, trained: Trained) -> Summary:
         stages=[stage_summary(stage) for stage in trained.stages],
         settings=trained.settings,
         decision=trained.compared,
+        suspects=kept_suspects(job.workspace, trained.source),
         model=ModelSummary(name=version.name, version=version.version, uri=version.uri, alias=CHALLENGER, path=str(trained.model.path)),
         run=run_summary(job, trained.started),
     )

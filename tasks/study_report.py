@@ -12,14 +12,17 @@ from pydantic import JsonValue, ValidationError
 
 from tasks.report import run_summary
 from tasks.run import Finished, Job
+from tasks.suspects import kept_suspects
 from tasks.workspace import Workspace
 from ulmfit.compute.precision import machine
 from ulmfit.config import Settings
+from ulmfit.corpora.source import CorpusSource
 from ulmfit.experiments.forecast import Purchase, curves
 from ulmfit.experiments.learning_curves.calibration import calibrated_misfit
 from ulmfit.experiments.trial import TrialResult
 from ulmfit.report.study_page import render_study
 from ulmfit.report.study_summary import StudyCorpus, StudySummary
+from ulmfit.report.suspect_list import SuspectList
 from ulmfit.stages.outputs import Corpus, Output
 
 
@@ -34,6 +37,7 @@ class Tried:
     purchase: Purchase
     settings: Settings
     corpora: Mapping[str, Corpus]
+    sources: Mapping[str, CorpusSource]
     results: list[TrialResult]
     stages: list[Finished[Output]]
     started: float
@@ -49,7 +53,7 @@ def study_report(job: Job, tried: Tried) -> StudySummary:
     summary = StudySummary(
         kind=tried.kind,
         asked=dict(tried.asked),
-        corpora=[_corpus(name, corpus) for name, corpus in tried.corpora.items()],
+        corpora=[_corpus(name, corpus, kept_suspects(job.workspace, tried.sources[name])) for name, corpus in tried.corpora.items()],
         results=tried.results,
         settings=tried.settings,
         made=len(made),
@@ -79,7 +83,7 @@ def past_studies(workspace: Workspace) -> Iterator[StudySummary]:
     yield from last.values()
 
 
-def _corpus(name: str, corpus: Corpus) -> StudyCorpus:
+def _corpus(name: str, corpus: Corpus, suspects: SuspectList | None) -> StudyCorpus:
     record = corpus.record
     splits = {split: facts.documents for split, facts in record.splits.items()}
-    return StudyCorpus(name=name, key=corpus.key, digest=record.digest, labels=tuple(record.labels), splits=splits)
+    return StudyCorpus(name=name, key=corpus.key, digest=record.digest, labels=tuple(record.labels), splits=splits, suspects=suspects)

@@ -63,6 +63,11 @@ class Workspace:
         return self.root / "reports"
 
     @property
+    def suspects(self) -> Path:
+        """What ``ulmfit suspects`` found last in a corpus, a file each."""
+        return self.root / "suspects"
+
+    @property
     def downloads(self) -> Path:
         """What was fetched, for any run."""
         return self.root / "downloads"

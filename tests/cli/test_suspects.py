@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cli.main import run
+from tasks.suspects import kept_suspects
+from tasks.workspace import Workspace
 from tests.conftest import write_tickets
+from ulmfit.corpora.source import CorpusSource
 
 
 @pytest.fixture
@@ -90,3 +94,23 @@ def test_what_is_wrong_is_told_in_one_line(wrong: list[int], arguments: list[str
     assert suspects(*arguments) == 2
     err = capsys.readouterr().err
     assert said in err and err.count("\n") == 1 and Path("in.csv").read_bytes() == before
+
+
+def test_the_list_is_kept_for_reports_until_the_file_changes(wrong: list[int]) -> None:
+    workspace = Workspace.named("home")
+    source = CorpusSource("in.csv", "body", "topic")
+    assert suspects("in.csv", "--workspace", "home") == 0 and not Path("home").exists(), "no workspace is made for it"
+    Path("home").mkdir()
+    assert suspects("in.csv", "--workspace", "home") == 0
+    kept = kept_suspects(workspace, replace(source, test="test.csv", unlabelled="more.csv"))
+    assert kept and kept.rows == 500 and kept.first[0].suggested != kept.first[0].label
+    assert kept_suspects(workspace, replace(source, label_column="no")) is None
+    with open("in.csv", "a") as file:
+        file.write("9,another,billing\n")
+    assert kept_suspects(workspace, source) is None
+
+
+def test_by_ulmfit_a_text_has_one_label(wrong: list[int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert suspects("in.csv", "--method", "ulmfit", "--set", "classifier.task=multi-label") == 2
+    assert "one label" in capsys.readouterr().err
+    assert suspects("in.csv", "--method", "svm") == 2

@@ -1,10 +1,13 @@
 """Which labels are suspected."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
 from tests.experiments.methods.test_methods import texts
 from ulmfit.errors import UserError
+from ulmfit.experiments.suspect_rows import Labelled, by_predictions, suspect_rows
 from ulmfit.experiments.suspects import out_of_sample, suspicion
 
 
@@ -54,3 +57,18 @@ def test_the_only_row_of_a_class_is_not_judged():
 def test_one_label_is_refused():
     with pytest.raises(UserError, match="two labels or more"):
         out_of_sample(["a", "b"], np.array([0, 0]), 0)
+
+
+def labelled(*rows):
+    texts, given = zip(*rows, strict=True)
+    names = sorted(set(given))
+    codes = np.array([names.index(label) for label in given])
+    return Labelled(["in.csv"] * len(rows), list(range(1, len(rows) + 1)), list(texts), codes, names, Counter())
+
+
+def test_predictions_of_documents_judge_their_rows_and_those_of_the_same_text(caplog):
+    rows = labelled(("a", "x"), ("b", "x"), ("c", "y"), ("d", "y"), (" D", "y"), ("e", "x"), ("f", "z"), ("g", "y"))
+    ids, given = [f"in.csv:{row}" for row in (8, 4, 3, 2, 1, 7)], [[0.1, 0.9], [0.9, 0.1], [0.2, 0.8], [0.8, 0.2], [0.9, 0.1], [0.5, 0.5]]
+    found = suspect_rows(rows, by_predictions(rows, ids, ["x", "y"], np.array(given)))
+    assert [(one.id, one.label, one.suggested) for one in found] == [("in.csv:4", "y", "x"), ("in.csv:5", "y", "x")]
+    assert "1 labels have a single text" in caplog.text and "1 texts are not judged" in caplog.text and "row 6" in caplog.text

@@ -13,6 +13,7 @@ from ulmfit.report.study_page import render_study
 from ulmfit.report.study_summary import StudyCorpus, StudySummary
 from ulmfit.report.study_views import criteria_of, label_chart, lines_of, paper_tables
 from ulmfit.report.summary import RunSummary
+from ulmfit.report.suspect_list import ShownSuspect, SuspectList
 
 STRANGE = "<script>alert(1)</script> & 'x'"
 
@@ -137,3 +138,20 @@ def test_a_curve_by_choice_stands_beside_that_by_chance_and_is_no_part_of_what_i
     assert [point.labels for point in line.points] == list(LABELS), "it begins where the random one does"
     assert criteria_of(summary) == criteria_of(drawn)
     assert (tmp_path / "trials.csv").read_text().count(",choice\n") == 9
+
+
+def suspects(text=STRANGE):
+    one = ShownSuspect(id="<b>.csv:7", label="<i>ham", suggested="spam", score=0.9, text=text)
+    return SuspectList(method="ULMFiT", rows=500, number=3, first=(one,))
+
+
+def test_suspects_of_a_corpus_are_shown_as_text_where_there_is_a_list(tmp_path):
+    summary = summary_of([trial(0.5)])
+    corpora = [summary.corpora[0].model_copy(update={"suspects": suspects()})]
+    render_study(summary.model_copy(update={"corpora": corpora}), tmp_path)
+    page = Page((tmp_path / "report.html").read_text())
+    assert "3 labels of 500 rows may be wrong" in page.text and STRANGE in page.text and "<b>.csv:7 <i>ham spam 0.90" in page.text
+    assert "<script" not in page.source and "<i>ham" not in page.source
+    (tmp_path / "without").mkdir()
+    render_study(summary, tmp_path / "without")
+    assert "may be wrong" not in (tmp_path / "without" / "report.html").read_text()

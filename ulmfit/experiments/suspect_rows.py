@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ulmfit.corpora.ingest.quarantine import judge
+from ulmfit.corpora.ingest.quarantine import judge as judge_row
 from ulmfit.corpora.reading.formats import Row
+from ulmfit.corpora.text_digests import fold
 from ulmfit.errors import UserError
 from ulmfit.experiments.suspects import out_of_sample, suspicion
 from ulmfit.prediction.answer_files import as_text
@@ -50,7 +51,7 @@ def labelled_rows(name: str, rows: Iterable[Row]) -> Labelled:
     for row in rows:
         if row.split == "unlabelled":
             continue
-        reason, text, _, label = judge(row, needs_label=True)
+        reason, text, _, label = judge_row(row, needs_label=True)
         if reason or label is None:
             refused[reason] += 1
             first = first or f"row {row.row} of {row.source}"
@@ -79,7 +80,36 @@ class Suspect:
     score: float
 
 
-def suspect_rows(labelled: Labelled, seed: int) -> list[Suspect]:
+Judge = Callable[[Sequence[str], NDArray[np.int64]], NDArray[np.float64]]  # texts and codes [N] -> probabilities [N, L], NaN: not judged
+
+
+def by_words(seed: int) -> Judge:
+    """Judged by TF-IDF + logistic regression."""
+    return lambda texts, codes: out_of_sample(texts, codes, seed)
+
+
+def by_predictions(labelled: Labelled, ids: Sequence[str], names: Sequence[str], probabilities: NDArray[np.floating]) -> Judge:
+    """Judged by ``probabilities`` [M, K] of labels ``names`` that documents ``ids`` of the corpus have; a text that was dropped there as
+    a duplicate by those of the one that was kept."""
+    places = {name: place for place, name in enumerate(ids)}
+    known: dict[bytes, int] = {}
+    for source, row, text in zip(labelled.sources, labelled.rows, labelled.texts, strict=True):
+        if (place := places.get(f"{source}:{row}")) is not None:
+            known[fold(text)] = place
+    columns = {name: column for column, name in enumerate(names)}
+
+    def looked_up(texts: Sequence[str], codes: NDArray[np.int64]) -> NDArray[np.float64]:
+        found = np.full((len(texts), len(labelled.labels)), np.nan)
+        rows = [(at, known[digest]) for at, digest in enumerate(map(fold, texts)) if digest in known]
+        for place, label in enumerate(labelled.labels):
+            found[[at for at, _ in rows], place] = probabilities[[row for _, row in rows], columns[label]] if label in columns else 0.0
+        found[np.bincount(codes)[codes] == 1] = np.nan
+        return found
+
+    return looked_up
+
+
+def suspect_rows(labelled: Labelled, judge: Judge) -> list[Suspect]:
     """The suspects among the rows, the most doubtful first. A label that only one text has cannot be judged, which is told.
 
     Rows with the same text and label are judged as one, for in other folds they would confirm each other.
@@ -89,9 +119,12 @@ def suspect_rows(labelled: Labelled, seed: int) -> list[Suspect]:
         alike.setdefault(key, []).append(row)
     texts, codes = zip(*alike, strict=True)
     places = list(alike.values())
-    found = suspicion(out_of_sample(texts, np.array(codes), seed), np.array(codes))
-    if lone := [labelled.labels[codes[place]] for place in np.flatnonzero(np.isnan(found.scores)).tolist()]:
+    found = suspicion(judge(texts, np.array(codes)), np.array(codes))
+    unjudged, alone = np.isnan(found.scores), np.bincount(codes)[list(codes)] == 1
+    if lone := [labelled.labels[codes[place]] for place in np.flatnonzero(unjudged & alone).tolist()]:
         log.warning("%d labels have a single text, which cannot be judged; the first is %r", len(lone), lone[0])
+    if aside := [labelled.rows[places[place][0]] for place in np.flatnonzero(unjudged & ~alone).tolist()]:
+        log.warning("%d texts are not judged, for the corpus does not take them; the first is row %d", len(aside), aside[0])
     return [
         Suspect(
             f"{labelled.sources[row]}:{labelled.rows[row]}",

@@ -45,6 +45,7 @@ class CorpusView:
 
     def __init__(self, summary: StudySummary, corpus: str):
         self.name = corpus
+        self.suspects = next(one.suspects for one in summary.corpora if one.name == corpus)
         self.results = [result for result in summary.results if result.trial.point.corpus == corpus]
         self.points = [point for point in summary.means if point.point.corpus == corpus]
         self.lines: list[Line] = lines_of(self.points)

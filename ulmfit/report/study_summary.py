@@ -8,17 +8,22 @@ from ulmfit.experiments.learning_curves.power_law import MISFIT
 from ulmfit.experiments.means import Mean, means
 from ulmfit.experiments.trial import TrialResult
 from ulmfit.report.summary import RunSummary
+from ulmfit.report.suspect_list import SuspectList
 from ulmfit.store.json import Facts
 
 
 class StudyCorpus(Facts):
-    """A corpus of a study, with all its documents: the key of its artifact, its digest, its labels, and the documents of each split."""
+    """A corpus of a study, with all its documents: the key of its artifact, its digest, its labels, and the documents of each split.
+
+    ``suspects``: rows whose labels may be wrong, where that was asked before.
+    """
 
     name: str
     key: str
     digest: str
     labels: tuple[str, ...]
     splits: dict[str, int]
+    suspects: SuspectList | None = None
 
 
 class StudySummary(Facts):

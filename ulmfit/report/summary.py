@@ -14,6 +14,7 @@ from ulmfit.evaluation.results import Results
 from ulmfit.evaluation.slice_scores import SliceScore
 from ulmfit.prediction.explain import Explanation
 from ulmfit.report.corpus_quality import CorpusQuality
+from ulmfit.report.suspect_list import SuspectList
 from ulmfit.store.json import Facts, SparseFacts
 
 
@@ -93,6 +94,7 @@ class RunSummary(Facts):
 class Summary(Facts):
     """The content of ``summary.json``; ``histories`` and ``lr_finders`` are by name of stage, ``report`` is the location of the page.
 
+    ``suspects``: rows of the corpus whose labels may be wrong, where that was asked before.
     ``answered``: what comes of abstaining from answers that are not sure. ``slices``: how often the headline is right on each of them.
     ``reasons``: explanations of mistakes, by the document's id. ``decision``: the comparison of the registered version with the champion, if it is not champion itself.
     """
@@ -111,6 +113,7 @@ class Summary(Facts):
     model: ModelSummary
     run: RunSummary
     decision: Decision | None = None
+    suspects: SuspectList | None = None
     report: str | None = None
 
     def to_json(self) -> str:

@@ -150,7 +150,7 @@ def classify(
     recipe = Recipe("classifier", CLASSIFIER_VERSION, facts | drawn, keys_of(inputs))
     spec = lambda: ClassifySpec(
         ids=ids.path,
-        train=("train",),
+        train=chosen.record.splits if chosen else ("train",),
         valid=VALID,
         vocab=vocab.file,
         direction=direction,
@@ -160,6 +160,7 @@ def classify(
         config=settings.classifier,
         drawn=labels,
         chosen=chosen.file if chosen else None,
+        rest_validates=bool(chosen and chosen.record.rest_validates),
     )
     return _training(Classifier, recipe, inputs, spec)
 

@@ -78,9 +78,17 @@ class FamiliarityRecord(Facts):
 
 
 class ChosenRecord(Facts):
-    """``rows``: how many were chosen in all."""
+    """``rows``: how many were chosen in all, of the documents of ``splits``. ``rest_validates``: the others are to validate on."""
 
     rows: int
+    splits: tuple[str, ...] = ("train",)
+    rest_validates: bool = False
+
+
+class FoldRecord(Facts):
+    """How many documents there were."""
+
+    documents: int
 
 
 class DriftReferenceRecord(Facts):
@@ -137,7 +145,7 @@ class IdShards(Output[ShardsRecord]):
 
 
 class ChosenRows(Output[ChosenRecord]):
-    """The rows of the training split that a classifier is to learn from, chosen by an earlier one."""
+    """The rows that a classifier is to learn from: chosen by an earlier one, or all but those of a fold."""
 
     facts = ChosenRecord
 
@@ -149,6 +157,12 @@ class ChosenRows(Output[ChosenRecord]):
     def rows(self) -> NDArray[np.int64]:
         """int64 [M], rising."""
         return read_chosen(self.file)
+
+
+class FoldPredictions(Output[FoldRecord]):
+    """What classifiers say of the documents of a fold, which they have not learnt from: ``predictions.parquet``."""
+
+    facts = FoldRecord
 
 
 class LanguageModel(Output[TrainingRecord]):

@@ -38,6 +38,8 @@ StageKind = Literal[
     "drift-reference",
     "judge",
     "choose",
+    "fold",
+    "hold-out",
     "words",
     "word-model",
 ]

@@ -101,7 +101,8 @@ class WarmSpec(TextSpec):
 class ClassifySpec(TextSpec):
     """A classifier on the encoder of the language model in ``lm``, or from random weights where that is None (sec. 3.3).
 
-    ``drawn``: which of the labelled documents it learns from; ``chosen``: a file that names them instead (``write_chosen``).
+    ``drawn``: which of the labelled documents it learns from; ``chosen``: a file that names them instead (``write_chosen``), where
+    ``rest_validates`` says that the other labelled documents are those to validate on.
     """
 
     training: Literal["classify"] = "classify"
@@ -110,6 +111,7 @@ class ClassifySpec(TextSpec):
     config: ClassifierConfig
     drawn: LabelsConfig = LabelsConfig()
     chosen: Path | None = None
+    rest_validates: bool = False
 
     def text(self) -> TrainingText:
         """As of any training, but only the documents drawn to train on."""
@@ -117,7 +119,9 @@ class ClassifySpec(TextSpec):
         if not self.drawn.keyed() and not self.chosen:
             return found
         strata = LabelSet.of(self.labels, self.config).strata_of(found.train.labels)
-        return replace(found, train=found.train.take(rows_to_learn(strata, self.drawn, read_chosen(self.chosen) if self.chosen else None)))
+        rows = rows_to_learn(strata, self.drawn, read_chosen(self.chosen) if self.chosen else None)
+        rest = found.train.take(np.setdiff1d(np.arange(len(found.train)), rows)) if self.rest_validates else found.valid
+        return replace(found, train=found.train.take(rows), valid=rest)
 
 
 TrainingSpec = Annotated[PretrainSpec | FinetuneSpec | WarmSpec | ClassifySpec, Field(discriminator="training")]
