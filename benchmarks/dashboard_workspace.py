@@ -268,8 +268,8 @@ def verdicts() -> tuple[Verdict, ...]:
     def candidate(wrong: Sequence[int]) -> Candidate:
         predicted = truth.copy()
         predicted[list(wrong)] ^= 1
-        shares = np.full((1000, 2), 0.1)
-        shares[np.arange(1000), predicted] = 0.9
+        shares = np.full((1000, 2), len(wrong) / 1000)  # as sure as it is right
+        shares[np.arange(1000), predicted] = 1 - len(wrong) / 1000
         return Candidate("multi-class", ["bad", "good"], Predictions(shares), seconds=0.01, bytes=9_000_000)
 
     slices = {f"label {label}": np.arange(1000) % 5 == number for number, label in enumerate(LABELS)}

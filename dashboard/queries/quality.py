@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from functools import lru_cache
 
 from pydantic import ValidationError
 
@@ -35,13 +36,19 @@ def states(reading: sqlite3.Connection, model: str) -> list[CorpusState]:
     """The corpora by version, the first one first; those of general text, which have no labels, are left out."""
     found = {}
     for row in corpora_of(reading, model):
-        try:
-            record = CorpusRecord.model_validate({**json.loads(row["record"]), "parts": ()})
-        except ValidationError:
-            continue
-        if record.labels:
+        record = _record(row["record"])
+        if record and record.labels:
             found[row["version"]] = _state(str(row["version"]), row["key"], record)
     return list(found.values())
+
+
+@lru_cache(maxsize=256)  # records never change, and each of them is long
+def _record(facts: str) -> CorpusRecord | None:
+    """The record of a corpus without its parts; None where it is none."""
+    try:
+        return CorpusRecord.model_validate({**json.loads(facts), "parts": ()})
+    except ValidationError:
+        return None
 
 
 def _state(version: str, key: str, record: CorpusRecord) -> CorpusState:
