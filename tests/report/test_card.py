@@ -8,6 +8,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from tests.report.example import Page, quality_of_corpus, results_of_several, summary_of
+from ulmfit.presets import PRESETS
 from ulmfit.pretrained.catalog import CATALOG, SHIPPED
 from ulmfit.pretrained.licence import UNKNOWN, licence_behind
 from ulmfit.pretrained.manifest import MANIFEST, parse_manifest
@@ -58,6 +59,16 @@ def test_a_card_tells_what_a_reader_asks(tmp_path: Path) -> None:
             assert said in told.text, said
     titles = [line for line in (tmp_path / "card.md").read_text().splitlines() if line.startswith("## ")]
     assert [title[3:] for title in titles][:5] == ["What it is for", "Data", "Method", "Figures", "Slices"]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_card_tells_the_settings_of_every_preset(preset: str) -> None:
+    settings = PRESETS[preset]()
+    (method,) = (section for section in card(settings=settings.model_dump(mode="json")).sections if section.title == "Method")
+    told = " ".join(method.paragraphs)
+    assert f"rate {settings.classifier.lr:g}" in told and ("as many epochs" in told) == (
+        "auto" in (settings.finetune.epochs, settings.classifier.epochs)
+    )
 
 
 def test_what_users_write_is_text_in_both(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Both are written from the same sections. Whatever comes from a user's data is a 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from ulmfit.evaluation.results import Results
 from ulmfit.report.numbers import count, interval, percent, signed
@@ -100,11 +101,15 @@ def _method(summary: Summary) -> Section:
         (
             "ULMFiT (Howard and Ruder 2018): an AWD-LSTM language model of general text is fine-tuned on the texts of the domain, and its "
             f"encoder becomes a classifier. One reads forward and one backward{words}",
-            f"Embedding {settings.model.embedding}, hidden {settings.model.hidden}, {settings.model.layers} layers; fine-tuning {settings.finetune.epochs:g} "
-            f"epochs, classifier {settings.classifier.epochs:g} epochs at the rate {settings.classifier.lr:g}, thawed {settings.classifier.unfreeze}.",
+            f"Embedding {settings.model.embedding}, hidden {settings.model.hidden}, {settings.model.layers} layers; fine-tuning {_epochs(settings.finetune.epochs)}, "
+            f"classifier {_epochs(settings.classifier.epochs)} at the rate {settings.classifier.lr:g}, thawed {settings.classifier.unfreeze}.",
             f"All settings and the curves are in the report of run {run.id}.",
         ),
     )
+
+
+def _epochs(epochs: float | Literal["auto"]) -> str:
+    return "as many epochs as the text is long enough for" if epochs == "auto" else f"{epochs:g} epochs"
 
 
 def _figures(summary: Summary) -> Section:
