@@ -12,7 +12,7 @@ def test_a_summary_comes_back_as_it_was_written():
 def test_the_json_has_the_names_of_the_facts_and_no_others():
     plain = summary_of(registered=False)
     written = json.loads(Summary.model_validate(plain).to_json())
-    assert written == plain | {"report": None, "decision": None, "slices": [], "reasons": {}}
+    assert written == plain | {"report": None, "decision": None, "slices": [], "reasons": {}, "suspects": None}
 
 
 def test_numbers_that_are_not_finite_become_null():

@@ -46,11 +46,11 @@ def register_model(root: Path, bundle: Path, key: str) -> Version:
     documents = HeldOut([str(row) for row in range(200)], [""] * 200, np.tile([0, 1], 100), ["a", "b"])
     write_predictions(held_out, {ENSEMBLE: Predictions(shares)}, documents)
     model = SimpleNamespace(key=key, path=bundle)
-    evaluation = SimpleNamespace(key="e" * 64, path=held_out, record=SimpleNamespace(scores=SCORES))
+    evaluation = SimpleNamespace(key="e" * 64, path=held_out, record=SimpleNamespace(answer=SCORES))
     return register.fn(job, "tickets", cast(Any, model), cast(Any, evaluation))
 
 
-SCORES = {"forward+backward": {"accuracy": 0.5, "roc_auc": None}}
+SCORES = {"accuracy": 0.5, "roc_auc": None}
 
 
 @pytest.fixture(scope="session")
