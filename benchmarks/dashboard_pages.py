@@ -65,15 +65,16 @@ def dashboard(workspace: Path) -> Iterator[tuple[str, int]]:
 
 
 def _wait(address: str) -> None:
-    """Until every source was read once."""
+    """Until every source was read once, and the studies are there."""
     until = time.monotonic() + START
     while time.monotonic() < until:
         time.sleep(1)
         try:
             known = {source["name"]: source["state"] for source in httpx.get(f"{address}/api/v1/sources").json()}
+            studies = httpx.get(f"{address}/api/v1/studies").json()
         except httpx.HTTPError:
             continue
-        if len(known) >= 7 and "down" not in known.values():
+        if len(known) >= 7 and "down" not in known.values() and studies:
             return
     raise SystemExit("the dashboard has not read the workspace in time")
 
