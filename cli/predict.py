@@ -155,15 +155,17 @@ def _check(request: PredictRequest, file: str | None) -> None:
 
 def load_predictor(model: str, workspace: str | None) -> Predictor:
     """The model of a folder or of the registry in ``workspace``. UserError where there is none."""
+    from tasks.workspace import Workspace
+    from ulmfit.compute.precision import take_kept_gain
     from ulmfit.prediction.predictor import Predictor
 
+    home = Workspace.named(workspace)
+    take_kept_gain(home.bf16_gain)
     if not model.startswith("models:/"):
         return Predictor(Path(model))
     from tasks.champion import FORGOTTEN_TAG
     from tasks.registry import load_version, resolve
-    from tasks.workspace import Workspace
 
-    home = Workspace.named(workspace)
     version = resolve(home, model)
     if found := version.tags.get(FORGOTTEN_TAG):
         log.warning("%s (version %s) had read documents that are forgotten since %s", model, version.version, found.partition(" ")[0])

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_fixed
 
 from dashboard.read_model.away import Away
 from dashboard.read_model.database import Database
@@ -50,17 +51,26 @@ def _flow_runs(client: httpx.Client, states: list[str], since: datetime | None) 
     wanted: dict[str, Any] = {"state": {"type": {"any_": states}}}
     if since:
         wanted["expected_start_time"] = {"after_": since.isoformat()}
-    answer = client.post("/flow_runs/filter", json={"flow_runs": wanted, "limit": PAGE, "sort": "EXPECTED_START_TIME_DESC"})
-    answer.raise_for_status()
-    return answer.json()
+    return _ask(client, "/flow_runs/filter", {"flow_runs": wanted, "limit": PAGE, "sort": "EXPECTED_START_TIME_DESC"})
 
 
 def _deployments(client: httpx.Client, ids: set[str]) -> dict[str, str]:
     if not ids:
         return {}
-    answer = client.post("/deployments/filter", json={"deployments": {"id": {"any_": sorted(ids)}}, "limit": PAGE})
+    found = _ask(client, "/deployments/filter", {"deployments": {"id": {"any_": sorted(ids)}}, "limit": PAGE})
+    return {each["id"]: each["name"] for each in found}
+
+
+def _busy(error: BaseException) -> bool:
+    """A Prefect server whose SQLite file is locked for the moment answers 503."""
+    return isinstance(error, httpx.HTTPStatusError) and error.response.status_code == 503
+
+
+@retry(retry=retry_if_exception(_busy), wait=wait_fixed(0.5), stop=stop_after_attempt(4), reraise=True)
+def _ask(client: httpx.Client, path: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
+    answer = client.post(path, json=asked)
     answer.raise_for_status()
-    return {each["id"]: each["name"] for each in answer.json()}
+    return answer.json()
 
 
 def _row(run: dict[str, Any], deployments: dict[str, str]) -> tuple[object, ...]:

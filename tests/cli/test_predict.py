@@ -228,6 +228,6 @@ def test_a_prediction_imports_no_workflow(tiny: str) -> None:
     done = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True)
     exit_code, *modules = done.stdout.splitlines()[-1].split()
     assert exit_code == "0" and "ulmfit.prediction.predictor" in modules
-    heavy = {"pandas", "sklearn", "scipy", "mlflow", "prefect", "dask", "distributed", "botocore", "matplotlib", "flows", "tasks"}
+    heavy = {"pandas", "sklearn", "scipy", "mlflow", "prefect", "dask", "distributed", "botocore", "matplotlib", "flows", "tasks.tracking"}
     training = {name for name in modules if name.startswith("ulmfit.training.")} - {"ulmfit.training.interruption"}  # for signals
     assert not heavy.intersection(modules) and not training

@@ -4,7 +4,16 @@ import pytest
 import torch
 
 from ulmfit.compute import precision
-from ulmfit.compute.precision import INFERENCE_SIZE, LEAST_GAIN, TRAINING_SIZE, faster_in_bf16, inference_products, keep_gain, products
+from ulmfit.compute.precision import (
+    INFERENCE_SIZE,
+    LEAST_GAIN,
+    TRAINING_SIZE,
+    faster_in_bf16,
+    inference_products,
+    keep_gain,
+    products,
+    take_kept_gain,
+)
 
 FP32, BF16 = torch.float32, torch.bfloat16
 
@@ -83,6 +92,14 @@ def test_the_gain_is_kept_for_later_processes(cpu, tmp_path):
     cpu("avx512_bf16", gain=0.5)  # as a process that would measure something else
     keep_gain(file)
     assert faster_in_bf16("cpu") and measured == [1.7]
+
+
+def test_one_text_takes_what_is_kept_and_measures_nothing(cpu, tmp_path):
+    file, measured = tmp_path / "machine.json", cpu("avx512_bf16", gain=1.7)
+    assert not take_kept_gain(file) and not file.exists()
+    keep_gain(file)
+    cpu("avx512_bf16", gain=0.5)
+    assert take_kept_gain(file) and faster_in_bf16("cpu") and measured == [1.7]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", json.dumps({"machine": "another", "gain": 9.0}).encode()])

@@ -20,7 +20,7 @@ import pytest
 
 from tests.conftest import ROOT, CommandLine, write_general, write_tickets
 from tests.integration.s3 import s3, s3_folder  # noqa: F401 - fixtures
-from tests.integration.test_deployments import ask
+from tests.prefect_rest import ask
 
 pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.timeout(1500)]
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cli.prefect_server import free_port, server_command
 from tests.conftest import CommandLine, write_tickets
+from tests.prefect_rest import ask
 
 pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.timeout(400)]
 
@@ -50,11 +49,6 @@ class PrefectServer:
             self.process.wait()
             self.process = None
 
-    def ask(self, path: str) -> Any:
-        request = urllib.request.Request(f"{self.url}{path}", b"{}", {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
-
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[PrefectServer]:
@@ -82,5 +76,5 @@ def test_a_run_whose_server_restarts_ends_well(ulmfit: CommandLine, server: Pref
             time.sleep(20)
             server.start()
     assert process.wait(200) == 0, said
-    (run,) = server.ask("/flow_runs/filter")
+    (run,) = ask(f"{server.url}/flow_runs/filter", {})
     assert (run["state_type"], run["run_count"]) == ("COMPLETED", 1), said

@@ -94,16 +94,19 @@ def take_gain(found: float) -> None:
 
 def keep_gain(file: Path) -> None:
     """Take this CPU's gain from ``file``; where it is not there, measure it and write it there, so that later processes agree on it."""
-    if not _knows_bf16():
-        return
+    if _knows_bf16() and not take_kept_gain(file):
+        write_bytes(file, Gain(machine=machine(), gain=round(gain(), 3)).model_dump_json().encode())
+
+
+def take_kept_gain(file: Path) -> bool:
+    """Whether ``file`` has this CPU's gain. It is then taken, so that one text does not wait for the measurement."""
     try:
         kept = Gain.model_validate_json(file.read_bytes())
     except (OSError, ValidationError):
-        kept = None
-    if kept and kept.machine == machine():
+        return False
+    if kept.machine == machine():
         take_gain(kept.gain)
-    else:
-        write_bytes(file, Gain(machine=machine(), gain=round(gain(), 3)).model_dump_json().encode())
+    return kept.machine == machine()
 
 
 def _measure() -> float:
