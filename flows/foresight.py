@@ -11,10 +11,12 @@ from flows.plan import Plan
 from flows.request import TrainRequest
 from flows.text import Text
 from tasks.run import Job
-from ulmfit.directions import Direction
+from ulmfit.directions import DIRECTIONS, Direction
+from ulmfit.prediction.explain import words_read
 from ulmfit.progress import clock, outlook
 from ulmfit.shards.documents import Documents
-from ulmfit.stages.models import VALID, warm_spec, warm_training
+from ulmfit.stages.explaining import MISTAKES
+from ulmfit.stages.models import VALID, WEIGHED, warm_spec, warm_training
 from ulmfit.stages.shards import TRAINING_SPLITS
 from ulmfit.stages.stage import StageName
 from ulmfit.store.filesystem import write_bytes
@@ -115,6 +117,7 @@ def _chosen(minutes: float, rehearsal: Rehearsal, tasks: tuple[LanguageModelling
     if rehearsal.general:
         pretraining = rehearsal.tasks("pretrain")
         costs = replace(costs, fixed=costs.fixed + turns * estimate(pretraining[0], rehearsal.speed(pretraining)))
+    costs = replace(costs, fixed=costs.fixed + _after_judging(rehearsal, classifier, costs.judged))
     gone = spent + time.monotonic() - started
     return Choice.of(minutes, gone, usual, costs)
 
@@ -168,9 +171,20 @@ def _judging(rehearsal: Rehearsal) -> float:
     judged, most = rehearsal.judged(), rehearsal.plan.settings.evaluate.max_documents
     assert isinstance(tasks[0], Classifying)
     share = min(1.0, most / len(judged)) if most and len(judged) else 1.0
-    seconds = share * prediction_seconds(tasks[0], judged, rehearsal.speed(tasks))
+    each = prediction_seconds(tasks[0], judged, rehearsal.speed(tasks)) / max(1, len(judged))
+    seconds = share * len(judged) * each
     log.info("plan: judge by %s documents, some %s", f"{round(share * len(judged)):,}", clock(seconds))
-    return seconds
+    return seconds + _after_judging(rehearsal, tasks[0], each)
+
+
+def _after_judging(rehearsal: Rehearsal, classifier: Classifying, each: float) -> float:
+    """Seconds to weigh the members by validation documents and to explain mistakes, where a document takes ``each`` to predict."""
+    if set(rehearsal.directions) != set(DIRECTIONS):
+        return 0.0
+    judged = rehearsal.judged()
+    words = max(1, round(judged.tokens / max(1, len(judged))))
+    weighed = min(WEIGHED, len(classifier.text.valid)) if rehearsal.plan.settings.words else 0
+    return each * (weighed + MISTAKES * words_read(words) / words)
 
 
 def _listed(names: Sequence[StageName]) -> str:

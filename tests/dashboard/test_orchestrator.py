@@ -49,9 +49,7 @@ def test_what_is_no_server_is_told(home: Home, monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize(("refusals", "answers"), [(1, True), (99, False)])
-def test_a_busy_server_is_asked_again_and_not_for_ever(
-    home: Home, monkeypatch: pytest.MonkeyPatch, refusals: int, answers: bool
-) -> None:
+def test_a_busy_server_is_asked_again_and_not_for_ever(home: Home, monkeypatch: pytest.MonkeyPatch, refusals: int, answers: bool) -> None:
     left = iter([503] * refusals)
 
     class Busy(BaseHTTPRequestHandler):

@@ -116,10 +116,19 @@ def _passages(text: str) -> list[tuple[int, int]]:
     return [(found[group[0]][0], found[group[-1]][1]) for group in groups]
 
 
+def words_read(words: int) -> int:
+    """How many words the explanation of a text of so many reads, at most."""
+    return words * (min(PASSAGES, words) + min(words, _most_tried(words)))
+
+
+def _most_tried(words: int) -> int:
+    return max(FEWEST, READ // max(1, words))
+
+
 def _tried(text: str, sentences: Sequence[Part]) -> list[tuple[int, int]]:
     """The words of the strongest sentences, as many as can be tried."""
     words = [match.span() for match in WORD.finditer(text)]
-    left = max(FEWEST, READ // max(1, len(words)))
+    left = _most_tried(len(words))
     chosen: list[tuple[int, int]] = []
     for sentence in sorted(sentences, key=lambda part: -abs(part.effect)):
         chosen += [span for span in words if sentence.start <= span[0] < sentence.end][: left - len(chosen)]
