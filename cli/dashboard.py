@@ -8,7 +8,7 @@ import socket
 
 from pydantic import BaseModel, Field
 
-from cli.http_server import LOCAL, address, answer, listening, read_token
+from cli.http_server import HOSTS, LOCAL, address, answer, listening, read_token
 from cli.options import WORKSPACE, options_of
 from ulmfit.errors import UserError
 
@@ -25,6 +25,7 @@ class DashboardRequest(BaseModel):
     port: int = Field(8050, ge=0, le=65535, description="port to listen at; 0: a free one")
     root_path: str = Field("", description="path at which a proxy has the site, as /ulmfit; X-Forwarded-Prefix says it too")
     read_only_token: str | None = Field(None, description="file that holds the token which who looks has to give")
+    allowed_host: list[str] = Field([], description=HOSTS)
     rate: float | None = Field(None, ge=0, le=1e6, description="what an hour of a machine costs, for the page Cost")
     currency: str = Field("€", max_length=8, description="of --rate")
 
@@ -56,5 +57,5 @@ def _serve(request: DashboardRequest, root_path: str, token: str | None, bound: 
     app = create_app(Site(workspace, database, request.rate, request.currency), token, root_path)
     with Refreshing(workspace, database):
         log.info("the dashboard of %s is at %s%s/", workspace.root, address(bound), root_path)
-        answer(app, bound)
+        answer(app, bound, None if token else [*request.allowed_host, request.host])
     log.info("stopped")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ LOCAL = ("127.0.0.1", "::1", "localhost")
 GRACE = 30  # seconds for requests that are being answered when the server is stopped
 KEEP_ALIVE = 75  # seconds for which an idle connection stays: longer than proxies keep theirs, which would meet a closed one
 LEAST_TOKEN = 16  # characters
+HOSTS = "name by which the server is asked, where no token is: a proxy's, or of this machine in the network"
 
 
 def read_token(file: str | None, option: str) -> str | None:
@@ -57,12 +58,14 @@ def address(bound: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def answer(app: ASGIApp, bound: socket.socket) -> None:
-    """Answer until a signal comes; then answer what was asked, and return."""
+def answer(app: ASGIApp, bound: socket.socket, names: Collection[str] | None) -> None:
+    """Answer until a signal comes; then answer what was asked, and return. ``names``: to which requests may be; None: to any."""
     from uvicorn import Config, Server
 
+    from cli.hosts import KnownHosts
+
     config = Config(
-        app,
+        app if names is None else KnownHosts(app, names),
         lifespan="on",
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=GRACE,

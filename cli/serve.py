@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from pydantic import BaseModel, Field
 
-from cli.http_server import LOCAL, address, answer, listening, read_token
+from cli.http_server import HOSTS, LOCAL, address, answer, listening, read_token
 from cli.options import WORKSPACE, options_of
 
 log = logging.getLogger(__name__)
@@ -21,6 +21,7 @@ class ServeRequest(BaseModel):
     host: str = Field("127.0.0.1", description="address to listen at; 0.0.0.0: every one of this machine")
     port: int = Field(8000, ge=0, le=65535, description="port to listen at; 0: a free one")
     token_file: str | None = Field(None, description="file that holds the token which clients have to send (Authorization: Bearer TOKEN)")
+    allowed_host: list[str] = Field([], description=HOSTS)
     workspace: str | None = Field(None, description=WORKSPACE)
 
 
@@ -34,10 +35,10 @@ def serve(
     if not token and request.host not in LOCAL:
         log.warning("--host %s without --token-file: whoever reaches this machine may ask", request.host)
     with listening(request.host, request.port) as bound:
-        _serve(bound, model, request.workspace, token)
+        _serve(bound, model, request.workspace, token, [*request.allowed_host, request.host])
 
 
-def _serve(bound: socket.socket, model: str, workspace: str | None, token: str | None) -> None:
+def _serve(bound: socket.socket, model: str, workspace: str | None, token: str | None, hosts: list[str]) -> None:
     """Load the model and answer until a signal comes. UserError where it cannot be loaded."""
     from serving.app import create_app
     from serving.models import Models, source_of
@@ -45,5 +46,5 @@ def _serve(bound: socket.socket, model: str, workspace: str | None, token: str |
     models = Models(source_of(model, workspace))
     app = create_app(models, token)
     log.info("%s is served at %s (how to ask: /docs)", models.now.name, address(bound))
-    answer(app, bound)
+    answer(app, bound, None if token else hosts)
     log.info("stopped")

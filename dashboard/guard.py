@@ -60,7 +60,8 @@ class Guard:
         elif self.login and path != OPEN and not self.login.knows(headers):
             await self._refuse(headers, with_headers, prefix)
         else:
-            inner = {**scope, "method": "GET", "root_path": prefix, "path": prefix + path}  # of an answer to HEAD the server sends the head
+            where = {"scheme": scheme_of(scope), "root_path": prefix, "path": prefix + path}
+            inner = {**scope, "method": "GET", **where}  # of an answer to HEAD the server sends the head
             await self.app(inner, receive, with_headers)
 
     async def _refuse(self, headers: Headers, send: Send, prefix: str) -> None:
@@ -77,8 +78,7 @@ class Guard:
         if not self.login.is_token(given.strip()):
             await refuse_browser(send, f"{prefix}/login", wrong=True)
             return
-        secure = Headers(scope=scope).get("x-forwarded-proto", scope.get("scheme", "http")) == "https"
-        headers = {"location": f"{prefix}/", "set-cookie": self.login.cookie(prefix or "/", secure)}
+        headers = {"location": f"{prefix}/", "set-cookie": self.login.cookie(prefix or "/", scheme_of(scope) == "https")}
         await refuse(send, 303, "", headers)
 
 
@@ -86,6 +86,12 @@ def prefix_of(headers: Mapping[str, str], otherwise: str) -> str:
     """The path at which a proxy has the site: as it says, if that is a plain path, or ``otherwise``. No ``/`` at its end."""
     said = headers.get("x-forwarded-prefix", "").rstrip("/")
     return said if said and PREFIX.fullmatch(said) else otherwise
+
+
+def scheme_of(scope: Scope) -> str:
+    """``https`` or ``http``, as a browser sees the site: a proxy says it."""
+    said = Headers(scope=scope).get("x-forwarded-proto", scope.get("scheme", "http"))
+    return "https" if said == "https" else "http"
 
 
 def inner_path(path: str, prefix: str) -> str:

@@ -16,7 +16,7 @@ from ulmfit.errors import RunFailed
 from ulmfit.stages.corpus import ingest
 from ulmfit.stages.evaluation import measure
 from ulmfit.stages.explaining import familiarity, reasons
-from ulmfit.stages.models import average, classify, finetune, pretrain, warm_finetune
+from ulmfit.stages.models import average, classify, finetune, pretrain, warm_finetune, word_model
 from ulmfit.stages.outputs import Output
 from ulmfit.stages.shards import encode, grow_vocabulary, tokenise, vocabulary
 from ulmfit.stages.stage import Context, CorpusRole, Stage, StageKind, StageName
@@ -35,6 +35,7 @@ POOLS: Mapping[Make, Pool] = {
     grow_vocabulary: "cpu",
     encode: "cpu",
     average: "cpu",
+    word_model: "cpu",
     pretrain: "gpu",
     finetune: "gpu",
     warm_finetune: "gpu",

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 
+# In the background of a shell SIGINT is ignored, which all processes inherit; a worker of Prefect's then never ends.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 TOPICS = {
     "account": "password login email profile locked reset",
     "billing": "invoice charge refund payment card fee",

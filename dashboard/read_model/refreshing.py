@@ -21,6 +21,14 @@ log = logging.getLogger(__name__)
 
 EVERY, EVERY_ON_S3 = 10.0, 60.0  # seconds between two looks; each lists folders, which has a price on S3
 IN_STORE = ("decisions", "ledger", "artifacts")  # sources
+THREADS = [
+    ["decisions"],
+    ["ledger"],
+    ["artifacts"],
+    ["reports", "studies"],
+    ["MLflow"],
+    ["Prefect"],
+]  # studies are looked for among the reports
 LONGEST = 300  # letters of what is said of a failure
 Read = Callable[[Database], None]
 FAILURES = (Away, UserError, RunFailed, MlflowException, OSError, sqlite3.OperationalError)
@@ -42,7 +50,7 @@ class Refreshing(AbstractContextManager["Refreshing"]):
             "Prefect": orchestrator.read,
         }
         self._ended = threading.Event()
-        self._threads = [threading.Thread(target=self._follow, args=(name,), daemon=True, name=f"read {name}") for name in self.sources]
+        self._threads = [threading.Thread(target=self._follow, args=names, daemon=True, name=f"read {names[0]}") for names in THREADS]
 
     def __enter__(self) -> "Refreshing":
         for thread in self._threads:
@@ -52,10 +60,11 @@ class Refreshing(AbstractContextManager["Refreshing"]):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._ended.set()
 
-    def _follow(self, name: str) -> None:
+    def _follow(self, *names: str) -> None:
         while not self._ended.is_set():
-            self.read(name)
-            self._ended.wait(self.every.get(name, EVERY))
+            for name in names:
+                self.read(name)
+            self._ended.wait(self.every.get(names[0], EVERY))
 
     def read_all(self) -> None:
         """Look at every source once."""

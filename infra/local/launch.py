@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import signal
 import sys
 import time
 from pathlib import Path
@@ -25,6 +26,8 @@ def launch(folder: Path, name: str) -> None:
     os.chdir(stack.scratch if service.user is None else "/")
     if service.user:
         _become(service.user)
+    # A shell that starts something in the background lets it ignore SIGINT, which would be inherited; a worker of Prefect's then never ends.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.execve(service.command[0], [str(argument) for argument in service.command], environment)
 
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -71,10 +71,10 @@ def test_a_workspace_without_a_store_of_runs_is_no_fault(lived: Home) -> None:
 class Dashboard:
     """``ulmfit dashboard`` as a process."""
 
-    def __init__(self, folder: Path, **environment: str):
+    def __init__(self, folder: Path, options: Sequence[str] = (), **environment: str):
         known = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_", "ULMFIT_"))}
         command = CommandLine(folder, {**known, **environment})
-        self.process = command.start("dashboard", "--workspace", str(folder / "home"), "--port", "0")
+        self.process = command.start("dashboard", "--workspace", str(folder / "home"), "--port", "0", *options)
         assert self.process.stderr
         self.url = ""
         for line in self.process.stderr:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
 
 from dashboard.drawings.curves import curves
+from dashboard.read_model import reports
+from dashboard.read_model.refreshing import Refreshing
 from dashboard.read_model.studies import StudyChart, StudySeries
 from tests.dashboard.home import Home
 from tests.experiments.study import grid, trial
@@ -76,6 +79,19 @@ def test_a_study_that_was_written_again_or_is_gone_is_followed(home: Home) -> No
         (folder / "summary.json").unlink()
         home.read()
         assert trials() == [] and "There is no study" in client.get("/studies").text
+
+
+def test_at_the_first_look_no_study_is_missed_however_slow_the_reports_are(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(home, "labels", summary_of([trial(0.5)]))
+    real = reports.read
+    monkeypatch.setattr(reports, "read", lambda folder, database: time.sleep(1) or real(folder, database))
+    home.database.set_up()
+    with Refreshing(home.workspace, home.database), home.looking(read=False) as client:
+        deadline = time.monotonic() + 60
+        while not any(source["name"] == "studies" for source in client.get("/api/v1/sources").json()):
+            assert time.monotonic() < deadline, "no look was taken"
+            time.sleep(0.05)
+        assert [row["trials"] for row in client.get("/api/v1/studies").json()] == [1]
 
 
 def test_names_of_corpora_are_text(home: Home) -> None:

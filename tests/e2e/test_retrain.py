@@ -162,8 +162,5 @@ def run_by_event(team: Team, prefect_api: str) -> None:
                 time.sleep(2)
         finally:
             worker.terminate()
-            try:
-                worker.wait(30)
-            except subprocess.TimeoutExpired:  # a worker of Prefect 3.8 may not end at SIGTERM where its run has just ended
-                worker.kill()
+            worker.wait(60)
     assert len(team.history()) > 12, (team.folder / "worker.log").read_text()[-3000:]

@@ -13,6 +13,7 @@ from flows.dag import Dag, Node
 from flows.plan import Plan
 from flows.request import TrainRequest
 from flows.train import train_dag
+from tasks.sent import POOLS
 from tasks.workspace import Workspace
 from tests.conftest import ROOT
 from ulmfit.config import TextConfig
@@ -52,6 +53,12 @@ def test_each_node_comes_behind_those_it_needs(tmp_path: Path) -> None:
         needed = [argument for argument in (*node.arguments, *node.after) if isinstance(argument, Node)]
         assert all(any(other is known for known in before) for other in needed), node.name
         before.append(node)
+
+
+def test_every_stage_of_a_training_has_a_work_pool(tmp_path: Path) -> None:
+    nodes = dag_of(plan(tmp_path, options=["scratch=true", "words=true"])).nodes
+    assert "word-model" in {node.name.kind for node in nodes}
+    assert {node.stage for node in nodes} <= POOLS.keys()
 
 
 def test_a_stage_may_be_wired_by_keywords() -> None:

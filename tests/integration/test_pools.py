@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
@@ -19,8 +18,10 @@ import psutil
 import pytest
 
 from tests.conftest import ROOT, CommandLine, write_general, write_tickets
+from tests.e2e.test_retrain import Team, team, whats  # noqa: F401 - a fixture
 from tests.integration.s3 import s3, s3_folder  # noqa: F401 - fixtures
 from tests.prefect_rest import ask
+from ulmfit.store import filesystem
 
 pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.timeout(1500)]
 
@@ -69,21 +70,21 @@ def kill_once(prefect_api: str, name: str, stopped: threading.Event) -> None:
                     continue
 
 
-def digests(store: Path) -> dict[str, str]:
+def digests(store: str) -> dict[str, str]:
     """All files of all artifacts, but for manifests and lineage, which have times and ids of runs."""
-    files = [file for folder in store.iterdir() if not folder.name.startswith(".") for file in folder.rglob("*") if file.is_file()]
-    return {
-        str(file.relative_to(store)): hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in files
-        if file.name not in ("artifact.json", "lineage.json")
-    }
+    names = [
+        name
+        for name in filesystem.files(store)
+        if not name.startswith(".") and name.rpartition("/")[2] not in ("artifact.json", "lineage.json")
+    ]
+    return {name: filesystem.sha256(filesystem.join(store, name)) for name in names}
 
 
 def options(tmp_path: Path, workspace: str) -> list[str]:
     tickets, general = tmp_path / "tickets.csv", tmp_path / "general.txt"
     return [
         *("--corpus", str(tickets), "--text-column", "body", "--label-column", "topic", "--pretrain", str(general)),
-        *("--preset", "tiny", "--dask", "1", "--workspace", str(tmp_path / workspace), "--json"),
+        *("--preset", "tiny", "--set", "words=true", "--dask", "1", "--workspace", str(tmp_path / workspace), "--json"),
     ]
 
 
@@ -92,14 +93,13 @@ def test_the_same_artifacts_on_two_pools_as_in_one_process(
     prefect_api: str,
     tmp_path: Path,
     s3: str,  # noqa: F811
-    s3_folder: tuple[Path, int],  # noqa: F811
 ) -> None:
-    """The store of the pools is on S3, the other a folder; job and workers share nothing else but MLflow."""
+    """Stores are on S3; job and workers share nothing else but MLflow."""
     write_tickets(tmp_path / "tickets.csv", 300)
     write_general(tmp_path / "general.txt", 100)
-    embedded = run(ulmfit, tmp_path, "embedded")
-    shared = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    shared |= {"ULMFIT_ARTIFACTS": s3, "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'mlflow.db'}"}
+    keys = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    embedded = run(ulmfit, tmp_path, "embedded", **keys, ULMFIT_ARTIFACTS=f"{s3}/embedded")
+    shared = {**keys, "ULMFIT_ARTIFACTS": f"{s3}/distributed", "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'mlflow.db'}"}
     stopped = threading.Event()
     killer = threading.Thread(target=kill_once, args=(prefect_api, "pretrain-forward", stopped))
     with workers(ulmfit, prefect_api, tmp_path, **shared):
@@ -112,7 +112,7 @@ def test_the_same_artifacts_on_two_pools_as_in_one_process(
         known = {run["id"] for run in before}
         more = {run["name"] for run in flow_runs(prefect_api) if run["id"] not in known}
         assert all(stage["cached"] for stage in again["stages"]) and more == {"ingest", "ingest-general"}, "they say what text it is"
-    of_embedded, of_distributed = digests(tmp_path / "embedded/artifacts"), digests(s3_folder[0] / s3.removeprefix("s3://"))
+    of_embedded, of_distributed = digests(f"{s3}/embedded"), digests(f"{s3}/distributed")
     assert of_embedded == of_distributed and len(of_embedded) > 40
     strip = lambda summary: [(stage["name"], stage["key"]) for stage in summary["stages"]]
     assert strip(embedded) == strip(distributed) and embedded["results"] == distributed["results"]
@@ -158,6 +158,28 @@ def test_what_ends_a_distributed_job_is_one_line(ulmfit: CommandLine, prefect_ap
         while ask(f"{prefect_api}/flow_runs/{victim}")["state_type"] != "CANCELLED":
             assert time.monotonic() < deadline, ask(f"{prefect_api}/flow_runs/{victim}")
             time.sleep(1)
+
+
+def test_retrainings_on_two_pools(prefect_api: str, ulmfit: CommandLine, tmp_path: Path, team: Team) -> None:  # noqa: F811
+    """A first version and a warm training that is promoted; the store is in a folder that job and workers share, their homes are not."""
+    distributed = ("--stages=distributed", "--set=words=true")
+    team.land("a.csv", 400, 1)
+    with workers(ulmfit, prefect_api, tmp_path, MLFLOW_TRACKING_URI=team.tracking):
+        before = {run["id"] for run in flow_runs(prefect_api)}
+        first = team.retrain("lenient", *distributed)
+        made = {run["name"]: run["work_pool_name"] for run in flow_runs(prefect_api) if run["id"] not in before}
+        before |= {run["id"] for run in flow_runs(prefect_api)}
+        team.land("b.csv", 1200, 2)
+        second = team.retrain("lenient", *distributed)
+        again = {run["name"]: run["work_pool_name"] for run in flow_runs(prefect_api) if run["id"] not in before}
+    assert (first["outcome"], second["outcome"]) == ("first version", "promoted"), second["decision"]
+    assert second["retraining"]["cycle"]["training"] == "warm"
+    assert made["pretrain-forward"] == made["classify-backward"] == "gpu" and made["tokenise"] == made["word-model"] == "cpu"
+    assert "ingest" not in {*made, *again}, "what landed is read by the job, which holds the ledger"
+    assert again["finetune-forward"] == "gpu" and not [name for name in again if name.startswith("pretrain")]
+    assert whats(team.history()) == [("retrain", None), ("first version", "1"), ("retrain", None), ("compared", "2"), ("promoted", "2")]
+    asked = ("--text", "my password is locked", "--workspace", str(tmp_path / "workspace"), "--json")
+    assert team("predict", "models:/tickets@champion", *asked).code == 0
 
 
 def first_new(prefect_api: str, before: set[str]) -> str:

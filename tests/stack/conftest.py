@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -40,7 +41,9 @@ def stack() -> Iterator[Stack]:
         return
     folder = Path(tempfile.mkdtemp(prefix="stack-"))  # not in pytest's own folder, which PostgreSQL's user cannot enter
     folder.chmod(0o711)
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in the background of a shell
     stack = lifecycle.up(folder / "s", Settings(port=free_ports(), dask_workers=2), None, print)
+    signal.signal(signal.SIGINT, handler)
     yield stack
     lifecycle.down(stack)
     shutil.rmtree(folder)
