@@ -57,12 +57,11 @@ def trial_stages(dag: Dag, plan: Plan, context: Context, point: Point) -> Evalua
         its = only(settings, "labels", "evaluate", "judge")
         return dag.add(StageName("words"), words, corpus, point.method, its, point.decoder, chosen)
     domain, parts = _classifiers(dag, plan, context, point, chosen)
-    judged = only(settings, "evaluate", "judge")
-    given = (domain.corpus, domain.ids, parts.get("forward"), parts.get("backward"), judged)
+    given = (domain.corpus, domain.ids, parts.get("forward"), parts.get("backward"))
     if not settings.words or len(parts) < len(DIRECTIONS) or point.method == "scratch":
-        return dag.add(StageName("judge"), judge, *given)
+        return dag.add(StageName("judge"), judge, *given, only(settings, "evaluate", "judge"))
     learnt = dag.add(StageName("word-model"), word_model, domain.corpus, only(settings, "classifier", "labels"), chosen)
-    return dag.add(StageName("judge"), judge, *given, learnt)
+    return dag.add(StageName("judge"), judge, *given, only(settings, "evaluate", "judge", "classifier"), learnt)
 
 
 def _choice(dag: Dag, plan: Plan, context: Context, point: Point, number: int, before: ChosenRows | None) -> ChosenRows:

@@ -153,7 +153,7 @@ def models(dag: Dag, plan: Plan, domain: Text, general: Text | None) -> Promised
     tuned = {direction: tuned_lm(dag, plan, domain, general, direction) for direction in DIRECTIONS}
     classifiers = {direction: _classifier(dag, plan, tuned[direction], domain, direction) for direction in DIRECTIONS}
     words = dag.add(StageName("word-model"), word_model, domain.corpus, plan.settings) if plan.settings.words else None
-    model = _averaged(dag, StageName("average"), classifiers, domain, words)
+    model = _averaged(dag, StageName("average"), plan, classifiers, domain, words)
     scratch = _scratch(dag, plan, domain, classifiers) if plan.settings.scratch else None
     evaluation = dag.add(StageName("evaluate"), measure, domain.corpus, domain.ids, model, scratch, plan.settings)
     explained = dag.add(StageName("explain"), reasons, domain.corpus, model, evaluation, plan.settings.judge)
@@ -182,8 +182,8 @@ def _classifier(dag: Dag, plan: Plan, lm: LanguageModel, domain: Text, direction
     return dag.add(StageName("classify", direction), classify, lm, domain.corpus, domain.ids, domain.vocab, plan.settings, direction)
 
 
-def _averaged(dag: Dag, name: StageName, parts: dict[Direction, Classifier], domain: Text, words: Words | None = None) -> Model:
-    given = (parts["forward"], parts["backward"], domain.corpus, domain.tokens, domain.vocab)
+def _averaged(dag: Dag, name: StageName, plan: Plan, parts: dict[Direction, Classifier], domain: Text, words: Words | None = None) -> Model:
+    given = (parts["forward"], parts["backward"], domain.corpus, domain.tokens, domain.vocab, plan.settings.classifier)
     return dag.add(name, average, *given, words) if words else dag.add(name, average, *given)
 
 
@@ -194,7 +194,7 @@ def _scratch(dag: Dag, plan: Plan, domain: Text, classifiers: dict[Direction, Cl
         direction: later.add(StageName("scratch", direction), classify, None, domain.corpus, domain.ids, domain.vocab, settings, direction)
         for direction in DIRECTIONS
     }
-    return _averaged(dag, StageName("average-scratch"), parts, domain)
+    return _averaged(dag, StageName("average-scratch"), plan, parts, domain)
 
 
 def from_scratch(settings: Settings) -> Settings:

@@ -19,7 +19,8 @@ from serving.page import page_of
 from serving.schema import MOST_TEXTS, Predictions, Question, Reasons, Texts, excess
 from tasks.scoring_protocol import VERSION, UnknownKind, answer_of, texts_in
 from ulmfit.errors import UserError
-from ulmfit.prediction.explain import Explanation, explain
+from ulmfit.prediction.explain import explain
+from ulmfit.prediction.explanation import Explanation
 from ulmfit.prediction.explanation_page import coloured
 from ulmfit.prediction.predictor import Probabilities
 

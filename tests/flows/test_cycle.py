@@ -226,7 +226,6 @@ def test_a_fault_of_the_request_is_told_before_anything_is_decided(older: Life, 
     assert "\n" not in str(error.value) and not older.trained and len(older.said) == 2
 
 
-@pytest.mark.slow
 def test_nothing_to_do_needs_none_of_what_takes_seconds_to_import() -> None:
     code = "import sys, flows.cycle; print(sorted({'torch', 'spacy', 'prefect', 'distributed', 'matplotlib'} & sys.modules.keys()))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100)

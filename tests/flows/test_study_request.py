@@ -72,6 +72,14 @@ def test_settings_of_the_user_hold_for_every_trial_and_those_of_a_point_win() ->
     assert {one.request.settings().labels.number for one in asked} == {20, 60}
 
 
+@pytest.mark.parametrize(
+    ("labels", "options", "validate"), [("100", [], 20), ("900", [], 100), ("all", [], None), ("900", ["classifier.max_valid=7"], 7)]
+)
+def test_few_labels_come_with_few_to_validate_by(labels: str, options: list[str], validate: int | None) -> None:
+    (one, _) = data_quantity(methods="ulmfit", labels=labels, options=options).asked()
+    assert one.request.settings().classifier.max_valid == validate
+
+
 def test_a_benchmark_asks_for_the_same_of_each_corpus() -> None:
     request = BenchmarkRequest.model_validate({**GIVEN, "corpora": ["a.csv", "b.csv"], "labels": "9", "methods": "ulmfit,nbsvm"})
     assert [(one.request.corpus, one.trial.point.method) for one in request.asked()] == [

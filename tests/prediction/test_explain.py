@@ -14,10 +14,11 @@ from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.errors import UserError
 from ulmfit.prediction import explain as module
 from ulmfit.prediction.bundle import write_bundle
-from ulmfit.prediction.explain import Explanation, Part, explain
+from ulmfit.prediction.explain import explain
+from ulmfit.prediction.explanation import Explanation, Part
 from ulmfit.prediction.explanation_page import HEAD, article, coloured
+from ulmfit.prediction.familiar import Strangeness
 from ulmfit.prediction.predictor import Predictor
-from ulmfit.prediction.strangeness import Strangeness
 from ulmfit.text.tokenizer import Tokenizer
 
 TEXT = "The film was good. A long story about cats and dogs!\nThe trains, the trains…"

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from ulmfit.config import WarmConfig
+from ulmfit.config import ClassifierConfig, WarmConfig
 from ulmfit.monitoring.policy import DriftPolicy
 from ulmfit.presets import override, preset
 from ulmfit.stages.evaluation import measure
@@ -104,7 +104,8 @@ def test_the_split_that_judges_concerns_the_evaluation_alone() -> None:
 def test_keys_that_depend_on_no_setting() -> None:
     assert encode(CORPUS, TOKENS, VOCAB).recipe.key == "2be916558a69d76ce4987c3e86074bab9ccd89d3024b32aca698939e34f3ae14"
     assert (
-        average(FORWARD, BACKWARD, CORPUS, TOKENS, VOCAB).recipe.key == "6268a1fc55dc43673f739927c43a83b527e6996ffb3aa4a9162833ccce7e4865"
+        average(FORWARD, BACKWARD, CORPUS, TOKENS, VOCAB, ClassifierConfig()).recipe.key
+        == "6268a1fc55dc43673f739927c43a83b527e6996ffb3aa4a9162833ccce7e4865"
     )
 
 

@@ -49,7 +49,7 @@ def test_words_become_a_member_and_are_measured(tmp_path: Path, task: str) -> No
     words = make(word_model(corpus, settings), context)
     assert words.record.documents == 120 and words.record.terms > len(WORDS)
     parts = [make(classify(None, corpus, ids, vocab, settings, direction), context) for direction in DIRECTIONS]
-    model = make(average(parts[0], parts[1], corpus, tokens, vocab, words), context)
+    model = make(average(parts[0], parts[1], corpus, tokens, vocab, settings.classifier, words), context)
     assert model.record.words is not None and model.record.words > 0.3, "the networks have learnt next to nothing"
     found = make(measure(corpus, ids, model, None, settings), context)
     assert {"words", "forward+backward", WITH_WORDS} <= found.record.scores.keys()
@@ -62,7 +62,11 @@ def test_words_become_a_member_and_are_measured(tmp_path: Path, task: str) -> No
 
 def test_keys_with_words_differ_and_without_them_stay() -> None:
     words = made(Words, "8")
-    keys = {average(FORWARD, BACKWARD, CORPUS, TOKENS, VOCAB, *given).recipe.key for given in ((), (words,), (made(Words, "9"),))}
-    assert len(keys) == 3
+    keys = {
+        average(FORWARD, BACKWARD, CORPUS, TOKENS, VOCAB, ClassifierConfig(), *given).recipe.key
+        for given in ((), (words,), (made(Words, "9"),))
+    }
+    fewer = average(FORWARD, BACKWARD, CORPUS, TOKENS, VOCAB, ClassifierConfig(max_valid=20), words).recipe.key
+    assert len(keys) == 3 and fewer not in keys
     off = override(preset("small"), ["words=false"])
     assert off.words is None and preset("small").words and "words" not in off.keyed()

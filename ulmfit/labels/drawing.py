@@ -28,6 +28,11 @@ def rows_to_learn(codes: NDArray[np.integer], config: LabelsConfig, chosen: NDAr
     return np.sort(np.concatenate([rows, repeats(codes[rows], rows)])) if config.oversample else rows
 
 
+def rows_to_validate(number: int, seed: int, most: int | None) -> NDArray[np.int64]:
+    """Sorted rows of the validation documents to look at: ``most`` of ``number`` at most, a smaller draw a part of a larger one."""
+    return np.sort(np.random.default_rng(seed).permutation(number)[:most])
+
+
 def write_chosen(file: Path, rows: NDArray[np.int64]) -> None:
     """Write rows that were chosen as JSON."""
     write_bytes(file, json.dumps(rows.tolist()).encode())

@@ -7,11 +7,13 @@ from itertools import repeat
 
 import numpy as np
 
-from ulmfit.prediction.explain import Explanation, explain
+from ulmfit.prediction.explain import explain
+from ulmfit.prediction.explanation import Explanation
+from ulmfit.prediction.familiar import Strangeness
 from ulmfit.prediction.predictor import Predictor
 from ulmfit.prediction.records import Record
 from ulmfit.prediction.resume import Kept, Piece
-from ulmfit.prediction.strangeness import Strangeness, strangeness
+from ulmfit.prediction.strangeness import strangeness
 
 PIECE_RECORDS, PIECE_CHARACTERS = 1_000, 4_000_000  # that are predicted together, at most
 EXPLAINED = 10  # records of a piece with explanations, each of which takes about a second

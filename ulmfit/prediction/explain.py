@@ -6,18 +6,17 @@ what stands between white space, or a sign of a script that is written without.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ulmfit.directions import DIRECTIONS, Direction, Member
+from ulmfit.directions import DIRECTIONS, Member
 from ulmfit.errors import UserError
+from ulmfit.prediction.explanation import Explanation, Part
 from ulmfit.prediction.predictor import Predictor, Probabilities
-from ulmfit.prediction.strangeness import Strangeness, strangeness
-from ulmfit.store.json import JsonObject
+from ulmfit.prediction.strangeness import strangeness
 from ulmfit.text.detokenise import UNSPACED
 
 WORD = re.compile(rf"{UNSPACED.pattern}|(?:(?!{UNSPACED.pattern})\S)+")
@@ -25,71 +24,6 @@ SENTENCE = re.compile(r"\S.*?(?:[.!?…]+[\"'”’)\]]*(?=\s)|[。！？]|(?=\n
 PASSAGES = 24  # of a text, at most: sentences are joined where there are more
 READ = 60_000  # words that may be read again to find single words
 FEWEST = 40  # single words that are tried at least
-NAMED = 10  # words, in a short form
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A part of a text, from ``start`` to ``end`` (characters), and its ``effect``: what the label's probability loses without it; below 0: what
-    it gains. ``forward``, ``backward``: the effect on each direction's own probability; ``by_words``: on that by words, where they are a member."""
-
-    start: int
-    end: int
-    text: str
-    effect: float
-    forward: float
-    backward: float
-    by_words: float | None = None
-
-    @property
-    def agree(self) -> bool:
-        """Whether both directions feel the same."""
-        return self.forward * self.backward > 0
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """``probability`` of ``label``, that of each direction, and that ``by_words`` where they are a member; ``sentences``: all of the text, in its order; ``words``: those that were tried,
-    in its order: all, or those of the strongest sentences. ``strange``: how far the text is from what the model knows."""
-
-    text: str
-    label: str
-    probability: float
-    directions: dict[Direction, float]
-    sentences: tuple[Part, ...]
-    words: tuple[Part, ...]
-    strange: Strangeness
-    by_words: float | None = None
-
-    @cached_property
-    def named(self) -> tuple[Part, ...]:
-        """The words that speak for the label, the strongest first."""
-        return tuple(sorted((word for word in self.words if word.effect > 0), key=lambda word: -word.effect))
-
-    @property
-    def agree(self) -> bool:
-        """Whether the directions agree about most of what is named first."""
-        named = self.named[:NAMED]
-        return sum(word.agree for word in named) * 2 > len(named)
-
-    @property
-    def facts(self) -> JsonObject:
-        """The same as JSON holds it."""
-        parts = {name: [_facts(part) for part in held] for name, held in (("sentences", self.sentences), ("words", self.words))}
-        own: JsonObject = {"label": self.label, "probability": self.probability, "directions": dict(self.directions)}
-        own["by_words"] = self.by_words
-        return {**own, "agree": self.agree, **asdict(self.strange), **parts}
-
-    @property
-    def short(self) -> str:
-        """The words that are named first, with their effects."""
-        return "; ".join(f"{word.text} ({word.effect:+.3f})" for word in self.named[:NAMED])
-
-
-def _facts(part: Part) -> JsonObject:
-    own: JsonObject = {"text": part.text, "start": part.start, "end": part.end}
-    own |= {"effect": part.effect, "forward": part.forward, "backward": part.backward, "agree": part.agree}
-    return {**own, "by_words": part.by_words}
 
 
 def explain(predictor: Predictor, text: str, label: str | None = None) -> Explanation:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from html import escape
 
-from ulmfit.prediction.explain import Explanation, Part
+from ulmfit.prediction.explanation import Explanation, Part
 
 FOR, AGAINST = "27,110,180", "205,90,10"  # blue and orange, which colour-blind people tell apart
 FAINT = 0.04  # of the strongest effect: what is weaker stays plain

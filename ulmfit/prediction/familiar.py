@@ -1,5 +1,6 @@
 """What held-out text of a model's own corpus looks like to it, kept beside the model: other text is judged by how seldom this is as strange."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,15 @@ class Familiar(Facts):
         """From the figures of N documents; NaN, of a document without a token to expect, is left out."""
         kept = [np.sort(found[~np.isnan(found)]).round(DIGITS).tolist() for found in (losses, unknown)]
         return cls(losses=tuple(kept[0]), unknown=tuple(kept[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Strangeness:
+    """``perplexity`` a token, None where there is only one; ``unknown``: share of the tokens; ``warning``: why not to rely on a prediction."""
+
+    perplexity: float | None
+    unknown: float
+    warning: str | None = None
 
 
 def as_strange(reference: tuple[float, ...], value: float) -> float:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from ulmfit.prediction.explain import Explanation
-from ulmfit.prediction.strangeness import Strangeness
+from ulmfit.prediction.explanation import Explanation
+from ulmfit.prediction.familiar import Strangeness
 from ulmfit.store import filesystem
 
 log = logging.getLogger(__name__)

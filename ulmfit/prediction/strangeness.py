@@ -5,13 +5,12 @@ the language model that it was. The numbers mean nothing by themselves, so they 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ulmfit.directions import DIRECTIONS
-from ulmfit.prediction.familiar import Familiar, as_strange
+from ulmfit.prediction.familiar import Familiar, Strangeness, as_strange
 from ulmfit.prediction.losses import document_losses
 from ulmfit.prediction.predictor import Predictor
 from ulmfit.shards.documents import Documents
@@ -22,15 +21,6 @@ TOKENS = 512  # of a document that are read
 ENOUGH = 99  # documents of the corpus, to say what is seldom among them
 SELDOM = 0.01  # share of the corpus's own documents that get a warning by one figure
 MANY_UNKNOWN = 0.2  # where too little is known of the corpus's documents: share of unknown words that is told
-
-
-@dataclass(frozen=True, slots=True)
-class Strangeness:
-    """``perplexity`` a token, None where there is only one; ``unknown``: share of the tokens; ``warning``: why not to rely on a prediction."""
-
-    perplexity: float | None
-    unknown: float
-    warning: str | None = None
 
 
 def figures(predictor: Predictor, texts: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -12,7 +12,7 @@ from ulmfit.directions import Direction
 from ulmfit.evaluation.abstention import Answered
 from ulmfit.evaluation.results import Results
 from ulmfit.evaluation.slice_scores import SliceScore
-from ulmfit.prediction.explain import Explanation
+from ulmfit.prediction.explanation import Explanation
 from ulmfit.report.corpus_quality import CorpusQuality
 from ulmfit.report.suspect_list import SuspectList
 from ulmfit.store.json import Facts, SparseFacts

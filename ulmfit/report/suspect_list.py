@@ -1,10 +1,14 @@
 """The rows of a corpus whose labels may be wrong, as reports show them."""
 
-from collections.abc import Sequence
-from typing import Self
+from __future__ import annotations
 
-from ulmfit.experiments.suspect_rows import Suspect
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
+
 from ulmfit.store.json import Facts
+
+if TYPE_CHECKING:
+    from ulmfit.experiments.suspect_rows import Suspect  # which loads torch; a summary is read without
 
 SHOWN, LONGEST = 50, 300  # suspects, and letters of the text of each
 

@@ -6,7 +6,8 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from ulmfit.evaluation.results import read_results
-from ulmfit.prediction.explain import Explanation, explain
+from ulmfit.prediction.explain import explain
+from ulmfit.prediction.explanation import Explanation
 from ulmfit.prediction.familiar import Familiar, read_familiar, write_familiar
 from ulmfit.prediction.predictor import Predictor
 from ulmfit.prediction.strangeness import figures

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from ulmfit.config import ClassifierConfig, LabelsConfig, LMConfig, ModelConfig, Settings, WarmConfig
 from ulmfit.directions import DIRECTIONS, Direction
-from ulmfit.labels.drawing import draw, rows_to_learn
+from ulmfit.labels.drawing import rows_to_learn, rows_to_validate
 from ulmfit.labels.label_set import LabelSet
 from ulmfit.prediction.bundle import Bundle, write_bundle
 from ulmfit.prediction.weighing import add_words
@@ -211,16 +212,23 @@ def _some_text(corpus: Corpus, seed: int) -> list[str]:
 
 
 def average(
-    forward: Classifier, backward: Classifier, corpus: Corpus, tokens: TokenShards, vocab: Vocabulary, words: Words | None = None
+    forward: Classifier,
+    backward: Classifier,
+    corpus: Corpus,
+    tokens: TokenShards,
+    vocab: Vocabulary,
+    config: ClassifierConfig,
+    words: Words | None = None,
 ) -> Stage[Model]:
     """Both classifiers as one model (sec. 3.3): with their vocabulary, tokenizer and lineage it is what predicts, and what is registered.
 
-    With ``words`` it is the ensemble of three, weighed by the validation documents.
+    With ``words`` it is the ensemble of three, weighed by validation documents, of those that the classifiers of ``config`` look at.
     """
     inputs: dict[str, Output[Any]] = {"forward": forward, "backward": backward, "tokens": tokens, "vocab": vocab}
     facts: dict[str, Any] = {"labels": corpus.record.labels}
     if words:
-        inputs["words"], facts["mixture"] = words, MIXTURE_VERSION
+        inputs["words"] = words
+        facts |= weighing(config)
     recipe = Recipe("model", BUNDLE_VERSION, facts, keys_of(inputs))
 
     def build(work: Path, context: Context) -> Built:
@@ -228,19 +236,28 @@ def average(
         names = write_bundle(work, forward.path, backward.path, vocab.file, tokenizer)
         lineage = Lineage.of(recipe, context.store)
         filesystem.write_bytes(work / FILE, lineage.to_json())
-        weight = _weigh(work, words, corpus, context.placement.device) if words else None
+        weight = _weigh(work, words, corpus, config, context.placement.device) if words else None
         return Built(ModelRecord(labels=tuple(names), artifacts=len(lineage.artifacts), words=weight).model_dump(mode="json"))
 
     return Stage(Model, recipe, inputs, build)
 
 
-def _weigh(bundle: Path, words: Words, corpus: Corpus, device: str) -> float:
+def weighing(config: ClassifierConfig) -> dict[str, Any]:
+    """What decides about the weights of the members, beside themselves and the validation documents."""
+    return {"mixture": MIXTURE_VERSION, "weighed": min(WEIGHED, config.max_valid or WEIGHED), "seed": config.seed}
+
+
+def rows_to_weigh(documents: int, config: ClassifierConfig) -> NDArray[np.int64]:
+    """Those of the validation ``documents`` by which the members are weighed."""
+    return rows_to_validate(documents, config.seed, min(WEIGHED, config.max_valid or WEIGHED))
+
+
+def _weigh(bundle: Path, words: Words, corpus: Corpus, config: ClassifierConfig, device: str) -> float:
     """Make words a member of the ensemble in ``bundle``, and find out how much they count; their weight."""
     rows, strings = read_split(corpus, "valid"), corpus.record.labels
     saved = Bundle.read(bundle).calibration(DIRECTIONS[0])
     labels = LabelSet.of(strings, ClassifierConfig(task=saved.task, label_separator=saved.label_separator))
-    sample = draw(labels.strata_of(rows.codes(strings)), LabelsConfig(number=WEIGHED))
-    rows = rows.take(sample.tolist())
+    rows = rows.take(rows_to_weigh(len(rows.ids), config).tolist())
     weight = add_words(bundle, words.path, rows.texts, labels.truth_of(rows.codes(strings)), device).weights["words"]
     log.info("words count %.0f%% in the answer, by %d validation documents", 100 * weight, len(rows.ids))
     return weight

@@ -4,6 +4,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ulmfit.compute.precision import inference_products
 from ulmfit.config import ClassifierConfig, Settings
 from ulmfit.directions import ENSEMBLE, WITH_WORDS, Direction, Member
@@ -21,7 +24,7 @@ from ulmfit.models.words import WordModel
 from ulmfit.prediction.logits import FoldedClassifier, predict_logits
 from ulmfit.shards.documents import Documents
 from ulmfit.stages.evaluation import read_split
-from ulmfit.stages.models import MIXTURE_VERSION, drawn_labels
+from ulmfit.stages.models import drawn_labels, rows_to_weigh, weighing
 from ulmfit.stages.outputs import ChosenRows, Classifier, Corpus, Evaluation, IdShards, Output, Words
 from ulmfit.stages.stage import Context, Stage, keys_of
 from ulmfit.store.artifacts import Built
@@ -42,7 +45,7 @@ def judge(
 ) -> Stage[Evaluation]:
     """Scores of a classifier of one direction, or of both and their average; with a ``word_model`` beside both, of the ensemble of three.
 
-    Of ``settings``: ``evaluate`` and ``judge``.
+    Of ``settings``: ``evaluate``, ``judge``, and with a ``word_model`` the part of ``classifier`` that says which documents weigh it.
     Unlike ``measure`` it needs no finished model, and has no baseline beside it: in a study that is a trial of its own.
     """
     both: dict[Direction, Classifier | None] = {"forward": forward, "backward": backward}
@@ -50,7 +53,8 @@ def judge(
     inputs: dict[str, Output[Any]] = {"corpus": corpus, "ids": ids} | {str(name): made for name, made in given.items()}
     facts: dict[str, Any] = {"judge": settings.judge, **settings.evaluate.keyed()}
     if word_model:
-        inputs["words"], facts["mixture"] = word_model, MIXTURE_VERSION
+        inputs["words"] = word_model
+        facts |= weighing(settings.classifier)
     recipe = Recipe("evaluation", JUDGE_VERSION, facts, keys_of(inputs))
 
     def build(work: Path, context: Context) -> Built:
@@ -63,18 +67,24 @@ def judge(
                 EQUAL.join({direction: system.probabilities for direction, system in systems.items()}, "multi-class")
             )
         if word_model:
-            found |= _with_words(word_model, corpus, systems, _predicted(given, ids, "valid", device), settings.judge)
+            known = rows_to_weigh(len(Documents.open(ids.path, ["valid"])), settings.classifier)
+            found |= _with_words(word_model, corpus, systems, _predicted(given, ids, "valid", device, known), known, settings.judge)
         return _judged(work, corpus, settings, found, seconds)
 
     return Stage(Evaluation, recipe, inputs, build, trains=True)
 
 
 def _with_words(
-    word_model: Words, corpus: Corpus, judged: dict[Direction, Predictions], valid: dict[Direction, Predictions], split: str
+    word_model: Words,
+    corpus: Corpus,
+    judged: dict[Direction, Predictions],
+    valid: dict[Direction, Predictions],
+    known: NDArray[np.int64],
+    split: str,
 ) -> dict[str, Predictions]:
-    """What words predict, and what all three do, weighed by what they predict of ``valid`` documents."""
+    """What words predict, and what all three do, weighed by what they predict of the ``valid`` documents whose rows are ``known``."""
     strings = corpus.record.labels
-    words, rows = WordModel.load(word_model.path, len(strings)), read_split(corpus, "valid")
+    words, rows = WordModel.load(word_model.path, len(strings)), read_split(corpus, "valid").take(known.tolist())
 
     def members(texts: list[str], directions: dict[Direction, Predictions]) -> dict[Member, Shares]:
         said: dict[Member, Shares] = {direction: system.probabilities for direction, system in directions.items()}
@@ -86,8 +96,12 @@ def _with_words(
     return {"words": Predictions(of_judged["words"]), WITH_WORDS: Predictions(answer, plain)}
 
 
-def _predicted(classifiers: dict[Direction, Classifier], ids: IdShards, split: str, device: str) -> dict[Direction, Predictions]:
+def _predicted(
+    classifiers: dict[Direction, Classifier], ids: IdShards, split: str, device: str, rows: NDArray[np.int64] | None = None
+) -> dict[Direction, Predictions]:
     documents = Documents.open(ids.path, [split])
+    if rows is not None:
+        documents = documents.take(rows)
     return {direction: predicted(classifier, documents, direction, device) for direction, classifier in classifiers.items()}
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ulmfit.config import ClassifierConfig
 from ulmfit.errors import UserError
+from ulmfit.labels.drawing import rows_to_validate
 from ulmfit.models.classifier import Classifier, gradient_start
 from ulmfit.prediction.logits import predict_logits
 from ulmfit.shards.batches import pad, training_batches
@@ -75,8 +76,7 @@ class Classifying(Trainable):
         self.epochs = [training_batches(lengths, config.batch_size, positions, config.max_gradient_tokens, rng) for _ in range(epochs)]
         self.steps, self.tokens = sum(map(len, self.epochs)), int(lengths.sum()) * epochs
         self.sizes = model.encoder.config
-        seen = np.random.default_rng(config.seed).permutation(len(text.valid))[: config.max_valid]
-        self.valid = text.valid.take(np.sort(seen))
+        self.valid = text.valid.take(rows_to_validate(len(text.valid), config.seed, config.max_valid))
         read = np.minimum(self.valid.lengths, config.max_tokens or np.iinfo(np.int64).max)
         self.validation_work = sum(layer_flops(self.sizes)) * float(read.sum())
         steps = sum(self._step_work(lengths[index], epoch) for epoch, groups in enumerate(self.epochs) for index in groups)
