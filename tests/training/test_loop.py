@@ -319,7 +319,7 @@ def test_what_ruins_a_training_is_named(losses, norm, said):
     assert trouble and re.fullmatch(said, trouble)
 
 
-@pytest.mark.parametrize("losses", [[6.0] * 3, [1.0, *[2.9] * 50], [1e-4, *[0.29] * 50]])
+@pytest.mark.parametrize("losses", [[6.0] * 3, [1.0, *[2.9] * 50], [1e-4, *[0.29] * 50], [0.126, *[0.8] * 50]])
 def test_a_loss_that_moves_within_measure_ruins_nothing(losses):
     loss, trouble = look(*losses)
     assert 0 < loss < 6.1 and trouble is None

@@ -18,6 +18,7 @@ Follower = Callable[[int, int, Mapping[str, float]], object]  # the step, how ma
 
 SMOOTHING = 0.9
 EXPLODED = 3.0  # the smoothed loss, in times the first step's
+GUESSED = math.log(2)  # the least loss of a guess: the first batch may have two documents, and be right on them by chance
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Watch:
             return value, f"the loss is {value:.4g}"
         if not math.isfinite(norm):
             return value, f"a gradient is {norm}"
-        grown = value > EXPLODED * max(first, 0.1)
+        grown = value > EXPLODED * max(first, GUESSED)
         return value, f"the loss has grown from {first:.4g} to {value:.4g}" if grown else None
 
     def state(self) -> dict[str, Tensor]:
