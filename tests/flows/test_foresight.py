@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from flows import foresight
 from flows.dag import Dag, Node, Results, missing
 from flows.foresight import announce, within_minutes
 from flows.plan import Plan, resolve
@@ -119,6 +121,14 @@ def test_few_minutes_choose_less_and_the_choice_stays(prepared: Prepared, caplog
     later = replace(prepared, plan=replace(prepared.plan, begun=0.0))  # a command that began long ago: there would be no time left
     assert later.within(0.001).settings == plan.settings
     assert "minutes" not in plan.settings.model_dump_json()
+
+
+def test_weighing_and_explaining_take_from_the_minutes(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = prepared.plan.settings.model_copy(update={"words": True})
+    given = replace(prepared, plan=replace(prepared.plan, settings=settings, begun=time.time()))
+    assert given.within(5).settings.finetune == settings.finetune  # all of it fits
+    monkeypatch.setattr(foresight, "words_read", lambda words: 10**12)  # as of texts that take hours to explain
+    assert given.within(6).settings.finetune.epochs == 0
 
 
 def test_minutes_that_cannot_be_kept_are_refused_first(tmp_path: Path) -> None:
