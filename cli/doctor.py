@@ -120,7 +120,7 @@ def _workspace(root: str | None) -> Iterator[Finding]:
     yield Finding("warning", "disk", fact, "free some space") if free < LOW_DISK else Finding("ok", "disk", fact)
     yield from _artifacts(workspace)
     yield from _tracking(workspace, writable)
-    yield from _unsent(workspace)
+    yield from unsent(workspace)
     yield from _prefect(workspace, writable)
 
 
@@ -154,7 +154,7 @@ def _tracking(workspace: Workspace, writable: bool) -> Iterator[Finding]:
         yield from _experiments(workspace, writable)
 
 
-def _unsent(workspace: Workspace) -> Iterator[Finding]:
+def unsent(workspace: Workspace) -> Iterator[Finding]:
     """What runs could not tell MLflow."""
     from tasks.outbox import REFUSED, kept
 

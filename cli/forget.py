@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from cli.gc import Yes, show_and_remove
+from cli.gc import Yes, garbage_json, show_and_remove
 from cli.options import AsJson, WorkspaceDir, print_json
 from ulmfit.errors import UserError
 
@@ -61,15 +61,9 @@ def forget(
 
     _check_text("NAME", name)
     asked = _asked(document or (), digest or (), file)
-    if not (asked or purge):
-        raise UserError(
-            "nothing to forget: name documents with --document, --digest or --file, or clear up after earlier ones with --purge"
-        )
-    if asked and because is None:
-        raise UserError("--because: say why, in a few words; the reason stands in the history for ever")
-    by, home = person(reason(because)) if because is not None else None, Workspace.named(workspace)
-    if not (home.root.exists() or home.artifacts):
-        raise UserError(f"the workspace {home.root} is not there; name another with --workspace")
+    _check_complete(asked, because, purge)
+    by = person(reason(because)) if because is not None else None
+    home = Workspace.existing(workspace)
     with server_failures(home):
         model = ForgettingModel.find(home, name)
         told = model.settle()  # of a command that was interrupted
@@ -80,9 +74,19 @@ def forget(
         _say(forgot, told, unknown)
         removed, garbage = _purge(model, yes) if purge else ([], ())
     if as_json:
-        print_json(_json(forgot, told, unknown) | {"garbage": [{**vars(item), "removed": item in removed} for item in garbage]})
+        print_json(_json(forgot, told, unknown) | {"garbage": garbage_json(garbage, removed)})
     if unknown:
         raise typer.Exit(SOME_UNKNOWN)
+
+
+def _check_complete(asked: Sequence[Asked], because: str | None, purge: bool) -> None:
+    """UserError where there is nothing to do, or no reason for it."""
+    if not (asked or purge):
+        raise UserError(
+            "nothing to forget: name documents with --document, --digest or --file, or clear up after earlier ones with --purge"
+        )
+    if asked and because is None:
+        raise UserError("--because: say why, in a few words; the reason stands in the history for ever")
 
 
 def _asked(documents: Iterable[str], digests: Iterable[str], file: str | None) -> list[Asked]:

@@ -14,10 +14,11 @@ from cli.options import AsJson, WorkspaceDir, console, print_json
 from ulmfit.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from ulmfit.store.artifacts import Store
     from ulmfit.store.garbage import Garbage
+    from ulmfit.store.json import JsonObject
 
 UNITS = {"h": 3600, "d": 86400, "w": 7 * 86400}  # seconds
 SHOWN = 40  # lines of the table
@@ -38,9 +39,7 @@ def gc(
     from ulmfit.stages.needed import needed
     from ulmfit.store.garbage import find_garbage
 
-    seconds, home = duration(keep), Workspace.named(workspace)
-    if not (home.root.exists() or home.artifacts):
-        raise UserError(f"the workspace {home.root} is not there; name another with --workspace")
+    seconds, home = duration(keep), Workspace.existing(workspace)
     live = live_versions(home, keep_versions)
     for name, versions in live.versions.items():
         typer.echo(f"stays   {name}: {'versions ' + ', '.join(versions) if versions else 'no version'}")
@@ -49,8 +48,7 @@ def gc(
     found = find_garbage(home.store, live.keys, needed, seconds)
     removed, bytes_freed = show_and_remove(home.store, found.garbage, yes)
     if as_json:
-        items = [{**vars(item), "removed": item in removed} for item in found.garbage]
-        print_json({"live": live.versions, "garbage": items, "bytes": bytes_freed})
+        print_json({"live": live.versions, "garbage": garbage_json(found.garbage, removed), "bytes": bytes_freed})
 
 
 def duration(given: str) -> int:
@@ -81,6 +79,11 @@ def show_and_remove(store: Store, garbage: Sequence[Garbage], yes: bool) -> tupl
     stays = f"; {len(garbage) - len(removed):,} came into use meanwhile and stay" if len(removed) < len(garbage) else ""
     typer.echo(f"{len(removed):,} removed, {_size(bytes_freed)} of room{stays}")
     return removed, bytes_freed
+
+
+def garbage_json(garbage: Iterable[Garbage], removed: Collection[Garbage]) -> list[JsonObject]:
+    """What was found, and of each whether it was removed."""
+    return [{**vars(item), "removed": item in removed} for item in garbage]
 
 
 def _table(garbage: Sequence[Garbage]) -> Table:

@@ -46,7 +46,7 @@ def prefect_server(workspace: Workspace) -> Iterator[str]:
             server_command(port), cwd=log.parent, stdout=output, stderr=output, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent
         )
         import_prefect(workspace)
-        _wait(url, server, log)
+        wait_until_it_answers(url, server, log)
     try:
         yield url
     finally:
@@ -114,7 +114,8 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
 
 
-def _wait(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+def wait_until_it_answers(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    """RunFailed where the server ends, or does not answer for ``START_SECONDS``."""
     remedy = f"free some space if the disk is full, see ulmfit doctor and {log}, and run the same command again"
     deadline, direct = time.monotonic() + START_SECONDS, urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while time.monotonic() < deadline:

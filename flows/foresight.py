@@ -16,8 +16,7 @@ from ulmfit.prediction.explain import words_read
 from ulmfit.progress import clock, outlook
 from ulmfit.shards.documents import Documents
 from ulmfit.stages.explaining import MISTAKES
-from ulmfit.stages.models import VALID, WEIGHED, warm_spec, warm_training
-from ulmfit.stages.shards import TRAINING_SPLITS
+from ulmfit.stages.models import VALID, WEIGHED, language_model_text, warm_spec, warm_training
 from ulmfit.stages.stage import StageName
 from ulmfit.store.filesystem import write_bytes
 from ulmfit.store.recipe import Recipe
@@ -27,7 +26,7 @@ from ulmfit.training.epochs import LEAST_TOKENS, warm_amount
 from ulmfit.training.language_modelling import LanguageModelling
 from ulmfit.training.loop import Trainable
 from ulmfit.training.rehearsal import AFTER, classifier_task, costs_of, estimate, lm_task, prediction_seconds, speed_of, usual_amounts
-from ulmfit.training.specs import ClassifySpec, TextSpec
+from ulmfit.training.specs import ClassifySpec
 
 log = logging.getLogger(__name__)
 
@@ -51,17 +50,28 @@ class Rehearsal:
         text = self.general if kind == "pretrain" else self.domain
         assert text is not None, f"{kind} has text"
         ids, vocab = self.made[text.ids], self.made[text.vocab]
-        where = {"ids": ids.path, "valid": VALID, "vocab": vocab.file, "direction": direction}
-        if kind == "finetune" and (warm := text.warm):
+        read = language_model_text(ids, vocab, direction)
+        if kind == "finetune" and text.warm:
+            warm = text.warm
             training = warm_training(warm.config, settings.finetune)
-            mixed = warm_spec(warm.lms[direction].path, ids, vocab, warm.new_parts, warm.config, training, direction).text()
+            mixed = warm_spec(warm.lms[direction].path, read, warm.new_parts, warm.config, training).text()
             return lm_task(mixed, settings.model, warm_amount(training, mixed.train.tokens), place)
         if kind in ("pretrain", "finetune"):
             config = settings.pretrain if kind == "pretrain" else settings.finetune
-            return lm_task(TextSpec(train=TRAINING_SPLITS, **where).text(), settings.model, config, place)
-        labels = tuple(self.made[text.corpus].record.labels)
-        more = {"labels": labels, "lm": None, "model": settings.model, "config": settings.classifier, "drawn": settings.labels}
-        return classifier_task(ClassifySpec(train=("train",), **where, **more).text(), settings.model, settings.classifier, place)
+            return lm_task(read.text(), settings.model, config, place)
+        spec = ClassifySpec(
+            ids=ids.path,
+            train=("train",),
+            valid=VALID,
+            vocab=vocab.file,
+            direction=direction,
+            labels=tuple(self.made[text.corpus].record.labels),
+            lm=None,
+            model=settings.model,
+            config=settings.classifier,
+            drawn=settings.labels,
+        )
+        return classifier_task(spec.text(), settings.model, settings.classifier, place)
 
     def speed(self, tasks: Sequence[Trainable]) -> float:
         """Flops per second of each."""

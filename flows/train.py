@@ -116,21 +116,19 @@ class Ended:
 
     def told(self, version: Version, compared: Decision | None, started: float) -> Trained:
         """What the report shows."""
-        plan, stages = self.plan, list(self.finished)
-        general = self._read(self.general) if self.general else None
         return Trained(
-            plan.request.name,
-            plan.settings,
-            stages,
-            self._read(self.domain),
-            general,
-            self.model,
-            self.evaluation,
-            self.finished[self.promised.reasons],
-            version,
-            compared,
-            started,
-            plan.domain,
+            name=self.plan.request.name,
+            settings=self.plan.settings,
+            stages=list(self.finished),
+            domain=self._read(self.domain),
+            general=self._read(self.general) if self.general else None,
+            model=self.model,
+            evaluation=self.evaluation,
+            reasons=self.finished[self.promised.reasons],
+            version=version,
+            compared=compared,
+            started=started,
+            source=self.plan.domain,
         )
 
     def _read(self, text: Text) -> tuple[Corpus, Vocabulary]:

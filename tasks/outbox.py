@@ -96,10 +96,15 @@ class Entries:
         self._mark.write_text(str(self.sent))
         return self.sent
 
+    def close(self) -> None:
+        """Give up the lock, as the end of the process does."""
+        self._file.close()
+
     def remove(self) -> None:
+        """All is sent."""
         self.path.unlink()  # first: without its mark, all of it would be sent again
         self._mark.unlink(missing_ok=True)
-        self._file.close()
+        self.close()
 
 
 def kept(folder: Path) -> int:

@@ -51,6 +51,14 @@ class Workspace:
             raise UserError(f"the workspace {str(path)!a} has a name that is no UTF-8; choose another with --workspace") from error
         return cls(path, _artifacts(artifacts or os.environ.get("ULMFIT_ARTIFACTS")))
 
+    @classmethod
+    def existing(cls, root: str | Path | None = None) -> Self:
+        """The same workspace, to read from. UserError where there is neither its folder nor another place for its artifacts."""
+        workspace = cls.named(root)
+        if not (workspace.root.exists() or workspace.artifacts):
+            raise UserError(f"the workspace {workspace.root} is not there; name another with --workspace")
+        return workspace
+
     @property
     def store(self) -> Store:
         """The store of its artifacts."""

@@ -40,10 +40,11 @@ def fitted():
     return TextClassifier(preset="tiny", device="cpu", pretrained=None, options=QUICK).fit(TEXTS[:60], LABELS[:60], unlabelled=more)
 
 
-def test_it_learns(fitted):
+def test_it_learns(fitted, tmp_path):
     assert fitted.classes_.tolist() == ["sea", "sky", "town"]
     assert fitted.score(TEXTS[60:], LABELS[60:]) > 0.7
-    known = fitted._predictor.bundle.familiar
+    fitted.save(tmp_path / "model")
+    known = Predictor(tmp_path / "model").bundle.familiar
     assert known is not None and len(known.losses) == len(known.unknown) == 6  # the texts held out
 
 

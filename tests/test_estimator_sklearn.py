@@ -21,6 +21,7 @@ from sklearn.utils.validation import validate_data
 
 from ulmfit import TextClassifier
 from ulmfit.errors import UserError
+from ulmfit.text.vocab import Vocab
 
 RNG = random.Random(0)
 WORDS = {"a": ["cat", "dog", "bird"], "b": ["car", "bus", "train"]}
@@ -155,9 +156,9 @@ def test_what_cannot_be_judged_by_is_refused(eval_set: Any, said: str) -> None:
 def test_it_goes_on_from_another(fitted: TextClassifier, tmp_path: Path) -> None:
     fitted.save(tmp_path / "first")
     further = classifier(init=tmp_path / "first").fit(["a ship sails", "the dog", "a ship", "a dog"], ["sea", "land"] * 2)
-    first, second = fitted._predictor.vocab, further._predictor.vocab
-    assert second.tokens[: len(first)] == first.tokens and "bird" in second and "ship" in second and "ship" not in first
     further.save(tmp_path / "second")
+    first, second = (Vocab.load(tmp_path / name / "vocab.json") for name in ("first", "second"))
+    assert second.tokens[: len(first)] == first.tokens and "bird" in second and "ship" in second and "ship" not in first
     assert TextClassifier.load(tmp_path / "second").init == str(tmp_path / "first")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 def main() -> None:
     """Run the checkout's command line and exit; with exit code 2 where the package is installed alone."""
-    _keep_standard_streams()
+    keep_standard_streams()
     try:
         here = os.getcwd()
     except FileNotFoundError:
@@ -27,7 +27,7 @@ def main() -> None:
     import_module("cli.main").main()
 
 
-def _keep_standard_streams() -> None:
+def keep_standard_streams() -> None:
     """Give closed standard streams the null device: a database opened later would get their number, and what libraries write there."""
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)

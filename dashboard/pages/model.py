@@ -49,18 +49,16 @@ def routes(site: Site) -> APIRouter:
             address = lambda number: site.link(request, "model", name=name, version=number)
             return site.page(request, "model.html", reading, model=known, mistakes=told, address=address)
 
-    @router.get("/report", include_in_schema=False)
-    def report(name: str, number: Number = None) -> Response:
-        """The report of a version, as its run wrote it."""
-        return written(name, number, REPORT)
+    _add_written(router, site, found)
+    _add_facts(router, site, found)
+    return router
 
-    @router.get("/card", include_in_schema=False)
-    def card(name: str, number: Number = None) -> Response:
-        """Its model card."""
-        return written(name, number, CARD)
+
+def _add_written(router: APIRouter, site: Site, found: Found) -> None:
+    """The pages that the run of a version wrote."""
 
     def written(name: str, number: str | None, page: str) -> Response:
-        """A page that a run wrote; it may load and run nothing."""
+        """Such a page; it may load and run nothing."""
         with found(name, number) as (_, known):
             folder = known.shown.reports if known.shown else None
         file = site.workspace.reports / folder / page if folder else None
@@ -68,8 +66,15 @@ def routes(site: Site) -> APIRouter:
             raise missing("the workspace has no such page of this version")
         return Response(file.read_bytes(), 200, {"content-security-policy": WRITTEN_POLICY}, "text/html")
 
-    _add_facts(router, site, found)
-    return router
+    @router.get("/report", include_in_schema=False)
+    def report(name: str, number: Number = None) -> Response:
+        """The report of a version."""
+        return written(name, number, REPORT)
+
+    @router.get("/card", include_in_schema=False)
+    def card(name: str, number: Number = None) -> Response:
+        """Its model card."""
+        return written(name, number, CARD)
 
 
 def _add_facts(router: APIRouter, site: Site, found: Found) -> None:

@@ -113,7 +113,7 @@ def test_a_current_folder_that_is_gone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("closed", [(2,), (0, 2), (0, 1, 2)])
 def test_no_file_gets_the_number_of_a_closed_stream(tmp_path: Path, closed: tuple[int, ...]) -> None:
     code = (
-        "import sys; from ulmfit.__main__ import _keep_standard_streams as keep; keep(); sys.stderr.write('x'); sys.stderr.flush(); "
+        "import sys; from ulmfit.__main__ import keep_standard_streams as keep; keep(); sys.stderr.write('x'); sys.stderr.flush(); "
         "file = open(sys.argv[1], 'w'); file.write(str(file.fileno()))"
     )
 

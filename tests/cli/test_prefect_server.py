@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.prefect_server import _wait
+from cli.prefect_server import wait_until_it_answers
 from tests.conftest import ROOT
 from ulmfit.errors import RunFailed
 
@@ -101,4 +101,4 @@ def test_a_server_that_does_not_start_is_one_line(tmp_path: Path, code: str, sai
     with open(log, "wb") as output:
         server = subprocess.Popen([sys.executable, "-c", code], stdout=output, stderr=output)
         with pytest.raises(RunFailed, match=rf"^the Prefect server ended while starting {said}.*{log}"):
-            _wait("http://127.0.0.1:9/api", server, log)
+            wait_until_it_answers("http://127.0.0.1:9/api", server, log)

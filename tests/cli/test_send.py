@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.doctor import _unsent
+from cli.doctor import unsent
 from cli.main import run
 from tasks.calls import Begin, End, Points, StageRun
 from tasks.outbox import REFUSED, Entries
@@ -30,8 +30,8 @@ def test_what_a_killed_run_left_is_sent(workspace: Workspace, capsys: pytest.Cap
     left = Entries.create(tracker.outbox.folder)
     for call in (Begin(run=stage), points, points, End(run=stage, status="FAILED")):  # as when a crash came before it was noted
         left.append(call.model_dump_json().encode())
-    left._file.close()
-    assert [finding.fact for finding in _unsent(workspace)] == ["4 entries about runs are not sent yet"]
+    left.close()
+    assert [finding.fact for finding in unsent(workspace)] == ["4 entries about runs are not sent yet"]
 
     assert run(["send", "--workspace", str(workspace.root)]) == 0
     assert "4 entries sent to MLflow at sqlite" in capsys.readouterr().out
@@ -40,14 +40,14 @@ def test_what_a_killed_run_left_is_sent(workspace: Workspace, capsys: pytest.Cap
     history = tracker.client.get_metric_history(found[0].info.run_id, "loss")
     assert [(point.step, point.timestamp) for point in history] == [(step, 1000 + step) for step in range(1, 9)]
     assert run(["send", "--workspace", str(workspace.root)]) == 0 and "nothing is left" in capsys.readouterr().out
-    assert list(_unsent(workspace)) == []
+    assert list(unsent(workspace)) == []
 
 
 def test_what_mlflow_refused_is_told_by_the_doctor(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     tracker = Tracker.open(workspace, "ulmfit-first")
     tracker.tell(End(run="no such run", status="FINISHED"))
     assert tracker.outbox.close(20) == 0
-    assert [finding.fact.endswith(REFUSED) for finding in _unsent(workspace)] == [True]
+    assert [finding.fact.endswith(REFUSED) for finding in unsent(workspace)] == [True]
 
 
 def test_a_server_that_is_away_is_one_line(

@@ -9,7 +9,6 @@ import pytest
 from scipy.stats import binom
 
 from ulmfit.errors import UserError
-from ulmfit.evaluation import abstention as module
 from ulmfit.evaluation.abstention import FILE, RISK, Abstention, measure, read_abstention, write_abstention
 
 
@@ -58,11 +57,6 @@ def test_rows_of_one_confidence_stay_together() -> None:
 def test_few_rows_promise_nothing() -> None:
     assert Abstention(confidences=(), right=()).threshold(0.9) is None
     assert Abstention(confidences=(0.9,) * 10, right=(True,) * 10).threshold(0.9) is None
-
-
-@pytest.mark.parametrize(("wrong", "answers", "rate"), [(0, 20, 0.05), (3, 50, 0.1), (40, 1000, 0.05), (10, 10, 0.5)])
-def test_the_tail_of_the_binomial(wrong: int, answers: int, rate: float) -> None:
-    assert module._tail(wrong, answers, rate) == pytest.approx(binom.cdf(wrong, answers, rate), rel=1e-9)
 
 
 def test_coverage_is_measured_on_rows_that_the_threshold_was_not_found_on() -> None:

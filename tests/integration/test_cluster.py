@@ -147,10 +147,9 @@ def test_an_existing_cluster_is_used_and_left_running(cluster: Cluster) -> None:
     assert cluster.map(PartWork("host", refuse, [7], str)) == [7]
 
 
-def test_nothing_to_map_starts_no_cluster() -> None:
-    idle = Cluster("2")
-    assert idle.map(PartWork("nothing", refuse, [], str)) == []
-    assert idle._client is None
+def test_nothing_to_map_starts_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Cluster, "client", lambda _: pytest.fail("started"))
+    assert Cluster("2").map(PartWork("nothing", refuse, [], str)) == []
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "0"])

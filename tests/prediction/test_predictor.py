@@ -8,9 +8,10 @@ import torch
 from ulmfit.config import Dropouts, ModelConfig
 from ulmfit.errors import UserError
 from ulmfit.models.classifier import Classifier, HeadConfig
-from ulmfit.models.saving import Calibration, ModelFacts, save_model
+from ulmfit.models.saving import Calibration, ModelFacts, load_classifier, save_model
 from ulmfit.prediction import predictor as module
 from ulmfit.prediction.bundle import FILES, write_bundle
+from ulmfit.prediction.logits import FoldedClassifier
 from ulmfit.prediction.predictor import Predictor
 from ulmfit.shards import Documents
 from ulmfit.text.rules import SPECIALS
@@ -101,7 +102,7 @@ def test_vectors_are_what_the_last_layers_read(bundle):
     vectors, logits = predictor.vectors(texts), predictor.logits_of(predictor.encode(texts))
     assert vectors.shape == (4, 12) and (vectors >= 0).all()
     for states, (direction, expected) in zip(np.split(vectors, 2, axis=1), logits.items(), strict=True):
-        weight, bias = predictor._folded[direction].linear2
+        weight, bias = FoldedClassifier(load_classifier(bundle / direction), torch.float32).linear2
         assert np.allclose(states @ weight.detach().numpy().T + bias.detach().numpy(), expected, atol=1e-5)
 
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from tests.prediction.test_predictor import WORDS, texts_of
 from tests.serving.conftest import make_bundle
 from ulmfit.errors import UserError
+from ulmfit.models.saving import load_classifier
 from ulmfit.prediction.familiar import FILE, Familiar, as_strange, read_familiar, write_familiar
 from ulmfit.prediction.predictor import Predictor
 from ulmfit.prediction.strangeness import figures, strangeness
@@ -31,11 +32,11 @@ def knowing(predictor: Predictor, **changed: tuple[float, ...]) -> Predictor:
     return predictor
 
 
-def test_a_loss_is_what_the_encoder_says_of_the_next_word(predictor: Predictor) -> None:
+def test_a_loss_is_what_the_encoder_says_of_the_next_word(predictor: Predictor, tmp_path: Path) -> None:
     text = "the film was good and long"
     losses, unknown = figures(predictor, ["a story", text, "the Katze bellt"])
     ids = torch.from_numpy(predictor.encode([text]).doc(0).astype(np.int64))
-    encoder = predictor._models["forward"].encoder.eval()
+    encoder = load_classifier(tmp_path / "made" / "forward").encoder.eval()
     with torch.no_grad():
         states = predictor.language_model.hidden(ids[:-1, None], encoder.initial_state(1))[0][:, 0]
         expected = F.cross_entropy(states @ encoder.embedding.weight.T, ids[1:]).item()

@@ -70,11 +70,11 @@ class Life:
             server.start()
         for cycle in range(CYCLES):
             landed, started = self.story.land(cycle), time.monotonic()
-            hit, (code, out) = self._hurt(cycle) if self.chaos and cycle % 2 else ("-", self._run("retrain", *self._request()))
+            hit, (code, out) = self._hurt(cycle) if self.chaos and cycle % 2 else ("-", self.run("retrain", *self._request()))
             tries = 1
             while code != 0:
                 assert tries < TRIES, f"cycle {cycle} of {self.folder}: {out[-2000:]}"
-                code, out = self._run("retrain", *self._request())
+                code, out = self.run("retrain", *self._request())
                 tries += 1
             self._look(cycle)
             self.rows.append(f"| {cycle} | {landed} | {hit} | {tries} | {time.monotonic() - started:.0f} |")
@@ -101,7 +101,7 @@ class Life:
             start_new_session=True,
         )
 
-    def _run(self, *arguments: str) -> tuple[int, str]:
+    def run(self, *arguments: str) -> tuple[int, str]:
         process = self._start(*arguments)
         try:
             out, _ = process.communicate(timeout=PATIENCE)
@@ -163,7 +163,7 @@ class Life:
 
     def history(self) -> dict[str, Any]:
         """What ``ulmfit history --json`` says."""
-        code, out = self._run("history", MODEL, "--json")
+        code, out = self.run("history", MODEL, "--json")
         assert code == 0, out
         return json.loads(out.strip().splitlines()[-1])
 
@@ -214,7 +214,7 @@ def test_the_decisions_are_those_of_the_quiet_life(lives: tuple[Life, Life]) -> 
 def test_there_is_one_champion_and_it_predicts(lives: tuple[Life, Life]) -> None:
     for life in lives:
         (life.folder / "some.csv").write_text("body\nthe parcel is late again\n")
-        code, out = life._run("predict", f"models:/{MODEL}@champion", "some.csv", "--text-column", "body")
+        code, out = life.run("predict", f"models:/{MODEL}@champion", "some.csv", "--text-column", "body")
         assert code == 0 and life.history()["champion"], out
 
 
@@ -224,7 +224,7 @@ def test_no_process_and_no_half_artifact_is_left(lives: tuple[Life, Life]) -> No
         family = {child.pid for pid in servers for child in psutil.Process(pid).children(recursive=True)} | servers
         left = [process for process in psutil.process_iter(["pid", "cmdline", "cwd"]) if str(life.folder) in str(process.info)]
         assert [process.info for process in left if process.pid not in family] == []
-        code, out = life._run("gc", "--keep", "0h", "--json")
+        code, out = life.run("gc", "--keep", "0h", "--json")
         assert code == 0, out
         whats = Counter(item["what"] for item in json.loads(out.strip().splitlines()[-1])["garbage"])
         assert set(whats) <= {"artifact", "note of a source"}, whats

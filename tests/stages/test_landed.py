@@ -32,8 +32,8 @@ def test_old_parts_are_taken_over(folder: Folder, monkeypatch: pytest.MonkeyPatc
     folder.rows("tuesday.csv", ("a new text", "a"), ("another new text", "b"), ("and a third one", "a"))
     folder.land()
     written = []
-    keep = assembling._kept
-    monkeypatch.setattr(assembling, "_kept", lambda raw, decisions: written.append(raw) or keep(raw, decisions))
+    writer = assembling.parquet_writer
+    monkeypatch.setattr(assembling, "parquet_writer", lambda file, schema: written.append(file) or writer(file, schema))
     second = folder.corpus()
     assert len(written) == 1, "the new part alone"
     assert second.record.parts[0].texts == first.record.parts[0].texts and len(second.record.parts) == 2

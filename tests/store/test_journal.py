@@ -7,7 +7,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from ulmfit.store import filesystem
-from ulmfit.store.journal import Journal, _Clock, new_id, now
+from ulmfit.store.journal import Clock, Journal, new_id, now
 from ulmfit.store.json import Facts
 
 
@@ -99,7 +99,7 @@ def test_the_order_holds_where_the_clock_goes_back(tmp_path, monkeypatch):
     for text in ("0", "1"):
         journal(tmp_path).append(new_id(now()), Note(text=text))
     monkeypatch.setattr("ulmfit.store.journal.datetime", Late)
-    monkeypatch.setattr("ulmfit.store.journal._clock", _Clock())  # another process, after the clock was set
+    monkeypatch.setattr("ulmfit.store.journal.clock", Clock())  # another process, after the clock was set
     for text in ("2", "3"):
         journal(tmp_path).read()
         journal(tmp_path).append(new_id(now()), Note(text=text))

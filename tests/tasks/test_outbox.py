@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,8 +61,9 @@ def test_what_a_killed_process_left_behind_is_sent_first_and_from_where_it_was(t
         for number in range(3):
             left.append(f"{name}{number}".encode())
         left.done(b"a0")
-        left._file.write(b'{"cut')  # no end of the line
-        left._file.close()
+        left.close()
+        with left.path.open("ab") as file:
+            file.write(b'{"cut')  # no end of the line
     server = Server()
     box = Outbox(tmp_path, "MLflow", server)
     box.put("mine")
@@ -79,13 +81,13 @@ def test_what_a_live_process_writes_is_its_own_affair(tmp_path: Path) -> None:
 
 
 def test_what_remains_at_the_end_is_counted_and_the_next_one_sends_it(tmp_path: Path) -> None:
-    box = Outbox(tmp_path, "MLflow", Server(lambda entry, tries: AWAY if entry == "1" else None))
+    box = Outbox(tmp_path / "box", "MLflow", Server(lambda entry, tries: AWAY if entry == "1" else None))
     for number in range(4):
         box.put(str(number))
     assert box.close(0.05) == 3
-    box._own._file.close()  # type: ignore[union-attr]  # as when the process ends
+    shutil.copytree(tmp_path / "box", tmp_path / "left")  # files that nobody has locked, as when the process ends
     server = Server()
-    assert Outbox(tmp_path, "MLflow", server).close(10) == 0 and server.taken == ["1", "2", "3"]
+    assert Outbox(tmp_path / "left", "MLflow", server).close(10) == 0 and server.taken == ["1", "2", "3"]
 
 
 def test_what_is_told_after_the_end_is_sent_all_the_same(tmp_path: Path) -> None:

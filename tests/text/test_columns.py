@@ -64,9 +64,9 @@ def hold_to_spacy(whole: list[str]) -> None:
     """spaCy's tokens of each chunk are those of its parts."""
     parts = chunks(whole, marks_apart=True)
     assert list(map("".join, parts)) == whole
-    tokens = iter(ENGLISH._ask([part for chunk in parts for part in chunk]))
+    tokens = iter(ENGLISH.ask_spacy([part for chunk in parts for part in chunk]))
     together = [[token for _ in chunk for token in next(tokens)] for chunk in parts]
-    assert together == ENGLISH._ask(whole)
+    assert together == ENGLISH.ask_spacy(whole)
 
 
 def test_marks_beside_all_that_spacy_has_a_special_case_for():

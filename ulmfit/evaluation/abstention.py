@@ -4,7 +4,6 @@ A threshold is a promise about new rows, so it is tested: of several, tried toge
 test still says that too few are wrong for chance (Angelopoulos et al. 2021, "Learn then Test", with Bonferroni's correction).
 """
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -12,6 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from scipy.special import bdtr
 
 from ulmfit.errors import UserError
 from ulmfit.store.json import Facts
@@ -41,7 +41,8 @@ class Abstention(Facts):
         confidences, wrong = np.asarray(self.confidences)[order], np.cumsum(~np.asarray(self.right, dtype=bool)[order])
         sizes = _sizes(confidences)
         for size in sizes:
-            if _tail(int(wrong[size - 1]), size, 1 - share) <= RISK / len(sizes):
+            chance = bdtr(wrong[size - 1], size, 1 - share)  # of so few wrong ones, if each is wrong with chance 1 - share
+            if chance <= RISK / len(sizes):
                 return float(confidences[size - 1])
         return None
 
@@ -78,19 +79,6 @@ def _sizes(confidences: NDArray[np.float64]) -> list[int]:
     return sorted(
         {int(ends[ends <= size].max()) for size in wished if (ends <= size).any() and ends[ends <= size].max() >= FEWEST}, reverse=True
     )
-
-
-def _tail(wrong: int, answers: int, rate: float) -> float:
-    """The chance of at most so many wrong ``answers`` if each is wrong with chance ``rate``, which is above 0 and below 1."""
-    logs = [
-        math.lgamma(answers + 1)
-        - math.lgamma(k + 1)
-        - math.lgamma(answers - k + 1)
-        + k * math.log(rate)
-        + (answers - k) * math.log1p(-rate)
-        for k in range(wrong + 1)
-    ]
-    return math.fsum(map(math.exp, logs))
 
 
 def write_abstention(folder: Path, rows: Abstention) -> None:

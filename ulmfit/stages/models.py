@@ -38,7 +38,7 @@ from ulmfit.store.artifacts import Built
 from ulmfit.store.lineage import FILE, Lineage
 from ulmfit.store.recipe import Recipe
 from ulmfit.training.method import CLASSIFIER_VERSION, FINETUNE_VERSION, PRETRAIN_VERSION, WARM_VERSION, train
-from ulmfit.training.specs import ClassifySpec, FinetuneSpec, PretrainSpec, TrainingSpec, WarmSpec
+from ulmfit.training.specs import ClassifySpec, FinetuneSpec, PretrainSpec, TextSpec, TrainingSpec, WarmSpec
 from ulmfit.training.words import READ, train_words
 
 log = logging.getLogger(__name__)
@@ -68,9 +68,7 @@ def pretrain(ids: IdShards, vocab: Vocabulary, model: ModelConfig, config: LMCon
     """A language model of general text (Howard & Ruder 2018, sec. 3.1)."""
     inputs = {"ids": ids, "vocab": vocab}
     recipe = Recipe("language-model", PRETRAIN_VERSION, {"model": model, "training": config, "direction": direction}, keys_of(inputs))
-    spec = lambda: PretrainSpec(
-        ids=ids.path, train=TRAINING_SPLITS, valid=VALID, vocab=vocab.file, direction=direction, model=model, config=config
-    )
+    spec = lambda: PretrainSpec(**dict(language_model_text(ids, vocab, direction)), model=model, config=config)
     return _training(LanguageModel, recipe, inputs, spec)
 
 
@@ -78,9 +76,7 @@ def finetune(lm: LanguageModel, ids: IdShards, vocab: Vocabulary, config: LMConf
     """A language model that goes on with other text, its vocabulary carried over (sec. 3.2)."""
     inputs = {"language_model": lm, "ids": ids, "vocab": vocab}
     recipe = Recipe("language-model", FINETUNE_VERSION, {"training": config, "direction": direction}, keys_of(inputs))
-    spec = lambda: FinetuneSpec(
-        ids=ids.path, train=TRAINING_SPLITS, valid=VALID, vocab=vocab.file, direction=direction, pretrained=lm.path, config=config
-    )
+    spec = lambda: FinetuneSpec(**dict(language_model_text(ids, vocab, direction)), pretrained=lm.path, config=config)
     return _training(LanguageModel, recipe, inputs, spec)
 
 
@@ -102,7 +98,7 @@ def warm_finetune(
     training = warm_training(config, finetune)
     facts = {"warm": config, "training": training, "direction": direction, "new_parts": sorted(new_parts)}
     recipe = Recipe("language-model", WARM_VERSION, facts, keys_of(inputs))
-    spec = lambda: warm_spec(lm.path, ids, vocab, new_parts, config, training, direction)
+    spec = lambda: warm_spec(lm.path, language_model_text(ids, vocab, direction), new_parts, config, training)
     return _training(LanguageModel, recipe, inputs, spec)
 
 
@@ -111,16 +107,15 @@ def warm_training(config: WarmConfig, finetune: LMConfig) -> LMConfig:
     return finetune.model_copy(update={"epochs": config.epochs, "lr": finetune.lr * config.rate})
 
 
-def warm_spec(
-    earlier: Path, ids: IdShards, vocab: Vocabulary, new_parts: Sequence[str], config: WarmConfig, training: LMConfig, direction: Direction
-) -> WarmSpec:
+def language_model_text(ids: IdShards, vocab: Vocabulary, direction: Direction) -> TextSpec:
+    """The text that a language model reads, labelled or not."""
+    return TextSpec(ids=ids.path, train=TRAINING_SPLITS, valid=VALID, vocab=vocab.file, direction=direction)
+
+
+def warm_spec(earlier: Path, text: TextSpec, new_parts: Sequence[str], config: WarmConfig, training: LMConfig) -> WarmSpec:
     """What :func:`warm_finetune` trains, of the language model in ``earlier``."""
     return WarmSpec(
-        ids=ids.path,
-        train=TRAINING_SPLITS,
-        valid=VALID,
-        vocab=vocab.file,
-        direction=direction,
+        **dict(text),
         earlier=earlier,
         new_parts=tuple(sorted(new_parts)),
         replay=config.replay,

@@ -20,7 +20,7 @@ SUFFIX = ".json"
 FORMAT = "%Y%m%dT%H%M%S%fZ"
 
 
-class _Clock:
+class Clock:
     """The time, which does not go back behind what this process has read or written, though the clock of the machine may."""
 
     def __init__(self) -> None:
@@ -42,12 +42,12 @@ class _Clock:
             return self._latest
 
 
-_clock = _Clock()
+clock = Clock()
 
 
 def now() -> datetime:
     """The time in UTC; where the clock went back, a moment after the latest entry that is known, for the order of entries is that of their names."""
-    return _clock.now()
+    return clock.now()
 
 
 def new_id(time: datetime) -> str:
@@ -80,7 +80,7 @@ class Journal(Generic[Entry]):
         """All entries, and the files that hold none; nothing where there is no journal yet."""
         names = [name for name in filesystem.files(self.location) if name.endswith(SUFFIX) and not name.startswith(".")]
         if names:
-            _clock.saw(max(names))
+            clock.saw(max(names))
         found = in_parallel(self._read, names)
         damaged = [filesystem.join(self.location, name) for name, entry in zip(names, found, strict=True) if entry is None]
         return Pages(tuple(entry for entry in found if entry is not None), tuple(damaged))

@@ -70,18 +70,19 @@ class Language:
     def split_all(self, chunks: Sequence[str]) -> list[list[str]]:
         """spaCy's tokens of each chunk; chunks have no white space. Several times as fast as ``split`` for many chunks."""
         if self._shapes is None:
-            return self._ask(chunks)
+            return self.ask_spacy(chunks)
         shapes = list(map(self._shapes.of, chunks))
         cuts = self._shapes.cuts
         new = [shape for shape in dict.fromkeys(shapes) if shape not in cuts]
-        for shape, words in zip(new, self._ask(new), strict=True):
+        for shape, words in zip(new, self.ask_spacy(new), strict=True):
             cuts[shape] = tuple(pairwise(accumulate(map(len, words), initial=0)))
         return [
             [chunk] if shape is WORD or len(cuts[shape]) == 1 else [chunk[start:end] for start, end in cuts[shape]]
             for chunk, shape in zip(chunks, shapes, strict=True)
         ]
 
-    def _ask(self, chunks: Sequence[str]) -> list[list[str]]:
+    def ask_spacy(self, chunks: Sequence[str]) -> list[list[str]]:
+        """As ``split_all``, but spaCy splits every chunk, also where one of the same shape was split before."""
         if not self.by_chunks:
             return [self.split(chunk) for chunk in chunks]
         found: list[list[str]] = []

@@ -109,7 +109,7 @@ def test_an_interruption_at_any_write_is_made_good(tmp_path: Path) -> None:
         asked = any(entry.entry == "forgotten" for entry in folder.ledger.journal.read().entries)
         assert live(folder) == (6 if asked else 7)
         assert (SECRET[1] in texts(folder)) == (not asked)
-        assert not module._unfinished(folder.ledger.journal.read().entries)
+        assert not module.unfinished(folder.ledger.journal.read().entries)
         if killed <= writes:
             break
     assert killed > 6, "there are many places to be killed at"

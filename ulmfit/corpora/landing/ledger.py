@@ -105,7 +105,7 @@ class Ledger:
     def state(self) -> LandedState:
         """All that has landed so far. UserError where an entry is damaged."""
         entries: Sequence[Entry] = self._entries()
-        if _unfinished(entries):
+        if unfinished(entries):
             with self.lock():
                 entries = self._finish(self._entries())
         return self._state(entries)
@@ -167,7 +167,7 @@ class Ledger:
 
     def _finish(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         """Rewrite the parts that hold what is to be forgotten, and remove the older files; all entries then."""
-        asked = _unfinished(entries)
+        asked = unfinished(entries)
         if not asked:
             return entries
         state, done = self._state(entries), list(entries)
@@ -223,7 +223,7 @@ class Ledger:
         return pages.entries
 
 
-def _unfinished(entries: Iterable[Entry]) -> list[Forgotten]:
+def unfinished(entries: Iterable[Entry]) -> list[Forgotten]:
     """What is asked to be forgotten, but has not been removed from the parts."""
     done = {entry.forgotten for entry in entries if isinstance(entry, Removed)}
     return [entry for entry in entries if isinstance(entry, Forgotten) and entry.id not in done]

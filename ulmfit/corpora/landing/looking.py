@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -38,41 +38,68 @@ def look(landing: Landing, known: Known, settle_seconds: float) -> Looked:
     """
     root = landing.location
     _check_folder(root)
-    found = survey(root)
-    left = {reason: list(names) for reason, names in found.left.items()}
-    still = {name: "its name says that it is being written" for name in left.get(UNKNOWN, ()) if name.lower().endswith(UNFINISHED)}
-    left[UNKNOWN] = [name for name in left.get(UNKNOWN, ()) if name not in still]
-    left[OUTSIDE] = _leading_out(root, found.read)
-    names = [name for name in found.read if _is_text(name) and name not in left[OUTSIDE]]
-    left["names that are no UTF-8"] = [name for name in found.read if not _is_text(name)]
-    before = filesystem.stamps(root)
-    new = [name for name in names if name in before and (name, before[name]) not in known.stamps]
-    still |= _unfinished(new, before)
-    new = [name for name in new if name not in still]
-    if new and settle_seconds > 0:
-        time.sleep(settle_seconds)
-    after = filesystem.stamps(root) if new else before
-    still |= {name: f"it has changed within {settle_seconds:g} s" for name in new if after.get(name) != before[name]}
-    still |= {name: "it is empty so far" for name in new if not found.read[name]}
+    names = _Names.of(root)
+    stamps = filesystem.stamps(root)
+    here = {name: (name, stamps[name]) for name in names.sizes if name in stamps}
+    new = {name: stamps[name] for name, file in here.items() if file not in known.stamps}
+    still = names.being_written | _in_unfinished_folders(new, stamps)
+    new = {name: stamp for name, stamp in new.items() if name not in still}
+    still |= _unsettled(root, new, settle_seconds)
+    still |= {name: "it is empty so far" for name in new if not names.sizes[name]}
     settled = [name for name in new if name not in still]
-    with ThreadPoolExecutor(READERS) as pool:
-        digests = list(pool.map(lambda name: _digest(filesystem.join(root, name)), settled))
-    still |= {name: digest.reason for name, digest in zip(settled, digests, strict=True) if isinstance(digest, _Unread)}
-    hashed = [
-        Found(name, found.read[name], before[name], content_of(name, digest))
-        for name, digest in zip(settled, digests, strict=True)
-        if isinstance(digest, str)
-    ]
+    digests, unreadable = _digests(root, settled)
+    hashed = [Found(name, names.sizes[name], new[name], content_of(name, digest)) for name, digest in digests.items()]
     ready, same = _told_apart(hashed, known.contents)
     return Looked(
         ready=tuple(ready),
-        still_written=dict(sorted(still.items())),
+        still_written=dict(sorted((still | unreadable).items())),
         same_content=tuple(same),
-        left={reason: those for reason, those in left.items() if those},
-        known=sum((name, before.get(name)) in known.stamps for name in names),
-        set_aside={name: known.aside[there] for name in names if (there := (name, before.get(name, ""))) in known.aside},
+        left=names.left,
+        known=sum(file in known.stamps for file in here.values()),
+        set_aside={name: known.aside[file] for name, file in here.items() if file in known.aside},
         test=_test_file(landing.test, known) if landing.test else None,
     )
+
+
+@dataclass(frozen=True)
+class _Names:
+    """The files of a folder, as far as their names and sizes tell.
+
+    ``sizes``: bytes of the files that may be read; ``being_written``: name -> why it is left alone for now; ``left``: reason -> names of
+    what is never read.
+    """
+
+    sizes: dict[str, int]
+    being_written: dict[str, str]
+    left: dict[str, list[str]]
+
+    @classmethod
+    def of(cls, root: str) -> "_Names":
+        found = survey(root)
+        unknown = found.left.get(UNKNOWN, ())
+        unfinished = [name for name in unknown if name.lower().endswith(UNFINISHED)]
+        not_text = [name for name in found.read if not _is_text(name)]
+        outside = _leading_out(root, found.read)
+        refused = {*not_text, *outside}
+        left = {reason: list(names) for reason, names in found.left.items()}
+        left[UNKNOWN] = [name for name in unknown if name not in unfinished]
+        left[OUTSIDE] = outside
+        left["names that are no UTF-8"] = not_text
+        return cls(
+            sizes={name: size for name, size in found.read.items() if name not in refused},
+            being_written={name: "its name says that it is being written" for name in unfinished},
+            left={reason: names for reason, names in left.items() if names},
+        )
+
+
+def _unsettled(root: str, stamps: Mapping[str, str], settle_seconds: float) -> dict[str, str]:
+    """Name -> why not yet, of files whose size and times are others after ``settle_seconds``."""
+    if not stamps:
+        return {}
+    if settle_seconds > 0:
+        time.sleep(settle_seconds)
+    after = filesystem.stamps(root)
+    return {name: f"it has changed within {settle_seconds:g} s" for name, stamp in stamps.items() if after.get(name) != stamp}
 
 
 def _test_file(location: str, known: Known) -> Found | None:
@@ -107,7 +134,7 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def _unfinished(names: Iterable[str], there: Collection[str]) -> dict[str, str]:
+def _in_unfinished_folders(names: Iterable[str], there: Collection[str]) -> dict[str, str]:
     """Name -> why not yet, of files in folders that are being written."""
     folders = {name: list(_around(name)) for name in names}
     done = {name.rpartition("/")[0] for name in there if name.rpartition("/")[2] == DONE}
@@ -129,18 +156,19 @@ def _around(name: str) -> Iterator[str]:
         yield name
 
 
-@dataclass(frozen=True)
-class _Unread:
-    reason: str
-
-
-def _digest(location: str) -> str | _Unread:
-    try:
-        return filesystem.sha256(location)
-    except FileNotFoundError:
-        return _Unread("it has gone")
-    except OSError as error:
-        return _Unread(f"it may not be read ({error.strerror})")
+def _digests(root: str, names: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Name -> SHA-256 of the file; and name -> why not, of files that cannot be read."""
+    digests, unreadable = {}, {}
+    with ThreadPoolExecutor(READERS) as pool:
+        readings = {name: pool.submit(filesystem.sha256, filesystem.join(root, name)) for name in names}
+    for name, reading in readings.items():
+        try:
+            digests[name] = reading.result()
+        except FileNotFoundError:
+            unreadable[name] = "it has gone"
+        except OSError as error:
+            unreadable[name] = f"it may not be read ({error.strerror})"
+    return digests, unreadable
 
 
 def _told_apart(hashed: Iterable[Found], contents: Mapping[str, str]) -> tuple[list[Found], list[Same]]:
