@@ -2,23 +2,22 @@
 
     python benchmarks/dashboard_workspace.py FOLDER [--runs 1000] [--versions 50] [--studies 10]
 
-All goes through the real stores: artifacts, ledger, decisions, reports of studies, and MLflow's registry. Runs go through MLflow once, and
-the rows of that one are copied in its database, for a thousand would take minutes. What trainings make is made up; the same seed makes the same.
+All goes through the real stores: artifacts, ledger, decisions, reports of studies, and MLflow's registry. What trainings make is made up
+(``dashboard_figures``); the same seed makes the same.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import json
-import os
 import sqlite3
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,73 +25,31 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
 
-from tasks.calls import KEY_TAG, PARENT_TAG
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from benchmarks.dashboard_figures import LABELS, corpus_record, history, look, results, text_of, verdicts
+from benchmarks.dashboard_runs import tracked_runs
+from benchmarks.dashboard_studies import study
+from tasks.calls import KEY_TAG
 from tasks.champion import ModelRecords
 from tasks.registry import EVALUATION_TAG
 from tasks.tracking import Tracker
 from tasks.workspace import Workspace
-from ulmfit.config import EvaluateConfig
-from ulmfit.corpora.corpus_record import CorpusRecord, SplitFacts
 from ulmfit.corpora.ingest.quarantine import QUARANTINE
 from ulmfit.corpora.landing.entries import Arrival, Counts, LandedFile, SetAside
 from ulmfit.corpora.landing.ledger import Ledger
-from ulmfit.corpora.quality.measuring import Measurements
-from ulmfit.corpora.quality.quality_record import Findings, SplitQuality, describe
 from ulmfit.decisions.cycle import Cycle, NewText
 from ulmfit.decisions.decision import Author, Decision, Followed, What
 from ulmfit.decisions.retrain_policy import RetrainPolicy
-from ulmfit.directions import ENSEMBLE
-from ulmfit.evaluation import baseline
-from ulmfit.evaluation.comparable import Candidate, Rows
-from ulmfit.evaluation.evaluate import evaluate
-from ulmfit.evaluation.gate import judge
 from ulmfit.evaluation.policy import GatePolicy
-from ulmfit.evaluation.predictions import HeldOut, Predictions
-from ulmfit.evaluation.results import Results
-from ulmfit.evaluation.verdict import Verdict
-from ulmfit.experiments.ablations import VARIANTS
-from ulmfit.experiments.trial import Point, Trial, TrialResult
-from ulmfit.monitoring.drift import drift
-from ulmfit.monitoring.drift_figures import DriftFigures, Hits, TextFigures
-from ulmfit.monitoring.policy import DriftPolicy
-from ulmfit.presets import tiny
-from ulmfit.report.study_page import render_study
-from ulmfit.report.study_summary import StudyCorpus, StudySummary
-from ulmfit.report.summary import RunSummary
+from ulmfit.monitoring.drift_figures import DriftFigures
 from ulmfit.store.artifacts import Artifact, Built
 from ulmfit.store.filesystem import join, write_bytes
 from ulmfit.store.journal import new_id
 from ulmfit.store.recipe import Recipe
 
-LABELS = ("billing", "cancel", "delivery", "refund", "technical")
 SOURCES = {"mail": 3.0, "chat": 2.0, "phone/transcripts": 0.7, "forms": 0.4}  # how much comes from each
-STAGES = ("corpus", "tokens", "vocab", "ids", "language-model", "language-model", "classifier", "classifier", "evaluation")
-WORDS = [
-    "the",
-    "parcel",
-    "came",
-    "late",
-    "and",
-    "nobody",
-    "answers",
-    "my",
-    "invoice",
-    "shows",
-    "two",
-    "charges",
-    "please",
-    "cancel",
-    "it",
-    "the",
-    "app",
-    "closes",
-    "when",
-    "I",
-    "log",
-    "in",
-]
 WEEK = timedelta(days=7)
 SCHEDULE = Author(kind="schedule")
 
@@ -127,78 +84,14 @@ def furnish(folder: Path, size: Size) -> Workspace:
     workspace = Workspace.open(folder)
     tracker = Tracker.open(workspace, "ulmfit-tickets")
     made = Furnished(workspace, size, MlflowClient(workspace.tracking_uri), tracker.experiment_id)
-    flows = tracked_runs(made)
+    flows = tracked_runs(workspace, made.client, made.experiment, size.runs, made.rng)
     few = max(1, size.versions // 8)
     begin = made.now - WEEK * (size.versions + 1)
     for name, versions, runs in (("tickets", size.versions - few, flows[few:]), ("claims", few, flows[:few])):
         live(made, name, versions, runs, begin)
     for number in range(size.studies):
-        study(made, number, flows[number % len(flows)])
+        study(workspace, number, flows[number % len(flows)], made.now)
     return workspace
-
-
-def tracked_runs(made: Furnished) -> list[str]:
-    """The runs of flows and of their stages, each a copy of one that MLflow has made; the ids of the flows' runs, the newest first."""
-    first = made.client.create_run(
-        made.experiment, tags={"ulmfit.flow": "retrain", "ulmfit.corpus": "tickets"}, run_name="retrain tickets"
-    ).info.run_id
-    now = int(time.time() * 1000)
-    metrics = [Metric(f"result.{name}", 0.9, now, 0) for name in ("accuracy", "macro_f1", *(f"figure{number}" for number in range(14)))]
-    params = [Param(f"finetune.option{number}", str(number / 10)) for number in range(30)]
-    tags = [RunTag(f"ulmfit.stage.{name}-{number}", f"{'a' * 64} run={first}") for number, name in enumerate(STAGES)]
-    made.client.log_batch(first, metrics, params, tags)
-    made.client.set_terminated(first)
-    flows = max(1, made.size.runs // (len(STAGES) + 1))
-    ids = [hashlib.md5(f"flow {number}".encode()).hexdigest() for number in range(flows)]
-    with closing(sqlite3.connect(made.workspace.database)) as connection, connection:
-        copy = partial(_copied, connection, first)
-        for number, run in enumerate(ids):
-            begun = now - number * 86_400_000 * 365 // flows - 3_000_000
-            status = "RUNNING" if number == 0 else "FAILED" if number % 20 == 7 else "FINISHED"
-            kind: dict[str, str | None] = {"ulmfit.flow": "study" if number % 10 == 3 else "retrain"}
-            if number == 0:  # under way: four stages have ended
-                kind |= {f"ulmfit.stage.{name}-{at}": None for at, name in enumerate(STAGES) if at >= 4}
-            copy(
-                run,
-                f"{kind['ulmfit.flow']} {'claims' if number % 8 == 0 else 'tickets'}",
-                status,
-                begun,
-                None if number == 0 else begun + 3_600_000,
-                kind,
-            )
-            for at, stage in enumerate(STAGES[: 5 if number == 0 else None]):
-                part = hashlib.md5(f"{run} {at}".encode()).hexdigest()
-                seconds = int(made.rng.integers(60, 500)) * 1000
-                running = number == 0 and at == 4
-                facts = {PARENT_TAG: run, "ulmfit.kind": stage, KEY_TAG: "a" * 64, "ulmfit.flow": None}
-                copy(
-                    part,
-                    f"{stage}-{at}",
-                    "RUNNING" if running else "FINISHED",
-                    begun + at * 300_000,
-                    None if running else begun + at * 300_000 + seconds,
-                    facts,
-                )
-    made.client.delete_run(first)
-    return ids
-
-
-def _copied(
-    connection: sqlite3.Connection, run: str, id_: str, name: str, status: str, start: int, end: int | None, tags: dict[str, str | None]
-) -> None:
-    """A copy of all rows of ``run``, with a name, times and ``tags`` of its own; None: it has no such tag."""
-    connection.row_factory = sqlite3.Row
-    own = {"run_uuid": id_, "name": name, "status": status, "start_time": start, "end_time": end, "lifecycle_stage": "active"}
-    for table in ("runs", "metrics", "latest_metrics", "params", "tags"):
-        for row in connection.execute(f"select * from {table} where run_uuid = ?", [run]).fetchall():
-            values = {**dict(row), "run_uuid": id_} if table != "runs" else {**dict(row), **own}
-            if table == "tags" and values["key"] in ("mlflow.runName", *tags):
-                continue
-            connection.execute(f"insert into {table} values ({', '.join('?' * len(values))})", list(values.values()))
-    named = {"mlflow.runName": name, **tags}
-    connection.executemany(
-        "insert into tags (key, value, run_uuid) values (?, ?, ?)", [(key, value, id_) for key, value in named.items() if value is not None]
-    )
 
 
 def live(made: Furnished, name: str, versions: int, runs: Sequence[str], begin: datetime) -> None:
@@ -216,11 +109,12 @@ def live(made: Furnished, name: str, versions: int, runs: Sequence[str], begin: 
             training="cold" if week % 5 == 0 else "warm", reasons=("300 new or corrected labels are reason enough to train.",),
             policy=RetrainPolicy(), days=7.0 if week else None, drift=found if champion else None,
         )  # fmt: skip
-        retraining = decide(records, name, "retrain", at, cycle=cycle, champion=champion)
+        retraining = decide(records, "retrain", at, cycle=cycle, champion=champion)
         model, evaluation = artifacts(made, name, week)
         tags = {KEY_TAG: model.key, EVALUATION_TAG: evaluation.key, "accuracy": "0.9"}
         version = str(made.client.create_model_version(name, "made-up", runs[min(week, len(runs) - 1)], tags=tags).version)
-        champion = judged(made, records, name, version, champion, at + timedelta(hours=2), retraining.id, evaluation.key)
+        facts = {"retraining": retraining.id, "evaluations": (evaluation.key,)}
+        champion = judged(made, records, version, champion, at + timedelta(hours=2), **facts)
         registered(made, name, version, at + timedelta(hours=1))
     landed(made, name, made.now - timedelta(hours=5), versions)
     made.client.set_registered_model_alias(name, "champion", champion)
@@ -234,9 +128,9 @@ def registered(made: Furnished, name: str, version: str, at: datetime) -> None:
         connection.execute("update model_versions set creation_time = ? where name = ? and version = ?", [milliseconds, name, version])
 
 
-def decide(records: ModelRecords, name: str, what: What, at: datetime, **facts: object) -> Decision:
+def decide(records: ModelRecords, what: What, at: datetime, **facts: object) -> Decision:
     """A decision of that time, recorded and, where something follows from it, carried out."""
-    decision = Decision.model_validate({"id": new_id(at), "time": at, "model": name, "what": what, "by": SCHEDULE, **facts})
+    decision = Decision.model_validate({"id": new_id(at), "time": at, "model": records.name, "what": what, "by": SCHEDULE, **facts})
     records.journal.append(decision.id, decision)
     if what in ("first version", "promoted", "retrain"):
         done = at + timedelta(minutes=1)
@@ -244,52 +138,18 @@ def decide(records: ModelRecords, name: str, what: What, at: datetime, **facts: 
     return decision
 
 
-def judged(
-    made: Furnished, records: ModelRecords, name: str, version: str, champion: str | None, at: datetime, retraining: str, evaluation: str
-) -> str:
+def judged(made: Furnished, records: ModelRecords, version: str, champion: str | None, at: datetime, **facts: object) -> str:
     """The first version, or one that the gate looks at; which is champion then."""
-    facts = {"version": version, "champion": champion, "retraining": retraining, "evaluations": (evaluation,)}
+    facts |= {"version": version, "champion": champion}
     if champion is None:
-        decide(records, name, "first version", at, **facts)
+        decide(records, "first version", at, **facts)
         return version
     verdict = verdicts()[int(made.rng.integers(0, 3))]
-    decide(records, name, "compared", at, policy=GatePolicy(), verdict=verdict, **facts)
+    decide(records, "compared", at, policy=GatePolicy(), verdict=verdict, **facts)
     if verdict.outcome != "promoted":
         return champion
-    decide(records, name, "promoted", at + timedelta(seconds=5), verdict=verdict, **facts)
+    decide(records, "promoted", at + timedelta(seconds=5), verdict=verdict, **facts)
     return version
-
-
-@cache
-def verdicts() -> tuple[Verdict, ...]:
-    """One that promotes, one that holds, one that blocks."""
-    truth = np.arange(1000) % 2
-
-    def candidate(wrong: Sequence[int]) -> Candidate:
-        predicted = truth.copy()
-        predicted[list(wrong)] ^= 1
-        shares = np.full((1000, 2), len(wrong) / 1000)  # as sure as it is right
-        shares[np.arange(1000), predicted] = 1 - len(wrong) / 1000
-        return Candidate("multi-class", ["bad", "good"], Predictions(shares), seconds=0.01, bytes=9_000_000)
-
-    slices = {f"label {label}": np.arange(1000) % 5 == number for number, label in enumerate(LABELS)}
-    compare = lambda wrong: judge(Rows(truth, ["bad", "good"], slices), candidate(range(100)), candidate(wrong), 0, GatePolicy())
-    return compare(range(50, 100)), compare(range(5, 100)), compare(range(150))
-
-
-def look(week: int, earlier: Sequence[DriftFigures]) -> DriftFigures:
-    """What drift a week brings: none but for one week in fifteen."""
-    rng = np.random.default_rng(week)
-    shift = 0.6 if week % 15 == 14 else 0.0
-
-    def figures(rows: int, away: float) -> TextFigures:
-        labels = dict(zip(LABELS, rng.multinomial(rows, [0.3, 0.25, 0.2, 0.15, 0.1]).tolist(), strict=True))
-        lengths = tuple(int(length) for length in np.exp(rng.normal(4.0 + away / 2, 0.6, rows)).clip(5, 400))
-        losses, unknown = rng.normal(4.2 + away, 0.5, rows), rng.beta(2, 60, rows) * (1 + away)
-        hits = Hits(right=int(rows * (0.9 - away / 6)), rows=rows)
-        return TextFigures(losses=tuple(losses.tolist()), unknown=tuple(unknown.tolist()), lengths=lengths, labels=labels, hits=hits)
-
-    return drift(figures(600, 0.0), figures(400, shift), DriftPolicy(), list(earlier)[-8:])
 
 
 def landed(made: Furnished, name: str, at: datetime, week: int) -> str:
@@ -331,10 +191,6 @@ def landed(made: Furnished, name: str, at: datetime, week: int) -> str:
     )  # fmt: skip
     ledger.journal.append(id_, arrival)
     return id_
-
-
-def text_of(rng: np.random.Generator, words: int) -> str:
-    return " ".join(rng.choice(WORDS, words))
 
 
 def artifacts(made: Furnished, name: str, week: int) -> tuple[Artifact, Artifact]:
@@ -384,116 +240,6 @@ def _make(
         return Built(record)
 
     return workspace.store.make(Recipe(kind, 1, config, {role: artifact.key for role, artifact in inputs.items()}), build)[0]
-
-
-def corpus_record(name: str, week: int) -> CorpusRecord:
-    """The facts of the corpus of that week."""
-    documents = 900 * (week + 1)
-    shares = {"train": 0.5, "valid": 0.1, "test": 0.1, "unlabelled": 0.3}
-    splits = {}
-    for split, share in shares.items():
-        number = int(documents * share)
-        labels = dict.fromkeys(LABELS, number // len(LABELS)) if split != "unlabelled" else {}
-        splits[split] = SplitQuality.of(np.repeat([40, 160, 640], [number // 4, number // 2, number // 4]), labels, sum(labels.values()))
-    measured = Measurements(
-        documents=documents, characters=documents * 200, html=9 * week, tags=4 * week, broken=week, sampled=64, languages={"en": 60}
-    )
-    findings = Findings(
-        rows=documents + 30 * week, quarantined={"no label": 8 * week + 1, "empty": 4 * week}, duplicates=90 * (week + 1), folded_duplicates=110 * (week + 1),
-        documents={split: held.documents for split, held in splits.items()}, overlap={"train/test": 3 * week},
-    )  # fmt: skip
-    return CorpusRecord(
-        name=name, digest=hashlib.sha256(f"{name} {week}".encode()).hexdigest(), labels=LABELS,
-        splits={split: SplitFacts.of(held) for split, held in splits.items()}, parts=(), quarantined=findings.quarantined,
-        duplicates=findings.duplicates, overlap_removed=3 * week, warnings=(), source="landing", more=(),
-        quality=describe(measured, findings, splits),
-    )  # fmt: skip
-
-
-def history(lm: bool) -> dict[str, bytes]:
-    """The curve of a training."""
-    points = [{"step": step, "name": "train_loss", "value": 3 + 3 / (1 + step / 50)} for step in range(10, 401, 10)]
-    points += [{"step": step, "name": "valid_loss", "value": 3.2 + 2.5 / (1 + step / 60)} for step in range(100, 401, 100)]
-    points += [] if lm else [{"step": step, "name": "valid_accuracy", "value": 0.92 - 20 / (step + 60)} for step in range(100, 401, 100)]
-    return {"history.json": json.dumps(points).encode()}
-
-
-@cache
-def results(seed: int) -> Results:
-    """The scores of a version on 400 rows."""
-    rng = np.random.default_rng(seed)
-    truth = rng.permutation(np.arange(400) % len(LABELS))
-
-    def shares(skill: float) -> np.ndarray:
-        values = np.exp(rng.normal(size=(400, len(LABELS))) + skill * np.eye(len(LABELS))[truth])
-        return values / values.sum(1, keepdims=True)
-
-    systems = {"forward": shares(2.0 + seed / 20), "backward": shares(2.0 + seed / 20)}
-    systems[ENSEMBLE] = (systems["forward"] + systems["backward"]) / 2
-    systems[baseline.NAME] = shares(1.6)
-    texts = [text_of(rng, 30) for _ in range(400)]
-    documents = HeldOut([f"mail/{row}" for row in range(400)], texts, truth, LABELS)
-    return evaluate({name: Predictions(found) for name, found in systems.items()}, documents, EvaluateConfig(bootstrap=40, mistakes=12))
-
-
-def study(made: Furnished, number: int, run: str) -> None:
-    """A study of one of two kinds, with its report."""
-    ablation = number % 3 == 2
-    corpus = ("tickets", "trec-6", "imdb", "claims")[number % 4]
-    tried = _ablation(corpus, number) if ablation else _grid(corpus, number)
-    started = made.now - timedelta(days=30 * number + 2)
-    summary = StudySummary(
-        kind="ablation" if ablation else "data-quantity",
-        asked={"labels": "50,100,200,400", "trials": 3, "seed": number},
-        corpora=[StudyCorpus(name=corpus, key="k" * 64, digest="d" * 64, labels=LABELS, splits={"train": 5000, "test": 500})],
-        results=tried, settings=tiny(), made=40, found=12, busy=5400.0, slots=2, machine="2 cores",
-        run=RunSummary(
-            id=run, experiment="1", tracking_uri=made.workspace.tracking_uri, started=f"{started:%Y-%m-%dT%H:%M:%SZ}", seconds=3000.0 + number,
-            device="cpu", workspace=str(made.workspace.root), versions={"torch": "2.13"},
-        ),
-    )  # fmt: skip
-    folder = made.workspace.reports / f"{summary.kind}-{corpus}-{number}"
-    folder.mkdir(parents=True)
-    render_study(summary, folder)
-    os.utime(folder / "summary.json", (started.timestamp(), started.timestamp()))
-
-
-def _grid(corpus: str, seed: int) -> list[TrialResult]:
-    rng = np.random.default_rng(seed)
-    found = []
-    for method, regime, top, decay in (
-        ("ulmfit", "general+domain", 0.93, 1.1),
-        ("scratch", None, 0.86, 3.6),
-        ("tfidf", None, 0.9, 2.6),
-        ("nbsvm", None, 0.89, 2.7),
-    ):
-        for labels in (50, 100, 200, 400, 800):
-            for trial in range(3):
-                accuracy = float(top - decay / labels**0.5 + rng.normal(0, 0.008))
-                found.append(_trial(Point(corpus=corpus, method=method, regime=regime, labels=labels), trial, labels, accuracy))
-    return found
-
-
-def _ablation(corpus: str, seed: int) -> list[TrialResult]:
-    rng = np.random.default_rng(seed)
-    point = lambda variant: Point(corpus=corpus, method="ulmfit", regime="general+domain", labels=500, variant=variant)
-    return [
-        _trial(point(variant), trial, 500, float(0.88 - 0.004 * at + rng.normal(0, 0.006)))
-        for at, variant in enumerate(VARIANTS)
-        for trial in range(3)
-    ]
-
-
-def _trial(point: Point, number: int, labels: int, accuracy: float) -> TrialResult:
-    systems: Callable[[str], float] = lambda system: accuracy - (0.0 if system == ENSEMBLE else 0.01)
-    names = ("forward", "backward", ENSEMBLE) if point.method in ("ulmfit", "scratch") else (point.method,)
-    scores = {name: {"accuracy": systems(name), "macro_f1": systems(name) - 0.05, "roc_auc": None} for name in names}
-    key = hashlib.sha256(f"{point} {number}".encode()).hexdigest()
-    return TrialResult(
-        trial=Trial(point=point, number=number), documents=500, labels=labels, unlabelled=4000, scores=scores,
-        errors=tuple(1 - accuracy + 0.3 / (epoch + 1) ** 2 for epoch in range(6)) if number == 0 else (), seconds=40.0, shared_seconds=300.0, documents_per_second=900.0, key=key,
-        run_id=key[:32], built=9,
-    )  # fmt: skip
 
 
 def main() -> None:
