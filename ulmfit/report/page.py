@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from ulmfit.decisions.decision import Decision
 from ulmfit.prediction.explanation_page import coloured
 from ulmfit.report import numbers, plots
@@ -13,6 +11,7 @@ from ulmfit.report.corpus_quality import FEW, Lengths, findings
 from ulmfit.report.lineage_graph import lineage_svg, mermaid
 from ulmfit.report.scores import Axis, matrix_of, metric_titles, verdict
 from ulmfit.report.summary import Summary
+from ulmfit.report.templating import environment
 from ulmfit.report.training_curves import trainings_of
 from ulmfit.store.filesystem import write_bytes
 
@@ -31,22 +30,15 @@ def render(summary: Summary, folder: Path) -> None:
 def render_card(card: Card, folder: Path) -> None:
     """Write ``card.md`` and ``card.html`` into ``folder``, made as needed."""
     write_bytes(folder / CARD, markdown(card).encode())
-    write_bytes(folder / "card.html", _templates().get_template("card.html").render(card=card).encode())
-
-
-def _templates() -> Environment:
-    return Environment(
-        loader=PackageLoader("ulmfit.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    write_bytes(folder / "card.html", environment().get_template("card.html").render(card=card).encode())
 
 
 def page_of(summary: Summary) -> str:
     """The page as one HTML file that loads nothing from elsewhere."""
-    pages = _templates()
     shown = (numbers.percent, numbers.portion, numbers.points, numbers.signed, numbers.count, numbers.size, numbers.duration)
-    pages.filters |= {show.__name__: show for show in (*shown, numbers.interval, label_text, compared_text, coloured)}
+    pages = environment(*shown, numbers.interval, label_text, compared_text, coloured)
     pages.globals |= {"findings": findings, "lengths_of": Lengths.of, "few": FEW}
-    results, stages, uri = summary.results, summary.stages, summary.run.tracking_uri
+    results, stages = summary.results, summary.stages
     return pages.get_template("report.html").render(
         summary=summary,
         results=results,
@@ -62,8 +54,7 @@ def page_of(summary: Summary) -> str:
         trainings=trainings_of(summary),
         settings=settings_by_stage(summary.settings),
         commands=commands_of(summary.model, summary.run),
-        # the first part of the URLs of tracked runs, where the tracking store is a server
-        run_link=f"{uri.rstrip('/')}/#/experiments/{summary.run.experiment}/runs/" if uri.startswith(("http://", "https://")) else None,
+        run_link=summary.run.runs_url,
         longest=max((stage.seconds or 0 for stage in stages), default=0) or 1,
         names={stage.key: stage.name for stage in stages},
         lineage=lineage_svg(stages) if stages else "",

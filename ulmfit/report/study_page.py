@@ -5,8 +5,6 @@ import io
 import shlex
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from ulmfit.experiments.answer import answers
 from ulmfit.experiments.chosen_labels import choosing_answers
 from ulmfit.experiments.forecast import forecasts
@@ -26,6 +24,7 @@ from ulmfit.report.study_views import (
     paper_tables,
     text_chart,
 )
+from ulmfit.report.templating import environment
 from ulmfit.store.filesystem import write_bytes
 
 
@@ -62,11 +61,7 @@ class CorpusView:
 
 def page_of(summary: StudySummary, views: list[CorpusView]) -> str:
     """The page as one HTML file that loads nothing from elsewhere."""
-    pages = Environment(
-        loader=PackageLoader("ulmfit.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    shown = (numbers.percent, numbers.signed, numbers.count, numbers.duration, numbers.interval, numbers.number)
-    pages.filters |= {show.__name__: show for show in shown}
+    pages = environment(numbers.percent, numbers.signed, numbers.count, numbers.duration, numbers.interval, numbers.number)
     uri = summary.run.tracking_uri
     return pages.get_template("study.html").render(
         summary=summary,
@@ -75,7 +70,7 @@ def page_of(summary: StudySummary, views: list[CorpusView]) -> str:
         metrics=METRIC_TITLES,
         criteria=criteria_of(summary),
         settings=settings_by_stage(summary.settings),
-        run_link=f"{uri.rstrip('/')}/#/experiments/{summary.run.experiment}/runs/" if uri.startswith(("http://", "https://")) else None,
+        run_link=summary.run.runs_url,
         browse=f"mlflow ui --backend-store-uri {shlex.quote(uri)}" if uri.startswith("sqlite:") else None,
     )
 

@@ -90,6 +90,13 @@ class RunSummary(Facts):
     workspace: str
     versions: dict[str, str]
 
+    @property
+    def runs_url(self) -> str | None:
+        """The URLs of tracked runs, but for the run's id; None where the tracking store is no server."""
+        if not self.tracking_uri.startswith(("http://", "https://")):
+            return None
+        return f"{self.tracking_uri.rstrip('/')}/#/experiments/{self.experiment}/runs/"
+
 
 class Summary(Facts):
     """The content of ``summary.json``; ``histories`` and ``lr_finders`` are by name of stage, ``report`` is the location of the page.
