@@ -28,7 +28,7 @@ WORDS = 24_000
 
 
 def fastai_speeds() -> dict[str, float]:
-    """Tokens a second of its language model, documents a second of its classifier with all layers learning."""
+    """Tokens a second of its language model, documents per second of its classifier with all layers learning."""
     import fastai_side
     from fastai.text.all import awd_lstm_clas_config, awd_lstm_lm_config
 

@@ -1,4 +1,4 @@
-"""A large csv through ``ulmfit predict``: memory at 10% of the rows and at the end, rows a second, beside fastai's ``get_preds``.
+"""A large csv through ``ulmfit predict``: memory at 10% of the rows and at the end, rows per second, beside fastai's ``get_preds``.
 
     PYTHONPATH=.fastai python benchmarks/predicting.py MODEL --texts FILE [--rows 1000000] [--part 20000] [--workspace DIR]
 
@@ -107,7 +107,7 @@ def part_by_fastai(predictor: Predictor, texts: list[str]) -> float:
             learner.get_preds(dl=learner.dls.test_dl(pd.DataFrame({"text": rows})))
             after = os.times().children_user + os.times().children_system
             rates.append(len(rows) / (time.process_time() - started + after - children))
-    print(f"fastai get_preds, {len(texts):,} rows, one direction: {rates[-1]:,.0f} rows a second of processor", flush=True)
+    print(f"fastai get_preds, {len(texts):,} rows, one direction: {rates[-1]:,.0f} rows per second of processor", flush=True)
     return rates[-1]
 
 
@@ -139,7 +139,7 @@ def main() -> None:
         except ModuleNotFoundError:
             sys.exit("fastai is not there: make .fastai, and PYTHONPATH=.fastai")
         alone = (before + part_in_process(predictor, rows)) / 2
-    print(f"texts to probabilities in one process, {len(rows):,} rows: {alone:,.0f} rows a second of processor; fastai: {theirs:,.0f}")
+    print(f"texts to probabilities in one process, {len(rows):,} rows: {alone:,.0f} rows per second of processor; fastai: {theirs:,.0f}")
     print(f"command beside fastai {whole / theirs:.1f} times, in one process {alone / theirs:.1f} times; ours in both directions")
 
 

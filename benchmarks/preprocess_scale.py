@@ -124,7 +124,7 @@ def read_back(ids: Path) -> dict[str, Any]:
 
 
 def fastai_rate(files: list[Path], sample: int, processes: int) -> dict[str, float] | None:
-    """fastai's tokenizer on a sample: characters and tokens a second with some processes. None where fastai is not there."""
+    """fastai's tokenizer on a sample: characters and tokens per second with some processes. None where fastai is not there."""
     try:
         from fastai.text.core import parallel_tokenize
     except ImportError:

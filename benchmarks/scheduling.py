@@ -1,4 +1,4 @@
-"""What a task costs the scheduler: parts a second through ``Cluster.map`` when a part is no work at all.
+"""What a task costs the scheduler: parts per second through ``Cluster.map`` when a part is no work at all.
 
     python benchmarks/scheduling.py [--parts 5000] [--workers 2]
 

@@ -165,7 +165,7 @@ def main() -> None:
     parser.add_argument("--words", type=int, default=200)
     parser.add_argument("--peer", action="store_true")
     arguments = parser.parse_args()
-    print(f"{hardware()}; load average {os.getloadavg()[0]:.1f}; {arguments.words} words a text")
+    print(f"{hardware()}; load average {os.getloadavg()[0]:.1f}; {arguments.words} words per text")
     with tempfile.TemporaryDirectory() as work:
         folder = make_model(Path(work))
         texts = texts_of(Vocab.load(folder / "vocab.json"), arguments.clients * arguments.each, arguments.words)

@@ -58,7 +58,7 @@ def _check(request: SuspectsRequest, corpus: str) -> None:
     from ulmfit.prediction.answer_files import check_output
 
     if request.method == "ulmfit" and request.settings().classifier.task != "multi-class":
-        raise UserError("suspects are judged by one label a text; leave --set classifier.task out")
+        raise UserError("suspects are judged by one label per text; leave --set classifier.task out")
     if request.output:
         check_output(request.output, None if corpus in CATALOG else corpus)
     peek(CorpusSource(corpus, request.text_column, request.label_column, encoding=request.encoding))

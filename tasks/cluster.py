@@ -37,7 +37,7 @@ RETRIES = 2  # of a part whose function raised an OSError, as a network file sys
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # another try would not help
 ALLOWED_DEATHS = 1  # of local workers on one part, before it is set apart; as many again, before it is blamed
 MEMORY_SHARE = 0.7  # of the machine, over all local workers
-AHEAD = 4  # parts under way a worker thread: one at work, the others on their way to it
+AHEAD = 4  # parts under way per worker thread: one at work, the others on their way to it
 LEAST_AHEAD = 64
 LOOK_EVERY = 20.0  # seconds, at the workers there are
 FETCH = 5.0  # seconds for the record of a part that is done
@@ -318,7 +318,7 @@ def _connect(address: str | None) -> Client:
 
 @contextmanager
 def open_cluster(address: str | None) -> Iterator[Cluster]:
-    """A cluster for the time of a flow run: ``address`` is a scheduler's, or a number of local workers, or None for one a core."""
+    """A cluster for the time of a flow run: ``address`` is a scheduler's, or a number of local workers, or None for one per core."""
     cluster = Cluster(address)
     try:
         yield cluster

@@ -77,7 +77,7 @@ def write_tickets(path: Path, rows: int, seed: int = 1) -> Path:
 
 
 def write_general(path: Path, documents: int = 400, seed: int = 2) -> Path:
-    """General text, a document a line."""
+    """General text, a document per line."""
     rng = random.Random(seed)
     words = FILL + [word for topic in TOPICS.values() for word in topic.split()]
     path.write_text("".join(" ".join(rng.choice(words) for _ in range(60)) + ".\n" for _ in range(documents)))

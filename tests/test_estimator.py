@@ -165,7 +165,7 @@ def test_numbers_stay_numbers(tmp_path):
         assert np.issubdtype(classifier.predict(TEXTS[:2]).dtype, np.integer)
 
 
-# ------------------------------------------------------------------------------------------- any number of labels a text
+# ------------------------------------------------------------------------------------------- any number of labels per text
 
 TWO = [(str(RNG.choice(sorted(WORDS))), str(RNG.choice(sorted(WORDS)))) for _ in range(150)]
 HELD = [sorted(set(pair)) if RNG.random() < 0.9 else [] for pair in TWO]

@@ -172,13 +172,13 @@ class ClassifierConfig(TrainingConfig):
     LATER: ClassVar[frozenset[str]] = frozenset({"max_valid"})
 
     init: Literal["finetuned", "scratch"] = Field("finetuned", description="where the encoder comes from")
-    task: Literal["multi-class", "multi-label"] = Field("multi-class", description="one label a document, or any number of them")
+    task: Literal["multi-class", "multi-label"] = Field("multi-class", description="one label per document, or any number of them")
     label_separator: str = Field("|", min_length=1, description="what stands between the labels of a multi-label document")
     class_weights: Literal["none", "balanced"] = Field("none", description="balanced: rare labels count as much as frequent ones")
     label_smoothing: Share = 0.0
     epochs: Positive | Literal["auto"] = Field(4, description="passes over the documents; auto: by their number")
-    batch_size: int = Field(64, gt=0, description="documents a batch, at most")
-    batch_tokens: Positive | None = Field(None, description="padded positions a batch, at most")
+    batch_size: int = Field(64, gt=0, description="documents per batch, at most")
+    batch_tokens: Positive | None = Field(None, description="padded positions per batch, at most")
     bptt: int = Field(70, ge=5, description="chunk length in which text before the gradients' reach is read")
     max_tokens: Positive | None = Field(None, description="a longer document keeps its first so many tokens")
     max_gradient_tokens: Positive = Field(1400, description="BPT3C: gradients reach the last so many tokens")

@@ -55,7 +55,7 @@ def _add_facts(router: APIRouter, site: Site) -> None:
 
     @router.get("/api/v1/data")
     def facts(name: str | None = None, page: Page = 1) -> Data:
-        """What landed for a model, its quality, drift, and what waits; arrivals 50 a page. Without a name: the model with the most text."""
+        """What landed for a model, its quality, drift, and what waits; arrivals 50 per page. Without a name: the model with the most text."""
         with site.reading() as reading:
             found = data(reading, name, page)
         if found is None:
@@ -64,13 +64,13 @@ def _add_facts(router: APIRouter, site: Site) -> None:
 
     @router.get("/api/v1/files")
     def table(name: str, text: Text = "", arrival: Arrival | None = None, page: Page = 1) -> Files:
-        """Files that landed, 50 a page, the newest first."""
+        """Files that landed, 50 per page, the newest first."""
         with _model(site, name) as reading:
             return files(reading, name, text.strip(), arrival or None, page)
 
     @router.get("/api/v1/quarantine")
     def aside(name: str, arrival: Arrival, page: Page = 1) -> Quarantined:
-        """Rows of an arrival that were set aside, 50 a page, with the beginnings of their texts."""
+        """Rows of an arrival that were set aside, 50 per page, with the beginnings of their texts."""
         with _model(site, name) as reading:
             return _quarantined(site, reading, name, arrival, page)
 

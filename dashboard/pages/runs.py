@@ -52,7 +52,7 @@ def _add_facts(router: APIRouter, site: Site) -> None:
 
     @router.get("/api/v1/runs")
     def table(filter_: Wanted, page: Page = 1) -> Runs:
-        """Runs that fit, 50 a page, the newest first."""
+        """Runs that fit, 50 per page, the newest first."""
         with site.reading() as reading:
             return runs(reading, filter_, page)
 

@@ -1,4 +1,4 @@
-"""The runs of MLflow: a table that can be filtered, 50 a page; one run in full; several side by side."""
+"""The runs of MLflow: a table that can be filtered, 50 per page; one run in full; several side by side."""
 
 import json
 import sqlite3

@@ -80,7 +80,7 @@ def test_calibration_errors_are_told_before_and_after():
     assert sum(row.predictions for row in found.reliability["after"]) == 400
 
 
-# ------------------------------------------------------------------------------------------------ any number of labels a document
+# ------------------------------------------------------------------------------------------------ any number of labels per document
 
 
 def test_results_of_several_labels():

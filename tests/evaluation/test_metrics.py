@@ -109,7 +109,7 @@ def test_a_thousand_draws_of_25000_rows_take_seconds():
     assert time.perf_counter() - started < 15
 
 
-# ------------------------------------------------------------------------------------------------ any number of labels a document
+# ------------------------------------------------------------------------------------------------ any number of labels per document
 
 
 def sets(n, n_labels, seed=0, decimals=8, skill=2.0):

@@ -53,7 +53,7 @@ TOLERANCES = {
     "classifier": 2e-4,
     "classifier, SGD": 1e-5,
     "classifier, gradual": 2e-4,
-    "classifier, one document a batch": 1e-5,
+    "classifier, one document per batch": 1e-5,
 }
 
 
@@ -90,7 +90,7 @@ def _train_classifier(case: str, team: Team) -> Classifier:
         "classifier": {},
         "classifier, SGD": {"optimizer": "nt-asgd", "schedule": "constant", "lr": 0.1},
         "classifier, gradual": {"unfreeze": "gradual", "epochs": 3, "class_weights": "balanced", "label_smoothing": 0.1},
-        "classifier, one document a batch": {"batch_size": 1, "epochs": 1},
+        "classifier, one document per batch": {"batch_size": 1, "epochs": 1},
     }[case]
     config = CLASSIFY.model_copy(update=changes)
     text = TrainingText(documents(LENGTHS), documents([30, 20], seed=1), VOCAB, "backward")

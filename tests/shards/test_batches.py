@@ -45,7 +45,7 @@ def test_a_plan_keeps_to_its_budget_and_uses_it(tokens, batch, epochs, budget):
     stream = max(0, tokens - 1) // batch
     wanted = min(epochs * stream * batch, budget or np.inf)
     assert plan.tokens <= wanted + 1e-6
-    assert wanted - plan.tokens < 6 * batch  # a rest of fewer than five tokens a stream is not worth a step
+    assert wanted - plan.tokens < 6 * batch  # a rest of fewer than five tokens per stream is not worth a step
     assert all(sum(lengths) == stream for lengths in plan.epochs[:-1])
     assert all(sum(lengths) <= stream for lengths in plan.epochs)
     assert plan.steps == sum(len(lengths) for lengths in plan.epochs)

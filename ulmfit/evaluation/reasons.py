@@ -53,7 +53,7 @@ def unmeasured(figures: GateFigures, policy: GatePolicy) -> Iterator[str]:
 
 
 def _costs(figures: GateFigures, policy: GatePolicy) -> Iterator[tuple[str, str, Sides, float | None]]:
-    yield "latency", "seconds a text", figures.seconds, policy.max_latency_factor
+    yield "latency", "seconds per text", figures.seconds, policy.max_latency_factor
     yield "size", "bytes", figures.bytes, policy.max_size_factor
 
 

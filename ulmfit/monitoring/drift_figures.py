@@ -17,7 +17,7 @@ class Hits(Facts):
 class TextFigures(Facts):
     """Figures of a sample of documents, one of each a document, in one order; and of labels.
 
-    ``losses``: nats a token under a language model. ``unknown``: shares of tokens outside its vocabulary. ``lengths``: tokens. ``labels``: label ->
+    ``losses``: nats per token under a language model. ``unknown``: shares of tokens outside its vocabulary. ``lengths``: tokens. ``labels``: label ->
     documents. ``hits``: of the champion, on the held-out rows (of a reference) or on newly labelled ones; None where nothing is labelled.
     """
 
@@ -52,7 +52,7 @@ class DriftFigures(Facts):
     """The figures of one cycle.
 
     ``perplexity`` a token, the geometric mean of the documents'. ``outlying``: share of documents that in loss, unknown tokens
-    and length together lie further out than nearly all of the reference. ``unknown``: mean of the documents' shares of tokens outside the vocabulary. ``length``: tokens a document,
+    and length together lie further out than nearly all of the reference. ``unknown``: mean of the documents' shares of tokens outside the vocabulary. ``length``: tokens per document,
     geometric mean. ``labels``: share of the label that moves the most. ``accuracy``: of the champion.
     """
 

@@ -6,10 +6,10 @@ from ulmfit.evaluation.reasons import quoted
 from ulmfit.monitoring.drift_figures import Figure
 
 WHAT = {
-    "perplexity": "The perplexity a token",
+    "perplexity": "The perplexity per token",
     "outlying": "The share of documents unlike the known ones",
     "unknown": "The share of tokens outside the vocabulary",
-    "length": "The tokens a document",
+    "length": "The tokens per document",
     "labels": "The share of the label",
     "accuracy": "The champion's accuracy",
 }

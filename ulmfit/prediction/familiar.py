@@ -16,7 +16,7 @@ DIGITS = 4
 
 
 class Familiar(Facts):
-    """Figures of held-out documents, each sorted: ``losses`` (nats a token) and ``unknown`` (shares of unknown tokens)."""
+    """Figures of held-out documents, each sorted: ``losses`` (nats per token) and ``unknown`` (shares of unknown tokens)."""
 
     losses: tuple[float, ...]
     unknown: tuple[float, ...]

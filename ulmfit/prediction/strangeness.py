@@ -24,7 +24,7 @@ MANY_UNKNOWN = 0.2  # where too little is known of the corpus's documents: share
 
 
 def figures(predictor: Predictor, texts: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of each text: nats a token (NaN where there is no second token) and the share of unknown tokens, float64 [N] each."""
+    """Of each text: nats per token (NaN where there is no second token) and the share of unknown tokens, float64 [N] each."""
     return figures_of(predictor, predictor.encode(texts))
 
 

@@ -126,7 +126,7 @@ def _read_manifest(location: str) -> bytes:
 
 
 def export(target: str, folders: Mapping[Direction, Path], facts: PretrainedManifest) -> str:
-    """Write language models, in 8 bits a weight, with the manifest of ``facts``, into a new or empty folder, also on S3; its location in full."""
+    """Write language models, in 8 bits per weight, with the manifest of ``facts``, into a new or empty folder, also on S3; its location in full."""
     target = new_folder(target, "--export")
     with tempfile.TemporaryDirectory(prefix="ulmfit-export-") as name:
         work = Path(name)

@@ -32,7 +32,7 @@ class Windows:
     """The plan of an LM's training: text cut into ``batch`` parallel streams, read in windows of varying length.
 
     A window's base is ``bptt`` with probability 0.95, else half of it; its length is drawn from N(base, 5), at least 5
-    (Merity et al. 2017, sec. 4.1). ``lengths`` has one entry a step, over all epochs.
+    (Merity et al. 2017, sec. 4.1). ``lengths`` has one entry per step, over all epochs.
     """
 
     epochs: tuple[tuple[int, ...], ...]

@@ -17,7 +17,7 @@ from ulmfit.shards.arrow import IDS_SUFFIX, one_batch, read_ipc
 class Documents:
     """Encoded documents, in order, as views of one or more id shards. Nothing here may be written to.
 
-    ``lengths`` int64 [N], ids a document; ``labels`` int32 [N], codes into the sorted labels, -1 for none.
+    ``lengths`` int64 [N], ids per document; ``labels`` int32 [N], codes into the sorted labels, -1 for none.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ METHODS = [TfidfRegression(), NaiveBayesSVM(), MeanVectors(VECTORS)]
 
 
 def texts(labels, seed):
-    """A text a label: two words of its class among words of none."""
+    """A text per label: two words of its class among words of none."""
     random = np.random.default_rng(seed)
     return [" ".join([*random.choice(WORDS[code], 2), *random.choice(["the", "a", "it"], 3)]) for code in labels]
 

@@ -5,7 +5,7 @@ from typing import Any
 from ulmfit.corpora.text_digests import exact
 from ulmfit.errors import UserError
 
-LEAST, SHARE = 20, 0.1  # rows to judge by, and different ids a row, at least
+LEAST, SHARE = 20, 0.1  # rows to judge by, and different ids per row, at least
 
 
 def id_of(value: Any) -> str:
