@@ -63,7 +63,7 @@ def row(name: str, found: Iterable[Judged]) -> str:
     for times in TIMES:
         some = [one.check for one in every if one.times == times]
         for which in (0, 1):
-            held = [check.held[which] for check in some]
+            held = [check.inside[which] for check in some]
             width = 100 * np.mean([(check.score, check.gain)[which].high - (check.score, check.gain)[which].low for check in some])
             cells.append(f"{sum(held)} of {len(held)}, {width:.1f}")
     return f"| {' | '.join(cells)} |"
@@ -85,7 +85,7 @@ def main() -> None:
         print("misfit:", ", ".join(f"{corpus} {misfit}" for corpus, misfit in sorted({(one.corpus, one.misfit) for one in found})))
         for one in found:
             check = one.check
-            if not check.held[0]:
+            if not check.inside[0]:
                 bounds = f"{100 * check.score.low:.1f} to {100 * check.score.high:.1f}"
                 print(f"missed: {one.corpus}, {one.method}, {check.largest} to {check.size}: {100 * check.measured:.1f}, not {bounds}")
     for (corpus, method), curve in curves.items():

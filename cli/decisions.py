@@ -31,20 +31,20 @@ def history(name: Name, workspace: WorkspaceDir = None, as_json: AsJson = False)
     from tasks.workspace import Workspace
 
     home = Workspace.named(workspace)
-    told = ModelRecords(home, name).history()
+    past = ModelRecords(home, name).history()
     with server_failures(home):
         try:
             champion = RegisteredModel.find(home, name).champion()
         except UserError:
-            if not told.untrained:
+            if not past.untrained:
                 raise
             champion = None
     typer.echo(f"champion: {f'version {champion}' if champion else 'none'}")
-    if told.decisions:
-        console().print(history_table(told))
+    if past.decisions:
+        console().print(history_table(past))
     if as_json:
-        decisions = [decision_json(decision, told.followed.get(decision.id), told.looks.get(decision.id)) for decision in told.decisions]
-        print_json({"model": name, "champion": champion, "decisions": decisions, "damaged": list(told.damaged)})
+        decisions = [decision_json(decision, past.followed.get(decision.id), past.looks.get(decision.id)) for decision in past.decisions]
+        print_json({"model": name, "champion": champion, "decisions": decisions, "damaged": list(past.damaged)})
 
 
 def promote(

@@ -16,7 +16,7 @@ from cli.options import AsJson, WorkspaceDir, print_json
 from ulmfit.errors import UserError
 
 if TYPE_CHECKING:
-    from tasks.forgetting import ForgettingModel, Told
+    from tasks.forgetting import Consequence, ForgettingModel
     from ulmfit.corpora.landing.ledger import Forgot
     from ulmfit.store.garbage import Garbage
     from ulmfit.store.json import JsonObject
@@ -66,15 +66,15 @@ def forget(
     home = Workspace.existing(workspace)
     with server_failures(home):
         model = ForgettingModel.find(home, name)
-        told = model.settle()  # of a command that was interrupted
+        consequences = model.settle()  # of a command that was interrupted
         forgot = model.forget(asked_ids(asked), asked_digests(asked), by) if by else None
-        told += model.settle()
+        consequences += model.settle()
         missing = frozenset(forgot.unknown) if forgot else frozenset()
         unknown = [each for each in asked if each.name in missing]
-        _say(forgot, told, unknown)
+        _say(forgot, consequences, unknown)
         removed, garbage = _purge(model, yes) if purge else ([], ())
     if as_json:
-        print_json(_json(forgot, told, unknown) | {"garbage": garbage_json(garbage, removed)})
+        print_json(_json(forgot, consequences, unknown) | {"garbage": garbage_json(garbage, removed)})
     if unknown:
         raise typer.Exit(SOME_UNKNOWN)
 
@@ -134,10 +134,10 @@ def _lines(file: str) -> list[Asked]:
     return found
 
 
-def _say(forgot: Forgot | None, told: Sequence[Told], unknown: Sequence[Asked]) -> None:
+def _say(forgot: Forgot | None, consequences: Sequence[Consequence], unknown: Sequence[Asked]) -> None:
     if forgot:
         typer.echo(f"forgotten  documents: {forgot.documents:,}; rows that had landed: {forgot.rows:,}")
-    for each in told:
+    for each in consequences:
         assert each.decision.forgetting
         typer.echo(f"read by    {each.decision.forgetting.why}")
         for source in each.sources:
@@ -160,11 +160,11 @@ def _purge(model: ForgettingModel, yes: bool) -> tuple[list[Garbage], Sequence[G
     return removed, found.garbage
 
 
-def _json(forgot: Forgot | None, told: Sequence[Told], unknown: Sequence[Asked]) -> JsonObject:
+def _json(forgot: Forgot | None, consequences: Sequence[Consequence], unknown: Sequence[Asked]) -> JsonObject:
     return {
         "documents": forgot.documents if forgot else 0,
         "rows": forgot.rows if forgot else 0,
         "unknown": [{"document": each.name, "where": each.where} for each in unknown],
-        "decisions": [each.decision.model_dump(mode="json") for each in told],
-        "also_in": sorted({source for each in told for source in each.sources}),
+        "decisions": [each.decision.model_dump(mode="json") for each in consequences],
+        "also_in": sorted({source for each in consequences for source in each.sources}),
     }

@@ -81,8 +81,8 @@ def predict_records(predictor: Predictor, records: Records, request: PredictRequ
     wishes = Wishes(request.explain, predictor.sure_from(request.abstain_below) if request.abstain_below else 0.0, request.warn)
     form = Form(records.columns, predictor.labels, separator, request.explain, request.warn)
     long = request.explain or records.number is None or records.number > PIECE_RECORDS
-    held: list[JsonObject] = []
-    keep: Write = lambda given: held.extend(map(form.nested, given))
+    rows: list[JsonObject] = []
+    keep: Write = lambda given: rows.extend(map(form.nested, given))
     summary = Summary()
     with (
         kept_beside(output, f"{predictor.digest} {request.explain} {request.warn}") if output and long else nullcontext() as kept,
@@ -95,7 +95,7 @@ def predict_records(predictor: Predictor, records: Records, request: PredictRequ
             bar(piece)
     if model:
         facts: JsonObject = {"model": model, "rows": summary.rows, "refused": dict(summary.refused), "unsure": summary.unsure}
-        print_json(facts | ({"output": output} if output else {"predictions": held}))
+        print_json(facts | ({"output": output} if output else {"predictions": rows}))
     return summary
 
 

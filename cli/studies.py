@@ -92,7 +92,7 @@ def look_ahead(plan: StudyPlan, as_json: bool) -> None:
     from flows.study_foresight import foresee
 
     outlook = foresee(plan)
-    for line in outlook.told():
+    for line in outlook.lines():
         typer.echo(line)
     if as_json:
         print_json(outlook.model_dump(mode="json"))

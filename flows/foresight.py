@@ -102,7 +102,7 @@ def within_minutes(plan: Plan, job: Job, made: Results, domain: Text, general: T
         choice = _chosen(request.minutes, rehearsal, (lm, classifier), time.time() - plan.begun)
         file.parent.mkdir(exist_ok=True)
         write_bytes(file, choice.model_dump_json(indent=1).encode())
-    for line in choice.told():
+    for line in choice.lines():
         log.info("%s", line)
     job.tracker.log_json(job.run_id, "budget.json", choice.model_dump(mode="json"))
     text = lm.text.train.tokens

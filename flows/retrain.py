@@ -49,7 +49,7 @@ def train_cycle(due: Due) -> RetrainSummary:
         general = None if plan.pretrained or warm else text_stages(dag, plan, job.context, "general")
         ended = train_on(dag, plan, job, domain, general, run(dag, job, made))
         version, compared, concluded = settle(job, due, ended)
-        summary = report(job, ended.told(version, compared, started))
+        summary = report(job, ended.trained(version, compared, started))
     last = concluded.decision or due.decision
     return RetrainSummary(model=asked.model, outcome=concluded.outcome, decision=last, retraining=due.decision, training=summary)
 

@@ -60,7 +60,7 @@ def run_study(plan: StudyPlan, kind: str) -> StudySummary:
 def run_trials(study: StudyDag, job: Job, made: Results) -> tuple[list[TrialResult], Results]:
     """Run the stages of all trials but those ``made``, and record each trial as it ends; what came of trials and stages."""
     foresight = Foresight.of(study, made, job.context, job.workspace, job.slots)
-    for line in foresight.outlook().told():
+    for line in foresight.outlook().lines():
         log.info("%s", line)
     records: dict[Trial, PrefectFuture[TrialResult]] = {}
     progress = Progress(foresight)
@@ -70,7 +70,7 @@ def run_trials(study: StudyDag, job: Job, made: Results) -> tuple[list[TrialResu
             stages = [results.finished[other] for other in study.nodes_of(node)]
             submitted = record_trial.with_options(task_run_name=trial.title).submit(job, trial, stages, plan.settings.labels.number)
             records[trial] = submitted
-            log.info("%d of %d trials%s: %s", len(records), len(study.ends), progress.told(results), trial.title)
+            log.info("%d of %d trials%s: %s", len(records), len(study.ends), progress.remaining(results), trial.title)
 
     finished = run_bounded(study.dag, job, ended, made)
     return [records[trial].result() for trial, _, _ in study.ends], finished
@@ -82,7 +82,7 @@ class Progress:
     def __init__(self, foresight: Foresight):
         self.foresight, self.whole, self.started = foresight, foresight.left(set()), time.monotonic()
 
-    def told(self, results: Results) -> str:
+    def remaining(self, results: Results) -> str:
         """`` (0:12:00 left)``; nothing where nothing was foreseen."""
         left = self.foresight.left(set(results.finished))
         gone = self.whole - left

@@ -46,7 +46,7 @@ class StudyOutlook(Facts):
     seconds: float
     slots: int
 
-    def told(self) -> list[str]:
+    def lines(self) -> list[str]:
         """Lines for people."""
         listed = ", ".join(f"{number} {kind}" for kind, number in self.stages.items()) or "none"
         lines = [f"plan: {self.trials} trials", f"plan: {self.found} stages found or done, {sum(self.stages.values())} to make: {listed}"]

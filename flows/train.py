@@ -54,7 +54,7 @@ def train_by(plan: Plan) -> Summary:
             job, patiently(plan.workspace, lambda: _registered_name(plan, job)), ended.model, ended.evaluation, ended.familiar
         )
         compared = compare(job, ended.challenger(version), GatePolicy())
-        return report(job, ended.told(version, compared, started))
+        return report(job, ended.trained(version, compared, started))
 
 
 def train_on(dag: Dag, plan: Plan, job: Job, domain: Text, general: Text | None, read: Results) -> "Ended":
@@ -114,7 +114,7 @@ class Ended:
         """The version that the model was registered as, to be compared."""
         return Challenger(version, self.model, self.evaluation, self.finished[self.domain.corpus], self.plan.settings.judge)
 
-    def told(self, version: Version, compared: Decision | None, started: float) -> Trained:
+    def trained(self, version: Version, compared: Decision | None, started: float) -> Trained:
         """What the report shows."""
         return Trained(
             name=self.plan.request.name,

@@ -33,14 +33,14 @@ class _Waiting:
 
 
 class Batcher:
-    """One thread that predicts, for a model uses all cores; ``told`` hears the size of each batch and its seconds.
+    """One thread that predicts, for a model uses all cores; ``observe`` hears the size of each batch and its seconds.
 
     The oldest text is always in the next batch, with texts of about its length, so that a long one does not hold up short ones, and none
     waits for ever. A batch has one model: a request that came before another model did is answered by the one it was given to.
     """
 
-    def __init__(self, told: Callable[[int, float], None] = lambda texts, seconds: None):
-        self._told = told
+    def __init__(self, observe: Callable[[int, float], None] = lambda texts, seconds: None):
+        self._observe = observe
         self._waiting: list[_Waiting] = []
         self._characters = 0
         self._changed, self._closed = threading.Condition(), False
@@ -81,7 +81,7 @@ class Batcher:
             if running:
                 started = time.monotonic()
                 _predict(running)
-                self._told(len(running), time.monotonic() - started)
+                self._observe(len(running), time.monotonic() - started)
 
     def _next(self) -> list[_Waiting]:
         """The next batch; none when the batcher is closed and nothing waits."""

@@ -24,7 +24,7 @@ from tasks.tracking import settled
 from tasks.workspace import Workspace
 from ulmfit.corpora.corpus_record import CorpusRecord
 from ulmfit.corpora.landing.entries import Forgotten
-from ulmfit.corpora.landing.holding import held
+from ulmfit.corpora.landing.holding import forgotten_ids
 from ulmfit.corpora.landing.ledger import Forgot, Ledger
 from ulmfit.corpora.landing.refusal import Refusal
 from ulmfit.decisions.decision import Author, Decision, Forgetting
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Told:
+class Consequence:
     """What came of an entry of the ledger. ``sources``: from which other sources than the landing folder the document was read, too."""
 
     decision: Decision
@@ -114,13 +114,13 @@ class ForgettingModel:
         garbage = tuple(item for item in found.garbage if item.key in stale or _may_hold(item, store, stale))
         return Purgeable(garbage, sum(artifact.key in stale & found.kept for artifact in store.all()))
 
-    def settle(self) -> list[Told]:
+    def settle(self) -> list[Consequence]:
         """Do and record what follows from the entries of the ledger for which that was not done yet."""
         noted = {decision.forgetting.ledger for decision in self.registered.history().decisions if decision.forgetting}
         asked = [entry for entry in self.ledger.journal.read().entries if isinstance(entry, Forgotten)]
         return [self._settle(entry) for entry in asked if entry.id not in noted]
 
-    def _settle(self, entry: Forgotten) -> Told:
+    def _settle(self, entry: Forgotten) -> Consequence:
         store = self.workspace.store
         known, corpora = store.known(), [artifact for artifact in store.all() if artifact.kind == "corpus"]
         holders = holding(corpora, Refusal(texts=frozenset(map(bytes.fromhex, entry.texts))))
@@ -141,7 +141,7 @@ class ForgettingModel:
         forgetting = Forgetting(ledger=entry.id, had_read=tuple(had_read), unknown=tuple(unknown))
         decision = decision.model_copy(update={"forgetting": forgetting})
         self.registered.record(decision)
-        return Told(
+        return Consequence(
             decision, tuple(_sources(corpus for corpus in corpora if corpus.key in holders and "landed" not in corpus.manifest.config))
         )
 
@@ -161,7 +161,7 @@ def holding(corpora: Iterable[Artifact], refusal: Refusal) -> dict[str, set[str]
             name = f"{part.name}.parquet"
             digest = corpus.manifest.files[name].sha256
             if digest not in read:
-                read[digest] = held(join(corpus.location, name), refusal)
+                read[digest] = forgotten_ids(join(corpus.location, name), refusal)
             if read[digest]:
                 found.setdefault(corpus.key, set()).update(read[digest])
     return found

@@ -66,8 +66,8 @@ class Receiver:
         if not fits or any(letter.isspace() or not letter.isprintable() for letter in value):
             raise UserError(f"{variable}: no address that a notice can be sent to; give one as https://HOST/PATH, or unset it")
         if url.username is not None:
-            told = base64.b64encode(f"{unquote(url.username)}:{unquote(url.password or '')}".encode()).decode()
-            headers = {"Authorization": f"Basic {told}", **(headers or {})}
+            credentials = base64.b64encode(f"{unquote(url.username)}:{unquote(url.password or '')}".encode()).decode()
+            headers = {"Authorization": f"Basic {credentials}", **(headers or {})}
         host = url.netloc.rpartition("@")[2]
         return cls(url._replace(netloc=host, path=url.path.rstrip("/") + path if path else url.path, fragment=""), headers or {}, context)
 

@@ -64,7 +64,7 @@ def _column(given: Any) -> Iterable[Any]:
     if isinstance(given, np.ndarray) and given.ndim == 2 and given.shape[1] == 1:
         return given[:, 0].tolist()
     given = _listed(given)
-    return [_of_record(held) if isinstance(held, Mapping) else held for held in given]
+    return [_of_record(item) if isinstance(item, Mapping) else item for item in given]
 
 
 def _listed(given: Any) -> Iterable[Any]:

@@ -96,7 +96,7 @@ def scored_by(workspace: Workspace, uri: str) -> tuple[str, list[ScoredFile]]:
         name = f"{REGISTRY}{version.name}/{version.version}"
     else:
         name = str(filesystem.absolute(uri))
-    return name, _latest(record for record in _told(workspace, name) if record.model == name and not record.fault)
+    return name, _latest(record for record in _recorded(workspace, name) if record.model == name and not record.fault)
 
 
 def scorers_of(workspace: Workspace, file: str) -> list[ScoredFile]:
@@ -107,8 +107,8 @@ def scorers_of(workspace: Workspace, file: str) -> list[ScoredFile]:
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror}); give a file that was scored, or one that scoring wrote") from error
     beside = _beside(where)
-    told = [*([beside] if beside else []), *_told(workspace)]
-    return _latest(record for record in told if digest in (record.digest, record.output_digest))
+    records = [*([beside] if beside else []), *_recorded(workspace)]
+    return _latest(record for record in records if digest in (record.digest, record.output_digest))
 
 
 def _latest(records: Iterator[ScoredFile]) -> list[ScoredFile]:
@@ -128,7 +128,7 @@ def _beside(file: str) -> ScoredFile | None:
     return None
 
 
-def _told(workspace: Workspace, model: str | None = None) -> Iterator[ScoredFile]:
+def _recorded(workspace: Workspace, model: str | None = None) -> Iterator[ScoredFile]:
     """The records of all tracked scorings, or of those by one model."""
     if workspace.tracks_itself and not workspace.database.exists():
         return

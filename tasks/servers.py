@@ -117,12 +117,12 @@ def judge_answer(named: str, server: str, status: int, credentials: str) -> None
     """UserError where the status of an HTTP answer shows that the server will not serve. ``credentials``: the variables for them."""
     if status < 400:
         return
-    told = f"{named}: it answers with HTTP {status}"
+    answer = f"{named}: it answers with HTTP {status}"
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED):
-        raise UserError(f"{told}, access denied; set {credentials}")
+        raise UserError(f"{answer}, access denied; set {credentials}")
     if status >= 500:
-        raise UserError(f"{told}; look at the log of the {server} server or of the proxy before it, and try again")
-    raise UserError(f"{told}, so there is no {server} server at this address; correct it, or unset it")
+        raise UserError(f"{answer}; look at the log of the {server} server or of the proxy before it, and try again")
+    raise UserError(f"{answer}, so there is no {server} server at this address; correct it, or unset it")
 
 
 def _database(uri: str, named: str) -> URL:
@@ -229,7 +229,7 @@ def longest_wait() -> float:
 def patiently(workspace: Workspace, work: Callable[[], Result]) -> Result:
     """``work()``, which may be done twice, again and again while MLflow is away, for ``longest_wait`` seconds."""
 
-    def told(state: RetryCallState) -> None:
+    def note(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         log.warning(
             "MLflow at %s does not answer (%s); trying again", without_password(workspace.tracking_uri), cause(error or Exception())
@@ -239,7 +239,7 @@ def patiently(workspace: Workspace, work: Callable[[], Result]) -> Result:
         retry=retry_if_exception(lambda error: isinstance(error, MlflowException) and away(error)),
         wait=wait_exponential(0.5, max=15),
         stop=stop_after_delay(longest_wait()),
-        before_sleep=told,
+        before_sleep=note,
         reraise=True,
     )
     return retrying(work)

@@ -45,9 +45,9 @@ def routes(site: Site) -> APIRouter:
     @router.get("/model", response_class=HTMLResponse, include_in_schema=False)
     def page(request: Request, name: str, number: Number = None) -> HTMLResponse:
         with found(name, number) as (reading, known):
-            told = mistakes(site.workspace.store, known.shown.evaluation if known.shown else None)
+            wrong = mistakes(site.workspace.store, known.shown.evaluation if known.shown else None)
             address = lambda number: site.link(request, "model", name=name, version=number)
-            return site.page(request, "model.html", reading, model=known, mistakes=told, address=address)
+            return site.page(request, "model.html", reading, model=known, mistakes=wrong, address=address)
 
     _add_written(router, site, found)
     _add_facts(router, site, found)

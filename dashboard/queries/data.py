@@ -31,16 +31,16 @@ def data(reading: sqlite3.Connection, name: str | None, page: int) -> Data | Non
     if not names or name not in (None, *names):
         return None
     name = name or max(names, key=lambda each: total(reading, each)[0].documents)
-    told = history(reading, name)
+    past = history(reading, name)
     sums, number = total(reading, name)
     return Data(
         name=name,
         models=names,
         total=sums,
-        waiting=waiting(reading, name, told),
+        waiting=waiting(reading, name, past),
         sources=sources(reading, name),
         days=days(reading, name),
         arrivals=arrivals(reading, name, page, number),
         corpora=states(reading, name),
-        drift=drift(told),
+        drift=drift(past),
     )

@@ -73,12 +73,12 @@ def lineage(reading: sqlite3.Connection, name: str | None, number: str | None) -
     name = next(iter(names), None) if name is None else name
     if name is None or name not in names:
         return None
-    told = history(reading, name)
-    found = versions(reading, name, told)
+    past = history(reading, name)
+    found = versions(reading, name, past)
     shown = next((each for each in reversed(found) if number in (None, each.number)), None)
     if shown is None:
         return None
-    nodes = {node.key: node for node in (*_artifacts(reading, name, shown, told), *_registered(shown))}
+    nodes = {node.key: node for node in (*_artifacts(reading, name, shown, past), *_registered(shown))}
     ordered = TopologicalSorter({key: [each for each in node.inputs.values() if each in nodes] for key, node in nodes.items()})
     in_order = [nodes[key] for key in ordered.static_order()]
     return Lineage(name=name, version=shown.number, models=names, other=[each.number for each in reversed(found)], nodes=in_order)
@@ -97,16 +97,16 @@ def _registered(version: Version) -> Iterator[Node]:
         yield Node(key=f"alias-{alias}", kind="alias", name=f"@{alias}", inputs={"version": f"version-{version.number}"})
 
 
-def _artifacts(reading: sqlite3.Connection, model: str, version: Version, told: History) -> Iterator[Node]:
+def _artifacts(reading: sqlite3.Connection, model: str, version: Version, past: History) -> Iterator[Node]:
     """The artifacts behind the version, and before each corpus the files that it is made of."""
     keys = [key for key in (version.key, version.evaluation) if key]
     rows = behind(reading, keys)
-    until = until_of(told, version.number)
+    until = until_of(past, version.number)
     for row in rows:
         files = list(_files(reading, model, row, until)) if row["kind"] == "corpus" else []
         yield from files
         inputs = json.loads(row["inputs"]) | {f"{FILES} {number}": node.key for number, node in enumerate(files, 1)}
-        yield _node(row, inputs, row["key"] in told.forgotten)
+        yield _node(row, inputs, row["key"] in past.forgotten)
     missing = {key for row in rows for key in json.loads(row["inputs"]).values()} | set(keys)
     for key in sorted(missing - {row["key"] for row in rows}):
         yield Node(key=key, kind="unknown", name="no longer known", inputs={}, gone=True)
@@ -150,10 +150,10 @@ def _flat(facts: JsonObject, depth: int = 2, before: str = "") -> dict[str, Valu
     return found
 
 
-def until_of(told: History, version: str) -> str | None:
+def until_of(past: History, version: str) -> str | None:
     """The last arrival that had landed when a version was trained, by the records of its retraining; None where these do not tell."""
-    named = next((each.retraining for each in told.decisions if each.version == version and each.retraining), None)
-    begun = next((each for each in told.decisions if each.id == named), None)
+    named = next((each.retraining for each in past.decisions if each.version == version and each.retraining), None)
+    begun = next((each for each in past.decisions if each.id == named), None)
     return begun.cycle.until if begun and begun.cycle else None
 
 

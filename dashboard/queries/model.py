@@ -53,9 +53,9 @@ def model(reading: sqlite3.Connection, name: str, number: str | None, workspace:
     """The model and the version ``number`` of it, else the newest; None where there is none. ``workspace``: its folder, for commands."""
     if name not in model_names(reading):
         return None
-    told = history(reading, name)
-    champion = champion_of(reading, name, told)
-    found = versions(reading, name, told)
+    past = history(reading, name)
+    champion = champion_of(reading, name, past)
+    found = versions(reading, name, past)
     shown = next((each for each in reversed(found) if number in (None, each.number)), None)
     if number is not None and shown is None:
         return None
@@ -63,12 +63,12 @@ def model(reading: sqlite3.Connection, name: str, number: str | None, workspace:
         name=name,
         champion=champion,
         versions=found,
-        reigns=reigns(reading, name, told),
-        decisions=[Decided.of(decision, told) for decision in reversed(told.decisions)],
+        reigns=reigns(reading, name, past),
+        decisions=[Decided.of(decision, past) for decision in reversed(past.decisions)],
         shown=shown,
-        comparison=Comparison.of(comparisons(told).get(shown.number)) if shown else None,
+        comparison=Comparison.of(comparisons(past).get(shown.number)) if shown else None,
         results=results(reading, shown.evaluation) if shown else None,
-        commands=list(_commands(name, champion, shown, told, workspace)),
+        commands=list(_commands(name, champion, shown, past, workspace)),
     )
 
 
@@ -78,14 +78,14 @@ def results(reading: sqlite3.Connection, evaluation: str | None) -> Results | No
     return Results.model_validate_json(row["facts"]) if row else None
 
 
-def _commands(name: str, champion: str | None, shown: Version | None, told: History, workspace: str) -> list[Command]:
+def _commands(name: str, champion: str | None, shown: Version | None, past: History, workspace: str) -> list[Command]:
     """Lines to promote the version shown, and to take the champion back. The site runs none of them."""
     end = f"--because 'WHY' --workspace {shlex.quote(workspace)}"
     commands = []
     if shown and shown.number != champion:
         line = f"ulmfit promote {shlex.quote(name)} {shown.number} {end}"
         commands.append(Command(title=f"Make version {shown.number} the champion", line=line))
-    before = told.before(champion)
+    before = past.before(champion)
     if champion and before:
         line = f"ulmfit rollback {shlex.quote(name)} {end}"
         commands.append(Command(title=f"Go back to version {before}, the champion before", line=line))

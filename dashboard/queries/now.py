@@ -48,8 +48,8 @@ def now(reading: sqlite3.Connection) -> Now:
     under_way = running(reading, at)
     found: list[Attention] = []
     known = list(_histories(reading))
-    for name, champion, told in known:
-        found += attention.of_model(reading, name, champion, told, bool(under_way))
+    for name, champion, past in known:
+        found += attention.of_model(reading, name, champion, past, bool(under_way))
     return Now(
         models=[_model(reading, *each) for each in known],
         running=under_way,
@@ -66,17 +66,17 @@ def models(reading: sqlite3.Connection) -> list[ModelNow]:
 def _histories(reading: sqlite3.Connection) -> Iterator[tuple[str, str | None, History]]:
     """Name, champion and history of each model."""
     for name in model_names(reading):
-        told = history(reading, name)
-        yield name, champion_of(reading, name, told), told
+        past = history(reading, name)
+        yield name, champion_of(reading, name, past), past
 
 
-def _model(reading: sqlite3.Connection, name: str, champion: str | None, told: History) -> ModelNow:
+def _model(reading: sqlite3.Connection, name: str, champion: str | None, past: History) -> ModelNow:
     versions = reading.execute("select count(*) from versions where model = ?", [name]).fetchone()[0]
     return ModelNow(
         name=name,
         champion=champion,
-        reigns=reigns(reading, name, told),
+        reigns=reigns(reading, name, past),
         versions=versions,
-        waiting=waiting(reading, name, told),
-        last=Decided.of(told.decisions[-1], told) if told.decisions else None,
+        waiting=waiting(reading, name, past),
+        last=Decided.of(past.decisions[-1], past) if past.decisions else None,
     )

@@ -57,7 +57,7 @@ def _state(version: str, key: str, record: CorpusRecord) -> CorpusState:
         version=version,
         key=key,
         digest=record.digest,
-        documents={split: held.documents for split, held in record.splits.items()},
+        documents={split: facts.documents for split, facts in record.splits.items()},
         labels=dict(train.labels) if train else {},
         warnings=list(record.warnings),
         quality=record.quality,

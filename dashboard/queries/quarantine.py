@@ -59,9 +59,9 @@ def _rows(tables: Sequence[tuple[str, int]], begin: int) -> Iterator[dict[str, s
             with filesystem.input_file(location) as file:
                 opened = pq.ParquetFile(file)
                 for group in range(opened.num_row_groups):
-                    held = opened.metadata.row_group(group).num_rows
-                    if begin < held:
+                    in_group = opened.metadata.row_group(group).num_rows
+                    if begin < in_group:
                         yield from opened.read_row_group(group).slice(begin).to_pylist()
-                    begin = max(0, begin - held)
+                    begin = max(0, begin - in_group)
         else:
             begin -= rows

@@ -85,9 +85,9 @@ class _Trained:
 
     @classmethod
     def of(cls, reading: sqlite3.Connection, model: str) -> "_Trained":
-        told = history(reading, model)
+        past = history(reading, model)
         rows = reading.execute("select version from versions where model = ? order by version", [model])
-        return cls(model, {str(row["version"]): until_of(told, str(row["version"])) for row in rows})
+        return cls(model, {str(row["version"]): until_of(past, str(row["version"])) for row in rows})
 
     def since(self, arrival: str) -> list[Reader]:
         """Those that had read it: an arrival stays in all corpora to come."""

@@ -186,7 +186,10 @@ def test_worse_calibration_blocks_a_gain():
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"seconds": 0.0201}, "The latency rises from 0.01 to 0.0201 seconds per text, by more than the factor of 2 that the policy allows."),
+        (
+            {"seconds": 0.0201},
+            "The latency rises from 0.01 to 0.0201 seconds per text, by more than the factor of 2 that the policy allows.",
+        ),
         ({"bytes": 2001}, "The size rises from 1,000 to 2,001 bytes, by more than the factor of 2 that the policy allows."),
     ],
 )

@@ -102,7 +102,7 @@ def test_a_sample_keeps_every_stratum():
     rows = [(text, label, "train") for text, label in documents(300)]
     decided = decide(facts_of(rows), CorpusConfig(max_train=40, max_test=20), True, SUBJECT, Findings(), "|")
     assert [(decided.split == code).sum() for code in (TRAIN, TEST)] == [40, 20] and (decided.split == VALID).any()
-    held = {name for code in decided.label[decided.split == TRAIN] for name in decided.strings.held[code]}
+    held = {name for code in decided.label[decided.split == TRAIN] for name in decided.strings.sets[code]}
     assert held == set(decided.names)
 
 

@@ -14,7 +14,7 @@ def accuracy(point: Mean) -> float:
     return point.scores[METRIC].value or 0.0
 
 
-def told(estimate: Estimate) -> str:
+def in_words(estimate: Estimate) -> str:
     """In percent, with its interval where there is one."""
     value = f"{100 * (estimate.value or 0):.1f}%"
     if estimate.low is None or estimate.high is None:
@@ -38,7 +38,7 @@ def answers(points: Sequence[Mean]) -> list[str]:
     ours = methods.get("ulmfit")
     if not ours:
         found = max(points, key=accuracy)
-        return [f"The best here is {found.point.title} with {found.labels:,} labels: {told(found.scores[METRIC])} right."]
+        return [f"The best here is {found.point.title} with {found.labels:,} labels: {in_words(found.scores[METRIC])} right."]
     said = [_margin(labels, point, [other[labels] for other in methods.values() if labels in other]) for labels, point in _ends(ours)]
     said += [_worth(ours, other) for method, other in methods.items() if method not in ("ulmfit", "scratch")][:1]
     return [*said, *_text(points)]
@@ -52,12 +52,12 @@ def _ends(points: dict[int, Mean]) -> list[tuple[int, Mean]]:
 
 def _margin(labels: int, ours: Mean, others: Sequence[Mean]) -> str:
     rest = [point for point in others if point.point.method != "ulmfit"]
-    text = f"With {labels:,} labels ULMFiT is right on {told(ours.scores[METRIC])} of the documents"
+    text = f"With {labels:,} labels ULMFiT is right on {in_words(ours.scores[METRIC])} of the documents"
     if not rest:
         return f"{text}."
     best = max(rest, key=accuracy)
     difference = 100 * (accuracy(ours) - accuracy(best))
-    return f"{text}; the best of the others, {TITLES[best.point.method]}, on {told(best.scores[METRIC])}: {difference:+.1f} points."
+    return f"{text}; the best of the others, {TITLES[best.point.method]}, on {in_words(best.scores[METRIC])}: {difference:+.1f} points."
 
 
 def _worth(ours: dict[int, Mean], other: dict[int, Mean]) -> str:
@@ -83,7 +83,7 @@ def _text(points: Sequence[Mean]) -> list[str]:
     found = sorted((point for point in tuned if point.labels == max(at)), key=accuracy)
     worst, best = found[0], found[-1]
     return [
-        f"At {max(at):,} labels the {_regime(best)} is best, with {told(best.scores[METRIC])}; the {_regime(worst)} is last, "
+        f"At {max(at):,} labels the {_regime(best)} is best, with {in_words(best.scores[METRIC])}; the {_regime(worst)} is last, "
         f"{100 * (accuracy(best) - accuracy(worst)):.1f} points behind."
     ]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ulmfit.evaluation.results import Estimate
-from ulmfit.experiments.answer import METRIC, told
+from ulmfit.experiments.answer import METRIC, in_words
 from ulmfit.experiments.means import mean, student
 from ulmfit.experiments.trial import TITLES, Point, TrialResult
 
@@ -31,7 +31,7 @@ class Worth:
 
     def sentences(self, name: str) -> list[str]:
         """For people; ``name``: of the method."""
-        reached = f"What {self.labels:,} labels drawn at random reach, {told(self.reached)},"
+        reached = f"What {self.labels:,} labels drawn at random reach, {in_words(self.reached)},"
         if self.needed is None:
             perhaps = f"; with {self.low:,} it might" if self.low else ""
             return [f"{reached} {name} does not reach with {self.labels:,} chosen ones{perhaps}.", self._gained()]

@@ -59,8 +59,8 @@ def labelled_rows(name: str, rows: Iterable[Row]) -> Labelled:
         for column, value in ((sources, row.source), (numbers, row.row), (texts, text), (labels, label)):
             column.append(value)  # type: ignore[arg-type]  # each of its own kind
     if refused:
-        told = ", ".join(f"{count:,} {reason}" for reason, count in refused.most_common())
-        log.warning("%d rows cannot be judged (%s); the first is %s", refused.total(), told, first)
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in refused.most_common())
+        log.warning("%d rows cannot be judged (%s); the first is %s", refused.total(), reasons, first)
     names = sorted(set(labels))
     if len(names) < 2:
         raise UserError(f"{name}: its rows have {len(names)} labels, and suspects need two; choose the column with --label-column")

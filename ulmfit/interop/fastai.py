@@ -149,13 +149,13 @@ def words_of(vocab: Iterable[str]) -> list[str]:
 
 def tensors_of(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
     """The tensors by key, out of ``learner.save``'s wrapper where there is one; UserError where there is anything else."""
-    held = state_dict.get("model", state_dict) if isinstance(state_dict, Mapping) else state_dict
-    if not isinstance(held, Mapping) or not held:
-        raise UserError(f"the weights are {type(held).__name__}, not a dict of tensors; {OURS}")
-    for name, tensor in held.items():
+    tensors = state_dict.get("model", state_dict) if isinstance(state_dict, Mapping) else state_dict
+    if not isinstance(tensors, Mapping) or not tensors:
+        raise UserError(f"the weights are {type(tensors).__name__}, not a dict of tensors; {OURS}")
+    for name, tensor in tensors.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor) or not _plain(tensor):
             raise UserError(f"{name!r} of the weights is no plain tensor ({type(tensor).__name__}); {OURS}")
-    return dict(held)
+    return dict(tensors)
 
 
 def kind_of(tensors: Mapping[str, Tensor]) -> str:

@@ -91,16 +91,16 @@ def _of_classes(labels: list[Any]) -> GivenLabels:
 
 
 def _of_sets(labels: list[Any], separator: str) -> GivenLabels:
-    for row, held in enumerate(labels):
-        if not _is_set(held):
-            raise UserError(f"labels[{row}] is {held!r}, but others are lists: give a list of labels for each text, empty for none")
-    rows = [list(held) for held in labels]
-    flat = [(f"labels[{row}]", label) for row, held in enumerate(rows) for label in held]
+    for row, given in enumerate(labels):
+        if not _is_set(given):
+            raise UserError(f"labels[{row}] is {given!r}, but others are lists: give a list of labels for each text, empty for none")
+    rows = [list(given) for given in labels]
+    flat = [(f"labels[{row}]", label) for row, own in enumerate(rows) for label in own]
     _check_types(flat)
     if not flat:
         raise UserError(f"none of the {len(rows)} texts has a label: give texts that have some")
     classes = np.unique(np.asarray([label for _, label in flat]))
-    names = [[str(label) for label in np.asarray(held, dtype=classes.dtype).tolist()] for held in rows]
+    names = [[str(label) for label in np.asarray(own, dtype=classes.dtype).tolist()] for own in rows]
     return _joined("sets", classes, names, separator)
 
 
@@ -108,12 +108,12 @@ def _of_matrix(given: Any, separator: str) -> GivenLabels:
     if given.shape[1] == 1:  # a label per text, or whether it has the only label: nobody can tell
         raise UserError("labels is a table of one column: give that column, a label for each text, or a list of labels for each text")
     classes = np.asarray([str(name) for name in given.columns]) if hasattr(given, "columns") else np.arange(given.shape[1])
-    values = held = np.asarray(given.toarray() if hasattr(given, "toarray") else given)
+    values = table = np.asarray(given.toarray() if hasattr(given, "toarray") else given)
     if values.dtype == object:  # pandas.NA is not even compared with a number
         values = np.array([[cell if isinstance(cell, NUMBERS) else np.nan for cell in row] for row in values.tolist()], float)
     strange = np.flatnonzero(~np.isin(values, (0, 1)).all(axis=1))
     if len(strange):
-        raise UserError(f"labels[{strange[0]}] is {held[strange[0]].tolist()!r}: a table of labels holds 0 and 1, a column for each label")
+        raise UserError(f"labels[{strange[0]}] is {table[strange[0]].tolist()!r}: a table of labels holds 0 and 1, a column for each label")
     names = [str(name) for name in classes.tolist()]
     twice = [name for name, number in Counter(names).items() if number > 1]
     if twice:
@@ -122,7 +122,7 @@ def _of_matrix(given: Any, separator: str) -> GivenLabels:
 
 
 def _joined(kind: Kind, classes: NDArray[Any], names: list[list[str]], separator: str) -> GivenLabels:
-    strings, codes = np.unique([join_labels(held, separator) for held in names], return_inverse=True)
+    strings, codes = np.unique([join_labels(own, separator) for own in names], return_inverse=True)
     found = strings.tolist()
     if len(found) < 2:
         raise UserError(f"all {len(names)} texts have the same labels, {sorted(set(names[0]))}: give texts that differ in them")

@@ -40,11 +40,11 @@ class LabelSet:
             if len(strings) < 2:
                 raise UserError(f"{len(strings)} classes are too few for a classifier; give documents of at least two")
             return cls("multi-class", _distinct(strings))
-        held = [split_labels(string, config.label_separator) for string in _distinct(strings)]
-        names = sorted({name for labels in held for name in labels})
+        sets = [split_labels(string, config.label_separator) for string in _distinct(strings)]
+        names = sorted({name for labels in sets for name in labels})
         if not names:
             raise UserError("no document has a label; give documents that have some, or choose another column with --label-column")
-        return cls("multi-label", names, indicators(held, names))
+        return cls("multi-label", names, indicators(sets, names))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -53,8 +53,8 @@ class LabelSet:
         """The strata of documents whose label strings have ``codes`` int [N]: the codes, or with several labels that of the rarest."""
         if self.table is None:
             return codes
-        held = [[self.names[label] for label in np.flatnonzero(row)] for row in self.table]
-        return strata(held, np.bincount(codes, minlength=len(held)))[codes]
+        sets = [[self.names[label] for label in np.flatnonzero(row)] for row in self.table]
+        return strata(sets, np.bincount(codes, minlength=len(sets)))[codes]
 
     def targets_of(self, codes: NDArray[np.integer]) -> Tensor:
         """Targets of documents whose label strings have ``codes`` int [B], none of them -1: int64 [B], or float32 [B, L] of 0 and 1."""
@@ -70,11 +70,11 @@ class LabelSet:
         return np.asarray(codes, dtype=np.int64) if self.table is None else self.table[codes]
 
 
-def indicators(held: Sequence[Iterable[str]], names: Sequence[str]) -> NDArray[np.bool_]:
+def indicators(sets: Sequence[Iterable[str]], names: Sequence[str]) -> NDArray[np.bool_]:
     """bool [N, L]: which of ``names`` each of N documents has. KeyError for a label that is none of them."""
     columns = {name: column for column, name in enumerate(names)}
-    table = np.zeros((len(held), len(names)), dtype=bool)
-    for row, labels in enumerate(held):
+    table = np.zeros((len(sets), len(names)), dtype=bool)
+    for row, labels in enumerate(sets):
         table[row, [columns[label] for label in labels]] = True
     return table
 

@@ -39,57 +39,57 @@ def join_labels(labels: Iterable[str], separator: str) -> str:
     return separator.join(names) or separator
 
 
-def strata(held: Sequence[Sequence[str]], documents: Sequence[int] | NDArray[np.integer]) -> NDArray[np.int64]:
-    """int64 [S]: the stratum of each of S label strings, which hold the labels ``held`` and belong to so many ``documents``.
+def strata(sets: Sequence[Sequence[str]], documents: Sequence[int] | NDArray[np.integer]) -> NDArray[np.int64]:
+    """int64 [S]: the stratum of each of S label strings, which have the labels in ``sets`` and belong to so many ``documents``.
 
     A string's stratum is that of its rarest label, because rare labels must be spread first (Sechidis et al. 2011). Combinations of
     labels are too many to be strata. Numbered from 0; no label at all is a stratum too.
     """
     often: Counter[str] = Counter()
-    for labels, number in zip(held, documents, strict=True):
+    for labels, number in zip(sets, documents, strict=True):
         often.update(dict.fromkeys(labels, int(number)))
-    rarest = [min(labels, key=lambda label: (often[label], label), default="") for labels in held]
+    rarest = [min(labels, key=lambda label: (often[label], label), default="") for labels in sets]
     numbers = {label: number for number, label in enumerate(sorted(set(rarest)))}
     return np.array([numbers[label] for label in rarest], dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
 class LabelStrings:
-    """The label strings of a corpus. ``held`` [S]: the single labels in each of S strings.
+    """The label strings of a corpus. ``sets`` [S]: the single labels in each of S strings.
 
     ``first_alike`` int32 [S + 1]: for each string the first one with the same labels. The last entry of such arrays, which -1 finds, is
     for documents without a string.
     """
 
     separator: str
-    held: list[list[str]]
+    sets: list[list[str]]
     first_alike: np.ndarray
 
     @classmethod
     def of(cls, strings: Sequence[str], separator: str) -> Self:
         """UserError for a string with an empty label beside a separator."""
-        held = [split_labels(string, separator) for string in strings]
+        sets = [split_labels(string, separator) for string in strings]
         first: dict[tuple[str, ...], int] = {}
-        alike = [first.setdefault(tuple(labels), number) for number, labels in enumerate(held)]
-        return cls(separator, held, np.array([*alike, -1], np.int32))
+        alike = [first.setdefault(tuple(labels), number) for number, labels in enumerate(sets)]
+        return cls(separator, sets, np.array([*alike, -1], np.int32))
 
     def names(self, codes: Sequence[int]) -> list[str]:
         """The single labels in the strings ``codes``, sorted."""
-        return sorted({label for code in codes for label in self.held[code]})
+        return sorted({label for code in codes for label in self.sets[code]})
 
     def documents(self, counts: Sequence[int]) -> dict[str, int]:
         """Sorted label -> documents that have it, from the documents per string (``counts`` [S]); labels of no document are left out."""
         found: Counter[str] = Counter()
-        for labels, count in zip(self.held, counts, strict=True):
+        for labels, count in zip(self.sets, counts, strict=True):
             found.update(dict.fromkeys(labels, count))
         return {label: found[label] for label in sorted(found) if found[label]}
 
     def strata(self, codes: np.ndarray) -> np.ndarray:
         """int32 [S + 1]: the stratum of each string, for sampling from documents with the strings ``codes``."""
-        counts = np.bincount(codes[codes >= 0], minlength=len(self.held))
-        return np.append(strata(self.held, counts), -1).astype(np.int32)
+        counts = np.bincount(codes[codes >= 0], minlength=len(self.sets))
+        return np.append(strata(self.sets, counts), -1).astype(np.int32)
 
     def trained(self, counts: np.ndarray) -> np.ndarray:
         """bool [S + 1]: whether training documents have all labels of a string; ``counts`` [S]: training documents per string."""
         known = set(self.names(np.flatnonzero(counts).tolist()))
-        return np.array([*(known.issuperset(labels) for labels in self.held), True])
+        return np.array([*(known.issuperset(labels) for labels in self.sets), True])

@@ -128,9 +128,9 @@ def plain(value: object) -> object:
         case float():
             return value if math.isfinite(value) else None
         case Mapping():
-            return {str(name): plain(held) for name, held in value.items()}
+            return {str(name): plain(item) for name, item in value.items()}
         case list() | tuple():
-            return [plain(held) for held in value]
+            return [plain(item) for item in value]
         case bytes():
             return base64.b64encode(value).decode()
         case date() | time():

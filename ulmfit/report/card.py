@@ -80,16 +80,16 @@ def _names(labels: Sequence[str]) -> str:
 
 
 def _data(corpus: CorpusSummary) -> Section:
-    held = [split for split in ("train", "valid", "test", "unlabelled") if split in corpus.splits and corpus.splits[split].documents]
+    splits = [split for split in ("train", "valid", "test", "unlabelled") if split in corpus.splits and corpus.splits[split].documents]
     splits = Table(
         ("split", "documents", "characters"),
-        tuple((split, count(corpus.splits[split].documents), count(corpus.splits[split].characters)) for split in held),
+        tuple((split, count(corpus.splits[split].documents), count(corpus.splits[split].characters)) for split in splits),
     )
     left_out = f"{count(sum(corpus.quarantined.values()))} rows could not be used, {count(corpus.duplicates)} were duplicates, {count(corpus.overlap_removed)} stood in two splits; none of these is in it."
     language = corpus.quality.languages.main if corpus.quality else None
-    told = (f"Its main language, guessed from a sample: {language}.",) if language else ()
+    language_line = (f"Its main language, guessed from a sample: {language}.",) if language else ()
     read = f"Corpus {corpus.name}, read from {corpus.source}, content digest {corpus.digest}."
-    return Section("Data", (read, left_out, *told, *corpus.warnings), (splits,))
+    return Section("Data", (read, left_out, *language_line, *corpus.warnings), (splits,))
 
 
 def _method(summary: Summary) -> Section:

@@ -42,13 +42,13 @@ def quality_table(quality: CorpusQuality) -> Table:
     labels = quality.splits["train"].labels if "train" in quality.splits else {}
     sections: list[list[Row]] = [
         [(row.title, row.count, row.share) for row in findings(quality)],
-        [(f"Shorter than {count(limit)} characters", held, held / lengths.documents) for limit, held in shorter],
+        [(f"Shorter than {count(limit)} characters", number, number / lengths.documents) for limit, number in shorter],
         _few(languages.guessed, f"Language {{}}, of {count(languages.told)} sampled", "languages"),
         _few(labels, "Label {} in train", "labels"),
     ]
     for section in filter(None, sections):
-        for title, held, share in section:
-            table.add_row(*(Text(cell) for cell in (title, count(held), portion(share))))
+        for title, number, share in section:
+            table.add_row(*(Text(cell) for cell in (title, count(number), portion(share))))
         table.add_section()
     return table
 
@@ -60,7 +60,7 @@ def _few(shares: Mapping[str, Share], title: str, kind: str) -> list[Row]:
     if len(rows) <= FEW + 1:
         return rows
     others = rows[FEW - 1 : -1]
-    together = (f"{len(others)} other {kind}", sum(held for _, held, _ in others), sum(share for *_, share in others))
+    together = (f"{len(others)} other {kind}", sum(number for _, number, _ in others), sum(share for *_, share in others))
     return [*rows[: FEW - 1], together, rows[-1]]
 
 

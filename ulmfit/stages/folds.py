@@ -46,10 +46,12 @@ def predict_left_out(
 
     def build(work: Path, context: Context) -> Built:
         documents = Documents.open(ids.path, LABELLED)
-        held = documents.take(np.setdiff1d(np.arange(len(documents)), learnt.rows))
-        found = [predicted(classifier, held, direction, context.placement.device).probabilities for direction, classifier in given.items()]
-        rows = HeldOut(held.ids, [], held.labels, corpus.record.labels)
+        left_out = documents.take(np.setdiff1d(np.arange(len(documents)), learnt.rows))
+        found = [
+            predicted(classifier, left_out, direction, context.placement.device).probabilities for direction, classifier in given.items()
+        ]
+        rows = HeldOut(left_out.ids, [], left_out.labels, corpus.record.labels)
         write_predictions(work, {SYSTEM: Predictions(np.mean(found, axis=0))}, rows)
-        return Built({"documents": len(held)})
+        return Built({"documents": len(left_out)})
 
     return Stage(FoldPredictions, recipe, inputs, build, trains=True)

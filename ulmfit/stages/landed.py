@@ -45,7 +45,7 @@ def landed(state: LandedState, config: CorpusConfig, quality: QualityConfig) -> 
 
 def landed_splits(state: LandedState, config: CorpusConfig, quality: QualityConfig) -> dict[str, SplitFacts]:
     """What each split of the corpus of :func:`landed` holds, without making it. UserError as there."""
-    return {split: SplitFacts.of(held) for split, held in _Landed(state, config, quality).quality.splits.items()}
+    return {split: SplitFacts.of(facts) for split, facts in _Landed(state, config, quality).quality.splits.items()}
 
 
 class _Landed:
@@ -120,7 +120,7 @@ class _Landed:
             digest=decided.digest,
             labels=tuple(decided.labels),
             label_names=tuple(decided.names) if decided.strings else None,
-            splits={split: SplitFacts.of(held) for split, held in self.quality.splits.items()},
+            splits={split: SplitFacts.of(facts) for split, facts in self.quality.splits.items()},
             parts=tuple(part.facts for part in parts),
             quarantined=findings.quarantined,
             duplicates=findings.duplicates,

@@ -141,7 +141,7 @@ class Choice(Facts):
             log.warning("%g minutes are too few here: reading the text and the least of training take some %.1f", minutes, needed)
         return cls(minutes=minutes, chosen=chosen, usual=usual, twice=choose(usual, costs, seconds + 60 * minutes))
 
-    def told(self) -> list[str]:
+    def lines(self) -> list[str]:
         """Lines for people: what is done, and what twice the time would be spent on where that is more."""
         lines = [f"in {self.minutes:g} minutes: {described(self.chosen, self.usual)}"]
         more = [f"in {2 * self.minutes:g} minutes it would be: {described(self.twice, self.usual)}"]

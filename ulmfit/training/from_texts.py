@@ -159,7 +159,7 @@ class TextsTraining:
         speeds = speed_of(lms, threads) if lm.steps else 1.0, speed_of(classifiers, threads)
         costs, usual = costs_of(lm, classifier, speeds, None, turns), usual_amounts(lm, classifier, None)
         choice = Choice.of(budget.minutes, time.monotonic() - budget.begun, usual, costs)
-        for line in choice.told():
+        for line in choice.lines():
             log.info("%s", line)
         once = PassOver(stage, text.train.tokens, lm.config.batch_size, LEAST_TOKENS)
         return replace(self, settings=with_amounts(settings, choice.chosen, usual, once)), choice

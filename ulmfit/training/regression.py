@@ -73,8 +73,8 @@ def folds(labels: Codes, number: int, seed: int) -> Iterator[tuple[NDArray[np.in
     order = shuffled[labels[shuffled].argsort(kind="stable")]
     fold = np.empty(len(labels), np.int64)
     fold[order] = np.arange(len(labels)) % number
-    for held in np.unique(fold):
-        yield np.flatnonzero(fold != held), np.flatnonzero(fold == held)
+    for tested in np.unique(fold):
+        yield np.flatnonzero(fold != tested), np.flatnonzero(fold == tested)
 
 
 def check_classes(labels: Codes) -> None:

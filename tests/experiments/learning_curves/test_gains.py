@@ -79,7 +79,7 @@ def test_checks_forecast_larger_sizes_from_smaller_ones():
     ]
     last = found[-1]
     assert last.measured == curve.means[-1] and last.gained == curve.means[-1] - curve.means[-2]
-    assert last.held == (True, True) and last.gain.high - last.gain.low < last.score.high - last.score.low
+    assert last.inside == (True, True) and last.gain.high - last.gain.low < last.score.high - last.score.low
 
 
 def test_past_curves_that_leave_their_power_law_widen_forecasts():

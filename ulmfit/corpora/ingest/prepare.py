@@ -191,7 +191,7 @@ def _record(prepared: Prepared, parts: Sequence[PartInfo]) -> CorpusRecord:
         digest=prepared.digest,
         labels=tuple(decided.labels),
         label_names=tuple(decided.names) if decided.strings else None,
-        splits={split: SplitFacts.of(held) for split, held in prepared.quality.splits.items()},
+        splits={split: SplitFacts.of(facts) for split, facts in prepared.quality.splits.items()},
         parts=tuple(part.facts for part in parts),
         quarantined=findings.quarantined,
         duplicates=findings.duplicates,

@@ -48,8 +48,8 @@ class RawParts:
     limits: PartsConfig
     files: dict[str, StoredFile]
     done: list[RawPart] = field(default_factory=list)
-    documents: list[tuple[str, str, str | None, int]] = field(default_factory=list)  # held: (id, text, label, split)
-    held: int = 0  # bytes of their texts
+    documents: list[tuple[str, str, str | None, int]] = field(default_factory=list)  # not written yet: (id, text, label, split)
+    bytes_waiting: int = 0  # of their texts
 
     def add(self, name: str, text: str, size: int, label: str | None, split: int) -> None:
         """Add a document. ``size``: bytes of its text in UTF-8; ``split``: an index of ``SPLITS``."""
@@ -57,23 +57,23 @@ class RawParts:
             self.flush()
             self._write_long(name, text, label, split)
             return
-        if self.held + size > self.limits.bytes or len(self.documents) == self.limits.documents:
+        if self.bytes_waiting + size > self.limits.bytes or len(self.documents) == self.limits.documents:
             self.flush()
         self.documents.append((name, text, label, split))
-        self.held += size
+        self.bytes_waiting += size
 
     def flush(self) -> None:
-        """Write the documents held as a part."""
+        """Write the documents so far as a part."""
         if not self.documents:
             return
-        names, held, labels, splits = map(list, zip(*self.documents, strict=True))
-        texts = pa.array(held, pa.string())
+        names, strings, labels, splits = map(list, zip(*self.documents, strict=True))
+        texts = pa.array(strings, pa.string())
         columns = [pa.array(names, pa.string()), texts, pa.array(labels, pa.string()), pa.array([0] * len(texts), pa.int32())]
-        self._write_part(iter([pa.RecordBatch.from_arrays(columns, schema=RAW)]), digests(texts), labels, splits, held)
-        self.documents, self.held = [], 0
+        self._write_part(iter([pa.RecordBatch.from_arrays(columns, schema=RAW)]), digests(texts), labels, splits, strings)
+        self.documents, self.bytes_waiting = [], 0
 
     def _write_long(self, name: str, text: str, label: str | None, split: int) -> None:
-        """A row and a row group per piece, so that the text is not held twice."""
+        """A row and a row group per piece, so that the text is not in memory twice."""
 
         def rows() -> Iterator[pa.RecordBatch]:
             for number, piece in enumerate(pieces(text)):

@@ -75,18 +75,18 @@ def _divided(whole: Slice, limits: PartsConfig) -> Iterator[Slice]:
 def divide(whole: Slice, files: Mapping[str, int], limits: PartsConfig) -> Iterator[Slice]:
     """The slices of ``files`` (-> bytes): small files of one folder together, large Parquet files in ranges; UserError for one that cannot be read."""
     together: list[str] = []
-    held = 0
+    bytes_together = 0
     for file, stored in files.items():
         packing = PACKING if file.lower().endswith((*COMPRESSED, ".parquet")) else 1
         size = FILE_BYTES + packing * stored
-        if together and (held + size > limits.together_bytes or _folder(file) != _folder(together[0])):
+        if together and (bytes_together + size > limits.together_bytes or _folder(file) != _folder(together[0])):
             yield replace(whole, files=tuple(together))
-            together, held = [], 0
+            together, bytes_together = [], 0
         if size > limits.slice_bytes and file.lower().endswith(".parquet"):
             yield from _ranges(whole, file, limits.slice_bytes)
         else:
             together.append(file)
-            held += size
+            bytes_together += size
     if together:
         yield replace(whole, files=tuple(together))
 
@@ -99,13 +99,13 @@ def _ranges(whole: Slice, file: str, slice_bytes: int) -> Iterator[Slice]:
     """A Parquet file in ranges of row groups, each of about ``slice_bytes`` of text."""
     first_row = next(read_file(whole.location, file, whole.columns, whole.encoding), None)
     found = replace(whole, files=(file,), split=whole.split or (first_row.split if first_row else None))
-    first = held = before = rows = 0
+    first = bytes_read = before = rows = 0
     with reading_errors(file, whole.encoding), open_parquet(file) as opened:
         for group, (count, size) in enumerate(group_sizes(opened, whole.columns.text)):
-            if held and held + size > slice_bytes:
+            if bytes_read and bytes_read + size > slice_bytes:
                 yield replace(found, groups=(first, group), before=before)
-                first, held, before = group, 0, rows
-            held += size
+                first, bytes_read, before = group, 0, rows
+            bytes_read += size
             rows += count
         yield replace(found, groups=(first, opened.num_row_groups), before=before)
 

@@ -66,7 +66,7 @@ def _key(reading: Reading, files: Sequence[Found], names: Mapping[str, int]) -> 
 
 
 def _scan(reading: Reading, files: Sequence[Found], names: Mapping[str, int]) -> tuple[list[LandingScan], dict[str, str]]:
-    """What the slices of ``files`` held; and name -> why a file cannot be read, "" where it has changed."""
+    """What was read from the slices of ``files``; and name -> why a file cannot be read, "" where it has changed."""
     landing = reading.landing
     folder = filesystem.join(reading.ledger, _key(reading, files, names))
     numbered = {file.name: NumberedFile(number, _named(file, names), file.content.partition(":")[0]) for number, file in enumerate(files)}
@@ -133,9 +133,11 @@ def _read(
     reading: Reading, files: Sequence[Found], names: Mapping[str, int], scans: Sequence[LandingScan], faults: Mapping[str, str]
 ) -> Read:
     folder = _key(reading, files, names)
-    held = {number: total([scan.counts[number] for scan in scans if number in scan.counts]) for number in range(len(files))}
+    rows_of = {number: total([scan.counts[number] for scan in scans if number in scan.counts]) for number in range(len(files))}
     landed = tuple(
-        LandedFile(number=number, name=file.name, named=_named(file, names), stamp=file.stamp, content=file.content, **vars(held[number]))
+        LandedFile(
+            number=number, name=file.name, named=_named(file, names), stamp=file.stamp, content=file.content, **vars(rows_of[number])
+        )
         for number, file in enumerate(files)
         if file.name not in faults
     )
@@ -147,9 +149,9 @@ def _read(
     parts = tuple(part for scan in scans for part in _parts(folder, scan, len(files) in scan.counts))
     quarantine = tuple(f"{folder}/{name}" for scan in scans for name in scan.files if name.endswith(QUARANTINE))
     quarantined: Counter[str] = Counter()
-    for count in held.values():
+    for count in rows_of.values():
         quarantined.update(count.quarantined)
-    rows, with_nul = sum(count.rows for count in held.values()), sum(scan.with_nul for scan in scans)
+    rows, with_nul = sum(count.rows for count in rows_of.values()), sum(scan.with_nul for scan in scans)
     counts = Counts(files=len(landed), rows=rows, with_nul=with_nul, quarantined=dict(quarantined))
     return Read(landed, parts, quarantine, aside, _test_file(reading, len(files), scans), counts)
 
@@ -157,8 +159,8 @@ def _read(
 def _test_file(reading: Reading, number: int, scans: Sequence[LandingScan]) -> LandedFile | None:
     if reading.test is None:
         return None
-    file, held = reading.test, total([scan.counts[number] for scan in scans if number in scan.counts])
-    return LandedFile(number=number, name=file.name, named=f"test/{file.name}", stamp=file.stamp, content=file.content, **vars(held))
+    file, rows = reading.test, total([scan.counts[number] for scan in scans if number in scan.counts])
+    return LandedFile(number=number, name=file.name, named=f"test/{file.name}", stamp=file.stamp, content=file.content, **vars(rows))
 
 
 def _parts(folder: str, scan: LandingScan, test: bool) -> Iterator[LandedPart]:

@@ -109,15 +109,15 @@ def _late(
     folder: str, parts: Sequence[LandedPart], first_files: Sequence[int], refusal: Refusal, facts: DocumentFacts
 ) -> tuple[Late, DocumentFacts]:
     """The labels that came without a text; and the facts, with labels numbered over all."""
-    held = {number: read_late_labels(folder, part.stem) for number, part in enumerate(parts) if part.labels}
-    names = [label for labels in held.values() for label in labels.labels]
+    late = {number: read_late_labels(folder, part.stem) for number, part in enumerate(parts) if part.labels}
+    names = [label for labels in late.values() for label in labels.labels]
     labels = sorted({*facts.labels, *names})
     code = {name: number for number, name in enumerate(labels)}
     numbered = np.array([*(code[name] for name in facts.labels), UNKNOWN], np.int32)
-    ids = np.concatenate([np.empty((0, 2), np.uint64), *(labels.digests for labels in held.values())])
+    ids = np.concatenate([np.empty((0, 2), np.uint64), *(labels.digests for labels in late.values())])
     label = np.array([code[name] for name in names], np.int32)
-    part = np.repeat(np.array([*held], np.int32), [len(labels) for labels in held.values()])
-    file = np.array([first_files[number] + file for number, labels in held.items() for file in labels.files], np.int32)
+    part = np.repeat(np.array([*late], np.int32), [len(labels) for labels in late.values()])
+    file = np.array([first_files[number] + file for number, labels in late.items() for file in labels.files], np.int32)
     return Late(ids, label, part, file, refusal.among((), ids)), replace(facts, label=numbered[facts.label], labels=labels)
 
 

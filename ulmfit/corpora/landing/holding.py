@@ -8,7 +8,7 @@ from ulmfit.corpora.reading.opening import open_parquet
 from ulmfit.corpora.text_digests import digests, exact, fold
 
 
-def held(part: str, refusal: Refusal) -> list[str]:
+def forgotten_ids(part: str, refusal: Refusal) -> list[str]:
     """The ids of the forgotten documents in the corpus part at the location ``part``, also of those that are stored in pieces."""
     with open_parquet(part) as file:
         table = file.read(columns=["id", "text", "piece"], use_threads=False)

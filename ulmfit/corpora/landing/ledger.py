@@ -172,11 +172,11 @@ class Ledger:
             return entries
         state, done = self._state(entries), list(entries)
         rows = state.documents.rows
-        held = np.concatenate([rows.part, rows.late.part]), np.concatenate([rows.refused, rows.late.refused])
-        for number in np.unique(held[0][held[1]]).tolist():
+        parts, refused = np.concatenate([rows.part, rows.late.part]), np.concatenate([rows.refused, rows.late.refused])
+        for number in np.unique(parts[refused]).tolist():
             part = state.parts[number]
             revision = sum(isinstance(entry, Rewritten) and entry.part == part.name for entry in entries) + 1
-            rest = rewrite(self.location, part, ~held[1][held[0] == number], f"{part.name}.{revision}")
+            rest = rewrite(self.location, part, ~refused[parts == number], f"{part.name}.{revision}")
             done.append(self._note(Rewritten, part=part.name, now=rest))
         self._sweep(done)
         done += [self._note(Removed, forgotten=entry.id) for entry in asked]

@@ -75,7 +75,7 @@ class LandingSpec:
 
 @dataclass
 class FileCounts:
-    """What a file held. ``labels``: rows that are a label for an id, without a text; ``quarantined``: reason -> rows."""
+    """What was read from a file. ``labels``: rows that are a label for an id, without a text; ``quarantined``: reason -> rows."""
 
     rows: int = 0
     documents: int = 0
@@ -85,7 +85,7 @@ class FileCounts:
 
 @dataclass(frozen=True)
 class LandingScan:
-    """What a slice held. ``counts``: by the file's number; ``faults``: name -> why a file cannot be read, "" where it has changed since the look.
+    """What was read from a slice. ``counts``: by the file's number; ``faults``: name -> why a file cannot be read, "" where it has changed since the look.
 
     A file with a fault left nothing here.
     """
@@ -151,7 +151,7 @@ def _fault(spec: LandingSpec, file: str, columns: Columns) -> str | None:
 
 
 class _Scan:
-    """A slice being read, and what it has held so far."""
+    """A slice being read, and what was found in it so far."""
 
     def __init__(self, spec: LandingSpec):
         self.spec, self.refusal = spec, read_refusal(spec.refused)
@@ -240,7 +240,7 @@ def _label_of(row: Row, separator: str | None) -> tuple[str | None, str]:
 
 
 def total(counts: Sequence[FileCounts]) -> FileCounts:
-    """What a file held, from its slices."""
+    """What was read from a file, over its slices."""
     quarantined: Counter[str] = Counter()
     for count in counts:
         quarantined.update(count.quarantined)

@@ -122,8 +122,8 @@ class LandedState:
     @property
     def digest(self) -> str:
         """Identifies what landed: SHA-256 over the parts' files, in order."""
-        held = [sorted((name, file.sha256) for name, file in part.files.items()) for part in self.parts]
-        return hashlib.sha256(canonical_json(held)).hexdigest()
+        files = [sorted((name, file.sha256) for name, file in part.files.items()) for part in self.parts]
+        return hashlib.sha256(canonical_json(files)).hexdigest()
 
     @cached_property
     def _first_files(self) -> list[int]:

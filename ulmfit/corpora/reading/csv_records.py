@@ -47,35 +47,35 @@ class _Lines(Iterator[str]):
     def __init__(self, stream: Iterable[str]):
         self._stream = iter(stream)
         self._back: Iterator[str] = iter(())
-        self.held: list[str] = []
+        self.current: list[str] = []
         self.number = 0  # of the last line given, from 1
 
     def __next__(self) -> str:
         line = next(self._back, None) or next(self._stream)
-        self.held.append(line)
+        self.current.append(line)
         self.number += 1
         return line
 
     def look(self, characters: int) -> tuple[str, bool]:
-        """The lines held and those behind them, of so many characters or more in all; and whether these are the last of the stream."""
-        size = sum(map(len, self.held))
+        """The lines of the record and those behind them, of so many characters or more in all; and whether these are the last of the stream."""
+        size = sum(map(len, self.current))
         for line in self:
             size += len(line)
             if size >= characters:
-                return "".join(self.held), False
-        return "".join(self.held), True
+                return "".join(self.current), False
+        return "".join(self.current), True
 
     def rewind(self, characters: int) -> None:
-        """Give all lines held again but for the first ``characters``."""
+        """Give all lines of the record again but for the first ``characters``."""
         kept = 0
-        for number, line in enumerate(self.held):
+        for number, line in enumerate(self.current):
             if kept == characters:
-                again = self.held[number:]
+                again = self.current[number:]
                 self.number -= len(again)
                 self._back = _chained(again, self._back)
                 break
             kept += len(line)
-        self.held = []
+        self.current = []
 
 
 def _chained(first: list[str], then: Iterator[str]) -> Iterator[str]:
@@ -93,7 +93,7 @@ def records(stream: Iterable[str], delimiter: str) -> Iterator[Record]:
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     fields = row = 0
     while True:
-        lines.held.clear()
+        lines.current.clear()
         begun = lines.number + 1
         try:
             record = next(reader, None)
@@ -105,7 +105,7 @@ def records(stream: Iterable[str], delimiter: str) -> Iterator[Record]:
                 return
             fields = fields or len(record)
             if record:
-                yield Record(row, record, lines.held[0].startswith('"'))
+                yield Record(row, record, lines.current[0].startswith('"'))
         row += bool(fields)
 
 

@@ -25,7 +25,7 @@ class Check:
     gained: float
 
     @property
-    def held(self) -> tuple[bool, bool]:
+    def inside(self) -> tuple[bool, bool]:
         """Whether score and gain are inside their intervals."""
         return self.score.low <= self.measured <= self.score.high, self.gain.low <= self.gained <= self.gain.high
 
@@ -48,8 +48,8 @@ def calibrated_misfit(past: Sequence[Curve]) -> float:
     the smallest. ``MISFIT`` where there are too few."""
     distances = []
     for misfit in MISFITS:
-        held = [one for curve in past for check in checks(curve, misfit) for one in check.held]
-        if len(held) < 2 * ENOUGH:
+        inside = [one for curve in past for check in checks(curve, misfit) for one in check.inside]
+        if len(inside) < 2 * ENOUGH:
             return MISFIT
-        distances.append(abs(sum(held) / len(held) - LEVEL))
+        distances.append(abs(sum(inside) / len(inside) - LEVEL))
     return MISFITS[distances.index(min(distances))]

@@ -36,9 +36,9 @@ class NaiveBayesSVM:
         check_classes(labels)
         words = CountVectorizer(ngram_range=(1, 2), binary=True, token_pattern=WORD, dtype=np.float64)
         features, classes = words.fit_transform(texts), np.unique(labels)
-        told = classes[1:] if len(classes) == 2 else classes  # of two classes one classifier tells
+        needed = classes[1:] if len(classes) == 2 else classes  # of two classes one classifier tells
         beta = BETA if len(classes) == 2 else 1.0
-        planes = [nbsvm_plane(features, labels == code, beta, self.seed) for code in told]
+        planes = [nbsvm_plane(features, labels == code, beta, self.seed) for code in needed]
         weights, biases = zip(*planes, strict=True)
         return FittedNaiveBayesSVM(words, np.stack(weights, axis=1), np.array(biases), classes, n_labels)
 
