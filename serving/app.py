@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import numpy as np
@@ -176,19 +176,22 @@ def _response(status: int, message: str, headers: Mapping[str, str] | None = Non
     return Response(fault(status, message), status, dict(headers or {}), "application/json")
 
 
-SAYINGS: dict[str, Callable[[str], str]] = {
-    "json_invalid": lambda where: "the body is not JSON; see /docs",
-    "missing": lambda where: f"there is no {where}; send a JSON object that has it, as application/json",
-    "too_short": lambda where: f"{where} is empty; give a text or more",
-    "too_long": lambda where: f"{where} has more than {MOST_TEXTS:,} texts; send fewer at a time",
-    "string_pattern_mismatch": lambda where: f"{where} is empty; give a text",
-    "string_type": lambda where: f"{where} is not a string; give a text",
-    "string_unicode": lambda where: f"{where} is not Unicode; give a text",
-    "string_too_long": lambda where: f"{where} is too long; cut it into several",
-    **dict.fromkeys(
-        ("greater_than", "less_than", "float_parsing", "float_type", "finite_number"), lambda where: f"{where} is no number between 0 and 1"
-    ),
-    "list_type": lambda where: f"{where} is not a list; give a list of strings",
+NO_SHARE = "{where} is no number between 0 and 1"
+FAULTS = {  # pydantic's type of an error -> what is wrong, and the remedy
+    "json_invalid": "the body is not JSON; see /docs",
+    "missing": "there is no {where}; send a JSON object that has it, as application/json",
+    "too_short": "{where} is empty; give a text or more",
+    "too_long": f"{{where}} has more than {MOST_TEXTS:,} texts; send fewer at a time",
+    "string_pattern_mismatch": "{where} is empty; give a text",
+    "string_type": "{where} is not a string; give a text",
+    "string_unicode": "{where} is not Unicode; give a text",
+    "string_too_long": "{where} is too long; cut it into several",
+    "list_type": "{where} is not a list; give a list of strings",
+    "greater_than": NO_SHARE,
+    "less_than": NO_SHARE,
+    "float_parsing": NO_SHARE,
+    "float_type": NO_SHARE,
+    "finite_number": NO_SHARE,
 }
 
 
@@ -197,4 +200,4 @@ def _reason(error: RequestValidationError) -> str:
     first = error.errors()[0]
     _, *place = first["loc"]
     where = "".join(f"[{step}]" if isinstance(step, int) else str(step) for step in place) or "body"
-    return SAYINGS.get(first["type"], lambda where: f"{where} is no JSON object; send one as application/json")(where)
+    return FAULTS.get(first["type"], "{where} is no JSON object; send one as application/json").format(where=where)

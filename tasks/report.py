@@ -66,7 +66,7 @@ class Trained:
 def report(job: Job, trained: Trained) -> Summary:
     """Write the report of this run into the workspace and beside its tracked run; returns the summary."""
     summary = summarise(job, trained)
-    folder = job.workspace.reports / f"{trained.name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(trained.started))}-{job.run_id[:6]}"
+    folder = job.workspace.report_folder(trained.name, trained.started, job.run_id)
     summary = summary.model_copy(update={"report": str(folder / "report.html")})
     folder.mkdir(parents=True)
     render(summary, folder)

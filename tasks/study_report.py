@@ -1,7 +1,6 @@
 """The report of a study: its summary, the page beside the tracked run, figures and all trials as files."""
 
 import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -47,9 +46,7 @@ class Tried:
 def study_report(job: Job, tried: Tried) -> StudySummary:
     """Write the report of a study into the workspace and beside its tracked run; returns the summary."""
     made = [stage for stage in tried.stages if not stage.cached]
-    folder = (
-        job.workspace.reports / f"{tried.kind}-{tried.name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(tried.started))}-{job.run_id[:6]}"
-    )
+    folder = job.workspace.report_folder(f"{tried.kind}-{tried.name}", tried.started, job.run_id)
     summary = StudySummary(
         kind=tried.kind,
         asked=dict(tried.asked),

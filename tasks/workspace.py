@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -69,6 +70,10 @@ class Workspace:
     def reports(self) -> Path:
         """A folder per run."""
         return self.root / "reports"
+
+    def report_folder(self, name: str, started: float, run_id: str) -> Path:
+        """The folder of the report of a run that ``started`` then (Unix seconds)."""
+        return self.reports / f"{name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(started))}-{run_id[:6]}"
 
     @property
     def suspects(self) -> Path:

@@ -3,15 +3,11 @@
 import sqlite3
 from datetime import datetime
 
-from pydantic import TypeAdapter
-
 from ulmfit.decisions.decision import MOVES
 from ulmfit.decisions.history import History
 from ulmfit.directions import ENSEMBLE, WITH_WORDS
-from ulmfit.evaluation.results import Estimate, Results
+from ulmfit.evaluation.results import Estimate
 from ulmfit.store.json import Facts
-
-RESULTS = TypeAdapter(Results)
 
 
 class Reign(Facts):

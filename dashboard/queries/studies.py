@@ -28,16 +28,18 @@ def studies(reading: sqlite3.Connection) -> list[StudyRow]:
 
 
 def _row(row: sqlite3.Row) -> StudyRow:
-    known = Study.model_validate_json(row["facts"]) if row["facts"] else None
-    answers = [answer for found in known.corpora for answer in found.answers] if known else []
+    names = {"name": row["name"], "kind": row["kind"], "title": row["title"]}
+    if not row["facts"]:
+        written = datetime.fromtimestamp(row["written"]).astimezone()
+        return StudyRow(**names, written=written, corpora=[], trials=None, seconds=None, answer=None)
+    known = Study.model_validate_json(row["facts"])
+    answers = [answer for found in known.corpora for answer in found.answers]
     return StudyRow(
-        name=row["name"],
-        kind=row["kind"],
-        title=row["title"],
-        written=known.started if known else datetime.fromtimestamp(row["written"]).astimezone(),
-        corpora=[found.corpus for found in known.corpora] if known else [],
-        trials=known.trials if known else None,
-        seconds=known.seconds if known else None,
+        **names,
+        written=known.started,
+        corpora=[found.corpus for found in known.corpora],
+        trials=known.trials,
+        seconds=known.seconds,
         answer=answers[0] if answers else None,
     )
 

@@ -54,8 +54,14 @@ def means(results: Iterable[TrialResult], system: str | None = None) -> list[Mea
     return [_mean(point, found, system) for point, found in points.items()]
 
 
+def mean_score(results: Iterable[TrialResult], metric: str, system: str | None) -> Estimate:
+    """Over the results that have this score. ``system``: another than the headline."""
+    scores = [result.score(metric, system) for result in results]
+    return mean([score for score in scores if score is not None])
+
+
 def _mean(point: Point, found: list[TrialResult], system: str | None) -> Mean:
-    scores = {metric: mean([value for one in found if (value := one.score(metric, system)) is not None]) for metric in METRICS}
+    scores = {metric: mean_score(found, metric, system) for metric in METRICS}
     speeds = [one.documents_per_second for one in found if one.documents_per_second]
     return Mean(
         point=point,

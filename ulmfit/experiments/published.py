@@ -37,8 +37,6 @@ TABLES: dict[TableNumber, tuple[str, Published]] = {
     ),
 }
 
-# Tables 2 and 3: on the official test rows, forward and backward together. By names of corpora here.
-TEST_ERRORS = {"imdb": 4.6, "trec-6": 3.6, "ag-news": 5.01, "dbpedia-14": 0.80, "yelp-polarity": 2.16, "yelp-full": 29.98}
 # Sec. 5, "Impact of bidirectionality", IMDb's test rows.
 ONE_DIRECTION, BOTH_DIRECTIONS = 5.30, 4.58
 

@@ -57,10 +57,16 @@ class Explanation:
     @property
     def facts(self) -> JsonObject:
         """The same as JSON holds it."""
-        parts = {name: [_facts(part) for part in held] for name, held in (("sentences", self.sentences), ("words", self.words))}
-        own: JsonObject = {"label": self.label, "probability": self.probability, "directions": dict(self.directions)}
-        own["by_words"] = self.by_words
-        return {**own, "agree": self.agree, **asdict(self.strange), **parts}
+        return {
+            "label": self.label,
+            "probability": self.probability,
+            "directions": dict(self.directions),
+            "by_words": self.by_words,
+            "agree": self.agree,
+            **asdict(self.strange),
+            "sentences": [_facts(part) for part in self.sentences],
+            "words": [_facts(part) for part in self.words],
+        }
 
     @property
     def short(self) -> str:
@@ -69,6 +75,13 @@ class Explanation:
 
 
 def _facts(part: Part) -> JsonObject:
-    own: JsonObject = {"text": part.text, "start": part.start, "end": part.end}
-    own |= {"effect": part.effect, "forward": part.forward, "backward": part.backward, "agree": part.agree}
-    return {**own, "by_words": part.by_words}
+    return {
+        "text": part.text,
+        "start": part.start,
+        "end": part.end,
+        "effect": part.effect,
+        "forward": part.forward,
+        "backward": part.backward,
+        "agree": part.agree,
+        "by_words": part.by_words,
+    }

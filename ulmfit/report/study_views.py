@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from ulmfit.evaluation.results import Estimate
 from ulmfit.experiments.ablations import FORGETTING, ROWS, WHOLE
 from ulmfit.experiments.answer import accuracy
-from ulmfit.experiments.means import METRICS, Mean, mean, means
+from ulmfit.experiments.means import METRICS, Mean, mean_score, means
 from ulmfit.experiments.published import TABLES, published
 from ulmfit.experiments.trial import TITLES, MethodName, TrialResult
 from ulmfit.report.looks import SERIES, Look
@@ -157,7 +157,7 @@ def direction_table(results: Sequence[TrialResult]) -> list[tuple[str, int, dict
     rows = []
     for point in means(both):
         own = [result for result in both if result.trial.point == point.point]
-        systems = {system: mean([value for one in own if (value := one.score("accuracy", system)) is not None]) for system in own[0].scores}
+        systems = {system: mean_score(own, "accuracy", system) for system in own[0].scores}
         rows.append((point.point.title, point.labels, systems))
     return rows
 
@@ -183,10 +183,8 @@ class Criteria:
 
 def criteria_of(summary: StudySummary) -> list[Criteria]:
     """Of each method, with labels drawn at random; of ours the best regime at the fewest labels stands for it."""
-    points, corpora = (
-        [point for point in summary.means if not point.point.chosen_after],
-        {result.trial.point.corpus for result in summary.results},
-    )
+    points = [point for point in summary.means if not point.point.chosen_after]
+    corpora = {result.trial.point.corpus for result in summary.results}
     methods: dict[MethodName, list[Mean]] = {}
     for point in points:
         methods.setdefault(point.point.method, []).append(point)

@@ -65,7 +65,7 @@ def measure(corpus: Corpus, ids: IdShards, model: Model, scratch: Model | None, 
 def _systems(predictor: Predictor, test: Documents, texts: list[str], suffix: str) -> dict[str, Predictions]:
     """What each direction predicts, and their average; where words are a member, what they predict, and what all three do."""
     logits = predictor.logits_of(test)
-    after, before = (predictor.read(logits, calibrated) for calibrated in (True, False))
+    after, before = predictor.read(logits, calibrated=True), predictor.read(logits, calibrated=False)
     found = {
         f"{direction}{suffix}": Predictions(after[direction], before[direction], predictor.thresholds_of(direction))
         for direction in DIRECTIONS
@@ -74,9 +74,9 @@ def _systems(predictor: Predictor, test: Documents, texts: list[str], suffix: st
     found[f"{ENSEMBLE}{suffix}"] = Predictions(mean, plain, predictor.thresholds_of_directions)
     if predictor.words:
         members = predictor.with_words(after, texts)
+        answer, uncalibrated = predictor.join(members), predictor.join(members, calibrated=False)
         found[f"words{suffix}"] = Predictions(members["words"])
-        answer, plain = (predictor.join(members, calibrated) for calibrated in (True, False))
-        found[f"{WITH_WORDS}{suffix}"] = Predictions(answer, plain, predictor.thresholds)
+        found[f"{WITH_WORDS}{suffix}"] = Predictions(answer, uncalibrated, predictor.thresholds)
     return found
 
 

@@ -25,8 +25,11 @@ class Refusal:
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> Self:
         """What the entries of a ledger ask to be forgotten."""
-        asked = [entry for entry in entries if isinstance(entry, Forgotten)]
-        texts, ids = ({bytes.fromhex(digest) for entry in asked for digest in getattr(entry, name)} for name in ("texts", "ids"))
+        texts, ids = set[bytes](), set[bytes]()
+        for entry in entries:
+            if isinstance(entry, Forgotten):
+                texts.update(map(bytes.fromhex, entry.texts))
+                ids.update(map(bytes.fromhex, entry.ids))
         return cls(frozenset(texts), frozenset(ids))
 
     def __bool__(self) -> bool:

@@ -244,5 +244,9 @@ def total(counts: Sequence[FileCounts]) -> FileCounts:
     quarantined: Counter[str] = Counter()
     for count in counts:
         quarantined.update(count.quarantined)
-    rows, documents, labels = (sum(getattr(count, name) for count in counts) for name in ("rows", "documents", "labels"))
-    return FileCounts(rows, documents, labels, dict(quarantined))
+    return FileCounts(
+        rows=sum(count.rows for count in counts),
+        documents=sum(count.documents for count in counts),
+        labels=sum(count.labels for count in counts),
+        quarantined=dict(quarantined),
+    )
