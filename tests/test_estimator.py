@@ -101,11 +101,13 @@ def test_saved_and_loaded_it_says_the_same(fitted, tmp_path):
 
 def test_a_budget_chooses_the_amounts(monkeypatch, tmp_path):
     monkeypatch.setattr(rehearsal, "SECONDS", 0.02)
-    texts, labels = TEXTS * 3, LABELS * 3
+    texts, labels, learnt = TEXTS * 3, LABELS * 3, []
+    train = method.train_classifier
+    monkeypatch.setattr(method, "train_classifier", lambda text, *arguments: learnt.append(len(text.train)) or train(text, *arguments))
     hasty = TextClassifier("tiny", device="cpu", pretrained=None, options=QUICK, minutes=0.001).fit(texts, labels)
     assert (hasty.choice_.chosen.epochs, hasty.choice_.chosen.labelled, hasty.choice_.chosen.tokens) == (1, 100, 0)
     assert hasty.choice_.usual.epochs == 6 and hasty.choice_.usual.labelled > 200 and hasty.choice_.usual.judged == 0
-    assert hasty.predict(TEXTS[:3]).shape == (3,)
+    assert learnt == [100, 100] and hasty.predict(TEXTS[:3]).shape == (3,)
     hasty.save(tmp_path / "model")
     assert TextClassifier.load(tmp_path / "model").minutes == 0.001
 

@@ -68,11 +68,12 @@ class Budget:
 
 @dataclass(frozen=True, eq=False)
 class _Material:
-    """What a training reads. ``text``: all texts but those that validate; ``labelled``: the labelled ones.
+    """What a training reads. ``documents``: all texts. ``text``: all but those that validate; ``labelled``: those that classifiers learn from.
 
-    ``rows`` int64: the texts that the classifiers learn from. ``names``: of the label codes.
+    ``rows`` int64: the numbers of the latter. ``names``: of the label codes.
     """
 
+    documents: Documents
     text: TrainingText
     labelled: TrainingText
     rows: NDArray[np.int64]
@@ -101,6 +102,8 @@ class TextsTraining:
         texts = [*labelled.texts, *unlabelled]
         material = self._material(tokenizer(texts), labelled)
         training, choice = self._within(material, budget) if budget else (self, None)
+        if choice and choice.chosen.labelled < choice.usual.labelled:
+            material = training._draw(material, labelled)
         training._train(material)
         bundle = self.work / "bundle"
         write_bundle(bundle, self.work / "forward", self.work / "backward", self.work / "vocab.json", tokenizer.definition)
@@ -117,18 +120,28 @@ class TextsTraining:
         vocab.save(self.work / "vocab.json")
         codes, strings = labelled.labels.codes, labelled.labels.strings
         names = LabelSet.of(strings, self.settings.classifier)
-        rows = np.setdiff1d(np.arange(len(codes)), labelled.valid)
-        if self.settings.labels.number:
-            rows = rows[draw(names.strata_of(codes[rows]), self.settings.labels)]
+        rows = self._rows(labelled, names)
         with_unlabelled = np.concatenate([codes, np.full(len(tokens) - len(codes), -1)])
         documents = Documents.of([vocab.encode(document).astype(vocab.dtype) for document in tokens], with_unlabelled)
         valid, readable = documents.take(labelled.valid), np.setdiff1d(np.arange(len(documents)), labelled.valid)
         return _Material(
+            documents=documents,
             text=TrainingText(documents.take(readable), valid, vocab, "forward"),
             labelled=TrainingText(documents.take(rows), valid, vocab, "forward", tuple(strings)),
             rows=rows,
             names=names,
         )
+
+    def _draw(self, material: _Material, labelled: LabelledTexts) -> _Material:
+        """The same, but the classifiers learn from the texts that the settings draw."""
+        rows = self._rows(labelled, material.names)
+        return replace(material, rows=rows, labelled=replace(material.labelled, train=material.documents.take(rows)))
+
+    def _rows(self, labelled: LabelledTexts, names: LabelSet) -> NDArray[np.int64]:
+        """The texts that the classifiers learn from, by their numbers."""
+        codes = labelled.labels.codes
+        rows = np.setdiff1d(np.arange(len(codes)), labelled.valid)
+        return rows[draw(names.strata_of(codes[rows]), self.settings.labels)] if self.settings.labels.number else rows
 
     def _vocabulary(self, tokens: list[list[str]]) -> Vocab:
         config = self.settings.vocab
