@@ -22,7 +22,7 @@ from ulmfit.decisions.retrain_policy import read_policy
 from ulmfit.decisions.should_train import Choice, should_train
 from ulmfit.errors import UserError
 from ulmfit.report.summary import Summary
-from ulmfit.store.filesystem import absolute, is_remote
+from ulmfit.store.filesystem import in_full
 from ulmfit.store.json import Facts
 from ulmfit.store.temporary import temporary_folder
 
@@ -100,13 +100,13 @@ def asked_for(request: RetrainRequest) -> Retraining:
     settings, policy = request.settings(), read_policy(request.policy)
     several = settings.classifier.task == "multi-label"
     landing = Landing(
-        request.landing if is_remote(request.landing) else str(absolute(request.landing)),
+        in_full(request.landing),
         request.text_column,
         request.label_column,
         request.id_column,
         request.encoding,
         settings.classifier.label_separator if several else None,
-        request.test and (request.test if is_remote(request.test) else str(absolute(request.test))),
+        in_full(request.test) if request.test else None,
     )
     because = reason(request.because) if request.because is not None else None
     return Retraining(Workspace.open(request.workspace, request.out), request.model, landing, policy, settings, because)
@@ -165,20 +165,25 @@ def decide(asked: Retraining, request: RetrainRequest, train: Callable[[Due], Re
     if begun:
         log.info("%s: the retraining that was interrupted goes on", asked.model)
         return train(_due(asked, plan, seen, begun))
-    behind = seen.goes_on_from(asked, plan.settings.model)
-    if isinstance(behind, str):
-        drift = None
-    else:
+    return _decide_by_drift(asked, plan, seen, train)
+
+
+def _decide_by_drift(asked: Retraining, plan: Plan, seen: Seen, train: Callable[[Due], RetrainSummary]) -> RetrainSummary:
+    """Decide on text that is new, measured under the champion's model where there is one to go on from."""
+    found = seen.goes_on_from(asked, plan.settings.model)
+    behind, obstacle = (None, found) if isinstance(found, str) else (found, None)
+    drift = None
+    if behind:
         from tasks.drift import drift_of
 
         drift = drift_of(asked, seen, behind, plan.workspace.downloads, plan.placement)
-    choice = should_train(seen.situation(drift, behind if isinstance(behind, str) else None), asked.policy, asked.because is not None)
+    choice = should_train(seen.situation(drift, obstacle), asked.policy, asked.because is not None)
     if choice.training == "none":
         return _rest(asked, seen, choice, drift)
     if fault := untrainable(asked, seen):
         return _rest(asked, seen, Choice("none", (fault,)), drift, "held")
     decision = asked.decision("retrain", seen.cycle(asked, choice, drift), seen.champion)
-    return train(Due(plan, asked, seen, decision, behind if choice.training == "warm" and not isinstance(behind, str) else None))
+    return train(Due(plan, asked, seen, decision, behind if choice.training == "warm" else None))
 
 
 def check_champion(asked: Retraining, seen: Seen) -> None:

@@ -271,8 +271,7 @@ class Seen:
             return forgotten  # it was registered after they were forgotten
         if behind.sizes != model:
             return f"the language models of version {self.champion} have other sizes"
-        definition = Tokenizer(asked.settings.text.lang, asked.settings.text.rules).definition
-        if {name: value for name, value in behind.tokens.manifest.config.items() if name != "quarantine_poison"} != definition:
+        if behind.tokens.tokenizer != Tokenizer(asked.settings.text.lang, asked.settings.text.rules).definition:
             return f"version {self.champion} splits words in another way"
         return behind
 

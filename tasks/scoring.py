@@ -101,7 +101,7 @@ def scored_by(workspace: Workspace, uri: str) -> tuple[str, list[ScoredFile]]:
 
 def scorers_of(workspace: Workspace, file: str) -> list[ScoredFile]:
     """The records of scorings that read the content of ``file``, or made it. UserError where there is no such file."""
-    where = file if filesystem.is_remote(file) else str(filesystem.absolute(file))
+    where = filesystem.in_full(file)
     try:
         digest = filesystem.sha256(where)
     except OSError as error:

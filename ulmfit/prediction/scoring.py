@@ -136,7 +136,7 @@ def data_set(location: str) -> tuple[str, list[str]]:
     Files and folders whose names begin with ``.`` or ``_`` are no data, as for other readers of Parquet. UserError where there is no data.
     """
     check_name(location)
-    where = location.rstrip("/") if filesystem.is_remote(location) else str(filesystem.absolute(location))
+    where = filesystem.in_full(location.rstrip("/") or "/")
     if not filesystem.exists(where):
         raise UserError(f"{location}: there is no such file or folder; give a Parquet file, or a folder of them")
     if filesystem.is_folder(where):
@@ -155,7 +155,7 @@ def data_set(location: str) -> tuple[str, list[str]]:
 def output_place(location: str, dataset: str) -> str:
     """The location in full of the folder for scored files. UserError where it holds other things, or lies in the data set or around it."""
     place = marked_folder(location, "--output", MARK)
-    root = dataset if filesystem.is_remote(dataset) else str(filesystem.absolute(dataset))
+    root = filesystem.in_full(dataset)
     real = lambda folder: f"{folder.rstrip('/') if filesystem.is_remote(folder) else Path(folder).resolve()}/"
     if real(place).startswith(real(root)) or real(root).startswith(real(place)):
         raise UserError(f"--output {location}: it and {dataset} lie one in the other; choose another folder")

@@ -227,8 +227,7 @@ def average(
     recipe = Recipe("model", BUNDLE_VERSION, facts, keys_of(inputs))
 
     def build(work: Path, context: Context) -> Built:
-        tokenizer = {name: value for name, value in tokens.manifest.config.items() if name != "quarantine_poison"}
-        names = write_bundle(work, forward.path, backward.path, vocab.file, tokenizer)
+        names = write_bundle(work, forward.path, backward.path, vocab.file, tokens.tokenizer)
         lineage = Lineage.of(recipe, context.store)
         filesystem.write_bytes(work / FILE, lineage.to_json())
         weight = _weigh(work, words, corpus, config, context.placement.device) if words else None

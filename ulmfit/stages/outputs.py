@@ -16,8 +16,10 @@ from ulmfit.labels.drawing import read_chosen
 from ulmfit.monitoring.drift_figures import FILE, TextFigures
 from ulmfit.shards.crashing import CrashingDocument
 from ulmfit.store.artifacts import Artifact
-from ulmfit.store.json import Facts, SparseFacts
+from ulmfit.store.json import Facts, JsonObject, SparseFacts
 from ulmfit.training.specs import TrainingRecord
+
+QUARANTINES = "quarantine_poison"  # in the settings of token shards, beside the tokenizer's: documents that crash it are left out
 
 Record = TypeVar("Record", bound=BaseModel, covariant=True)
 
@@ -126,6 +128,11 @@ class TokenShards(Output[ShardsRecord]):
     """Tokens of a corpus, a shard per part; they serve every vocabulary."""
 
     facts = ShardsRecord
+
+    @property
+    def tokenizer(self) -> JsonObject:
+        """The definition of the tokenizer that made them."""
+        return {name: value for name, value in self.manifest.config.items() if name != QUARANTINES}
 
 
 class Vocabulary(Output[VocabularyRecord]):

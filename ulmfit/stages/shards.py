@@ -18,7 +18,7 @@ from ulmfit.shards.encode import ENCODE_VERSION, EncodeSpec, encode_part
 from ulmfit.shards.mapping import Mapper, PartWork
 from ulmfit.shards.part_record import PartRecord
 from ulmfit.shards.tokenise import TOKENIZE_VERSION, TokenizeSpec
-from ulmfit.stages.outputs import Corpus, Growth, IdShards, Output, TokenShards, Vocabulary, VocabularyRecord
+from ulmfit.stages.outputs import QUARANTINES, Corpus, Growth, IdShards, Output, TokenShards, Vocabulary, VocabularyRecord
 from ulmfit.stages.stage import Context, Stage, keys_of
 from ulmfit.store import filesystem
 from ulmfit.store.artifacts import Built, KnownPart
@@ -45,7 +45,7 @@ def tokenise(corpus: Corpus, config: TextConfig, quarantine_crashing: bool = Fal
     for warning in check_language(corpus.quality, config.lang):
         log.warning("%s", warning)
     definition = Tokenizer(config.lang, config.rules).definition
-    set_aside = {"quarantine_poison": True} if quarantine_crashing else {}
+    set_aside = {QUARANTINES: True} if quarantine_crashing else {}
     recipe = Recipe("tokens", TOKENIZE_VERSION, definition | set_aside, {"corpus": corpus.key})
     keys = {part.name: Recipe("token-part", TOKENIZE_VERSION, definition, {"texts": part.texts}).key for part in corpus.record.parts}
 

@@ -39,6 +39,11 @@ def absolute(location: str | Path) -> Path:
         raise UserError(f"{location}: there is no home folder for its ~; write the path in full") from error
 
 
+def in_full(location: str) -> str:
+    """A local path in full; a remote location as it is."""
+    return location if is_remote(location) else str(absolute(location))
+
+
 def join(location: str | Path, *names: str) -> str:
     """The location of ``names`` below ``location``."""
     if is_remote(location):
