@@ -21,10 +21,12 @@ class DashboardRequest(BaseModel):
     """The options of ``ulmfit dashboard``."""
 
     workspace: str | None = Field(None, description=WORKSPACE)
-    host: str = Field("127.0.0.1", description="address to listen at; 0.0.0.0: every one of this machine")
-    port: int = Field(8050, ge=0, le=65535, description="port to listen at; 0: a free one")
-    root_path: str = Field("", description="path at which a proxy has the site, as /ulmfit; X-Forwarded-Prefix says it too")
-    read_only_token: str | None = Field(None, description="file that holds the token which who looks has to give")
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0: all addresses of this machine")
+    port: int = Field(8050, ge=0, le=65535, description="port to listen on; 0: a free one")
+    root_path: str = Field(
+        "", description="path of the site behind a proxy, as /ulmfit; the proxy may send it as X-Forwarded-Prefix instead"
+    )
+    read_only_token: str | None = Field(None, description="file with the token that readers have to give")
     allowed_host: list[str] = Field([], description=HOSTS)
     rate: float | None = Field(None, ge=0, le=1e6, description="what an hour of a machine costs, for the page Cost")
     currency: str = Field("€", max_length=8, description="of --rate")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ulmfit.store.json import JsonObject
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="name of the registered model")]
-Because = Annotated[str, typer.Option("--because", help="why; it stands in the history")]
+Because = Annotated[str, typer.Option("--because", help="why; the history shows it")]
 
 
 def history(name: Name, workspace: WorkspaceDir = None, as_json: AsJson = False) -> None:

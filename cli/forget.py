@@ -46,7 +46,7 @@ def forget(
         Optional[list[str]], typer.Option("--digest", help="BLAKE2b-128 of a document's text, in hex; may be given more than once")  # noqa: UP045
     ] = None,
     file: Annotated[Optional[str], typer.Option("--file", help="a file with an id in each line")] = None,  # noqa: UP045
-    because: Annotated[Optional[str], typer.Option("--because", help="why; it stands in the history")] = None,  # noqa: UP045
+    because: Annotated[Optional[str], typer.Option("--because", help="why; the history shows it")] = None,  # noqa: UP045
     purge: Annotated[bool, typer.Option("--purge", help="list what is made of forgotten documents and no version in use needs")] = False,
     yes: Yes = False,
     workspace: WorkspaceDir = None,

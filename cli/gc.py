@@ -27,7 +27,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="remove what is listed")]
 
 
 def gc(
-    keep: Annotated[str, typer.Option("--keep", help="what was used in this time stays: 12h, 30d, 8w")] = "30d",
+    keep: Annotated[str, typer.Option("--keep", help="keep what was used within this time: 12h, 30d, 8w")] = "30d",
     keep_versions: Annotated[int, typer.Option("--keep-versions", min=0, help="the last N versions of each model stay")] = 5,
     yes: Yes = False,
     workspace: WorkspaceDir = None,

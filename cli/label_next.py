@@ -29,11 +29,14 @@ class LabelNextRequest(BaseModel):
     output: str = Field(description="file to write, which is not there yet: csv, tsv, jsonl or parquet")
     number: int = Field(50, ge=1, description="rows to choose")
     strategy: Literal["breaking-ties", "random", "diverse"] = Field(
-        "breaking-ties", description="breaking-ties: where the model is least sure; diverse: the same, but unlike each other; random"
+        "breaking-ties",
+        description="breaking-ties: the texts of which the model is least sure; diverse: such texts that differ from each other; random",
     )
     text_column: str = Field("text", description="column that holds the text")
     label_column: str = Field("label", description="column for the label; rows that have one are not chosen")
-    labelled: list[str] = Field(default_factory=list, description="file of rows that are labelled, or given out: not chosen again")
+    labelled: list[str] = Field(
+        default_factory=list, description="file of rows that are labelled or were chosen before: they are not chosen again"
+    )
     encoding: str = Field("utf-8", description="encoding of the text files, and of standard input")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of random, and of the clusters of diverse")
     workspace: str | None = Field(None, description=WORKSPACE)

@@ -38,10 +38,13 @@ class PredictRequest(BaseModel):
     text_column: str = Field("text", description="column that holds the text")
     encoding: str = Field("utf-8", description="encoding of the text files, and of standard input")
     output: str | None = Field(None, description="file to write: csv, tsv, jsonl or parquet; without it, JSON Lines on standard output")
-    explain: bool = Field(False, description="tell which words carry each label; with --output FILE.html as coloured text")
-    warn: bool = Field(False, description="columns for how strange the text is to the model: perplexity, unknown, and a warning")
+    explain: bool = Field(False, description="name the words that carry each label; with --output FILE.html as coloured text")
+    warn: bool = Field(False, description="add columns that say how strange the text is to the model: perplexity, unknown, warning")
     abstain_below: float | None = Field(
-        None, gt=0, lt=1, description="give a label only where so great a share of the labels is right, by held-out rows (0.95)"
+        None,
+        gt=0,
+        lt=1,
+        description="give a label only if it is sure enough that this share of the given labels is right, by held-out rows (0.95)",
     )
     workspace: str | None = Field(None, description=WORKSPACE)
 

@@ -69,7 +69,7 @@ def scored(
     what: Annotated[
         str,
         typer.Argument(
-            help="a file that was scored or written by scoring, an output of it, or models:/NAME@ALIAS, models:/NAME/VERSION, or a model's folder"
+            help="a file that was scored, an output of scoring, or models:/NAME@ALIAS, models:/NAME/VERSION, or a model's folder"
         ),
     ],
     workspace: WorkspaceDir = None,

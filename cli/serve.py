@@ -18,9 +18,9 @@ log = logging.getLogger(__name__)
 class ServeRequest(BaseModel):
     """The options of ``ulmfit serve``."""
 
-    host: str = Field("127.0.0.1", description="address to listen at; 0.0.0.0: every one of this machine")
-    port: int = Field(8000, ge=0, le=65535, description="port to listen at; 0: a free one")
-    token_file: str | None = Field(None, description="file that holds the token which clients have to send (Authorization: Bearer TOKEN)")
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0: all addresses of this machine")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0: a free one")
+    token_file: str | None = Field(None, description="file with the token that clients have to send (Authorization: Bearer TOKEN)")
     allowed_host: list[str] = Field([], description=HOSTS)
     workspace: str | None = Field(None, description=WORKSPACE)
 

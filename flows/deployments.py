@@ -152,7 +152,7 @@ def automations(deployed: dict[str, DeploymentResponse], lost: timedelta = LOST)
     ended = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed", "Paused", "Suspended", "Restarted")}
     yield AutomationCore(
         name="ulmfit: lost runs",
-        description="A run that gives no sign of life any more counts as crashed: Prefect's server does not look by itself.",
+        description="A run without a sign of life counts as crashed: Prefect's server does not check this itself.",
         trigger=EventTrigger(
             match={"prefect.resource.id": "prefect.flow-run.*"},
             match_related=of_ours,
@@ -167,7 +167,7 @@ def automations(deployed: dict[str, DeploymentResponse], lost: timedelta = LOST)
     )
     yield AutomationCore(
         name="ulmfit: crashed retrainings",
-        description="A retraining that crashed is looked at by the reconciler, at once.",
+        description="Starts the reconciler as soon as a retraining has crashed.",
         trigger=EventTrigger(
             match={"prefect.resource.id": "prefect.flow-run.*"},
             match_related={"prefect.resource.id": f"prefect.tag.{RETRAINING}", "prefect.resource.role": "tag"},

@@ -23,9 +23,9 @@ class ReconcileRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    restarts: int = Field(2, ge=0, le=20, description="how many times a retraining that crashes is started again")
+    restarts: int = Field(2, ge=0, le=20, description="how many times a crashed retraining is started again")
     hours: float = Field(24, gt=0, le=24 * 30, description="retrainings that crashed longer ago are left alone")
-    pending_minutes: float = Field(15, gt=0, description="a run that was taken by a worker and did not begin for so long counts as crashed")
+    pending_minutes: float = Field(15, gt=0, description="a run that a worker took, but did not start for so long, counts as crashed")
     tag: str = Field("retrain", description="the tag of the runs")
 
 

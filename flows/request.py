@@ -183,7 +183,9 @@ class ClassifierRequest(TrainingRequest):
 class TrainRequest(ClassifierRequest, TextRequest):
     """The main job: from text to a registered classifier."""
 
-    minutes: float | None = Field(None, gt=0, description="train so much less than usual that the run ends within so many minutes here")
+    minutes: float | None = Field(
+        None, gt=0, description="train less than usual, so that the run ends within so many minutes on this machine"
+    )
     model_name: str | None = Field(None, description="name in the registry; ulmfit-<corpus> if left empty")
 
     @property
@@ -196,7 +198,7 @@ class SuspectsRequest(TrainRequest):
 
     output: str | None = Field(None, description="file for all of them: csv, tsv, jsonl or parquet; without it, the first are shown")
     method: Literal["words", "ulmfit"] = Field(
-        "words", description="what judges: TF-IDF + logistic regression (seconds), or ulmfit (a training a fold and direction)"
+        "words", description="what judges: TF-IDF + logistic regression (seconds), or ulmfit (a training per fold and direction)"
     )
     reading: Literal["forward", "backward", "both"] = Field("both", description="directions of ulmfit: forward, backward or both")
 
@@ -210,7 +212,9 @@ class LandingFields(BaseModel):
 
     landing: str = Field(description="folder or s3://BUCKET/FOLDER where files with new text come in")
     model: str = Field(description="name of the model in the registry")
-    id_column: str | None = Field(None, description="column that names a document: a label that comes later replaces that of the same name")
+    id_column: str | None = Field(
+        None, description="column with the id of a document: a later label replaces the earlier one of the same id"
+    )
     test: str | None = Field(
         None, description="file of test documents; without it documents are held out by the hash of their text, for ever"
     )
@@ -222,7 +226,7 @@ class RetrainRequest(ClassifierRequest, LandingFields):
 
     dry_run: bool = Field(False, description="say what would be done, with the figures; train nothing and record nothing")
     force: bool = Field(False, description="train although there may be no reason to")
-    because: str | None = Field(None, description="with force: why; it stands in the history")
+    because: str | None = Field(None, description="with force: why; the history shows it")
 
     @property
     def reads(self) -> str:
@@ -244,9 +248,9 @@ class ScoreRequest(BaseModel):
 
     model: str = Field(description="a model's folder, or models:/NAME@ALIAS, or models:/NAME/VERSION")
     dataset: str = Field(description="a Parquet file, or a folder of them, also s3://BUCKET/FOLDER")
-    output: str = Field(description="folder for the scored files, which have the names of those that are read; also s3://BUCKET/FOLDER")
+    output: str = Field(description="folder for the scored files, which keep their names; also s3://BUCKET/FOLDER")
     text_column: str = Field("text", description="column that holds the text")
-    warn: bool = Field(False, description="columns for how strange the text is to the model: perplexity, unknown, and a warning")
+    warn: bool = Field(False, description="add columns that say how strange the text is to the model: perplexity, unknown, warning")
     dask: str | None = Field(None, description="address of a Dask scheduler, or a number of local workers")
     workspace: str | None = Field(None, description="folder for artifacts, tracking and reports [ULMFIT_HOME, .ulmfit]")
 

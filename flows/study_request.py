@@ -38,7 +38,7 @@ class StudyRequest(TrainRequest):
     EVERY_TRIAL: ClassVar[tuple[str, ...]] = ("evaluate.bootstrap=100",)  # settings; intervals are those of the trials
 
     stages: Literal["embedded"] = Field("embedded", description="a study makes its many short stages itself")
-    trials: int = Field(5, ge=1, description="trials a point; each draws its documents anew")
+    trials: int = Field(5, ge=1, description="trials per point; each draws its own documents")
     reading: Literal["forward", "backward", "both"] = Field("both", description="directions of the networks: forward, backward or both")
     decoder: str | None = Field(None, description="folder of a transformer (config.json, safetensors, tokenizer) for the method decoder")
 
@@ -101,14 +101,14 @@ class DataQuantityRequest(StudyRequest):
     methods: str = Field("ulmfit,tfidf", description="methods: ulmfit, scratch, tfidf, nbsvm, glove, decoder")
     active: bool = Field(
         False,
-        description="beside each curve of ulmfit and tfidf, one whose labels are chosen: at each number by the model of the one before",
+        description="add to each curve of ulmfit and tfidf one whose labels are chosen, for each number by the model of the number before",
     )
     oversample: bool = Field(False, description="repeat documents of rarer labels until all are as frequent as the commonest")
-    more_labels: int | None = Field(None, ge=1, description="how many more labels to forecast; as many again if left empty")
+    more_labels: int | None = Field(None, ge=1, description="how many more labels to forecast [as many as the largest number]")
     more_documents: int | None = Field(
-        None, ge=1, description="how many more unlabelled documents to forecast; as many again if left empty"
+        None, ge=1, description="how many more unlabelled documents to forecast [as many as the largest number]"
     )
-    label_cost: float | None = Field(None, gt=0, description="price of a label; with --document-cost the better buy is told")
+    label_cost: float | None = Field(None, gt=0, description="price of a label; with --document-cost the report names the better buy")
     document_cost: float | None = Field(None, gt=0, description="price of an unlabelled document")
 
     def purchase(self) -> Purchase:

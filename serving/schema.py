@@ -19,7 +19,10 @@ class Texts(BaseModel):
 
     texts: list[Text] = Field(min_length=1, max_length=MOST_TEXTS, examples=[["Not a minute too long.", "I left before the end."]])
     abstain_below: float | None = Field(
-        None, gt=0, lt=1, description="give a label only where so great a share of the labels is right, by held-out rows"
+        None,
+        gt=0,
+        lt=1,
+        description="give a label only if it is sure enough that this share of the given labels is right, by held-out rows",
     )
 
 

@@ -50,9 +50,11 @@ class QualityConfig(Stage):
     """
 
     max_quarantined_share: Part = Field(0.5, description="rows that cannot be used, of all rows")
-    max_duplicate_share: Part | None = Field(None, description="documents that repeat another of their split but for case and white space")
+    max_duplicate_share: Part | None = Field(
+        None, description="documents that repeat another of their split, apart from case and white space"
+    )
     warn_duplicate_share: Part | None = 0.05
-    max_overlap_share: Part | None = Field(None, description="documents of the split that judges which also stand in the other")
+    max_overlap_share: Part | None = Field(None, description="documents of the held-out split that are also in the other one")
     warn_overlap_share: Part | None = 0.05
     max_html_share: Part | None = Field(None, description="documents with tags or entities, also those that the tokenizer understands")
     warn_html_share: Part | None = None
@@ -63,7 +65,7 @@ class QualityConfig(Stage):
     max_oov_share: Part | None = Field(None, description="tokens outside the vocabulary, of all tokens")
     warn_oov_share: Part | None = 0.25
     min_main_language_share: Part | None = Field(None, description="documents in the commonest language, of those sampled")
-    warn_main_language_share: Part | None = Field(0.8, description="the one warning for too little, not too much")
+    warn_main_language_share: Part | None = Field(0.8, description="warns below this share, not above")
     max_class_ratio: Ratio | None = Field(None, description="documents of the largest class to those of the smallest")
     warn_class_ratio: Ratio | None = 50.0
 
@@ -71,7 +73,7 @@ class QualityConfig(Stage):
 class PartsConfig(Stage):
     """How text is divided for workers. It changes neither documents nor tokens, and enters no key."""
 
-    bytes: Positive = Field(8 << 20, description="text in a part of many documents, and in a row group; a worker's memory goes by it")
+    bytes: Positive = Field(8 << 20, description="text in a part of many documents, and in a row group; a worker's memory depends on it")
     documents: Positive = Field(100_000, description="documents in a part, at most")
     together_bytes: Positive = Field(8 << 20, description="small files that one worker reads together")
     slice_bytes: Positive = Field(64 << 20, description="text of a large Parquet file that one worker reads")
@@ -135,7 +137,7 @@ class TrainingConfig(Stage):
         False, description="try rising rates first; the curve and a suggestion go into the report, the rate is not changed"
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="of the matrix products; auto: bf16 where this machine is faster in it"
+        "auto", description="of the matrix products; auto: bf16 if this machine is faster with it"
     )
     seed: Seed = 0
 
@@ -144,15 +146,15 @@ class LMConfig(TrainingConfig):
     """Training of a language model: pretraining and fine-tuning differ in these values alone."""
 
     epochs: Annotated[float, Field(ge=0.0)] | Literal["auto"] = Field(
-        1.0, description="passes over the text, maybe a fraction; auto: by its size, and the weights of the best are kept"
+        1.0, description="passes over the text, may be a fraction; auto: by its size, and the best weights are kept"
     )
     batch_size: Positive = 64
     bptt: int = Field(70, ge=5)
-    valid_every: Positive | None = Field(None, description="steps between two validations, besides that after each epoch")
+    valid_every: Positive | None = Field(None, description="steps between two validations, in addition to the one after each epoch")
     alpha: float = Field(2.0, ge=0.0, description="AR: weight of the dropped output's squares")
     beta: float = Field(1.0, ge=0.0, description="TAR: weight of the output's change over time")
     dropouts: Dropouts = Dropouts()
-    max_tokens: Positive | None = Field(None, description="stop after so many tokens, for budgets")
+    max_tokens: Positive | None = Field(None, description="stop after this many tokens, for budgets")
     sampled: Positive | None = Field(None, description="words of the softmax drawn for each step, instead of the whole vocabulary")
 
 
@@ -162,7 +164,7 @@ class WarmConfig(Stage):
     replay: float = Field(4.0, ge=0.0, le=1000.0, description="tokens of old text for each of the new")
     epochs: float = Field(3.0, gt=0.0, le=1000.0, description="passes over both")
     rate: float = Field(0.5, gt=0.0, le=100.0, description="highest rate, as a share of that of fine-tuning")
-    keep: Share = Field(0.75, description="of the earlier weights, in the average of those before and after; new words keep their own")
+    keep: Share = Field(0.75, description="share of the earlier weights in the average of those before and after; new words keep their own")
     seed: Seed = 0
 
 
@@ -180,14 +182,16 @@ class ClassifierConfig(TrainingConfig):
     batch_size: int = Field(64, gt=0, description="documents per batch, at most")
     batch_tokens: Positive | None = Field(None, description="padded positions per batch, at most")
     bptt: int = Field(70, ge=5, description="chunk length in which text before the gradients' reach is read")
-    max_tokens: Positive | None = Field(None, description="a longer document keeps its first so many tokens")
-    max_gradient_tokens: Positive = Field(1400, description="BPT3C: gradients reach the last so many tokens")
+    max_tokens: Positive | None = Field(None, description="tokens of a document, at most; a longer one keeps its beginning")
+    max_gradient_tokens: Positive = Field(1400, description="BPT3C: how many tokens, from the end, the gradients reach")
     lr: Rate = 0.01
     decay: float = Field(2.6, ge=1.0)
     unfreeze: Literal["full", "gradual", "last", "chain-thaw"] = "gradual"
-    patience: Positive | None = Field(None, description="stop after so many epochs without a better stop_metric, and keep the best weights")
+    patience: Positive | None = Field(
+        None, description="stop after this many epochs without a better stop_metric, and keep the best weights"
+    )
     stop_metric: Literal["valid_loss", "valid_accuracy", "valid_macro_f1"] = "valid_loss"
-    max_valid: Positive | None = Field(None, description="validation documents to look at, at most, after each epoch and to calibrate")
+    max_valid: Positive | None = Field(None, description="validation documents to use after each epoch and for calibration, at most")
     calibrate: bool = Field(True, description="fit a temperature on the validation documents")
     hidden: Positive = 50
     head_dropouts: tuple[Share, Share] = (0.4, 0.1)
@@ -199,9 +203,7 @@ class LabelsConfig(Stage):
 
     LATER: ClassVar[frozenset[str]] = frozenset({"oversample"})
 
-    number: Positive | None = Field(
-        None, description="how many, by label in proportion; a smaller draw is a part of a larger one; null: all"
-    )
+    number: Positive | None = Field(None, description="how many, stratified by label; a larger draw contains a smaller one; null: all")
     seed: Seed = 0
     oversample: Literal[True] | None = Field(
         None, description="repeat documents of rarer labels until all are as frequent as the commonest"
@@ -220,7 +222,7 @@ class EvaluateConfig(Stage):
     bootstrap: Positive = 1000
     confidence: float = Field(0.95, gt=0.5, lt=1.0)
     mistakes: Positive = 20
-    max_documents: Positive | None = Field(None, description="documents to judge by, at most: a sample, by label in proportion")
+    max_documents: Positive | None = Field(None, description="documents to evaluate on, at most: a sample, stratified by label")
     seed: Seed = 0
 
 
@@ -243,7 +245,7 @@ class Settings(Stage):
     classifier: ClassifierConfig = ClassifierConfig()
     words: Literal[True] | None = Field(None, description="the ensemble has a third member: TF-IDF + logistic regression")
     scratch: bool = Field(False, description="also train the classifier from scratch, for comparison")
-    judge: Literal["test", "valid"] = Field("test", description="split that evaluation judges by; valid: to choose settings by")
+    judge: Literal["test", "valid"] = Field("test", description="split that is evaluated; valid: to choose settings by")
     evaluate: EvaluateConfig = EvaluateConfig()
 
     @field_validator("words", mode="before")
