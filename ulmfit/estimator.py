@@ -132,8 +132,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         """The folders of the language models to start from, one per direction or none at all; and the words of ``init``."""
         if self.init is None:
             auto = self.pretrained == "auto"
-            name = shipped_for(self.preset, settings.text, _listed(self.options)) if auto else self.pretrained
-            return _language_models(name), None
+            start = shipped_for(self.preset, settings.text, _listed(self.options)) if auto else self.pretrained
+            return _language_models(start), None
         bundle, here = Bundle.read(Path(self.init)), tokenizer.definition
         for name in ("lang", "rules", "rules_version"):
             if bundle.tokenizer[name] != here[name]:

@@ -40,7 +40,7 @@ def test_what_trials_share_is_counted_once(foreseen: Foresee) -> None:
     assert found.trials == 8 and found.found == 4, "the text was read for the plan"
     assert found.stages == {"pretrained": 2, "finetune": 2, "classify": 8, "word-model": 4, "judge": 4, "words": 4}
     assert (found.language_models, found.shared) == (2, 4)
-    assert "2 trainings of language models, for 4 trials" in "\n".join(found.told())
+    assert "2 trainings of language models, for 4 trials" in "\n".join(found.lines())
 
 
 def test_more_work_takes_longer(foreseen: Foresee) -> None:

@@ -87,7 +87,7 @@ def test_people_are_told_what_is_left_out() -> None:
 def test_a_choice_says_what_twice_the_time_would_do_and_when_the_minutes_are_too_few(caplog: pytest.LogCaptureFixture) -> None:
     choice = Choice.of(5, 60, IMDB, FAST)
     assert choice.chosen == choose(IMDB, FAST, 240) and choice.twice == choose(IMDB, FAST, 540)
-    assert [line.partition(":")[0] for line in choice.told()] == ["in 5 minutes", "in 10 minutes it would be"]
-    assert len(Choice.of(60, 0, TREC, FAST).told()) == 1 and not caplog.records
+    assert [line.partition(":")[0] for line in choice.lines()] == ["in 5 minutes", "in 10 minutes it would be"]
+    assert len(Choice.of(60, 0, TREC, FAST).lines()) == 1 and not caplog.records
     Choice.of(5, 290, IMDB, SLOW)
     assert "5 minutes are too few here" in caplog.text

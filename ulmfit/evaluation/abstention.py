@@ -11,7 +11,6 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from scipy.special import bdtr
 
 from ulmfit.errors import UserError
 from ulmfit.store.json import Facts
@@ -37,6 +36,8 @@ class Abstention(Facts):
 
     def threshold(self, share: float) -> float | None:
         """The lowest confidence from which ``share`` of the answers is right, but for a chance of ``RISK``; None where no confidence is so sure."""
+        from scipy.special import bdtr  # half a second, for those alone who abstain
+
         order = np.argsort(-np.asarray(self.confidences), kind="stable")
         confidences, wrong = np.asarray(self.confidences)[order], np.cumsum(~np.asarray(self.right, dtype=bool)[order])
         sizes = _sizes(confidences)

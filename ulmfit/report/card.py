@@ -80,10 +80,10 @@ def _names(labels: Sequence[str]) -> str:
 
 
 def _data(corpus: CorpusSummary) -> Section:
-    splits = [split for split in ("train", "valid", "test", "unlabelled") if split in corpus.splits and corpus.splits[split].documents]
+    present = [split for split in ("train", "valid", "test", "unlabelled") if split in corpus.splits and corpus.splits[split].documents]
     splits = Table(
         ("split", "documents", "characters"),
-        tuple((split, count(corpus.splits[split].documents), count(corpus.splits[split].characters)) for split in splits),
+        tuple((split, count(corpus.splits[split].documents), count(corpus.splits[split].characters)) for split in present),
     )
     left_out = f"{count(sum(corpus.quarantined.values()))} rows could not be used, {count(corpus.duplicates)} were duplicates, {count(corpus.overlap_removed)} stood in two splits; none of these is in it."
     language = corpus.quality.languages.main if corpus.quality else None

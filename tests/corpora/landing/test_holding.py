@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ulmfit.corpora.ingest.assemble import CORPUS
-from ulmfit.corpora.landing.holding import held
+from ulmfit.corpora.landing.holding import forgotten_ids
 from ulmfit.corpora.landing.refusal import Refusal
 from ulmfit.corpora.text_digests import exact, fold
 
@@ -30,7 +30,7 @@ def write(folder: Path, rows: list[tuple[str, str, int]]) -> str:
 
 
 def among(part: str, *texts: bytes) -> list[str]:
-    return held(part, Refusal(texts=frozenset(texts)))
+    return forgotten_ids(part, Refusal(texts=frozenset(texts)))
 
 
 def test_documents_are_found_by_their_whole_text(part: str, tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_documents_are_found_by_their_whole_text(part: str, tmp_path: Path) -> N
 
 
 def test_an_id_says_nothing_of_another_corpus(part: str) -> None:
-    assert held(part, Refusal(ids=frozenset([exact("a")]))) == []
+    assert forgotten_ids(part, Refusal(ids=frozenset([exact("a")]))) == []
 
 
 def test_an_empty_part(tmp_path: Path) -> None:
