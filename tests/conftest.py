@@ -32,36 +32,13 @@ TOPICS = {
     "delivery": "parcel courier late address tracking box",
     "network": "router wifi signal outage cable speed",
 }
-FILL = [
-    "the",
-    "customer",
-    "says",
-    "that",
-    "it",
-    "was",
-    "on",
-    "monday",
-    "and",
-    "we",
-    "could",
-    "not",
-    "help",
-    "them",
-    "with",
-    "this",
-    "because",
-    "our",
-    "team",
-    "is",
-    "away",
-    "please",
-]
+FILL = "the customer says that it was on monday and we could not help them with this because our team is away please"
 
 
 def ticket(rng: random.Random, topic: str) -> str:
     """A made-up support ticket; about one word in four belongs to its topic."""
-    words = TOPICS[topic].split()
-    return " ".join(rng.choice(words) if rng.random() < 0.25 else rng.choice(FILL) for _ in range(rng.randint(8, 40))).capitalize() + "."
+    words, fill = TOPICS[topic].split(), FILL.split()
+    return " ".join(rng.choice(words) if rng.random() < 0.25 else rng.choice(fill) for _ in range(rng.randint(8, 40))).capitalize() + "."
 
 
 def write_tickets(path: Path, rows: int, seed: int = 1) -> Path:
@@ -79,7 +56,7 @@ def write_tickets(path: Path, rows: int, seed: int = 1) -> Path:
 def write_general(path: Path, documents: int = 400, seed: int = 2) -> Path:
     """General text, a document per line."""
     rng = random.Random(seed)
-    words = FILL + [word for topic in TOPICS.values() for word in topic.split()]
+    words = FILL.split() + [word for topic in TOPICS.values() for word in topic.split()]
     path.write_text("".join(" ".join(rng.choice(words) for _ in range(60)) + ".\n" for _ in range(documents)))
     return path
 

@@ -64,7 +64,7 @@ def test_a_point_that_is_added_makes_itself_alone(ulmfit: CommandLine, arguments
 def test_a_decoder_from_a_folder_is_a_method_beside_the_others(
     ulmfit: CommandLine, arguments: list[str], first: Finished, tmp_path: Path
 ) -> None:
-    words = sorted({*FILL, *(word for topic in TOPICS.values() for word in topic.split())})
+    words = sorted({*FILL.split(), *(word for topic in TOPICS.values() for word in topic.split())})
     asked = ["--labels", "20,60", "--methods", "tfidf,decoder", "--decoder", str(write_decoder(tmp_path / "gpt", words))]
     ran = ulmfit(*arguments, *asked)
     assert ran.code == 0, ran.err

@@ -113,7 +113,8 @@ class _Drawing:
         depths = {key: depth for depth, keys in enumerate(nx.topological_generations(inputs)) for key in keys}
         self.lines = nx.DiGraph()
         self.lines.add_nodes_from(boxes)
-        for source, key in nx.transitive_reduction(inputs).edges:
+        reduced = nx.transitive_reduction(inputs)
+        for source, key in filter(lambda edge: reduced.has_edge(*edge), inputs.edges):  # in this order: ``reduced`` has that of a set
             nx.add_path(self.lines, [source, *((source, key, layer) for layer in range(depths[source] + 1, depths[key])), key])
         self.layer = {node: depths[node] if node in depths else node[-1] for node in self.lines}
         self.layers: list[list[Node]] = [[] for _ in range(max(depths.values(), default=0) + 1)]
