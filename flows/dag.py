@@ -4,6 +4,7 @@
 returns stands for the stage's output until that is made: it can be handed on to another ``add``, and looked up in the results.
 """
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, ParamSpec, TypeVar, cast
@@ -41,6 +42,12 @@ class Node:
     def needed(self) -> list["Node"]:
         """The nodes among its arguments, and those that it waits for besides."""
         return [argument for argument in (*self.arguments, *self.keywords.values(), *self.after) if isinstance(argument, Node)]
+
+    def given(self, name: str) -> Any:
+        """The argument that the function of the stage calls ``name``."""
+        bound = inspect.signature(self.stage).bind(*self.arguments, **self.keywords)
+        bound.apply_defaults()
+        return bound.arguments[name]
 
     def __getattr__(self, attribute: str) -> NoReturn:
         raise AttributeError(f"{self.name} is not made yet: hand it on to another stage, or look it up in the results of the DAG")

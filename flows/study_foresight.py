@@ -15,8 +15,8 @@ from flows.text import Text
 from tasks.run import Finished
 from tasks.workspace import Workspace
 from ulmfit.compute.cores import cores
-from ulmfit.config import CorpusConfig, LMConfig, ModelConfig, Settings
-from ulmfit.corpora.source import CorpusSource
+from ulmfit.config import ModelConfig
+from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.progress import clock
 from ulmfit.shards.documents import Documents
 from ulmfit.stages.choosing import choose_by_words
@@ -120,10 +120,9 @@ class Foresight:
         if kind in CLASSIFIERS:
             return self._training("classifier", lambda: self._classifier(node))
         if node.stage in (words, choose_by_words):
-            corpus, _, settings, *_ = node.arguments
-            text = self._text(cast(Node, corpus))
-            learnt, read = (Documents.open(self.made[text.ids].path, [split]) for split in ("train", _read_by(node, settings)))
-            number = cast(Settings, settings).labels.number or len(learnt)
+            ids, settings = self.made[self._text(node.given("corpus")).ids].path, node.given("settings")
+            learnt, read = Documents.open(ids, ["train"]), Documents.open(ids, [_read_by(node)])
+            number = settings.labels.number or len(learnt)
             return (learnt.tokens * min(1.0, number / max(1, len(learnt))) + read.tokens) / BASELINE
         return self._judging(node) if kind in ("judge", "choose") else 0.0
 
@@ -137,22 +136,18 @@ class Foresight:
         return estimate(found, self.speeds[name])
 
     def _lm(self, node: Node) -> Trainable:
-        if node.name.kind == "pretrain":
-            ids, _, model, config, direction = node.arguments
-        else:
-            _, ids, _, config, direction = node.arguments
-            model = self.model
-        corpus = cast(Node, cast(Node, ids).arguments[0])
-        text = self._training_text(corpus, self._amount(corpus), TRAINING_SPLITS, direction)
-        return lm_task(text, cast(Any, model), cast(LMConfig, config), self.placement)
+        model = node.given("model") if node.name.kind == "pretrain" else self.model
+        corpus = node.given("ids").given("corpus")
+        text = self._training_text(corpus, self._amount(corpus), TRAINING_SPLITS, node.given("direction"))
+        return lm_task(text, model, node.given("config"), self.placement)
 
     def _classifier(self, node: Node) -> Trainable:
-        _, corpus, _, _, given, direction, _ = node.arguments
-        settings, sampled = cast(Settings, given), _sampling(cast(Node, corpus))
-        text = self._training_text(cast(Node, corpus), settings.labels.number or sampled.max_train, ("train",), direction)
+        corpus, settings = node.given("corpus"), node.given("settings")
+        number = settings.labels.number or corpus.given("config").max_train
+        text = self._training_text(corpus, number, ("train",), node.given("direction"))
         return classifier_task(text, settings.model, settings.classifier, self.placement)
 
-    def _training_text(self, corpus: Node, number: int | None, splits: Sequence[str], direction: Any) -> TrainingText:
+    def _training_text(self, corpus: Node, number: int | None, splits: Sequence[str], direction: Direction) -> TrainingText:
         """So many documents of the whole corpus, as a sample that is drawn of it later will have them."""
         whole = self._text(corpus)
         ids = self.made[whole.ids].path
@@ -162,19 +157,19 @@ class Foresight:
         return TrainingText(train.take(chosen), valid, Vocab.load(self.made[whole.vocab].file), direction, labels)
 
     def _judging(self, node: Node) -> float:
-        corpus, _, forward, backward, settings, *_ = node.arguments
-        read = Documents.open(self.made[self._text(cast(Node, corpus)).ids].path, [_read_by(node, settings)])
-        flops = sum(layer_flops(self.model)) * read.tokens * sum(one is not None for one in (forward, backward))
+        read = Documents.open(self.made[self._text(node.given("corpus")).ids].path, [_read_by(node)])
+        directions = sum(node.given(direction) is not None for direction in DIRECTIONS)
+        flops = sum(layer_flops(self.model)) * read.tokens * directions
         speed = self.speeds.get("classifier")
         return flops / speed if speed else 0.0
 
     def _text(self, corpus: Node) -> Text:
-        source = corpus.arguments[1]
-        return next(text for text in self.study.texts.values() if cast(Node, text.corpus).arguments[1] == source)
+        source = corpus.given("source")
+        return next(text for text in self.study.texts.values() if cast(Node, text.corpus).given("source") == source)
 
     def _amount(self, corpus: Node) -> int | None:
         """Documents that a language model reads of a sampled corpus; None: all."""
-        sampled, rows = _sampling(corpus), self.made[self._text(corpus).corpus].record.splits["train"].documents
+        sampled, rows = corpus.given("config"), self.made[self._text(corpus).corpus].record.splits["train"].documents
         return None if sampled.max_unlabelled is None else (sampled.max_train or rows) + sampled.max_unlabelled
 
     @property
@@ -183,14 +178,9 @@ class Foresight:
         return self.study.ends[0][1].settings.model
 
 
-def _read_by(node: Node, settings: object) -> str:
-    """The split that a stage predicts: what it may choose from, or what judges."""
-    return "train" if node.name.kind == "choose" else cast(Settings, settings).judge
-
-
-def _sampling(corpus: Node) -> CorpusConfig:
-    assert isinstance(corpus.arguments[1], CorpusSource)
-    return cast(CorpusConfig, corpus.arguments[2])
+def _read_by(node: Node) -> str:
+    """The split that a stage predicts: what it may choose from, or what is scored."""
+    return "train" if node.name.kind == "choose" else node.given("settings").judge
 
 
 def foresee(plan: StudyPlan) -> StudyOutlook:
