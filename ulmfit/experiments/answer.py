@@ -47,7 +47,7 @@ def answers(points: Sequence[Mean]) -> list[str]:
 def _ends(points: dict[int, Mean]) -> list[tuple[int, Mean]]:
     """The fewest labels and the most."""
     rows = list(points.items())
-    return rows[:1] + rows[1:][-1:]
+    return rows if len(rows) < 2 else [rows[0], rows[-1]]
 
 
 def _margin(labels: int, ours: Mean, others: Sequence[Mean]) -> str:
@@ -74,16 +74,18 @@ def _worth(ours: dict[int, Mean], other: dict[int, Mean]) -> str:
 
 def _text(points: Sequence[Mean]) -> list[str]:
     """What the domain's text is worth at the most labels at which it was varied."""
-    tuned = [point for point in points if point.point.regime]
-    at = [
-        labels for labels in {point.labels for point in tuned} if len({point.unlabelled for point in tuned if point.labels == labels}) > 1
-    ]
-    if not at:
+    by_number: dict[int, list[Mean]] = {}
+    for point in points:
+        if point.point.regime:
+            by_number.setdefault(point.labels, []).append(point)
+    varied = [labels for labels, found in by_number.items() if len({point.unlabelled for point in found}) > 1]
+    if not varied:
         return []
-    found = sorted((point for point in tuned if point.labels == max(at)), key=accuracy)
+    most = max(varied)
+    found = sorted(by_number[most], key=accuracy)
     worst, best = found[0], found[-1]
     return [
-        f"At {max(at):,} labels the {_regime(best)} is best, with {in_words(best.scores[METRIC])}; the {_regime(worst)} is last, "
+        f"At {most:,} labels the {_regime(best)} is best, with {in_words(best.scores[METRIC])}; the {_regime(worst)} is last, "
         f"{100 * (accuracy(best) - accuracy(worst)):.1f} points behind."
     ]
 

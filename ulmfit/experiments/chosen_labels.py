@@ -55,7 +55,9 @@ def worth(random: Curve, chosen: Curve) -> Worth | None:
     """Of two curves at the most labels that both have; None where no trial has both. Between numbers of labels, scores are interpolated by
     their logarithm."""
     sizes = sorted(set(random) & set(chosen))
-    trials = sorted(set.intersection(*(set(curve[size]) for curve in (random, chosen) for size in sizes))) if len(sizes) > 1 else []
+    if len(sizes) < 2:
+        return None
+    trials = sorted(set.intersection(*(set(curve[size]) for curve in (random, chosen) for size in sizes)))
     if not trials:
         return None
     most = sizes[-1]
@@ -63,9 +65,14 @@ def worth(random: Curve, chosen: Curve) -> Worth | None:
     numbers = np.unique(np.geomspace(sizes[0], most, STEPS).round().astype(int))
     scores = [np.interp(np.log(numbers), np.log(sizes), [chosen[size][trial] for size in sizes]) for trial in trials]
     found = [student((row - goal).tolist()) for row in np.stack(scores, axis=1)]
-    first = lambda bounds: next(
-        (int(number) for number, bound in zip(numbers, bounds, strict=True) if bound is not None and bound >= 0), None
-    )
+
+    def first(bounds: Sequence[float | None]) -> int | None:
+        """The fewest labels with which a bound of the difference is not below 0."""
+        for number, bound in zip(numbers.tolist(), bounds, strict=True):
+            if bound is not None and bound >= 0:
+                return int(number)
+        return None
+
     return Worth(
         labels=most,
         reached=mean(goal),

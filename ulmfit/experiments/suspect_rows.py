@@ -38,9 +38,9 @@ class Labelled:
 
 
 def labelled_rows(name: str, rows: Iterable[Row]) -> Labelled:
-    """The rows that have both; the others are counted and told. UserError where that leaves fewer than two labels.
+    """The rows that have both; the others are counted in a warning. UserError where that leaves fewer than two labels.
 
-    ``name``: of the corpus. Rows of unlabelled text have none and are not told.
+    ``name``: of the corpus. Rows of unlabelled text are not counted.
     """
     sources: list[str] = []
     numbers: list[int] = []
@@ -56,8 +56,10 @@ def labelled_rows(name: str, rows: Iterable[Row]) -> Labelled:
             refused[reason] += 1
             first = first or f"row {row.row} of {row.source}"
             continue
-        for column, value in ((sources, row.source), (numbers, row.row), (texts, text), (labels, label)):
-            column.append(value)  # type: ignore[arg-type]  # each of its own kind
+        sources.append(row.source)
+        numbers.append(row.row)
+        texts.append(text)
+        labels.append(label)
     if refused:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in refused.most_common())
         log.warning("%d rows cannot be judged (%s); the first is %s", refused.total(), reasons, first)
@@ -110,7 +112,7 @@ def by_predictions(labelled: Labelled, ids: Sequence[str], names: Sequence[str],
 
 
 def suspect_rows(labelled: Labelled, judge: Judge) -> list[Suspect]:
-    """The suspects among the rows, the most doubtful first. A label that only one text has cannot be judged, which is told.
+    """The suspects among the rows, the most doubtful first. A label that only one text has cannot be judged; a warning says so.
 
     Rows with the same text and label are judged as one, for in other folds they would confirm each other.
     """
