@@ -41,7 +41,8 @@ def reconcile(request: ReconcileRequest) -> dict[str, str]:
 
 def _crashed(client: SyncPrefectClient, request: ReconcileRequest) -> Iterator[FlowRun]:
     """The crashed runs of deployments, the latest first."""
-    since, stuck = (datetime.now(UTC) - timedelta(**span) for span in ({"hours": request.hours}, {"minutes": request.pending_minutes}))
+    now = datetime.now(UTC)
+    since, stuck = now - timedelta(hours=request.hours), now - timedelta(minutes=request.pending_minutes)
     asked = {"tags": {"all_": [request.tag]}, "deployment_id": {"is_null_": False}, "state": {"type": {"any_": ["CRASHED", "PENDING"]}}}
     found = client.read_flow_runs(
         flow_run_filter=FlowRunFilter.model_validate(asked), sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=PAGE

@@ -111,7 +111,8 @@ def _measured(job: Job, challenger: Challenger, champion: ModelVersion) -> _Meas
     with temporary_folder("ulmfit-champion-") as folder:
         try:
             bundle = fetch_bundle(job.workspace, champion, folder)
-            old, new = (Predictor(path, job.context.placement.device) for path in (bundle, challenger.model.path))
+            device = job.context.placement.device
+            old, new = Predictor(bundle, device), Predictor(challenger.model.path, device)
         except (UserError, RunFailed) as error:
             return Verdict(outcome="held", reasons=[f"The champion's model cannot be read: {error}."])
         return _both(job.context.store, challenger, champion, (old, bundle), new)

@@ -71,7 +71,8 @@ def obstacles(rows: Rows, champion: Candidate, challenger: Candidate, min_rows: 
 def _between(champion: Candidate, challenger: Candidate) -> list[str]:
     if champion.task != challenger.task:
         return [f"The tasks differ: the champion is {champion.task}, the challenger {challenger.task}."]
-    gone, new = (_named(set(a) - set(b)) for a, b in ((champion.names, challenger.names), (challenger.names, champion.names)))
+    before, now = set(champion.names), set(challenger.names)
+    gone, new = _named(before - now), _named(now - before)
     if gone and new:
         return [f"The labels differ: only the champion has {gone}, only the challenger {new}."]
     return [f"The labels differ: only the {who} has {which}." for who, which in (("champion", gone), ("challenger", new)) if which]

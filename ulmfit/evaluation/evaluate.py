@@ -71,7 +71,7 @@ def mistakes(predictions: Predictions, documents: HeldOut, most: int) -> list[Mi
         wrong = decided != labels
         faults = wrong.sum(1)
         sureness = np.where(wrong, np.where(decided, probabilities, 1 - probabilities), 0).sum(1) / np.maximum(faults, 1)
-        predicted, true = ([names[row].tolist() for row in table] for table in (decided, labels))
+        predicted, true = [names[row].tolist() for row in decided], [names[row].tolist() for row in labels]
     else:
         codes, sureness = probabilities.argmax(1), probabilities.max(1)
         faults = (codes != labels).astype(np.int64)

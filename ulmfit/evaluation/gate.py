@@ -45,7 +45,7 @@ def decide(figures: GateFigures, policy: GatePolicy) -> Verdict:
 
 
 def _figures(rows: Rows, champion: Candidate, challenger: Candidate, cycle: int, policy: GatePolicy) -> GateFigures:
-    old, new = (side.ordered(rows.names) for side in (champion, challenger))
+    old, new = champion.ordered(rows.names), challenger.ordered(rows.names)
     hits = right(rows.labels, old.probabilities, old.thresholds), right(rows.labels, new.probabilities, new.thresholds)
     found, alpha = disagreement(*hits), alpha_of_cycle(cycle, policy.alpha)
     error = lambda side: expected_calibration_error(side.probabilities, rows.labels)

@@ -98,7 +98,7 @@ def per_label(labels: Labels, probabilities: Floats, thresholds: Floats | None =
     if labels.ndim == 2:
         truth, decided = labels, decisions(probabilities, thresholds)
     else:
-        truth, decided = (codes[:, None] == classes for codes in (labels, probabilities.argmax(1)))
+        truth, decided = labels[:, None] == classes, probabilities.argmax(1)[:, None] == classes
     part = lambda hits, of: float(hits / of) if of else None
     return [
         LabelScores(
@@ -179,7 +179,8 @@ class _Ranking:
         positives, negatives = np.flatnonzero(positive), np.flatnonzero(~positive)
         negatives = negatives[np.argsort(scores[negatives], kind="stable")]
         ordered = scores[negatives]
-        below, upto = (np.searchsorted(ordered, scores[positives], side=side) for side in ("left", "right"))
+        below = np.searchsorted(ordered, scores[positives], side="left")
+        upto = np.searchsorted(ordered, scores[positives], side="right")
         return _Ranking(positives, negatives, below, upto)
 
     def auc(self, counts: Ints) -> float:

@@ -92,7 +92,7 @@ def _with_words(
 
     mixture = fit_mixture(members(rows.texts, valid), rows.codes(strings), "multi-class")
     of_judged = members(read_split(corpus, split).texts, judged)
-    answer, plain = (mixture.join(of_judged, "multi-class", calibrated) for calibrated in (True, False))
+    answer, plain = mixture.join(of_judged, "multi-class", calibrated=True), mixture.join(of_judged, "multi-class", calibrated=False)
     return {"words": Predictions(of_judged["words"]), WITH_WORDS: Predictions(answer, plain)}
 
 

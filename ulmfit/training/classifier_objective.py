@@ -53,7 +53,8 @@ class Objective:
             decided, truth = probabilities(logits, self.labels.task) >= THRESHOLD, targets > 0
         else:
             value = F.cross_entropy(logits, targets)
-            decided, truth = (F.one_hot(classes, len(self.labels)).bool() for classes in (logits.argmax(1), targets))
+            decided = F.one_hot(logits.argmax(1), len(self.labels)).bool()
+            truth = F.one_hot(targets, len(self.labels)).bool()
         accuracy = float((decided == truth).all(1).double().mean())
         f1 = macro_f1(*hits_and_seen(truth.cpu().numpy(), decided.cpu().numpy()))
         return {"valid_loss": float(value), "valid_accuracy": accuracy, "valid_macro_f1": f1}

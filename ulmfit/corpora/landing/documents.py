@@ -167,7 +167,7 @@ def change(rows: Rows, parts: Collection[int]) -> Change:
     had = there & (label != UNKNOWN)
     landed = ~rows.refused & ~rows.judging
     new, late = np.isin(rows.part, list(parts)) & landed, np.isin(rows.late.part, list(parts)) & ~rows.late.refused
-    known, now = (len(np.unique(rows.folds[which])) for which in (landed & ~new, landed))
+    known, now = len(np.unique(rows.folds[landed & ~new])), len(np.unique(rows.folds[landed]))
     with_text = np.isin(rows.same_id[len(rows) :], rows.same_id[: len(rows)][~rows.refused])
     return Change(
         documents=int((there_now & ~there).sum()),

@@ -167,6 +167,6 @@ def out_of_vocabulary(counts: Mapping[str, int] | pa.Table, vocab: Vocab) -> Out
     unknown = counts.filter(pc.invert(pc.is_in(counts["token"], value_set=known)))
     order = [("count", "descending"), ("token", "ascending")]
     often = unknown.take(pc.select_k_unstable(unknown, COMMONEST, order)).to_pylist() if len(unknown) else []  # it cannot do none
-    tokens, missed = (pc.sum(table["count"]).as_py() or 0 for table in (counts, unknown))
+    tokens, missed = pc.sum(counts["count"]).as_py() or 0, pc.sum(unknown["count"]).as_py() or 0
     pairs = tuple((row["token"], row["count"]) for row in often)
     return OutOfVocabulary(tokens=tokens, unknown=missed, share=round(missed / tokens, 6) if tokens else 0.0, most_frequent=pairs)

@@ -119,7 +119,8 @@ def csv_rows(stream: Iterable[str], file: DataFile, columns: Columns, delimiter:
                 yield Row(file.name, number, delimiter.join(record), split=file.split, reason="may be the end of the row before")
             else:
                 whole = dict(zip(header, record, strict=True)) if columns.every else None
-                label, name = (None if at is None else record[at] for at in (label_at, id_at))
+                label = None if label_at is None else record[label_at]
+                name = None if id_at is None else record[id_at]
                 yield Row(file.name, number, record[text_at], label, file.split, record=whole, id=name)
     except EndlessRecord as error:
         raise UserError(f"{file.path}: {_endless(error)}") from error

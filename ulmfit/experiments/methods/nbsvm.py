@@ -65,7 +65,8 @@ class FittedNaiveBayesSVM:
 
 def log_count_ratio(features: csr_matrix, positive: NDArray[np.bool_]) -> NDArray[np.float64]:
     """r [F]: the logarithm of p/|p| over q/|q|; p and q count the ``features`` [M, F] of the positive rows and of the others, plus alpha."""
-    p, q = (ALPHA + np.asarray(features[rows].sum(axis=0)).ravel() for rows in (positive, ~positive))
+    p = ALPHA + np.asarray(features[positive].sum(axis=0)).ravel()
+    q = ALPHA + np.asarray(features[~positive].sum(axis=0)).ravel()
     return np.log(p / p.sum()) - np.log(q / q.sum())
 
 
