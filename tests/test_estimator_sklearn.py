@@ -22,6 +22,7 @@ from sklearn.utils.validation import validate_data
 from ulmfit import TextClassifier
 from ulmfit.errors import UserError
 from ulmfit.text.vocab import Vocab
+from ulmfit.training import method
 
 RNG = random.Random(0)
 WORDS = {"a": ["cat", "dog", "bird"], "b": ["car", "bus", "train"]}
@@ -126,13 +127,13 @@ def test_labels_of_any_kind_are_given_back(labels: Any, kind: str) -> None:
 
 def test_texts_to_judge_by_are_not_learnt_from(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, list[int]] = {}
-    original = TextClassifier.fit.__globals__["method"].train_classifier
+    original = method.train_classifier
 
     def noted(text: Any, *rest: Any) -> Any:
         seen[text.direction] = [len(text.train), len(text.valid), *text.valid.labels.tolist()]
         return original(text, *rest)
 
-    monkeypatch.setattr("ulmfit.training.method.train_classifier", noted)
+    monkeypatch.setattr(method, "train_classifier", noted)
     given = classifier().fit(TEXTS[:30], LABELS[:30], unlabelled=TEXTS[36:], eval_set=(pa.array(TEXTS[30:36]), np.array(LABELS[30:36])))
     assert seen == {direction: [30, 6, 0, 1, 0, 1, 0, 1] for direction in ("forward", "backward")}
     assert given.predict(TEXTS[:2]).shape == (2,)
