@@ -153,10 +153,10 @@ def test_what_is_left_is_corrected_by_the_time_taken_once_enough_is_done(monkeyp
     left, now = {"seconds": 1000.0}, {"seconds": 50.0}
     monkeypatch.setattr(study.time, "monotonic", lambda: now["seconds"])
     progress = study.Progress(cast(Any, SimpleNamespace(left=lambda done: left["seconds"])))
-    told = lambda: progress.told(cast(Any, SimpleNamespace(finished={})))
+    remaining = lambda: progress.remaining(cast(Any, SimpleNamespace(finished={})))
     now["seconds"], left["seconds"] = 60.0, 999.9
-    assert told() == " (16:40 left)", "too little is done to say"
+    assert remaining() == " (16:40 left)", "too little is done to say"
     now["seconds"], left["seconds"] = 450.0, 800.0
-    assert told() == " (26:40 left)", "it took twice as long as foreseen"
+    assert remaining() == " (26:40 left)", "it took twice as long as foreseen"
     left["seconds"] = 0.0
-    assert told() == ""
+    assert remaining() == ""
