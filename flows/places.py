@@ -13,11 +13,12 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
+from flows.request import ScoreRequest
 from ulmfit.corpora.catalog.entries import CATALOG as CORPORA
 from ulmfit.errors import UserError
 from ulmfit.pretrained.catalog import CATALOG as MODELS
 from ulmfit.store.filesystem import absolute, is_remote
-from ulmfit.store.redirects import is_public
+from ulmfit.store.redirects import is_private, is_public
 
 VARIABLE = "ULMFIT_PLACES"
 OWN = ("ULMFIT_HOME", "ULMFIT_ARTIFACTS", "ULMFIT_DATA")  # variables that name a worker's own places
@@ -48,15 +49,15 @@ def refused_scheduler(address: str) -> str | None:
         host = urlsplit(address if "://" in address else f"tcp://{address}").hostname
     except ValueError:
         host = None
-    return None if host and not is_public(host) else f"it is a host of the open network; list it in {VARIABLE} where it is meant"
+    return None if host and is_private(host) else f"it is not a host of the inner network alone; list it in {VARIABLE} where it is meant"
 
 
 def _named(request: BaseModel) -> Iterator[tuple[str, str]]:
     """Fields and the places in them."""
     yield from _places({field: getattr(request, field, None) for field in FIELDS})
     model = getattr(request, "model", None)
-    if isinstance(model, str) and "/" in model and not model.startswith("models:/"):  # no name in the registry, but a folder
-        yield "model", model
+    if isinstance(model, str) and not model.startswith("models:/") and ("/" in model or isinstance(request, ScoreRequest)):
+        yield "model", model  # no name in the registry, but a folder
     arguments = getattr(request, "arguments", None) or {}
     source = arguments.get("source")
     if isinstance(source, dict):
@@ -74,6 +75,8 @@ def _places(values: dict[str, object]) -> Iterator[tuple[str, str]]:
 
 def refusal(place: str) -> str | None:
     """Why a place may not be named; None where it may."""
+    if "\0" in place:
+        return "no name of a place has such letters"
     listed = os.environ.get(VARIABLE)
     own = [found for name in OWN if (found := os.environ.get(name))]
     if any(_inside(place, folder) for folder in (*own, *(listed or "").split())):
@@ -86,9 +89,11 @@ def refusal(place: str) -> str | None:
     if separator:
         return _refused_url(scheme, place)
     path = _real(place)
-    home = Path(os.path.expanduser("~"))  # "~" itself where a user has none
+    home = Path(os.path.realpath(os.path.expanduser("~")))  # as the path: links followed
     hidden = path.is_relative_to(home) and path.relative_to(home).parts[:1]
-    if any(path.is_relative_to(folder) for folder in SYSTEM) or (hidden and hidden[0].startswith(".") and hidden[0] != ".ulmfit"):
+    if any(path.is_relative_to(each) for folder in SYSTEM for each in (folder, _real(folder))) or (
+        hidden and hidden[0].startswith(".") and hidden[0] != ".ulmfit"
+    ):
         return f"it is a folder of the system, or a hidden one; list it in {VARIABLE} where it is meant"
     return None
 

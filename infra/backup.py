@@ -47,28 +47,38 @@ def save(folder: Path, bucket: str = BUCKET, databases: Sequence[str] = tuple(DA
     (work / "databases").mkdir()
     for name in databases:
         _run(["pg_dump", "--format=custom", f"--file={work / 'databases' / name}.dump", name])
-    stamps = filesystem.stamps(bucket)
-    _copy_bucket(bucket, stamps, work / "bucket", before[-1] if before else None)
+    stamps = _copy_bucket(bucket, work / "bucket", before[-1] if before else None)
     files = {str(file.relative_to(work)): filesystem.sha256(file) for file in sorted(work.rglob("*")) if file.is_file()}
     filesystem.write_bytes(work / MANIFEST, Manifest(files=files, stamps=stamps).model_dump_json(indent=1).encode())
     os.rename(work, target)
-    for old in before[: len(before) + 1 - keep] if keep else []:
+    for old in before[: max(0, len(before) + 1 - keep)] if keep else []:
         shutil.rmtree(old)
     return target
 
 
-def _copy_bucket(bucket: str, stamps: Mapping[str, str], target: Path, before: Path | None) -> None:
-    known = read(before).stamps if before else {}
-    for name, stamp in stamps.items():
+def _copy_bucket(bucket: str, target: Path, before: Path | None) -> dict[str, str]:
+    """Copy all files; their stamps. One that goes away meanwhile was a job's own for a while, and is left out."""
+    known = read(before) if before else Manifest(files={}, stamps={})
+    stamps = filesystem.stamps(bucket)
+    for name, stamp in list(stamps.items()):
         file = target / name
         if not file.resolve().is_relative_to(target.resolve()):
             raise UserError(f"{bucket}/{name}: a name that leads out of the backup; remove it from the bucket")
         file.parent.mkdir(parents=True, exist_ok=True)
-        earlier = before / "bucket" / name if before and known.get(name) == stamp else None
-        if earlier and earlier.exists():
-            os.link(earlier, file)
-        else:
+        earlier = before / "bucket" / name if before and known.stamps.get(name) == stamp else None
+        if earlier and _is_intact(earlier, known.files.get(f"bucket/{name}")):
+            filesystem.link_or_copy(earlier, file)
+            continue
+        try:
             filesystem.copy(filesystem.join(bucket, name), file)
+        except FileNotFoundError:
+            del stamps[name]
+    return stamps
+
+
+def _is_intact(file: Path, digest: str | None) -> bool:
+    """Whether a file of an earlier backup is what it was: else the damage would be in all that come."""
+    return file.is_file() and filesystem.sha256(file) == digest
 
 
 def read(backup: Path) -> Manifest:
@@ -85,7 +95,8 @@ def restore(backup: Path, bucket: str = BUCKET, owners: Mapping[str, str] = DATA
     Services that use them are to be stopped. UserError, before anything is changed, where a file of the backup is missing or damaged.
     """
     manifest = read(backup)
-    for name, digest in manifest.files.items():
+    lacking = {f"databases/{database}.dump": "" for database in owners}
+    for name, digest in (lacking | manifest.files).items():
         file = backup / name
         if not file.is_file() or filesystem.sha256(file) != digest:
             raise UserError(f"{file}: is missing or damaged (its digest differs); nothing was restored; name another backup")

@@ -20,6 +20,7 @@ from tasks.champion import RegisteredModel
 from tasks.live import live_versions, registered_models
 from tasks.registry import fetch_bundle
 from tasks.servers import cause, check_tracking
+from tasks.suspects import clear_suspects
 from tasks.tracking import settled
 from tasks.workspace import Workspace
 from ulmfit.corpora.corpus_record import CorpusRecord
@@ -124,6 +125,7 @@ class ForgettingModel:
         store = self.workspace.store
         known, corpora = store.known(), [artifact for artifact in store.all() if artifact.kind == "corpus"]
         holders = holding(corpora, Refusal(texts=frozenset(map(bytes.fromhex, entry.texts))))
+        clear_suspects(self.workspace)
         clear_reports(self.workspace, holders)
         had_read, unknown = [], []
         here = {corpus.key for corpus in corpora}
@@ -168,7 +170,10 @@ def holding(corpora: Iterable[Artifact], refusal: Refusal) -> dict[str, set[str]
 
 
 def clear_reports(workspace: Workspace, holders: Mapping[str, Set[str]]) -> None:
-    """Take the excerpts of these documents (ids, by the key of the corpus) out of the reports, here and beside their tracked runs."""
+    """Take the excerpts of these documents (ids, by the key of the corpus) out of the reports, here and beside their tracked runs.
+
+    Of a corpus that held one, the list of suspects goes as a whole: it names texts by rows, and the same one may stand in several.
+    """
     client = MlflowClient(workspace.tracking_uri) if holders else None
     for file in sorted(workspace.reports.glob("*/summary.json")) if client else []:
         try:
@@ -178,10 +183,10 @@ def clear_reports(workspace: Workspace, holders: Mapping[str, Set[str]]) -> None
             continue
         ids = holders.get(summary.corpus.key, frozenset())
         kept = [mistake for mistake in summary.results.mistakes if mistake.id not in ids]
-        if len(kept) < len(summary.results.mistakes):
+        if len(kept) < len(summary.results.mistakes) or (ids and summary.suspects):
             reasons = {mistake.id: summary.reasons[mistake.id] for mistake in kept if mistake.id in summary.reasons}
             results = summary.results.model_copy(update={"mistakes": kept})
-            render(summary.model_copy(update={"results": results, "reasons": reasons}), file.parent)
+            render(summary.model_copy(update={"results": results, "reasons": reasons, "suspects": None}), file.parent)
             _log_again(client, summary.run.id, file.parent)
 
 

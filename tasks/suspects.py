@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from tasks.workspace import Workspace
 from ulmfit.corpora.source import CorpusSource, fingerprint
 from ulmfit.report.suspect_list import SuspectList
+from ulmfit.store import filesystem
 from ulmfit.store.filesystem import write_bytes
 
 
@@ -25,6 +26,11 @@ def kept_suspects(workspace: Workspace, source: CorpusSource | None) -> SuspectL
         return SuspectList.model_validate_json(_file(workspace, source).read_bytes())
     except (OSError, ValidationError):
         return None
+
+
+def clear_suspects(workspace: Workspace) -> None:
+    """Remove all lists, as something is to be forgotten: they hold beginnings of texts, and are made again in seconds."""
+    filesystem.remove(workspace.suspects)
 
 
 def _file(workspace: Workspace, source: CorpusSource) -> Path:

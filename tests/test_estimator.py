@@ -353,6 +353,7 @@ def test_bad_settings_are_told_in_one_line(named, said):
 def test_options_have_the_last_word():
     settings = TextClassifier("tiny", seed=3, options=("classifier.seed=5", "text.lang=de"))._settings()
     assert (settings.pretrain.seed, settings.classifier.seed, settings.text.lang) == (3, 5, "de")
+    assert settings.labels.seed == 3, "words and drawn labels have it too"
     assert isinstance(settings.classifier, ClassifierConfig)
 
 

@@ -234,7 +234,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
     def _settings(self) -> Settings:
         """The preset with the constructor's arguments, then ``options``, which override both."""
         text = [f"text.{name}={json.dumps(_plain(getattr(self, name)))}" for name in ("lang", "rules")]
-        seeds = [f"{stage}.seed={json.dumps(_plain(self.seed))}" for stage in ("corpus", "pretrain", "finetune", "classifier")]
+        seeds = [f"{stage}.seed={json.dumps(_plain(self.seed))}" for stage in ("corpus", "pretrain", "finetune", "labels", "classifier")]
         return override(preset(self.preset), [*text, *seeds, *_listed(self.options)])
 
     def _fitted(self) -> Predictor:

@@ -96,19 +96,20 @@ class _Trained:
 
 
 def _landed(text: str) -> tuple[str, list[object]]:
-    if _is_digest(text):
-        return "select * from landed_files where content >= ? and content < ? order by arrival desc limit ?", [*_from(text), MOST + 1]
-    return "select * from landed_files where instr(lower(name), lower(?)) order by arrival desc, number limit ?", [text, MOST + 1]
+    """Files by name; where it may be a digest (a date such as 20241105 may be, too) also by their content."""
+    content, range_ = ("or content >= ? and content < ?", _from(text)) if _is_digest(text) else ("", ())
+    where = f"where instr(lower(name), lower(?)) {content}"
+    return f"select * from landed_files {where} order by arrival desc, number limit ?", [text, *range_, MOST + 1]
 
 
 def _artifacts(text: str) -> tuple[str, list[object]]:
-    """Artifacts by key, corpora by digest or by the names of what was read."""
+    """Corpora by the names of what was read; where it may be a digest also by theirs, and artifacts by key."""
     columns = "select key, kind, json_extract(record, '$.source') as source from artifacts"
+    where, asked = "(instr(lower(source), lower(?)) or instr(lower(json_extract(record, '$.more')), lower(?)))", [text, text]
     if _is_digest(text):
-        where = "where key >= ? and key < ? or kind = 'corpus' and instr(json_extract(record, '$.digest'), ?) = 1"
-        return f"{columns} {where} order by finished desc limit ?", [*_from(text), text.lower(), MOST + 1]
-    where = "where kind = 'corpus' and (instr(lower(source), lower(?)) or instr(lower(json_extract(record, '$.more')), lower(?)))"
-    return f"{columns} {where} order by finished desc limit ?", [text, text, MOST + 1]
+        where, asked = f"({where} or instr(json_extract(record, '$.digest'), ?) = 1)", [*asked, text.lower()]
+    by_key, range_ = ("or key >= ? and key < ?", _from(text)) if _is_digest(text) else ("", ())
+    return f"{columns} where kind = 'corpus' and {where} {by_key} order by finished desc limit ?", [*asked, *range_, MOST + 1]
 
 
 def _is_digest(text: str) -> bool:

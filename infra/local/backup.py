@@ -7,7 +7,7 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +21,7 @@ from infra.local.health import postgres_answers
 from infra.local.services import base_environment
 from infra.local.stack import BUCKET, Settings, Stack
 from ulmfit.errors import RunFailed, UserError
+from ulmfit.store import filesystem
 
 KEPT = ("outbox", "reports")  # of the workspace; the rest is made again
 PATIENCE = 60.0  # seconds for PostgreSQL to start
@@ -158,14 +159,12 @@ def _run(stack: Stack, program: str, *arguments: str) -> None:
 
 
 def _pack(tar: Path, folders: Sequence[Path]) -> None:
-    """Files that go away while they are read were not finished, and are left out."""
+    """Files, and folders of them, that go away while they are read were not finished, and are left out."""
     with open(os.open(tar, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out, tarfile.open(fileobj=out, mode="w|") as archive:
         for folder in folders:
-            for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
-                try:
-                    archive.add(path, f"{folder.name}/{path.relative_to(folder)}", recursive=False)
-                except FileNotFoundError:
-                    continue
+            for name in filesystem.files(folder):
+                with suppress(FileNotFoundError):
+                    archive.add(folder / name, f"{folder.name}/{name}", recursive=False)
 
 
 def _unpack(tar: Path, to: Path) -> None:

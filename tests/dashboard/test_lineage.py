@@ -101,6 +101,15 @@ def test_artifacts_and_files_of_corpora_know_their_versions_too(home: Home) -> N
         assert "a &amp; b.csv" in client.get("/lineage").text
 
 
+def test_a_name_that_may_be_a_digest_is_found_as_a_name(home: Home) -> None:
+    home.landed(files=[file(1, "mail/20241105.csv")])
+    register(home, trained(home, "ab", landed=False, source="/data/facade.csv"))
+    with home.looking() as client:
+        ask = lambda text: client.get("/api/v1/readers", params={"file": text}).json()
+        assert [found["file"]["name"] for found in ask("20241105")["files"]] == ["mail/20241105.csv"]
+        assert [found["source"] for found in ask("Facade")["artifacts"]] == ["/data/facade.csv"]
+
+
 def test_what_is_no_longer_in_the_store_stays_in_the_graph(home: Home) -> None:
     model = trained(home, "ab")
     register(home, model)

@@ -78,6 +78,16 @@ def test_a_link_is_what_it_leads_to(tmp_path: Path) -> None:
     assert refusal(str(tmp_path / "innocent.csv"))
 
 
+def test_the_home_is_what_its_link_leads_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "disk" / "ann" / ".aws").mkdir(parents=True)
+    (tmp_path / "home").symlink_to(tmp_path / "disk" / "ann")
+    assert refusal("~/.aws/credentials") and refusal(str(tmp_path / "disk" / "ann" / ".aws")) and not refusal("~/tickets.csv")
+
+
+def test_a_name_that_no_place_has_is_refused_in_one_line() -> None:
+    assert refusal("tickets\0.csv")
+
+
 def test_what_a_request_names_as_a_rule(tmp_path: Path) -> None:
     fine = [str(tmp_path / "tickets.csv"), "tickets.csv", "s3://bucket/tickets", "https://open.example/lm", "~/tickets.csv"]
     for place in fine:
@@ -114,7 +124,8 @@ def test_a_list_of_places_is_all_there_is(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_scheduler_is_believed_and_so_it_is_one_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     for address in ("3", "tcp://inside.example:8786", "tls://127.0.0.1:7304", "10.0.0.3:8786"):
         check_places(TrainRequest(corpus="imdb", dask=address))
-    for address in ("tcp://open.example:8786", f"{PUBLIC}:8786", "tcp://[::", "inproc://"):
+    mixed, unknown = "tcp://both.example:8786", "tcp://nowhere.example.-:8786"
+    for address in ("tcp://open.example:8786", f"{PUBLIC}:8786", "tcp://[::", "inproc://", mixed, unknown):
         with pytest.raises(UserError, match=r"dask: .* a request may not name it"):
             check_places(TrainRequest(corpus="imdb", dask=address))
     monkeypatch.setenv("ULMFIT_PLACES", "s3://team tls://dask-scheduler:8786")
@@ -134,10 +145,12 @@ def test_the_text_of_a_stage_that_is_sent(tmp_path: Path) -> None:
         check_places(SentStage.model_validate({**fields, "artifacts": "/etc", "arguments": {}}))
 
 
-def test_the_folder_of_a_model_is_asked_too() -> None:
+def test_the_folder_of_a_model_is_asked_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "etc").symlink_to("/etc")
+    monkeypatch.chdir(tmp_path)
     fields = {"dataset": "s3://x/data", "output": "s3://x/scored"}
     check_places(ScoreRequest.model_validate({**fields, "model": "models:/tickets@champion"}))
-    for bad in ({"model": "/etc/model"}, {"dataset": "/etc"}, {"output": "/etc/x"}):
+    for bad in ({"model": "/etc/model"}, {"model": "etc"}, {"dataset": "/etc"}, {"output": "/etc/x"}):
         with pytest.raises(UserError, match=next(iter(bad))):
             check_places(ScoreRequest.model_validate({**fields, "model": "models:/tickets/1", **bad}))
 

@@ -77,6 +77,42 @@ def test_the_next_one_shares_what_is_unchanged_and_old_ones_go(
     assert (made[1] / "bucket/same").read_bytes() == b"same" and (made[2] / "bucket/same").read_bytes() == b"different"
 
 
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for backups of a folder ``bucket`` beside it, which holds ``a``; names that tell backups of one second apart."""
+    monkeypatch.setattr("infra.backup.NAMES", "%Y%m%dT%H%M%S%fZ")
+    (tmp_path / "bucket").mkdir()
+    (tmp_path / "bucket" / "a").write_bytes(b"a")
+    return tmp_path / "backups"
+
+
+def test_none_goes_before_there_are_more_than_are_kept(place: Path) -> None:
+    for number in range(1, 5):
+        made = save(place, str(place.parent / "bucket"), (), keep=5)
+        assert len(list(place.iterdir())) == number and made.is_dir()
+
+
+def test_a_file_that_was_damaged_in_the_backup_before_is_copied_anew(place: Path) -> None:
+    first = save(place, str(place.parent / "bucket"), ())
+    (first / "bucket" / "a").write_bytes(b"b")
+    second = save(place, str(place.parent / "bucket"), ())
+    assert (second / "bucket" / "a").read_bytes() == b"a"
+
+
+def test_a_file_that_goes_away_meanwhile_is_left_out(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = {**filesystem.stamps(place.parent / "bucket"), "gone": "1-1"}
+    monkeypatch.setattr(filesystem, "stamps", lambda folder: dict(listed))
+    manifest = read(save(place, str(place.parent / "bucket"), ()))
+    assert set(manifest.files) == {"bucket/a"} and set(manifest.stamps) == {"a"}
+
+
+def test_no_database_is_dropped_of_which_the_backup_has_none(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = save(place, str(place.parent / "bucket"), ())
+    monkeypatch.setattr("infra.backup._run", lambda *_: pytest.fail("nothing is run"))
+    with pytest.raises(UserError, match=r"databases/one.dump: is missing"):
+        restore(made, str(place.parent / "bucket"), OWNERS)
+
+
 def test_a_damaged_backup_changes_nothing(server: None, s3: str, tmp_path: Path) -> None:  # noqa: F811
     filesystem.write_bytes(filesystem.join(s3, "a"), b"a")
     made = save(tmp_path, s3, tuple(OWNERS))

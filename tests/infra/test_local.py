@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import lifecycle, supervision
+from infra.local import backup, lifecycle, supervision
 from infra.local.credentials import Credentials
 from infra.local.services import client_environment, services, write_files
 from infra.local.stack import Settings, Stack
@@ -86,3 +86,24 @@ def test_where_no_stack_is_there_one_line_says_so(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "infra.local", "status", "--folder", str(tmp_path / "none")]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "make stack" in done.stderr
+
+
+def test_a_folder_that_goes_away_while_a_backup_is_made_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("bucket/a/1", "bucket/gone/2", "bucket/3"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    scandir = os.scandir
+
+    def scanned(path: str | Path = ".") -> object:
+        if Path(path).name == "gone":
+            raise FileNotFoundError(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scanned)
+    backup._pack(tmp_path / "bucket.tar", [tmp_path / "bucket", tmp_path / "none"])
+    backup._unpack(tmp_path / "bucket.tar", tmp_path / "again")
+    assert {name: (tmp_path / "again" / name).read_text() for name in ("bucket/a/1", "bucket/3")} == {
+        "bucket/a/1": "bucket/a/1",
+        "bucket/3": "bucket/3",
+    }
+    assert not (tmp_path / "again" / "bucket" / "gone").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
 
 from ulmfit.errors import UserError
+from ulmfit.models import words as module
 from ulmfit.models.words import WORD, Features, Terms, Themes, WordModel, pieces_of, words_of
 from ulmfit.training.words import known_terms
 
@@ -39,6 +41,26 @@ def test_features_are_those_of_scikit_learn(model: WordModel) -> None:
         expected += [plain, normalize(plain @ themes.axes)]
     assert np.allclose(model.features.of(TEXTS).toarray(), np.hstack(expected), atol=1e-5) and expected[3][4].any()
     assert model.features.of([]).shape == (0, len(model.weights)) and model.features.of([""]).nnz == 0
+
+
+def test_features_take_little_more_memory_than_they_are(model: WordModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BLOCK", 20)
+    rng = np.random.default_rng(0)
+    texts = ["".join(rng.choice([*"abcd "], size=600)) for _ in range(200)]
+    terms = [known_terms(map(cut, texts), len(texts), 1, 100_000) for cut in (words_of, pieces_of)]
+    known = Features(*terms, *(Themes(each, np.zeros((len(each.terms), 0), np.float32)) for each in terms))
+    whole = known.of(texts)
+    tracemalloc.start()
+    try:
+        again = known.of(texts)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 4 * (whole.data.nbytes + whole.indices.nbytes + whole.indptr.nbytes)
+    monkeypatch.setattr(module, "BLOCK", 1_000)
+    at_once = known.of(texts)
+    for name in ("data", "indices", "indptr"):
+        assert np.array_equal(getattr(again, name), getattr(at_once, name)), name
 
 
 def test_known_terms_are_those_of_scikit_learn() -> None:

@@ -53,6 +53,15 @@ def test_it_is_the_same_every_time(predictor: Predictor) -> None:
     assert explain(predictor, TEXT) == explain(predictor, TEXT)
 
 
+def test_sentences_are_found_in_time_that_grows_as_the_text_does() -> None:
+    plain = re.compile(r"\S.*?(?:[.!?…]+[\"'”’)\]]*(?=\s)|[。！？]|(?=\n)|\Z)", re.DOTALL)  # tries each mark of a run: quadratic
+    rng = np.random.default_rng(0)
+    for _ in range(2_000):
+        text = "".join(rng.choice([*"ab.!?…\"') \n。"], size=rng.integers(16)))
+        assert [found.span() for found in module.SENTENCE.finditer(text)] == [found.span() for found in plain.finditer(text)]
+    assert [found.span() for found in module.SENTENCE.finditer("!" * 1_000_000 + "x")] == [(0, 1_000_001)]  # would take a day
+
+
 @pytest.mark.parametrize(
     "text", [TEXT, "one", "a b", "No end", 'He said "go." Then… what?! (Yes.) U.S. trade', "a\n\n b\t c ", "映画は良かった。とても長い。"]
 )

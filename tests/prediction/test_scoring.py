@@ -27,6 +27,7 @@ from ulmfit.prediction.scoring import (
     score_file,
 )
 from ulmfit.shards.mapping import PartKilled
+from ulmfit.store import filesystem
 
 TEXTS = texts_of(3, 40, 1, 12)
 
@@ -143,6 +144,13 @@ def test_a_data_set_is_its_parquet_files(tmp_path: Path) -> None:
         with pytest.raises(UserError) as error:
             data_set(str(tmp_path / wrong))
         assert "\n" not in str(error.value)
+
+
+def test_an_object_whose_name_begins_with_a_slash_is_no_path_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"exists": True, "is_folder": True, "files": {"/etc/x.parquet": 1}}.items():
+        monkeypatch.setattr(filesystem, name, lambda location, value=value: value)
+    with pytest.raises(UserError, match="leads out of the folder"):
+        data_set("s3://bucket")
 
 
 def test_the_output_is_a_new_folder_or_one_of_ours(tmp_path: Path) -> None:

@@ -89,6 +89,7 @@ def test_what_users_write_is_text_in_both(tmp_path: Path) -> None:
 def test_labels_of_which_little_is_known_are_named(tmp_path: Path) -> None:
     several = Summary.model_validate(summary_of() | {"results": results_of_several(), "slices": []})
     made = card_of(several, LINEAGE, "free")
+    assert "abstain" not in markdown(made), "predict refuses that of a model of several labels"
     assert "any number of these labels: art, sport, town" in markdown(made) and "Slices" not in markdown(made)
     few = summary_of()
     few["results"]["per_label"][0]["documents"] = 3

@@ -60,6 +60,12 @@ def test_words_become_a_member_and_are_measured(tmp_path: Path, task: str) -> No
     assert predictor.probabilities(read_split(corpus, "test").texts) == pytest.approx(answers.probabilities, abs=1e-6)
 
 
+def test_what_the_seed_decides_has_the_seed_in_its_key() -> None:
+    settings = preset("small")
+    keys = {word_model(CORPUS, override(settings, [f"labels.seed={seed}"])).recipe.key for seed in (0, 1)}
+    assert len(keys) == 2
+
+
 def test_keys_with_words_differ_and_without_them_stay() -> None:
     words = made(Words, "8")
     keys = {

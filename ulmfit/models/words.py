@@ -9,12 +9,12 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 WORD = r"(?u)\b\w+\b|[^\w\s]"  # also marks such as ! and single letters
 LETTERS = range(2, 6)  # lengths of pieces of words
+BLOCK = 1_000  # texts whose features are made at a time: that takes several times the memory of what is made
 TERMS, WEIGHTS = "terms.json", "model.safetensors"
 AGAIN = "take the model from where it was made again"
 
@@ -48,6 +49,13 @@ def pieces_of(text: str) -> list[str]:
     return [word[at : at + length] for word in words for length in LETTERS for at in range(len(word) - length + 1)]
 
 
+class _Row(NamedTuple):
+    """The ``columns`` of the terms of one text, and their ``values``."""
+
+    columns: NDArray[np.int32]
+    values: NDArray[np.float32]
+
+
 @dataclass(frozen=True, eq=False)
 class Terms:
     """Words or pieces of words that a model knows, [F], and their ``idf`` float32 [F]."""
@@ -59,18 +67,18 @@ class Terms:
         """float32 [N, F] of the terms ``found`` in N texts: (1 + log of the count) * idf, each row of length 1, or 0 where none is known."""
         from scipy.sparse import csr_matrix
 
-        columns: list[int] = []
-        values: list[float] = []
-        ends = [0]
-        for terms in found:
-            counts = Counter(column for term in terms if (column := self._columns.get(term)) is not None)
-            columns += counts.keys()
-            values += counts.values()
-            ends.append(len(columns))
-        weighted = (1 + np.log(np.asarray(values, dtype=np.float32))) * self.idf[np.asarray(columns, dtype=np.int64)]
-        rows = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
-        lengths = np.sqrt(np.bincount(rows, weights=weighted**2, minlength=1))
-        return csr_matrix(((weighted / lengths[rows]).astype(np.float32), columns, ends), shape=(len(ends) - 1, len(self.terms)))
+        rows = [self._row(terms) for terms in found]
+        columns = np.concatenate([np.zeros(0, np.int32), *(row.columns for row in rows)])
+        values = np.concatenate([np.zeros(0, np.float32), *(row.values for row in rows)])
+        ends = np.cumsum([0, *(len(row.columns) for row in rows)])
+        return csr_matrix((values, columns, ends), shape=(len(rows), len(self.terms)))
+
+    def _row(self, terms: list[str]) -> _Row:
+        counts = Counter(column for term in terms if (column := self._columns.get(term)) is not None)
+        columns = np.fromiter(counts, np.int32, len(counts))
+        weighted = (1 + np.log(np.fromiter(counts.values(), np.float32, len(counts)))) * self.idf[columns]
+        length = np.sqrt(np.cumsum(weighted**2, dtype=np.float64)[-1:])
+        return _Row(columns, (weighted / length).astype(np.float32))
 
     @cached_property
     def _columns(self) -> dict[str, int]:
@@ -107,6 +115,16 @@ class Features:
 
     def of(self, texts: Sequence[str]) -> csr_matrix:
         """float32 [N, F]."""
+        from scipy.sparse import vstack
+
+        return vstack(list(self.blocks(texts)), format="csr")
+
+    def blocks(self, texts: Sequence[str]) -> Iterator[csr_matrix]:
+        """The same, ``BLOCK`` texts at a time; one without rows where there are no texts."""
+        for start in range(0, max(1, len(texts)), BLOCK):
+            yield self._block(texts[start : start + BLOCK])
+
+    def _block(self, texts: Sequence[str]) -> csr_matrix:
         from scipy.sparse import hstack
 
         words, pieces = (lambda: map(words_of, texts)), (lambda: map(pieces_of, texts))
@@ -133,7 +151,7 @@ class WordModel:
         """float32 [N, L]: a softmax over the classes, or a sigmoid for each label."""
         from scipy.special import expit, softmax
 
-        scores = self.features.of(texts) @ self.weights + self.biases
+        scores = np.concatenate([block @ self.weights + self.biases for block in self.features.blocks(texts)])
         return (softmax(scores, axis=1) if task == "multi-class" else expit(scores)).astype(np.float32)
 
     @property

@@ -20,7 +20,9 @@ from ulmfit.prediction.strangeness import strangeness
 from ulmfit.text.detokenise import UNSPACED
 
 WORD = re.compile(rf"{UNSPACED.pattern}|(?:(?!{UNSPACED.pattern})\S)+")
-SENTENCE = re.compile(r"\S.*?(?:[.!?…]+[\"'”’)\]]*(?=\s)|[。！？]|(?=\n)|\Z)", re.DOTALL)
+CLOSED = r"[\"'”’)\]]*+(?=\s)"
+# A run of marks is tried once, from its start, and not from each mark on: the time grows as the text does.
+SENTENCE = re.compile(rf"[.!?…]{{2,}}+{CLOSED}|\S.*?(?:(?<![.!?…])[.!?…]++{CLOSED}|[。！？]|(?=\n)|\Z)", re.DOTALL)
 PASSAGES = 24  # of a text, at most: sentences are joined where there are more
 READ = 60_000  # words that may be read again to find single words
 FEWEST = 40  # single words that are tried at least

@@ -147,7 +147,7 @@ def data_set(location: str) -> tuple[str, list[str]]:
     found = [name for name in names if name.lower().endswith(SUFFIX)]
     if not found:
         raise UserError(f"{location}: there is no Parquet file in it; give a file whose name ends in {SUFFIX}, or a folder of them")
-    if outside := next((name for name in found if ".." in PurePosixPath(name).parts), None):
+    if outside := next((name for name in found if name.startswith("/") or ".." in PurePosixPath(name).parts), None):
         raise UserError(f"{location}: the name {outside!r} leads out of the folder; rename the object")
     return root or "/", found
 

@@ -167,7 +167,7 @@ def _limits(summary: Summary) -> Section:
     unknown = quality.out_of_vocabulary if quality else None
     said = [
         "Figures hold for texts like those that were held out. Text of another time, place or kind may differ: see ulmfit retrain and its drift.",
-        "It always gives a label, for a text in any language and of any kind; predict --abstain-below and --explain tell where to look.",
+        _always(results),
         "Its words carry what the training text says of people and places. It has not been examined for bias against groups of people.",
     ]
     if unknown is not None:
@@ -177,6 +177,14 @@ def _limits(summary: Summary) -> Section:
     if weak:
         said.append(f"F1 below {percent(WEAK, 0)}: {_names(weak)}.")
     return Section("Limits", tuple(said))
+
+
+def _always(results: Results) -> str:
+    if results.task == "multi-class":
+        return (
+            "It always gives a label, for a text in any language and of any kind; predict --abstain-below and --explain tell where to look."
+        )
+    return "It gives labels to a text in any language and of any kind; predict --explain and --warn tell where to look."
 
 
 def _lineage(summary: Summary, lineage: Lineage) -> Section:

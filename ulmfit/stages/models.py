@@ -179,7 +179,8 @@ def word_model(corpus: Corpus, settings: Settings, chosen: ChosenRows | None = N
     """Logistic regression on TF-IDF and on themes, which are found in all training text. It learns from the rows that the classifiers learn from. Of ``settings``: ``classifier``, ``labels``."""
     inputs: dict[str, Output[Any]] = {"corpus": corpus} | ({"chosen": chosen} if chosen else {})
     task, draws = settings.classifier.model_dump(include={"task", "label_separator"}), drawn_labels(settings, chosen)
-    drawn = {"labels": keyed} if (keyed := draws.keyed()) else {}
+    seed = {"seed": draws.seed} if draws.seed else {}  # it decides about folds and themes, too
+    drawn = {"labels": keyed} if (keyed := draws.keyed()) else seed
     recipe = Recipe("words", WORDS_VERSION, task | drawn, keys_of(inputs))
 
     def build(work: Path, context: Context) -> Built:

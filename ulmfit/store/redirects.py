@@ -10,11 +10,21 @@ from urllib.parse import urlsplit
 
 def is_public(host: str) -> bool:
     """Whether all addresses of a host are of the open network: not loopback, private, link-local or reserved. False where it has none."""
+    return _openness(host) == {True}
+
+
+def is_private(host: str) -> bool:
+    """Whether none of its addresses is of the open network. False where it has none, for it may have one a moment later."""
+    return _openness(host) == {False}
+
+
+def _openness(host: str) -> set[bool]:
+    """Of each address of a host: whether it is of the open network."""
     try:
         found = {str(info[4][0]).partition("%")[0] for info in socket.getaddrinfo(host, None)}
     except (OSError, UnicodeError):
-        return False
-    return bool(found) and all(ipaddress.ip_address(address).is_global for address in found)
+        return set()
+    return {ipaddress.ip_address(address).is_global for address in found}
 
 
 class GuardedRedirects(urllib.request.HTTPRedirectHandler):

@@ -38,7 +38,8 @@ class CrossValidated:
 
 def cross_validated(features: Features, labels: Codes, strengths: Sequence[float], seed: int) -> LogisticRegression:
     """The regression, fitted on all rows with the best of the rising ``strengths``. UserError where all rows have the same class."""
-    strength = cross_validation(features, labels, strengths, seed).strength
+    check_classes(labels)
+    strength = cross_validation(features, labels, strengths, seed).strength if len(strengths) > 1 else strengths[0]
     return _regression().set_params(C=strength).fit(features, labels)
 
 
