@@ -72,6 +72,8 @@ def _known(error: Exception) -> tuple[int, str] | None:
             return 1, _one_line(str(error))
         case OSError(errno=number) if number in SYSTEM_FAULTS:
             return 2, f"{error.filename or 'writing'}: {SYSTEM_FAULTS[number]}"
+        case OSError(errno=errno.EIO, filename=str(place)) if place.startswith("s3://"):
+            return 1, _one_line(f"{place}: {error.strerror}")
     return None
 
 

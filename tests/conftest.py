@@ -77,8 +77,8 @@ class Finished:
 class CommandLine:
     """``ulmfit`` as users run it: a process of its own."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]):
-        self.folder, self.environment = folder, environment
+    def __init__(self, folder: Path, environment: dict[str, str], patience: float = 200):
+        self.folder, self.environment, self.patience = folder, environment, patience
 
     def start(self, *arguments: str, **extra: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -95,7 +95,7 @@ class CommandLine:
     def __call__(self, *arguments: str, **extra: str) -> Finished:
         process = self.start(*arguments, **extra)
         try:
-            out, err = process.communicate(timeout=200)
+            out, err = process.communicate(timeout=self.patience)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             out, err = process.communicate()

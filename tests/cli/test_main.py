@@ -41,6 +41,7 @@ def fails(monkeypatch: pytest.MonkeyPatch):
         (RunFailed("the scheduler\nis lost"), 1, "ulmfit: the scheduler is lost"),
         (OSError(errno.ENOSPC, "No space left", "/full"), 2, "ulmfit: /full: no space is left on the disk"),
         (PermissionError(errno.EACCES, "denied"), 2, "ulmfit: writing: permission denied"),
+        (OSError(errno.EIO, "the S3 server\nfailed", "s3://bucket/key"), 1, "ulmfit: s3://bucket/key: the S3 server failed"),
     ],
 )
 def test_an_error_of_a_known_cause_is_one_line(fails, capsys: pytest.CaptureFixture[str], error: Exception, code: int, line: str) -> None:

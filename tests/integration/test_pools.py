@@ -163,6 +163,7 @@ def test_what_ends_a_distributed_job_is_one_line(ulmfit: CommandLine, prefect_ap
 def test_retrainings_on_two_pools(prefect_api: str, ulmfit: CommandLine, tmp_path: Path, team: Team) -> None:  # noqa: F811
     """A first version and a warm training that is promoted; the store is in a folder that job and workers share, their homes are not."""
     distributed = ("--stages=distributed", "--set=words=true")
+    team.ulmfit = CommandLine(ulmfit.folder, ulmfit.environment, patience=1200)  # each of some twenty stages is a process
     team.land("a.csv", 400, 1)
     with workers(ulmfit, prefect_api, tmp_path, MLFLOW_TRACKING_URI=team.tracking):
         before = {run["id"] for run in flow_runs(prefect_api)}

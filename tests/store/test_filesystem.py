@@ -223,7 +223,7 @@ def test_a_disk_that_fails_at_the_last_leaves_the_older_file(tmp_path, monkeypat
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError) as caught:
         filesystem.write_bytes(tmp_path / "a", b"new")
-    assert caught.value.errno == errno.ENOSPC
+    assert caught.value.errno == errno.ENOSPC and caught.value.filename == str(tmp_path / "a"), "which disk it is"
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"old")]
 
 

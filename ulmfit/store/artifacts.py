@@ -273,7 +273,8 @@ class Store:
             work = self.work(recipe.key)
             work.mkdir(parents=True, exist_ok=True)
             filesystem.remove(work / MANIFEST)  # of a run that was killed just before its work was moved
-            self._work_inputs(recipe.key).write_text(json.dumps(dict(recipe.inputs)))
+            with filesystem.naming(self._work_inputs(recipe.key)):
+                self._work_inputs(recipe.key).write_text(json.dumps(dict(recipe.inputs)))
             started = time.time()
             built = build(work)
             return self._commit(recipe, work, built, time.time() - started), False

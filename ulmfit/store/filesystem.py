@@ -113,7 +113,7 @@ def write_new(location: str | Path, data: bytes) -> None:
         return
     beside = _beside(location)
     try:
-        with open(beside, "wb") as local:
+        with naming(location), open(beside, "wb") as local:
             local.write(data)
             local.flush()
             os.fsync(local.fileno())
@@ -142,8 +142,9 @@ def output_file(location: str | Path) -> Iterator[IO[bytes]]:
     """A file to write. It appears when the block has ended well; otherwise nothing is left of it. Folders are made as needed."""
     if is_remote(location):
         with tempfile.TemporaryFile() as file:
-            yield file
-            file.flush()
+            with naming(tempfile.gettempdir()):
+                yield file
+                file.flush()
             if not os.fstat(file.fileno()).st_size:  # there is no map of nothing
                 _put(str(location), b"")
             else:
@@ -152,7 +153,7 @@ def output_file(location: str | Path) -> Iterator[IO[bytes]]:
         return
     beside = _beside(location)
     try:
-        with open(beside, "wb") as local:
+        with naming(location), open(beside, "wb") as local:
             yield local
             local.flush()
             os.fsync(local.fileno())
@@ -192,6 +193,17 @@ def _beside(location: str | Path) -> str:
     folder, name = os.path.split(location)
     os.makedirs(folder or ".", exist_ok=True)
     return os.path.join(folder, f".{name}.{os.getpid()}.{threading.get_ident()}.tmp")
+
+
+@contextmanager
+def naming(location: str | Path) -> Iterator[None]:
+    """The system's error of a write names no file. Where the disk is full it gets the location, for there may be several disks."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename is None:
+            error.filename = str(location)
+        raise
 
 
 def _put(location: str, data: bytes | mmap.mmap) -> None:

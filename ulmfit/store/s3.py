@@ -25,6 +25,7 @@ ATTEMPTS = 3  # of a request, each after a longer wait; AWS_MAX_ATTEMPTS says ot
 REQUESTS = 8  # at once
 REDIRECTED = ("STATUS 301", "STATUS 307", "REDIRECT")
 REFUSED = ("STATUS 400", "STATUS 401", "STATUS 403", "DENIED", "SIGNATURE", "ACCESSKEY", "TOKEN", "CREDENTIAL", "UNRECOGNIZEDCLIENT")
+FAILED = ("STATUS 5", "INTERNALFAILURE", "INTERNALERROR", "SERVICEUNAVAILABLE", "SLOWDOWN", "STORAGEFULL")  # after all attempts
 _lock = threading.Lock()  # several threads may want the client for deletion at once
 _VARIABLES = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "REGION", "DEFAULT_REGION", "PROFILE", "CA_BUNDLE", "MAX_ATTEMPTS")
 
@@ -120,6 +121,10 @@ def explained(location: str, error: OSError) -> Exception:
         unset = "" if os.environ.get("AWS_ACCESS_KEY_ID") else " (they are not set)"
         names = f"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY{unset}"
         return UserError(f"{location}: access is refused; check {names} and what these keys may read and write there")
+    if any(sign in code for sign in FAILED):
+        said = (
+            f"the S3 server failed ({said}); its log has the reason, often a full disk: then run again, finished stages and parts are kept"
+        )
     return OSError(errno.EIO, said, location)
 
 
