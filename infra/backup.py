@@ -25,7 +25,7 @@ from ulmfit.store import filesystem
 
 BUCKET = f"s3://{NAME}"
 MANIFEST, UNFINISHED = "backup.json", ".unfinished"
-NAMES = "%Y%m%dT%H%M%SZ"  # of backups, so that they sort by time
+NAMES = "%Y%m%dT%H%M%S.%fZ"  # of backups, so that they sort by time
 
 
 class Manifest(BaseModel):
@@ -47,7 +47,7 @@ def save(folder: Path, bucket: str = BUCKET, databases: Sequence[str] = tuple(DA
     (work / "databases").mkdir()
     for name in databases:
         _run(["pg_dump", "--format=custom", f"--file={work / 'databases' / name}.dump", name])
-    stamps = _copy_bucket(bucket, work / "bucket", before[-1] if before else None)
+    stamps = _copy_bucket(bucket, work / "bucket", next(filter(_is_whole, reversed(before)), None))
     files = {str(file.relative_to(work)): filesystem.sha256(file) for file in sorted(work.rglob("*")) if file.is_file()}
     filesystem.write_bytes(work / MANIFEST, Manifest(files=files, stamps=stamps).model_dump_json(indent=1).encode())
     os.rename(work, target)
@@ -74,6 +74,14 @@ def _copy_bucket(bucket: str, target: Path, before: Path | None) -> dict[str, st
         except FileNotFoundError:
             del stamps[name]
     return stamps
+
+
+def _is_whole(backup: Path) -> bool:
+    """Whether its manifest can be read; of one that cannot, nothing is taken over."""
+    try:
+        return bool(read(backup))
+    except UserError:
+        return False
 
 
 def _is_intact(file: Path, digest: str | None) -> bool:

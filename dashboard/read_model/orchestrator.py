@@ -17,7 +17,8 @@ from tasks.servers import ORCHESTRATOR, PATIENCE, cause, without_password
 
 PAGE = 200
 MONTH = timedelta(days=30)
-UNDER_WAY = ["RUNNING", "PENDING", "PAUSED", "CANCELLING", "SCHEDULED"]
+UNDER_WAY = ["RUNNING", "PENDING", "PAUSED", "CANCELLING"]
+WAITING = ["SCHEDULED"]  # asked apart: a deployment has up to a hundred of them
 ENDED = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
 
 
@@ -28,7 +29,8 @@ def read(database: Database) -> None:
         raise Away(f"no server is known; name one with {ORCHESTRATOR}", expected=True)
     try:
         with httpx.Client(base_url=url.rstrip("/"), headers=_credentials(), timeout=PATIENCE) as client:
-            found = [*_flow_runs(client, UNDER_WAY, None), *_flow_runs(client, ENDED, datetime.now(UTC) - MONTH)]
+            found = [run for states in (UNDER_WAY, WAITING) for run in _flow_runs(client, states, None)]
+            found += _flow_runs(client, ENDED, datetime.now(UTC) - MONTH)
             names = _deployments(client, {run["deployment_id"] for run in found if run.get("deployment_id")})
         rows = [_row(run, names) for run in found]
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError, KeyError, AttributeError) as error:

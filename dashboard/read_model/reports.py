@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from dashboard.read_model.database import Database
 from ulmfit.store.json import JsonObject
 
@@ -36,8 +38,13 @@ def _row(name: str, path: Path, known: str | None) -> Row | None:
         return None
     model, run = _part(summary, "model"), _part(summary, "run")
     title = summary.get("name") or summary.get("kind") or name
-    about = (model.get("name"), model.get("version"), run.get("id"))
-    return name, stamp, summary.get("kind") or "training", str(title), *about, found.st_mtime, *pages
+    about = [_plain(value) for value in (model.get("name"), model.get("version"), run.get("id"))]
+    return name, stamp, _plain(summary.get("kind")) or "training", str(title), *about, found.st_mtime, *pages
+
+
+def _plain(value: JsonValue) -> str | int | None:
+    """What a column can hold; None for anything else that somebody wrote there."""
+    return value if isinstance(value, str | int) else None
 
 
 def _part(summary: JsonObject, name: str) -> JsonObject:

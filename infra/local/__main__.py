@@ -105,6 +105,9 @@ def main() -> int:
     except (UserError, RunFailed) as error:
         sys.stderr.write(f"stack: {error}\n")
         return 2 if isinstance(error, UserError) else 1
+    except OSError as error:
+        sys.stderr.write(f"stack: {error.filename or 'the stack'}: {error.strerror or error}\n")
+        return 2
     except TyperException as error:  # an unknown option, a missing argument
         sys.stderr.write(f"stack: {' '.join(error.format_message().split())}\n")
         return 2

@@ -125,3 +125,13 @@ def test_two_dashboards_share_a_workspace(lived: Home) -> None:
     assert {
         name: good for name, good in rows(lived, "select name, ok from sources") if name in ("decisions", "ledger", "artifacts", "reports")
     } == dict.fromkeys(("decisions", "ledger", "artifacts", "reports"), 1)
+
+
+def test_a_summary_with_strange_values_stops_no_other(lived: Home) -> None:
+    folder = lived.workspace.reports / "strange"
+    folder.mkdir(parents=True)
+    (folder / "summary.json").write_text(json.dumps({"kind": ["x"], "model": {"name": {}, "version": [1]}, "run": {"id": {"a": 1}}}))
+    lived.read()
+    with lived.looking() as client:
+        state = {each["name"]: each["state"] for each in client.get("/api/v1/sources").json()}
+    assert state["reports"] == "read"

@@ -65,10 +65,8 @@ def test_the_next_one_shares_what_is_unchanged_and_old_ones_go(
     server: None,
     s3: str,  # noqa: F811
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     filesystem.write_bytes(filesystem.join(s3, "same"), b"same")
-    monkeypatch.setattr("infra.backup.NAMES", "%Y%m%dT%H%M%S%fZ")
     made = [save(tmp_path, s3, ("one",)) for _ in range(2)]
     assert (made[0] / "bucket/same").samefile(made[1] / "bucket/same")
     filesystem.write_bytes(filesystem.join(s3, "same"), b"different")
@@ -78,9 +76,8 @@ def test_the_next_one_shares_what_is_unchanged_and_old_ones_go(
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for backups of a folder ``bucket`` beside it, which holds ``a``; names that tell backups of one second apart."""
-    monkeypatch.setattr("infra.backup.NAMES", "%Y%m%dT%H%M%S%fZ")
+def place(tmp_path: Path) -> Path:
+    """A folder for backups of a folder ``bucket`` beside it, which holds ``a``."""
     (tmp_path / "bucket").mkdir()
     (tmp_path / "bucket" / "a").write_bytes(b"a")
     return tmp_path / "backups"
@@ -97,6 +94,13 @@ def test_a_file_that_was_damaged_in_the_backup_before_is_copied_anew(place: Path
     (first / "bucket" / "a").write_bytes(b"b")
     second = save(place, str(place.parent / "bucket"), ())
     assert (second / "bucket" / "a").read_bytes() == b"a"
+
+
+def test_a_damaged_manifest_does_not_stop_the_backups_that_follow(place: Path) -> None:
+    first = save(place, str(place.parent / "bucket"), ())
+    (first / MANIFEST).write_text("{")
+    second = save(place, str(place.parent / "bucket"), ())
+    assert second != first and read(second).files
 
 
 def test_a_file_that_goes_away_meanwhile_is_left_out(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
