@@ -19,7 +19,20 @@ POOLS = ("cpu", "gpu")  # of Prefect; a deployment names the one it needs
 MARK = "ULMFIT_STACK_SERVICE"  # the variable by which the processes of a stack are known: its folder
 
 # Of the surroundings only what every program needs: no setting that was meant for another one.
-KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "LOGNAME", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "LD_LIBRARY_PATH")
+KEPT = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "USER",
+    "LOGNAME",
+    "CUDA_VISIBLE_DEVICES",
+    "OMP_NUM_THREADS",
+    "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
+)
 
 QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

@@ -36,6 +36,7 @@ VALUES: dict[str, Any] = {
     "new_parts": ["part-00001", "part-00007"],
 }
 CONFIGS: dict[str, Any] = {
+    "average": SETTINGS.classifier,
     "ingest": SETTINGS.corpus.model_copy(update={"valid_share": 1 / 3}),
     "tokenise": SETTINGS.text,
     "vocabulary": SETTINGS.vocab,
