@@ -1,6 +1,5 @@
 """Scoring of a data set: a model, many Parquet files in, as many out, on the workers of a cluster."""
 
-import json
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from flows.score_plan import ScorePlan, resolve_score
 from flows.tracked import ending
 from tasks.cluster import open_cluster
 from tasks.scoring import Chosen, begin, chosen_model, score_files, tell
-from ulmfit.prediction.scoring import MARK, NAMED, FileResult, FileSpec
+from ulmfit.prediction.scoring import NAMED, FileResult, FileSpec, OutputMark
 from ulmfit.store import filesystem
 
 
@@ -73,8 +72,7 @@ def score_by(plan: ScorePlan) -> ScoreSummary:
 
 def _score(plan: ScorePlan, chosen: Chosen) -> ScoreSummary:
     request, model = plan.request, chosen.model
-    about = {"model": model.name, "dataset": request.dataset, "text_column": request.text_column}
-    filesystem.write_bytes(filesystem.join(plan.place, MARK), json.dumps(about, indent=1).encode())
+    OutputMark(model=model.name, dataset=filesystem.in_full(request.dataset), text_column=request.text_column).write(plan.place)
     tracker, run_id = begin(plan.workspace, model, request.dataset)
     with ending(tracker, run_id), open_cluster(request.dask) as cluster:
         specs = [FileSpec(plan.root, name, plan.place, request.text_column, model, run_id, request.warn) for name in plan.names]

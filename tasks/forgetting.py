@@ -6,6 +6,7 @@ somebody was interrupted: reports lose their excerpts, versions get a tag, and t
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +32,8 @@ from ulmfit.corpora.landing.refusal import Refusal
 from ulmfit.decisions.decision import Author, Decision, Forgetting
 from ulmfit.errors import UserError
 from ulmfit.report.page import render
+from ulmfit.report.study_page import render_study
+from ulmfit.report.study_summary import StudySummary
 from ulmfit.report.summary import Summary
 from ulmfit.stages.needed import needed
 from ulmfit.store.artifacts import Artifact, Manifest, Store
@@ -176,18 +179,43 @@ def clear_reports(workspace: Workspace, holders: Mapping[str, Set[str]]) -> None
     """
     client = MlflowClient(workspace.tracking_uri) if holders else None
     for file in sorted(workspace.reports.glob("*/summary.json")) if client else []:
-        try:
-            summary = Summary.model_validate_json(file.read_bytes())
-        except ValidationError:
-            log.warning("%s cannot be read; if it shows a document that is forgotten, remove the folder", file)
-            continue
-        ids = holders.get(summary.corpus.key, frozenset())
-        kept = [mistake for mistake in summary.results.mistakes if mistake.id not in ids]
-        if len(kept) < len(summary.results.mistakes) or (ids and summary.suspects):
-            reasons = {mistake.id: summary.reasons[mistake.id] for mistake in kept if mistake.id in summary.reasons}
-            results = summary.results.model_copy(update={"mistakes": kept})
-            render(summary.model_copy(update={"results": results, "reasons": reasons, "suspects": None}), file.parent)
-            _log_again(client, summary.run.id, file.parent)
+        summary = _summary(file.read_bytes())
+        match summary:
+            case None:
+                log.warning("%s cannot be read; if it shows a document that is forgotten, remove the folder", file)
+            case Summary() if cleared := _run_without(summary, holders.get(summary.corpus.key, frozenset())):
+                render(cleared, file.parent)
+                _log_again(client, summary.run.id, file.parent)
+            case StudySummary() if cleared := _study_without(summary, holders):
+                render_study(cleared, file.parent)
+                _log_again(client, summary.run.id, file.parent)
+
+
+def _summary(content: bytes) -> Summary | StudySummary | None:
+    """What a ``summary.json`` holds: of a run or of a study; None where it is neither."""
+    for kind in (Summary, StudySummary):
+        with suppress(ValidationError):
+            return kind.model_validate_json(content)
+    return None
+
+
+def _run_without(summary: Summary, ids: Set[str]) -> Summary | None:
+    """The summary of a run without its documents ``ids``; None where it shows none of them."""
+    kept = [mistake for mistake in summary.results.mistakes if mistake.id not in ids]
+    if len(kept) == len(summary.results.mistakes) and not (ids and summary.suspects):
+        return None
+    reasons = {mistake.id: summary.reasons[mistake.id] for mistake in kept if mistake.id in summary.reasons}
+    results = summary.results.model_copy(update={"mistakes": kept})
+    return summary.model_copy(update={"results": results, "reasons": reasons, "suspects": None})
+
+
+def _study_without(summary: StudySummary, holders: Mapping[str, Set[str]]) -> StudySummary | None:
+    """The summary of a study without the suspects of corpora that held a document; None where it shows none."""
+    shows = [corpus for corpus in summary.corpora if corpus.suspects and holders.get(corpus.key)]
+    if not shows:
+        return None
+    corpora = [corpus.model_copy(update={"suspects": None}) if corpus in shows else corpus for corpus in summary.corpora]
+    return summary.model_copy(update={"corpora": corpora})
 
 
 def _log_again(client: MlflowClient | None, run_id: str, folder: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pydantic import TypeAdapter, ValidationError
 
+from dashboard.queries.behind import behind
 from ulmfit.errors import UserError
 from ulmfit.report.curves import curves_of
 from ulmfit.report.summary import CurvePoint
@@ -52,7 +53,7 @@ def charts(reading: sqlite3.Connection, store: Store, key: str | None) -> list[C
 
 def _histories(reading: sqlite3.Connection, store: Store, key: str | None) -> Iterator[tuple[str, str, list[CurvePoint]]]:
     """Title, direction and points of each training, the last one first."""
-    for row in reversed(_behind(reading, key)):
+    for row in reversed(behind(reading, [key] if key else [])):
         if row["kind"] in ("classifier", "language-model") and not row["gone"]:
             location = filesystem.join(store.root, row["kind"], row["key"], FILE)
             try:
@@ -67,11 +68,3 @@ def _title(row: sqlite3.Row) -> str:
     if row["kind"] == "classifier":
         return "Classifier" if "language_model" in inputs else "Classifier from scratch"
     return "Language model, domain text" if "language_model" in inputs else "Language model, general text"
-
-
-def _behind(reading: sqlite3.Connection, key: str | None) -> list[sqlite3.Row]:
-    """The artifact and all that it is made of, by the time that each was finished."""
-    query = """with recursive behind (key) as (select ? union select inputs.value from behind
-        join artifacts on artifacts.key = behind.key, json_each(artifacts.inputs) as inputs)
-      select artifacts.* from artifacts join behind on behind.key = artifacts.key order by finished, artifacts.key"""
-    return reading.execute(query, [key]).fetchall()

@@ -71,6 +71,21 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     mixture = Mixture(weights={"forward": 0.25, "backward": 0.25, "words": 0.5}, temperature=1.25, thresholds=(0.5, 0.25))
     write_mixture(tmp_path, mixture)
     assert read_mixture(tmp_path) == mixture
-    (tmp_path / "ensemble.json").write_text('{"weights": {"sideways": 1}}')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"weights": {"sideways": 1}}',
+        '{"weights": {"forward": 0.5, "backward": 0.6}}',
+        '{"weights": {"forward": 2, "backward": -1}}',
+        '{"weights": {"forward": 0.5, "backward": 0.5}, "temperature": 0}',
+        '{"weights": {"forward": 0.5, "backward": 0.5}, "temperature": NaN}',
+        '{"weights": {"forward": 0.5, "backward": 0.5}, "temperature": Infinity}',
+        '{"weights": {"forward": 0.5, "backward": 0.5}, "thresholds": [NaN, 0.5]}',
+    ],
+)
+def test_what_is_no_mixture_is_damaged(tmp_path: Path, text: str) -> None:
+    (tmp_path / "ensemble.json").write_text(text)
     with pytest.raises(UserError, match=r"ensemble.json: damaged"):
         read_mixture(tmp_path)

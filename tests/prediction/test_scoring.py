@@ -18,6 +18,7 @@ from ulmfit.prediction.scoring import (
     MARK,
     FileSpec,
     ModelInUse,
+    OutputMark,
     ScoredFile,
     after_deaths,
     data_set,
@@ -167,6 +168,10 @@ def test_the_output_is_a_new_folder_or_one_of_ours(tmp_path: Path) -> None:
     (other / MARK).write_text("{}")
     assert output_place(str(other), str(data)) == str(other)
     assert output_place(str(data / "scored"), str(data / "a.parquet")) == str(data / "scored")
+    OutputMark(model="m", dataset=str(data), text_column="text").write(str(other))
+    assert output_place(str(other), f"{data}/") == str(other)
+    with pytest.raises(UserError, match=r"holds what was scored of .*; choose another folder"):
+        output_place(str(other), str(tmp_path / "another"))
     link = tmp_path / "link"
     link.symlink_to(data, target_is_directory=True)
     with pytest.raises(UserError, match="one in the other"):

@@ -1,16 +1,18 @@
 """How much each member of an ensemble counts: weights, and one temperature for the mean; ``weighing.py`` finds them."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
+from ulmfit.config import Part
 from ulmfit.directions import DIRECTIONS, Member
 from ulmfit.errors import UserError
-from ulmfit.labels.label_set import Task
+from ulmfit.labels.label_set import Task, Temperature
 from ulmfit.store.filesystem import write_bytes
 from ulmfit.store.json import Facts
 
@@ -23,9 +25,15 @@ Shares = NDArray[np.float32]
 class Mixture(Facts):
     """``weights`` of the members, which add up to 1; ``temperature`` of their mean; ``thresholds`` [L] where a text may have several labels."""
 
-    weights: dict[Member, float]
-    temperature: float = 1.0
-    thresholds: tuple[float, ...] | None = None
+    weights: dict[Member, Part]
+    temperature: Temperature = 1.0
+    thresholds: tuple[Part, ...] | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if not math.isclose(sum(self.weights.values()), 1.0, abs_tol=1e-6):
+            raise ValueError("the weights do not add up to 1")
+        return self
 
     def join(self, members: Mapping[Member, Shares], task: Task, calibrated: bool = True) -> Shares:
         """float32 [N, L]: the weighted mean of the members' probabilities, through the temperature where ``calibrated``."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ulmfit.config import ClassifierConfig
 from ulmfit.errors import UserError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Task = Literal["multi-class", "multi-label"]
+Temperature = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]  # by which logits are divided
 THRESHOLD = 0.5  # a label is predicted from this probability on, if no threshold is fitted
 
 

@@ -10,10 +10,10 @@ from pydantic import ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from ulmfit.config import Dropouts, ModelConfig
+from ulmfit.config import Dropouts, ModelConfig, Part
 from ulmfit.directions import Direction
 from ulmfit.errors import UserError
-from ulmfit.labels.label_set import Task
+from ulmfit.labels.label_set import Task, Temperature
 from ulmfit.models.classifier import Classifier, HeadConfig
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.models.quantised import quantise, restore
@@ -33,8 +33,8 @@ class Calibration(Facts):
 
     task: Task = "multi-class"
     label_separator: str = "|"
-    temperature: float = 1.0
-    thresholds: tuple[float, ...] | None = None
+    temperature: Temperature = 1.0
+    thresholds: tuple[Part, ...] | None = None
     ece_before: float | None = None
     ece_after: float | None = None
 

@@ -156,11 +156,12 @@ class Predictor:
 
     @cached_property
     def digest(self) -> str:
-        """Names all that decides about a prediction: weights, words, labels, how they are read, and the type of the products."""
+        """Names all that decides about a prediction and its warnings: weights, words, labels, how they are read, and the type of the products."""
         facts = [self.bundle.labels, self.bundle.tokenizer, self.vocab.tokens, self._device]
         named = hashlib.sha256(json.dumps(facts).encode())
-        if self.words:
-            named.update(self.mixture.model_dump_json().encode() + self.words.digest)
+        named.update(self.mixture.model_dump_json().encode() + (self.words.digest if self.words else b""))
+        if self.bundle.familiar:
+            named.update(self.bundle.familiar.model_dump_json().encode())
         for direction, model in self._models.items():
             named.update(f"{self.bundle.parts[direction].model_dump_json()} {self._folded[direction].embedding.dtype}".encode())
             for tensor in model.state_dict().values():

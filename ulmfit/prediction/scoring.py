@@ -5,6 +5,7 @@ The record is written after the file. So a file that has one is finished, and is
 
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
@@ -26,10 +27,22 @@ from ulmfit.store.journal import now
 from ulmfit.store.json import Facts
 
 RECORDS = "_scored"  # the folder of the records, in that of the output; readers of Parquet leave it out
-MARK = f"{RECORDS}/scoring.json"  # what the output is of; it is written first
+MARK = f"{RECORDS}/scoring.json"  # an ``OutputMark``
 SUFFIX = ".parquet"
 ENCODING = "utf-8"
 NAMED = 20  # rows without a prediction, named one by one
+
+
+class OutputMark(Facts):
+    """What an output is of: the model, the location of the data set in full, and the column that was read. It is written before all else."""
+
+    model: str
+    dataset: str
+    text_column: str
+
+    def write(self, place: str) -> None:
+        """Mark the output in the folder ``place``."""
+        filesystem.write_bytes(join(place, MARK), self.model_dump_json(indent=1).encode())
 
 
 class RefusedRow(Facts):
@@ -153,12 +166,19 @@ def data_set(location: str) -> tuple[str, list[str]]:
 
 
 def output_place(location: str, dataset: str) -> str:
-    """The location in full of the folder for scored files. UserError where it holds other things, or lies in the data set or around it."""
+    """The location in full of the folder for scored files.
+
+    UserError where it holds other things or what was scored of another data set, or lies in the data set or around it.
+    """
     place = marked_folder(location, "--output", MARK)
     root = filesystem.in_full(dataset)
     real = lambda folder: f"{folder.rstrip('/') if filesystem.is_remote(folder) else Path(folder).resolve()}/"
     if real(place).startswith(real(root)) or real(root).startswith(real(place)):
         raise UserError(f"--output {location}: it and {dataset} lie one in the other; choose another folder")
+    with suppress(FileNotFoundError, NotADirectoryError, ValidationError):  # a damaged mark is written again
+        earlier = OutputMark.model_validate_json(filesystem.read_bytes(join(place, MARK)))
+        if filesystem.in_full(earlier.dataset) != root:
+            raise UserError(f"--output {location}: holds what was scored of {earlier.dataset}; choose another folder, or remove this one")
     return place
 
 
