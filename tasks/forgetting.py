@@ -183,11 +183,11 @@ def clear_reports(workspace: Workspace, holders: Mapping[str, Set[str]]) -> None
         match summary:
             case None:
                 log.warning("%s cannot be read; if it shows a document that is forgotten, remove the folder", file)
-            case Summary() if cleared := _run_without(summary, holders.get(summary.corpus.key, frozenset())):
-                render(cleared, file.parent)
+            case Summary() if run := _run_without(summary, holders.get(summary.corpus.key, frozenset())):
+                render(run, file.parent)
                 _log_again(client, summary.run.id, file.parent)
-            case StudySummary() if cleared := _study_without(summary, holders):
-                render_study(cleared, file.parent)
+            case StudySummary() if study := _study_without(summary, holders):
+                render_study(study, file.parent)
                 _log_again(client, summary.run.id, file.parent)
 
 
