@@ -2,10 +2,12 @@
 
 import base64
 import json
+import shutil
 import socket
 import ssl
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 from infra.local.credentials import Credentials, tls_files
@@ -14,6 +16,7 @@ from infra.local.stack import Stack
 from ulmfit.store.json import JsonObject
 
 PATIENCE = 5.0  # seconds for an answer
+LEAST_ROOM = 16 << 20  # bytes
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -24,7 +27,7 @@ def postgres_answers(stack: Stack, database: str = "postgres", user: str | None 
 
 
 def s3_answers(stack: Stack) -> None:
-    """The S3 server refuses a question that is not signed."""
+    """The S3 server refuses a question that is not signed, and has room: without any it answers, and fails at the first object."""
     try:
         DIRECT.open(stack.url("s3"), timeout=PATIENCE).close()
     except urllib.error.HTTPError as error:
@@ -32,6 +35,7 @@ def s3_answers(stack: Stack) -> None:
             raise
     else:
         raise PermissionError("it answers without a key")
+    check_room(stack.buckets)
 
 
 def mlflow_answers(stack: Stack) -> None:
@@ -102,5 +106,13 @@ def workers_answer(stack: Stack) -> None:
 
 
 def dashboard_answers(stack: Stack) -> None:
-    """The dashboard says that it is well."""
+    """The dashboard says that it is well, and the workspace that it shows has room."""
     DIRECT.open(f"{stack.url('dashboard')}/healthz", timeout=PATIENCE).close()
+    check_room(stack.workspace)
+
+
+def check_room(folder: Path) -> None:
+    """OSError where the disk of ``folder`` is full, or nearly so."""
+    free = shutil.disk_usage(folder).free
+    if free < LEAST_ROOM:
+        raise OSError(f"the disk of {folder} is full: {free >> 20} MiB are free")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import backup, lifecycle, supervision
+from infra.local import backup, health, lifecycle, supervision
 from infra.local.credentials import Credentials
 from infra.local.services import client_environment, services, write_files
 from infra.local.stack import Settings, Stack
@@ -107,3 +108,10 @@ def test_a_folder_that_goes_away_while_a_backup_is_made_is_left_out(tmp_path: Pa
         "bucket/3": "bucket/3",
     }
     assert not (tmp_path / "again" / "bucket" / "gone").exists()
+
+
+def test_a_full_disk_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    health.check_room(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10**9, 10**9, 5 << 20))
+    with pytest.raises(OSError, match=f"the disk of {tmp_path} is full: 5 MiB are free"):
+        health.check_room(tmp_path)

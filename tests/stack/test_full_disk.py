@@ -24,6 +24,7 @@ PLACES: dict[str, Callable[[Stack], Path]] = {
     "workspace": lambda stack: stack.workspace,
     "postgres": lambda stack: stack.data,
 }
+NOTICED = {"s3": "s3", "workspace": "dashboard", "postgres": "postgres"}  # the service whose disk it is
 FULL = 240.0  # seconds, if the run does not end before
 
 
@@ -49,7 +50,9 @@ def test_a_disk_that_is_full(name: str, stack: Stack, disks: dict[str, Path], tm
             _note(team, run, said)
             time.sleep(1)
         print(f"\n{name}, full for {time.monotonic() - begun:.0f} s: {said}")
-        print([(state.name, state.state, state.fault) for state in lifecycle.status(stack) if state.fault])
+        faults = {state.name: state.fault for state in lifecycle.status(stack) if state.fault}
+        print(faults)
+        assert NOTICED[name] in faults, "the status names what has no room"
     begun = time.monotonic()
     try:
         team.wait(run)
