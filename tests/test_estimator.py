@@ -278,6 +278,15 @@ def test_from_scratch_trains_no_language_model(monkeypatch):
     )
 
 
+def test_rarer_labels_are_repeated_where_that_is_asked(monkeypatch):
+    seen, train = [], method.train_classifier
+    monkeypatch.setattr(method, "train_classifier", lambda text, *rest: seen.append(np.bincount(text.train.labels)) or train(text, *rest))
+    labels = ["sea"] * 30 + ["sky"] * 10
+    texts = [document(label) for label in labels]
+    TextClassifier(preset="tiny", device="cpu", pretrained=None, options=(*QUICK, "labels.oversample=true")).fit(texts, labels)
+    assert len(seen) == 2 and all(counts[0] == counts[1] > 20 for counts in seen)
+
+
 def test_it_is_a_scikit_learn_estimator(fitted):
     copy = clone(fitted)
     assert copy.get_params() == fitted.get_params()

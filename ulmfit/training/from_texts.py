@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ulmfit.compute.cores import cores, side_by_side
 from ulmfit.config import Settings
 from ulmfit.directions import DIRECTIONS, Direction
-from ulmfit.labels.drawing import draw
+from ulmfit.labels.drawing import rows_to_learn
 from ulmfit.labels.label_set import LabelSet
 from ulmfit.labels.labelled_texts import LabelledTexts
 from ulmfit.models.saving import read_saved_model
@@ -141,7 +141,7 @@ class TextsTraining:
         """The texts that the classifiers learn from, by their numbers."""
         codes = labelled.labels.codes
         rows = np.setdiff1d(np.arange(len(codes)), labelled.valid)
-        return rows[draw(names.strata_of(codes[rows]), self.settings.labels)] if self.settings.labels.number else rows
+        return rows[rows_to_learn(names.strata_of(codes[rows]), self.settings.labels)]
 
     def _vocabulary(self, tokens: list[list[str]]) -> Vocab:
         config = self.settings.vocab
