@@ -107,8 +107,8 @@ def workers_answer(stack: Stack) -> None:
 
 def dashboard_answers(stack: Stack) -> None:
     """The dashboard says that it is well, and the workspace that it shows has room."""
-    DIRECT.open(f"{stack.url('dashboard')}/healthz", timeout=PATIENCE).close()
     check_room(stack.workspace)
+    DIRECT.open(f"{stack.url('dashboard')}/healthz", timeout=PATIENCE).close()
 
 
 def check_room(folder: Path) -> None:
