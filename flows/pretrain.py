@@ -10,12 +10,12 @@ from flows.foresight import announce
 from flows.places import check_places
 from flows.plan import Plan, resolve
 from flows.request import PretrainRequest
-from flows.text import Text, text_stages
+from flows.text import Text, general_lm, text_stages
 from flows.tracked import BriefRun, tracked_job
 from ulmfit.directions import Direction
 from ulmfit.pretrained.manifest import CorpusFacts, DirectionFacts, PretrainedManifest
 from ulmfit.pretrained.transport import export
-from ulmfit.stages.models import finetune, pretrained
+from ulmfit.stages.models import finetune
 from ulmfit.stages.models import pretrain as pretrain_stage
 from ulmfit.stages.outputs import Corpus, LanguageModel
 from ulmfit.stages.stage import StageName
@@ -75,5 +75,4 @@ def _trained(dag: Dag, plan: Plan, text: Text, direction: Direction) -> Language
     settings, name = plan.settings, StageName("pretrain", direction, "general")
     if plan.pretrained is None:
         return dag.add(name, pretrain_stage, text.ids, text.vocab, settings.model, settings.pretrain, direction)
-    lm = dag.add(StageName("pretrained", direction, "general"), pretrained, plan.pretrained, direction)
-    return dag.add(name, finetune, lm, text.ids, text.vocab, settings.pretrain, direction)
+    return dag.add(name, finetune, general_lm(dag, plan, direction), text.ids, text.vocab, settings.pretrain, direction)

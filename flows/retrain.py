@@ -45,7 +45,7 @@ def train_cycle(due: Due) -> RetrainSummary:
         if not due.recorded:
             asked.records.journal.append(due.decision.id, due.decision)
         warm = going_on(due, made[corpus])
-        domain = text_of(dag, plan, corpus, "domain", warm)
+        domain = text_of(dag, plan, job.context, corpus, "domain", warm)
         general = None if plan.pretrained or warm else text_stages(dag, plan, job.context, "general")
         ended = train_on(dag, plan, job, domain, general, run(dag, job, made))
         version, compared, concluded = settle(job, due, ended)

@@ -84,6 +84,8 @@ def _classifiers(
     dag: Dag, plan: Plan, context: Context, point: Point, chosen: ChosenRows | None
 ) -> tuple[Text, dict[Direction, Classifier]]:
     """The classifiers of a network, and the text they read."""
+    if point.method == "scratch" or point.regime == "domain":
+        plan = replace(plan, settings=without_general_words(plan.settings))
     settings, domain = plan.settings, text_stages(dag, plan, context, "domain")
     parts: dict[Direction, Classifier] = {}
     for direction in point.directions:
@@ -102,6 +104,11 @@ def _lm(dag: Dag, plan: Plan, context: Context, domain: Text, point: Point, dire
         return dag.add(StageName("pretrain", direction), pretrain, domain.ids, domain.vocab, settings.model, config, direction)
     general = None if plan.pretrained else text_stages(dag, plan, context, "general")
     return tuned_lm(dag, plan, domain, general, direction)
+
+
+def without_general_words(settings: Settings) -> Settings:
+    """Settings of what knows no general language model: its vocabulary is that of the domain's text."""
+    return settings.model_copy(update={"vocab": settings.vocab.model_copy(update={"fill": None})})
 
 
 def only(settings: Settings, *names: str) -> Settings:

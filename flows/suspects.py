@@ -11,7 +11,7 @@ from flows.plan import Plan
 from flows.pool import run_bounded
 from flows.request import SuspectsRequest
 from flows.study_dag import only
-from flows.text import text_stages
+from flows.text import texts
 from flows.tracked import tracked_job
 from flows.train import tuned_lm
 from ulmfit.compute.cores import cores
@@ -47,8 +47,7 @@ def suspects_by(plan: Plan) -> OutOfSample:
 def fold_stages(dag: Dag, plan: Plan, context: Context) -> list[FoldPredictions]:
     """Add the stages; what predicts the documents of each fold."""
     request, settings = cast(SuspectsRequest, plan.request), only(plan.settings, "model", "classifier", "labels")
-    domain = text_stages(dag, plan, context, "domain")
-    general = None if plan.pretrained else text_stages(dag, plan, context, "general")
+    domain, general = texts(dag, plan, context)
     lms = {direction: tuned_lm(dag, plan, domain, general, direction) for direction in request.read()}
     found = []
     for number in range(FOLDS):

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from flows.dag import Dag
 from flows.plan import Plan
 from ulmfit.config import WarmConfig
-from ulmfit.directions import Direction
+from ulmfit.directions import DIRECTIONS, Direction
 from ulmfit.stages.corpus import ingest
+from ulmfit.stages.models import pretrained
 from ulmfit.stages.outputs import Corpus, IdShards, LanguageModel, TokenShards, Vocabulary
 from ulmfit.stages.shards import encode, grow_vocabulary, tokenise, vocabulary
 from ulmfit.stages.stage import Context, CorpusRole, StageName
@@ -34,12 +35,18 @@ class Text:
     warm: Warm | None = None
 
 
+def texts(dag: Dag, plan: Plan, context: Context) -> tuple[Text, Text | None]:
+    """The text of the domain, and general text where a language model is pretrained on it."""
+    domain = text_stages(dag, plan, context, "domain")
+    return domain, None if plan.pretrained else text_stages(dag, plan, context, "general")
+
+
 def text_stages(dag: Dag, plan: Plan, context: Context, role: CorpusRole) -> Text:
     """Add the four stages of the domain's corpus, or of the general one."""
-    return text_of(dag, plan, corpus_stage(dag, plan, context, role), role)
+    return text_of(dag, plan, context, corpus_stage(dag, plan, context, role), role)
 
 
-def text_of(dag: Dag, plan: Plan, corpus: Corpus, role: CorpusRole, warm: Warm | None = None) -> Text:
+def text_of(dag: Dag, plan: Plan, context: Context, corpus: Corpus, role: CorpusRole, warm: Warm | None = None) -> Text:
     """Add the three stages behind a corpus. The vocabulary of a ``warm`` text is the earlier one, with what new text adds to it."""
     settings = plan.settings
     words = settings.general_vocab if role == "general" else settings.vocab
@@ -48,9 +55,23 @@ def text_of(dag: Dag, plan: Plan, corpus: Corpus, role: CorpusRole, warm: Warm |
     if warm:
         vocab = dag.add(name, grow_vocabulary, corpus, tokens, warm.vocab, words, settings.quality) if warm.new_parts else warm.vocab
     else:
-        vocab = dag.add(name, vocabulary, corpus, tokens, words, settings.quality)
+        known = _general_words(dag, plan, context) if role == "domain" and words.fill else (None, None)
+        vocab = dag.add(name, vocabulary, corpus, tokens, words, settings.quality, *known)
     ids = dag.add(StageName("encode", corpus=role), encode, corpus, tokens, vocab)
     return Text(corpus, tokens, vocab, ids, warm)
+
+
+def _general_words(dag: Dag, plan: Plan, context: Context) -> tuple[Vocabulary | None, LanguageModel | None]:
+    """Where the words of the general language model stand, which both directions share: with its text, or with itself."""
+    if plan.pretrained:
+        return None, general_lm(dag, plan, DIRECTIONS[0])
+    return text_stages(dag, plan, context, "general").vocab if plan.general else None, None
+
+
+def general_lm(dag: Dag, plan: Plan, direction: Direction) -> LanguageModel:
+    """The language model that the plan begins with."""
+    assert plan.pretrained is not None
+    return dag.add(StageName("pretrained", direction, "general"), pretrained, plan.pretrained, direction)
 
 
 def corpus_stage(dag: Dag, plan: Plan, context: Context, role: CorpusRole) -> Corpus:

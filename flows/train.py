@@ -10,7 +10,7 @@ from flows.foresight import announce, within_minutes
 from flows.places import check_places
 from flows.plan import Plan, resolve
 from flows.request import TrainRequest
-from flows.text import Text, text_stages
+from flows.text import Text, general_lm, texts
 from flows.tracked import tracked_job
 from tasks.comparison import Challenger, compare
 from tasks.model_names import ModelSource, own_name, reserve
@@ -26,7 +26,7 @@ from ulmfit.prediction.familiar import Familiar
 from ulmfit.report.summary import Summary
 from ulmfit.stages.evaluation import measure
 from ulmfit.stages.explaining import familiar_of, familiarity, reasons
-from ulmfit.stages.models import average, classify, finetune, pretrain, pretrained, warm_finetune, word_model
+from ulmfit.stages.models import average, classify, finetune, pretrain, warm_finetune, word_model
 from ulmfit.stages.outputs import Classifier, Corpus, Evaluation, Familiarity, LanguageModel, Model, Reasons, Vocabulary, Words
 from ulmfit.stages.stage import Context, StageName
 
@@ -140,12 +140,6 @@ def train_dag(dag: Dag, plan: Plan, context: Context) -> Promised:
     return models(dag, plan, *texts(dag, plan, context))
 
 
-def texts(dag: Dag, plan: Plan, context: Context) -> tuple[Text, Text | None]:
-    """The text of the domain, and general text where a language model is pretrained on it."""
-    domain = text_stages(dag, plan, context, "domain")
-    return domain, None if plan.pretrained else text_stages(dag, plan, context, "general")
-
-
 def models(dag: Dag, plan: Plan, domain: Text, general: Text | None) -> Promised:
     """All that is made of the text."""
     tuned = {direction: tuned_lm(dag, plan, domain, general, direction) for direction in DIRECTIONS}
@@ -171,8 +165,7 @@ def tuned_lm(dag: Dag, plan: Plan, domain: Text, general: Text | None, direction
         name = StageName("pretrain", direction, "general")
         lm = dag.add(name, pretrain, general.ids, general.vocab, settings.model, settings.pretrain, direction)
     else:
-        assert plan.pretrained is not None
-        lm = dag.add(StageName("pretrained", direction, "general"), pretrained, plan.pretrained, direction)
+        lm = general_lm(dag, plan, direction)
     return dag.add(StageName("finetune", direction), finetune, lm, domain.ids, domain.vocab, settings.finetune, direction)
 
 

@@ -270,6 +270,21 @@ def test_the_shipped_language_model_is_taken_unless_it_does_not_fit(monkeypatch)
     assert TextClassifier("tiny", device="cpu", options=quick).fit(TEXTS[:20], LABELS[:20]).predict(TEXTS[:2]).shape == (2,)
 
 
+def test_words_of_the_language_model_fill_the_vocabulary_up():
+    options = (
+        "vocab.max_size=300",
+        "vocab.min_count=2",
+        "pretrain.max_tokens=500",
+        "finetune.max_tokens=500",
+        "classifier.epochs=1",
+        "model.hidden=16",
+    )
+    fit = lambda *more: TextClassifier("tiny", device="cpu", pretrained="small", options=(*options, *more)).fit(TEXTS[:20], LABELS[:20])
+    plain, filled = (fit(*more)._predictor.vocab for more in ((), ("vocab.fill=true",)))
+    assert len(plain) < 100 and len(filled) == 300 and filled.tokens[: len(plain)] == plain.tokens
+    assert set(filled.tokens) <= {*plain.tokens, *Vocab.load(pretrained(SHIPPED).folders["forward"] / "vocab.json").tokens}
+
+
 def test_from_scratch_trains_no_language_model(monkeypatch):
     monkeypatch.setattr("ulmfit.training.method.pretrain", None)
     options = ("classifier.init=scratch", "classifier.epochs=1", "classifier.unfreeze=full")

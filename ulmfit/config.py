@@ -15,6 +15,11 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Rate = Annotated[float, Field(gt=0.0)]
 
 
+def off(value: object) -> object:
+    """Of an option that is on or null: ``false`` is as good as null."""
+    return None if value is False else value
+
+
 class Stage(BaseModel):
     """Base of all settings: immutable, and a misspelt option is an error."""
 
@@ -91,6 +96,18 @@ class VocabConfig(Stage):
 
     max_size: int = Field(60_000, ge=16)
     min_count: Positive = 3
+    fill: Literal[True] | None = Field(
+        None, description="up to max_size with the most frequent words of the general language model, of which it knows something"
+    )
+
+    @field_validator("fill", mode="before")
+    @classmethod
+    def _off(cls, value: object) -> object:
+        return off(value)
+
+    def keyed(self) -> dict[str, JsonValue]:
+        """The settings as they enter a key; what a vocabulary is filled up from is an input of its stage."""
+        return self.model_dump(mode="json", exclude={"fill"})
 
 
 class ModelConfig(Stage):
@@ -251,5 +268,4 @@ class Settings(Stage):
     @field_validator("words", mode="before")
     @classmethod
     def _off(cls, value: object) -> object:
-        """``false`` is as good as null."""
-        return None if value is False else value
+        return off(value)

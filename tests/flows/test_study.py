@@ -88,6 +88,18 @@ def test_a_grid_tunes_each_language_model_once_and_a_killed_one_does_nothing_twi
     assert Counter(built) == {"classify-forward": 2, "classify-backward": 2, "judge": 2, "words": 1}, "the point that was added"
 
 
+def test_only_what_knows_a_general_language_model_has_its_words(given: dict[str, object]) -> None:
+    regimes = {"general": True, "domain": False, "general+domain": True}
+    options = [*cast(list[str], given["options"]), "vocab.fill=true"]
+    plan = planned(given, trials=1, labels="20", regimes=",".join(regimes), methods="ulmfit,scratch", options=options)
+    study, _ = dag_of(plan)
+    for trial, _, end in study.ends:
+        (words,) = [node for node in study.nodes_of(end) if (node.name.kind, node.name.corpus) == ("vocabulary", "domain")]
+        general = words.given("general")
+        assert bool(general) == (trial.point.method == "ulmfit" and regimes[str(trial.point.regime)]), trial.point
+        assert not general or (general.name.kind, general.name.corpus) == ("vocabulary", "general")
+
+
 def test_labels_are_chosen_step_by_step_and_a_killed_study_goes_on(given: dict[str, object], built: list[str]) -> None:
     plan = planned(given, trials=1, labels="20,40,60", methods="tfidf", active=True, seed=3)
     with pytest.raises(KeyboardInterrupt):

@@ -42,6 +42,14 @@ def test_added_tokens_stand_behind_the_others_each_once():
     assert grown.tokens == (*vocab.tokens, "dog", "ant") and vocab.with_added([]) == vocab
 
 
+def test_it_is_filled_up_to_its_size():
+    vocab = Vocab.from_counts(COUNTS, 100, 1)
+    more = ["dog", "the", "xxmaj", "ant", "bee"]
+    assert vocab.filled(more, len(vocab) + 2).tokens == (*vocab.tokens, "dog", "ant")
+    assert vocab.filled(more, 100).tokens == (*vocab.tokens, "dog", "ant", "bee")
+    assert vocab.filled(more, len(vocab)) == vocab.filled(more, 3) == vocab.filled([], 100) == vocab
+
+
 def test_encode_gives_int64_and_unknown_for_strangers():
     vocab = Vocab.from_counts(COUNTS, 100, 1)
     ids = vocab.encode(["xxbos", "the", "dog", "cat"])

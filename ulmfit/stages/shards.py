@@ -18,7 +18,7 @@ from ulmfit.shards.encode import ENCODE_VERSION, EncodeSpec, encode_part
 from ulmfit.shards.mapping import Mapper, PartWork
 from ulmfit.shards.part_record import PartRecord
 from ulmfit.shards.tokenise import TOKENIZE_VERSION, TokenizeSpec
-from ulmfit.stages.outputs import QUARANTINES, Corpus, Growth, IdShards, Output, TokenShards, Vocabulary, VocabularyRecord
+from ulmfit.stages.outputs import QUARANTINES, Corpus, Growth, IdShards, LanguageModel, Output, TokenShards, Vocabulary, VocabularyRecord
 from ulmfit.stages.stage import Context, Stage, keys_of
 from ulmfit.store import filesystem
 from ulmfit.store.artifacts import Built, KnownPart
@@ -65,11 +65,28 @@ def tokenise(corpus: Corpus, config: TextConfig, quarantine_crashing: bool = Fal
     return Stage(TokenShards, recipe, {"corpus": corpus}, build)
 
 
-def vocabulary(corpus: Corpus, tokens: TokenShards, config: VocabConfig, quality: QualityConfig) -> Stage[Vocabulary]:
-    """TokenShards -> Vocab, counted on the training splits alone. ``quality`` says how much of the text may lie outside it."""
-    inputs = {"tokens": tokens, "corpus": corpus}
-    recipe = Recipe("vocab", VOCAB_VERSION, config, keys_of(inputs))
-    return _vocabulary(recipe, corpus, tokens, quality, inputs, lambda counts: (build_vocab(counts, config), None))
+def vocabulary(
+    corpus: Corpus,
+    tokens: TokenShards,
+    config: VocabConfig,
+    quality: QualityConfig,
+    general: Vocabulary | None = None,
+    lm: LanguageModel | None = None,
+) -> Stage[Vocabulary]:
+    """TokenShards -> Vocab, counted on the training splits alone. ``quality`` says how much of the text may lie outside it.
+
+    It is filled up with the words of ``general`` text or of a general language model ``lm``, where one is given: text that is read later
+    has words that the corpus lacks.
+    """
+    known = general or lm
+    inputs: dict[str, Output[Any]] = {"tokens": tokens, "corpus": corpus} | ({"general": known} if known else {})
+    recipe = Recipe("vocab", VOCAB_VERSION, config.keyed(), keys_of(inputs))
+
+    def choose(counts: pa.Table) -> tuple[Vocab, None]:
+        counted = build_vocab(counts, config)
+        return counted.filled(Vocab.load(known.path / "vocab.json").tokens, config.max_size) if known else counted, None
+
+    return _vocabulary(recipe, corpus, tokens, quality, inputs, choose)
 
 
 def grow_vocabulary(
@@ -81,7 +98,7 @@ def grow_vocabulary(
     the text has another vocabulary, and starting anew serves it better.
     """
     inputs = {"tokens": tokens, "corpus": corpus, "earlier": earlier}
-    recipe = Recipe("vocab", GROW_VERSION, config, keys_of(inputs))
+    recipe = Recipe("vocab", GROW_VERSION, config.keyed(), keys_of(inputs))
 
     def choose(counts: pa.Table) -> tuple[Vocab, Growth]:
         known, anew = Vocab.load(earlier.file), build_vocab(counts, config)

@@ -54,6 +54,10 @@ class Vocab:
         """The same tokens at the same ids, and behind them those of ``tokens`` that are none of them, in their order."""
         return type(self)([*self.tokens, *dict.fromkeys(token for token in tokens if token not in self)])
 
+    def filled(self, tokens: Iterable[str], max_size: int) -> Self:
+        """The same with as many of ``tokens``, in their order, as there is room for among ``max_size`` in all."""
+        return type(self)(self.with_added(tokens).tokens[: max(max_size, len(self))])
+
     def encode(self, tokens: Iterable[str]) -> np.ndarray:
         """Ids, int64 [len(tokens)]; a token that is not in the vocabulary gets that of ``xxunk``."""
         get = self._id_of.get
