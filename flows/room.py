@@ -92,7 +92,7 @@ def _trained_weights(plan: Plan) -> int:
         return 0
     settings = plan.settings
     vocabulary: VocabConfig = settings.general_vocab if isinstance(plan.request, PretrainRequest) else settings.vocab
-    read = vocabulary.max_size if vocabulary.fill else sum(map(text_bytes, filter(None, (plan.domain, plan.general))))
+    read = vocabulary.max_size if settings.general_words else sum(map(text_bytes, filter(None, (plan.domain, plan.general))))
     words = min(vocabulary.max_size, read or vocabulary.max_size)
     return len(plan.request.trained_directions()) * weights(settings.model, words)
 

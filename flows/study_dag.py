@@ -108,7 +108,7 @@ def _lm(dag: Dag, plan: Plan, context: Context, domain: Text, point: Point, dire
 
 def without_general_words(settings: Settings) -> Settings:
     """Settings of what knows no general language model: its vocabulary is that of the domain's text."""
-    return settings.model_copy(update={"vocab": settings.vocab.model_copy(update={"fill": None})})
+    return settings.model_copy(update={"general_words": None})
 
 
 def only(settings: Settings, *names: str) -> Settings:

@@ -55,7 +55,7 @@ def text_of(dag: Dag, plan: Plan, context: Context, corpus: Corpus, role: Corpus
     if warm:
         vocab = dag.add(name, grow_vocabulary, corpus, tokens, warm.vocab, words, settings.quality) if warm.new_parts else warm.vocab
     else:
-        known = _general_words(dag, plan, context) if role == "domain" and words.fill else (None, None)
+        known = _general_words(dag, plan, context) if role == "domain" and settings.general_words else (None, None)
         vocab = dag.add(name, vocabulary, corpus, tokens, words, settings.quality, *known)
     ids = dag.add(StageName("encode", corpus=role), encode, corpus, tokens, vocab)
     return Text(corpus, tokens, vocab, ids, warm)

@@ -15,11 +15,6 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Rate = Annotated[float, Field(gt=0.0)]
 
 
-def off(value: object) -> object:
-    """Of an option that is on or null: ``false`` is as good as null."""
-    return None if value is False else value
-
-
 class Stage(BaseModel):
     """Base of all settings: immutable, and a misspelt option is an error."""
 
@@ -96,18 +91,6 @@ class VocabConfig(Stage):
 
     max_size: int = Field(60_000, ge=16)
     min_count: Positive = 3
-    fill: Literal[True] | None = Field(
-        None, description="up to max_size with the most frequent words of the general language model, of which it knows something"
-    )
-
-    @field_validator("fill", mode="before")
-    @classmethod
-    def _off(cls, value: object) -> object:
-        return off(value)
-
-    def keyed(self) -> dict[str, JsonValue]:
-        """The settings as they enter a key; what a vocabulary is filled up from is an input of its stage."""
-        return self.model_dump(mode="json", exclude={"fill"})
 
 
 class ModelConfig(Stage):
@@ -246,7 +229,7 @@ class EvaluateConfig(Stage):
 class Settings(Stage):
     """All stages of the main job."""
 
-    LATER: ClassVar[frozenset[str]] = frozenset({"words"})
+    LATER: ClassVar[frozenset[str]] = frozenset({"words", "general_words"})
 
     general: CorpusConfig = CorpusConfig(max_unlabelled=None)
     corpus: CorpusConfig = CorpusConfig()
@@ -260,12 +243,16 @@ class Settings(Stage):
     finetune: LMConfig = LMConfig()
     labels: LabelsConfig = LabelsConfig()
     classifier: ClassifierConfig = ClassifierConfig()
+    general_words: Literal[True] | None = Field(
+        None, description="the vocabulary is filled up to vocab.max_size with the most frequent words of the general language model"
+    )
     words: Literal[True] | None = Field(None, description="the ensemble has a third member: TF-IDF + logistic regression")
     scratch: bool = Field(False, description="also train the classifier from scratch, for comparison")
     judge: Literal["test", "valid"] = Field("test", description="split that is evaluated; valid: to choose settings by")
     evaluate: EvaluateConfig = EvaluateConfig()
 
-    @field_validator("words", mode="before")
+    @field_validator("words", "general_words", mode="before")
     @classmethod
     def _off(cls, value: object) -> object:
-        return off(value)
+        """``false`` is as good as null."""
+        return None if value is False else value

@@ -31,7 +31,7 @@ def small() -> Settings:
     mild = Dropouts(output=0.1, hidden=0.1, input=0.1, embedding=0.02, weight=0.1)
     return Settings(
         general_vocab=VocabConfig(max_size=24_000),
-        vocab=VocabConfig(max_size=24_000, min_count=2, fill=True),
+        vocab=VocabConfig(max_size=24_000, min_count=2),
         model=ModelConfig(embedding=256, hidden=512, layers=2),
         pretrain=LMConfig(
             epochs=2, batch_size=128, lr=0.003, alpha=0, beta=0, dropouts=none, sampled=2048, valid_every=500, max_tokens=90_000_000
@@ -40,6 +40,7 @@ def small() -> Settings:
         classifier=ClassifierConfig(
             epochs="auto", batch_size=32, lr=0.005, decay=1.3, max_tokens=1000, max_gradient_tokens=400, dropouts=mild.scaled(2)
         ),
+        general_words=True,
         words=True,
     )
 

@@ -90,7 +90,7 @@ def test_a_grid_tunes_each_language_model_once_and_a_killed_one_does_nothing_twi
 
 def test_only_what_knows_a_general_language_model_has_its_words(given: dict[str, object]) -> None:
     regimes = {"general": True, "domain": False, "general+domain": True}
-    options = [*cast(list[str], given["options"]), "vocab.fill=true"]
+    options = [*cast(list[str], given["options"]), "general_words=true"]
     plan = planned(given, trials=1, labels="20", regimes=",".join(regimes), methods="ulmfit,scratch", options=options)
     study, _ = dag_of(plan)
     for trial, _, end in study.ends:

@@ -81,7 +81,7 @@ def test_a_vocabulary_chosen_anew_says_nothing_of_growth(before):
 def test_general_words_fill_it_up(context, before, grown):
     corpus, tokens, _ = grown
     counted = make(vocabulary(corpus, tokens, WORDS, QUALITY), context)
-    room = VocabConfig(max_size=1000, min_count=300, fill=True)
+    room = VocabConfig(max_size=1000, min_count=300)
     few = tokens_of(make(vocabulary(corpus, tokens, room, QUALITY), context))
     for known in ((before[1], None), (None, before[2])):
         made = make(vocabulary(corpus, tokens, room, QUALITY, *known), context)
@@ -89,7 +89,7 @@ def test_general_words_fill_it_up(context, before, grown):
         assert rest and tokens_of(made) == (*few, *rest)
         unknown = made.record.out_of_vocabulary["held_out"].unknown
         assert unknown <= make(vocabulary(corpus, tokens, room, QUALITY), context).record.out_of_vocabulary["held_out"].unknown
-    no_room = VocabConfig(max_size=60, min_count=1, fill=True)
+    no_room = VocabConfig(max_size=60, min_count=1)
     assert tokens_of(make(vocabulary(corpus, tokens, no_room, QUALITY, before[1]), context)) == tokens_of(counted)
 
 

@@ -80,7 +80,7 @@ def vocabulary(
     """
     known = general or lm
     inputs: dict[str, Output[Any]] = {"tokens": tokens, "corpus": corpus} | ({"general": known} if known else {})
-    recipe = Recipe("vocab", VOCAB_VERSION, config.keyed(), keys_of(inputs))
+    recipe = Recipe("vocab", VOCAB_VERSION, config, keys_of(inputs))
 
     def choose(counts: pa.Table) -> tuple[Vocab, None]:
         counted = build_vocab(counts, config)
@@ -98,7 +98,7 @@ def grow_vocabulary(
     the text has another vocabulary, and starting anew serves it better.
     """
     inputs = {"tokens": tokens, "corpus": corpus, "earlier": earlier}
-    recipe = Recipe("vocab", GROW_VERSION, config.keyed(), keys_of(inputs))
+    recipe = Recipe("vocab", GROW_VERSION, config, keys_of(inputs))
 
     def choose(counts: pa.Table) -> tuple[Vocab, Growth]:
         known, anew = Vocab.load(earlier.file), build_vocab(counts, config)

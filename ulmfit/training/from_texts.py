@@ -146,7 +146,7 @@ class TextsTraining:
     def _vocabulary(self, tokens: list[list[str]]) -> Vocab:
         config = self.settings.vocab
         vocab = Vocab.from_counts(Counter(chain.from_iterable(tokens)), config.max_size, config.min_count)
-        if config.fill and self.pretrained:
+        if self.settings.general_words and self.pretrained:
             vocab = vocab.filled(Vocab.load(self.pretrained["forward"] / "vocab.json").tokens, config.max_size)
         return self.known.with_added(vocab.tokens) if self.known else vocab
 
