@@ -40,7 +40,6 @@ def small() -> Settings:
         classifier=ClassifierConfig(
             epochs="auto", batch_size=32, lr=0.005, decay=1.3, max_tokens=1000, max_gradient_tokens=400, dropouts=mild.scaled(2)
         ),
-        general_words=True,
         words=True,
     )
 
