@@ -178,6 +178,13 @@ def test_the_output_is_a_new_folder_or_one_of_ours(tmp_path: Path) -> None:
         output_place(str(link / "below"), str(data))
 
 
+def test_a_data_set_on_s3_is_the_same_with_and_without_a_slash(tmp_path: Path) -> None:
+    OutputMark(model="m", dataset="s3://bucket/data", text_column="text").write(str(tmp_path))
+    assert output_place(str(tmp_path), "s3://bucket/data/") == str(tmp_path)
+    with pytest.raises(UserError, match="holds what was scored of s3://bucket/data"):
+        output_place(str(tmp_path), "s3://bucket/data2")
+
+
 def test_a_record_of_a_later_version_can_be_read(spec: FileSpec) -> None:
     record = score_file(spec).record
     assert ScoredFile.model_validate_json(record.model_dump_json()[:-1] + ', "later": 1}') == record

@@ -177,7 +177,7 @@ def output_place(location: str, dataset: str) -> str:
         raise UserError(f"--output {location}: it and {dataset} lie one in the other; choose another folder")
     with suppress(FileNotFoundError, NotADirectoryError, ValidationError):  # a damaged mark is written again
         earlier = OutputMark.model_validate_json(filesystem.read_bytes(join(place, MARK)))
-        if filesystem.in_full(earlier.dataset) != root:
+        if filesystem.in_full(earlier.dataset).rstrip("/") != root.rstrip("/"):
             raise UserError(f"--output {location}: holds what was scored of {earlier.dataset}; choose another folder, or remove this one")
     return place
 
