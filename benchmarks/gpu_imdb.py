@@ -84,7 +84,7 @@ class Plan:
         return name
 
     def _run(self, name: str, work: Callable[[], Facts], before: list[Future[None]]) -> None:
-        """``work``, unless it was done before; a failure is told, and the others go on."""
+        """``work``, unless it was done before; a failure is printed, and the others go on."""
         for needed in before:
             needed.result()
         if name in self.done:

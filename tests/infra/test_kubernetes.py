@@ -27,6 +27,7 @@ def pods(manifests: list[Manifest]) -> dict[str, Manifest]:
 
 
 def test_every_manifest_fits_the_schema(manifests: list[Manifest]) -> None:
+    assert manifests
     for manifest in manifests:
         kubernetes_validate.validate(manifest, VERSION, strict=True)
 
