@@ -25,6 +25,7 @@ from ulmfit.training.classifying import Classifying
 from ulmfit.training.epochs import LEAST_TOKENS, warm_amount
 from ulmfit.training.language_modelling import LanguageModelling
 from ulmfit.training.loop import Trainable
+from ulmfit.training.out_of_fold import fold_name, number_of_folds
 from ulmfit.training.rehearsal import AFTER, classifier_task, costs_of, estimate, lm_task, prediction_seconds, speed_of, usual_amounts
 from ulmfit.training.specs import ClassifySpec
 
@@ -146,10 +147,16 @@ def announce(dag: Dag, plan: Plan, job: Job, made: Results, domain: Text | None,
     if domain and any(name.kind == "evaluate" for name in absent):
         after += _judging(rehearsal)
     works = {direction: [name for name in training if name.direction == direction] for direction in rehearsal.directions}
-    chains = [[(_bar(name, plan, domain), seconds[name.kind]) for name in names] for names in works.values()]
+    chains = [[work for name in names for work in _works(name, plan, domain, seconds[name.kind])] for names in works.values()]
     chains = chains if rehearsal.side_by_side else [[work for chain in chains for work in chain]]
     outlook.expect(chains, after)
     log.info("plan: some %s in all on this machine, as measured", clock(max(sum(s for _, s in chain) for chain in chains) + after))
+
+
+def _works(name: StageName, plan: Plan, domain: Text | None, seconds: Sequence[float]) -> list[tuple[str, float]]:
+    """The pieces of work of a training, as progress calls them, and how long each takes: the training itself, and those that leave out folds."""
+    bar, (whole, *folds) = _bar(name, plan, domain), seconds
+    return [(bar, whole), *((fold_name(bar, number), each) for number, each in enumerate(folds, 1))]
 
 
 def _bar(name: StageName, plan: Plan, domain: Text | None) -> str:
@@ -160,11 +167,13 @@ def _bar(name: StageName, plan: Plan, domain: Text | None) -> str:
     return f"{BARS[kind]} {name.direction}" + (", from scratch" if kind == "scratch" else "")
 
 
-def _announced(kind: str, rehearsal: Rehearsal) -> float:
-    """Seconds of a training in one direction, which are logged with its amounts."""
+def _announced(kind: str, rehearsal: Rehearsal) -> list[float]:
+    """Seconds of a training in one direction, which are logged with its amounts, and of each training that leaves out a fold."""
     tasks = rehearsal.tasks(kind)
     task = tasks[0]
     seconds = estimate(task, rehearsal.speed(tasks)) if task.steps else 0.0
+    number = number_of_folds(task) if kind == "classify" and isinstance(task, Classifying) else 0
+    folds = [seconds * (1 - 1 / number) for _ in range(number)]
     log.info(
         "plan: %s %s tokens in %d passes and %d steps, each direction, some %s",
         BARS[kind],
@@ -173,7 +182,9 @@ def _announced(kind: str, rehearsal: Rehearsal) -> float:
         task.steps,
         clock(seconds),
     )
-    return seconds
+    if folds:
+        log.info("plan: leave out %d folds, to find how sure to be, some %s", number, clock(sum(folds)))
+    return [seconds, *folds]
 
 
 def _judging(rehearsal: Rehearsal) -> float:

@@ -47,6 +47,7 @@ def suspects_by(plan: Plan) -> OutOfSample:
 def fold_stages(dag: Dag, plan: Plan, context: Context) -> list[FoldPredictions]:
     """Add the stages; what predicts the documents of each fold."""
     request, settings = cast(SuspectsRequest, plan.request), only(plan.settings, "model", "classifier", "labels")
+    settings = settings.model_copy(update={"classifier": settings.classifier.model_copy(update={"folds": None})})  # these are folds
     domain, general = texts(dag, plan, context)
     lms = {direction: tuned_lm(dag, plan, domain, general, direction) for direction in request.read()}
     found = []

@@ -189,6 +189,7 @@ def _scratch(dag: Dag, plan: Plan, domain: Text, classifiers: dict[Direction, Cl
 
 
 def from_scratch(settings: Settings) -> Settings:
-    """Settings of a classifier without a language model behind it: all of it learns from the start, at one rate."""
-    config = settings.classifier.model_copy(update={"init": "scratch", "unfreeze": "full", "decay": 1.0})
+    """Settings of a classifier without a language model behind it: all of it learns from the start, at one rate. It is there to be
+    compared by its accuracy, so no folds tell how sure it may be."""
+    config = settings.classifier.model_copy(update={"init": "scratch", "unfreeze": "full", "decay": 1.0, "folds": None})
     return settings.model_copy(update={"classifier": config})

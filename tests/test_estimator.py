@@ -17,7 +17,7 @@ from ulmfit.prediction.predictor import Predictor
 from ulmfit.pretrained.catalog import SHIPPED
 from ulmfit.pretrained.transport import pretrained
 from ulmfit.text.vocab import Vocab
-from ulmfit.training import method, rehearsal
+from ulmfit.training import from_texts, method, rehearsal
 
 RNG = np.random.default_rng(0)
 TOPICS = {"sea": "ship wave harbour fish sail", "sky": "cloud wind bird plane star", "town": "street shop tram lamp square"}
@@ -283,6 +283,15 @@ def test_words_of_the_language_model_fill_the_vocabulary_up():
     plain, filled = (fit(*more)._predictor.vocab for more in ((), ("general_words=true",)))
     assert len(plain) < 100 and len(filled) == 300 and filled.tokens[: len(plain)] == plain.tokens
     assert set(filled.tokens) <= {*plain.tokens, *Vocab.load(pretrained(SHIPPED).folders["forward"] / "vocab.json").tokens}
+
+
+def test_folds_of_few_texts_weigh_the_members(monkeypatch):
+    seen, add = [], from_texts.add_words
+    monkeypatch.setattr(from_texts, "add_words", lambda *given: seen.append(given) or add(*given))
+    options = (*QUICK, "classifier.epochs=1", "classifier.folds=2", "classifier.init=scratch")
+    TextClassifier("tiny", device="cpu", pretrained=None, options=options).fit(TEXTS[:60], LABELS[:60])
+    *_, known, truth, _, folds = seen[0]
+    assert len(known) == len(truth) == 6 and len(folds.truth) == 54 and set(folds.members) == {"forward", "backward", "words"}
 
 
 def test_from_scratch_trains_no_language_model(monkeypatch):

@@ -171,7 +171,7 @@ class WarmConfig(Stage):
 class ClassifierConfig(TrainingConfig):
     """Training of a classifier on an encoder (Howard & Ruder 2018, sec. 3.3)."""
 
-    LATER: ClassVar[frozenset[str]] = frozenset({"max_valid"})
+    LATER: ClassVar[frozenset[str]] = frozenset({"max_valid", "folds"})
 
     init: Literal["finetuned", "scratch"] = Field("finetuned", description="where the encoder comes from")
     task: Literal["multi-class", "multi-label"] = Field("multi-class", description="one label per document, or any number of them")
@@ -193,6 +193,9 @@ class ClassifierConfig(TrainingConfig):
     stop_metric: Literal["valid_loss", "valid_accuracy", "valid_macro_f1"] = "valid_loss"
     max_valid: Positive | None = Field(None, description="validation documents to use after each epoch and for calibration, at most")
     calibrate: bool = Field(True, description="fit a temperature on the validation documents")
+    folds: int | None = Field(
+        None, ge=2, description="where validation documents are few, find the temperature by so many folds of the others, too"
+    )
     hidden: Positive = 50
     head_dropouts: tuple[Share, Share] = (0.4, 0.1)
     dropouts: Dropouts = Dropouts()

@@ -8,6 +8,8 @@ from pydantic import ValidationError
 from ulmfit.config import ClassifierConfig, Dropouts, EvaluateConfig, LMConfig, ModelConfig, Settings, VocabConfig
 from ulmfit.errors import UserError
 
+FOLDS = 5  # by which a classifier of few documents finds how sure to be
+
 
 def base() -> Settings:
     """The paper's sizes and rates (sec. 4.1); 1150 is rounded up to 1152, a multiple of 64."""
@@ -15,7 +17,7 @@ def base() -> Settings:
         general_vocab=VocabConfig(max_size=30_000),
         pretrain=LMConfig(epochs=10, dropouts=Dropouts(output=0.1, hidden=0.15, input=0.25, embedding=0.02, weight=0.2)),
         finetune=LMConfig(epochs=15, decay=2.6),
-        classifier=ClassifierConfig(epochs=50),
+        classifier=ClassifierConfig(epochs=50, folds=FOLDS),
         words=True,
     )
 
@@ -38,7 +40,14 @@ def small() -> Settings:
         ),
         finetune=LMConfig(epochs="auto", lr=0.003, dropouts=mild, sampled=2048),
         classifier=ClassifierConfig(
-            epochs="auto", batch_size=32, lr=0.005, decay=1.3, max_tokens=1000, max_gradient_tokens=400, dropouts=mild.scaled(2)
+            epochs="auto",
+            batch_size=32,
+            lr=0.005,
+            decay=1.3,
+            max_tokens=1000,
+            max_gradient_tokens=400,
+            dropouts=mild.scaled(2),
+            folds=FOLDS,
         ),
         words=True,
     )

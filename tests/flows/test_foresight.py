@@ -92,6 +92,17 @@ def test_classifiers_from_scratch_count(prepared: Prepared, caplog: pytest.LogCa
     assert [name for name, _ in outlook.chains[0]] == ["fine-tune forward", "classify forward", "classify forward, from scratch"]
 
 
+def test_folds_count_where_validation_documents_are_few(prepared: Prepared, caplog: pytest.LogCaptureFixture) -> None:
+    settings = prepared.plan.settings
+    folded = settings.model_copy(update={"classifier": settings.classifier.model_copy(update={"folds": 3}), "scratch": True})
+    said = prepared.announced(replace(prepared.plan, settings=folded), caplog)
+    chain, number = dict(outlook.chains[0]), 3
+    folds = [f"classify forward, without fold {fold}" for fold in range(1, number + 1)]
+    assert list(chain) == ["fine-tune forward", "classify forward", *folds, "classify forward, from scratch"]
+    assert "plan: leave out 3 folds, to find how sure to be" in said
+    assert sum(chain[fold] for fold in folds) == pytest.approx((number - 1) * chain["classify forward"])
+
+
 def test_a_second_plan_measures_nothing(prepared: Prepared, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     first = prepared.announced(prepared.plan, caplog)
     monkeypatch.setattr(rehearsal, "_measured", lambda task, threads: pytest.fail("it was measured before"))
@@ -106,7 +117,10 @@ def test_where_all_is_found_nothing_is_expected(prepared: Prepared, caplog: pyte
 
 
 def test_enough_minutes_leave_the_amounts_as_they_are(prepared: Prepared, caplog: pytest.LogCaptureFixture) -> None:
-    plan, usual = prepared.within(600), prepared.plan.settings
+    usual = prepared.plan.settings
+    folded = usual.model_copy(update={"classifier": usual.classifier.model_copy(update={"folds": 3})})
+    prepared.plan = replace(prepared.plan, settings=folded)
+    plan = prepared.within(600)
     assert plan.settings.finetune == usual.finetune and plan.settings.labels == usual.labels and plan.settings.evaluate == usual.evaluate
     assert plan.settings.classifier == usual.classifier.model_copy(update={"max_valid": VALIDATED})
     assert "all 217 labelled documents" in caplog.text and "1200 minutes" not in caplog.text

@@ -5,6 +5,7 @@ import pytest
 from flows.study_request import BenchmarkRequest, DataQuantityRequest, Study, chosen, numbers
 from ulmfit.errors import UserError
 from ulmfit.experiments.trial import REGIMES
+from ulmfit.presets import small
 
 GIVEN = {"corpus": "tickets.csv", "preset": "tiny", "trials": 2}
 
@@ -70,6 +71,11 @@ def test_settings_of_the_user_hold_for_every_trial_and_those_of_a_point_win() ->
     asked = data_quantity(options=["classifier.lr=0.5", "labels.number=3"], oversample=True).asked()
     assert all(one.request.settings().classifier.lr == 0.5 and one.request.settings().labels.oversample for one in asked)
     assert {one.request.settings().labels.number for one in asked} == {20, 60}
+
+
+def test_trials_leave_folds_out_unless_they_are_asked_for() -> None:
+    found = [data_quantity(options=options).asked()[0].request.settings() for options in ([], ["classifier.folds=5"])]
+    assert small().classifier.folds == 3 and [each.classifier.folds for each in found] == [None, 5]
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ VOCAB = Vocab([*SPECIALS, *"abcdefghijkl"])
 SOME = Dropouts(output=0.1, hidden=0.1, input=0.1, embedding=0.1, weight=0.2)
 MODEL = ModelConfig(embedding=16, hidden=24, layers=2)
 LM = LMConfig(epochs=8, batch_size=4, bptt=10, lr=0.01, dropouts=SOME, precision="fp32")
-CLASSIFY = ClassifierConfig(epochs=2, batch_size=8, bptt=10, hidden=8, dropouts=SOME, precision="fp32", patience=2)
+CLASSIFY = ClassifierConfig(epochs=2, batch_size=8, bptt=10, hidden=8, dropouts=SOME, precision="fp32", patience=2, folds=2)
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +177,7 @@ def test_a_classifier_is_trained_on_the_language_model(spec: PretrainSpec, whole
     alone = train(classify, tmp_path / "one", Placement())
     assert record.valid_loss == pytest.approx(alone.valid_loss, rel=1e-3)
     assert record.best_step == alone.best_step and record.steps == alone.steps
+    assert record.temperature == pytest.approx(alone.temperature, rel=1e-3), "folds are left out by two processes as by one"
     assert record.model_dump(exclude_none=True).keys() - {"processes"} == alone.model_dump(exclude_none=True).keys()
     assert {path.name for path in (tmp_path / "two").iterdir()} == {path.name for path in (tmp_path / "one").iterdir()}
 

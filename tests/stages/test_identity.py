@@ -36,14 +36,14 @@ KEYS = {
         "vocabulary": "2e4dffeb36b7902fe345579e0034c6ec7ba1db5f21bd0b6a812bd6660e62e28d",
         "pretrain": "dda81cf73081a2dd8d6b821a3ee4d4ef29214c12a09947679bf2626f4833d2c1",
         "finetune": "45a4d8fa9e7858b5e222ff573474485307a32fc5b5feb180ee2549d7e4374225",
-        "classify": "3e5210cfb3657bc6041d6774ea2b06a085a466c29ecfffefc34866fd1ca6c1c0",
+        "classify": "790d590d8c18e81dd3d26bcc5a0e3bfc6c263139dcf9b4ee3f54e687f1e593bb",
         "evaluate": "3d79647335c65e7a4918915dff8e32f961d003eb0380a08e51e69153998d197f",
     },
     "base": {
         "vocabulary": "813cf652a84efa3f2b86125187480849b9bcb5f4d44b5db407de1435bbf72881",
         "pretrain": "2e5879708a7f4de6e3e69a74b1d45b6f8e39274cc29b3c0a6b63ea3f8b2cdf0b",
         "finetune": "531c970f97457e2e2209596f3f2b56fb2538b31a7f589e6312c88c5bea97dee2",
-        "classify": "9ea957aa42fc180f537ec1f7df4ca16e03ecb9e4527f3d47fc9fe68571cd8bd2",
+        "classify": "e98857cb31f36e76d1c8544458b3e8273cf64ab49bd22ec3d1f8f8dd9d9a47ec",
         "evaluate": "3d79647335c65e7a4918915dff8e32f961d003eb0380a08e51e69153998d197f",
     },
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -34,12 +35,14 @@ def corpus_of(context: Context, folder: Path, task: str) -> Corpus:
     return make(ingest(context, CorpusSource(str(folder / "films.csv")), CorpusConfig(), QualityConfig(), True), context)
 
 
+@pytest.mark.parametrize("folds", [None, 2])
 @pytest.mark.parametrize("task", LABELS)
-def test_words_become_a_member_and_are_measured(tmp_path: Path, task: str) -> None:
+def test_words_become_a_member_and_are_measured(tmp_path: Path, caplog: pytest.LogCaptureFixture, task: str, folds: int | None) -> None:
+    caplog.set_level(logging.INFO)
     store = Store(tmp_path / "store")
     store.set_up()
     context = Context(store, tmp_path / "downloads")
-    hasty = {"task": task, "init": "scratch", "unfreeze": "full", "epochs": 1, "hidden": 4}
+    hasty = {"task": task, "init": "scratch", "unfreeze": "full", "epochs": 1, "hidden": 4, "folds": folds}
     sizes = ModelConfig(embedding=8, hidden=12, layers=2)
     settings = Settings(model=sizes, classifier=ClassifierConfig.model_validate(hasty), labels=LabelsConfig(number=120))
     corpus = corpus_of(context, tmp_path, task)
@@ -50,6 +53,7 @@ def test_words_become_a_member_and_are_measured(tmp_path: Path, task: str) -> No
     assert words.record.documents == 120 and words.record.terms > len(WORDS)
     parts = [make(classify(None, corpus, ids, vocab, settings, direction), context) for direction in DIRECTIONS]
     model = make(average(parts[0], parts[1], corpus, tokens, vocab, settings.classifier, words), context)
+    assert f" validation documents{' and 120 of folds' if folds else ''}\n" in caplog.text
     assert model.record.words is not None and model.record.words > 0.3, "the networks have learnt next to nothing"
     found = make(measure(corpus, ids, model, None, settings), context)
     assert {"words", "forward+backward", WITH_WORDS} <= found.record.scores.keys()

@@ -6,6 +6,7 @@ its prior and by the likelihood of the validation labels under it. Without docum
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,19 @@ from ulmfit.labels.label_set import Task
 GRID = np.linspace(0, 1, 21)  # weights of the words that are tried
 PRIOR = (6.0, 14.0)  # of the beta distribution of that weight: its mean is 0.3
 SPREAD = 0.3  # of the temperature's logarithm
+
+
+@dataclass(frozen=True, eq=False)
+class Witnesses:
+    """What each of the ``members`` says of N documents that it has not learnt from, probabilities [N, L], and their ``truth``, int [N] or bool [N, L]."""
+
+    members: Mapping[Member, Shares]
+    truth: NDArray[Any]
+
+    def joined(self, others: "Witnesses") -> "Witnesses":
+        """The documents of both."""
+        members = {member: np.concatenate([shares, others.members[member]]) for member, shares in self.members.items()}
+        return Witnesses(members, np.concatenate([self.truth, others.truth]))
 
 
 def fit_mixture(members: Mapping[Member, Shares], truth: NDArray[Any], task: Task, calibrated: bool = True) -> Mixture:

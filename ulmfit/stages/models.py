@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 
 from ulmfit.config import ClassifierConfig, LabelsConfig, LMConfig, ModelConfig, Settings, WarmConfig
 from ulmfit.directions import DIRECTIONS, Direction
+from ulmfit.evaluation.predictions import WrittenPredictions
+from ulmfit.evaluation.weighing import Witnesses
 from ulmfit.labels.drawing import rows_to_learn, rows_to_validate
 from ulmfit.labels.label_set import LabelSet
+from ulmfit.models.words import WordModel
 from ulmfit.prediction.bundle import Bundle, write_bundle
 from ulmfit.prediction.weighing import add_words
 from ulmfit.pretrained.transport import Pretrained
@@ -38,6 +41,7 @@ from ulmfit.store.artifacts import Built
 from ulmfit.store.lineage import FILE, Lineage
 from ulmfit.store.recipe import Recipe
 from ulmfit.training.method import CLASSIFIER_VERSION, FINETUNE_VERSION, PRETRAIN_VERSION, WARM_VERSION, train
+from ulmfit.training.out_of_fold import read_left_out, witnesses
 from ulmfit.training.specs import ClassifySpec, FinetuneSpec, PretrainSpec, TextSpec, TrainingSpec, WarmSpec
 from ulmfit.training.words import READ, train_words
 
@@ -231,7 +235,11 @@ def average(
         names = write_bundle(work, forward.path, backward.path, vocab.file, tokens.tokenizer)
         lineage = Lineage.of(recipe, context.store)
         filesystem.write_bytes(work / FILE, lineage.to_json())
-        weight = _weigh(work, words, corpus, config, context.placement.device) if words else None
+        weight = None
+        if words:
+            both = read_left_out({"forward": forward.path, "backward": backward.path})
+            folds = _folds(both, words, corpus, config) if both else None
+            weight = _weigh(work, words, corpus, config, context.placement.device, folds)
         return Built(ModelRecord(labels=tuple(names), artifacts=len(lineage.artifacts), words=weight).model_dump(mode="json"))
 
     return Stage(Model, recipe, inputs, build)
@@ -247,12 +255,20 @@ def rows_to_weigh(documents: int, config: ClassifierConfig) -> NDArray[np.int64]
     return rows_to_validate(documents, config.seed, min(WEIGHED, config.max_valid or WEIGHED))
 
 
-def _weigh(bundle: Path, words: Words, corpus: Corpus, config: ClassifierConfig, device: str) -> float:
+def _folds(both: Mapping[Direction, WrittenPredictions], words: Words, corpus: Corpus, config: ClassifierConfig) -> Witnesses:
+    """The training documents that both classifiers left out, fold by fold."""
+    train, labels = read_split(corpus, "train"), both["forward"].names
+    texts = dict(zip(train.ids, train.texts, strict=True))
+    return witnesses(both, WordModel.load(words.path, len(labels)), texts, config.seed)
+
+
+def _weigh(bundle: Path, words: Words, corpus: Corpus, config: ClassifierConfig, device: str, folds: Witnesses | None) -> float:
     """Make words a member of the ensemble in ``bundle``, and find out how much they count; their weight."""
     rows, strings = read_split(corpus, "valid"), corpus.record.labels
     saved = Bundle.read(bundle).calibration(DIRECTIONS[0])
     labels = LabelSet.of(strings, ClassifierConfig(task=saved.task, label_separator=saved.label_separator))
     rows = rows.take(rows_to_weigh(len(rows.ids), config).tolist())
-    weight = add_words(bundle, words.path, rows.texts, labels.truth_of(rows.codes(strings)), device).weights["words"]
-    log.info("words count %.0f%% in the answer, by %d validation documents", 100 * weight, len(rows.ids))
+    weight = add_words(bundle, words.path, rows.texts, labels.truth_of(rows.codes(strings)), device, folds).weights["words"]
+    further = f" and {len(folds.truth)} of folds" if folds else ""
+    log.info("words count %.0f%% in the answer, by %d validation documents%s", 100 * weight, len(rows.ids), further)
     return weight

@@ -79,8 +79,9 @@ VALIDATED = 200  # documents that a classifier with a budget looks at after each
 
 
 def usual_settings(settings: Settings) -> Settings:
-    """The settings of which a budget takes less."""
-    return settings.model_copy(update={"classifier": settings.classifier.model_copy(update={"max_valid": VALIDATED})})
+    """The settings of which a budget takes less. Its time goes into what the model learns, so no folds tell how sure to be."""
+    update = {"max_valid": VALIDATED, "folds": None}
+    return settings.model_copy(update={"classifier": settings.classifier.model_copy(update=update)})
 
 
 @dataclass(frozen=True)

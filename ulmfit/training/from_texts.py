@@ -30,6 +30,7 @@ from ulmfit.text.vocab import Vocab
 from ulmfit.training import method
 from ulmfit.training.amounts import Choice, PassOver, usual_settings, with_amounts
 from ulmfit.training.epochs import LEAST_TOKENS, fitting_streams
+from ulmfit.training.out_of_fold import read_left_out, witnesses
 from ulmfit.training.placement import Placement
 from ulmfit.training.rehearsal import classifier_task, costs_of, lm_task, speed_of, usual_amounts
 from ulmfit.training.specs import TrainingText
@@ -157,7 +158,10 @@ class TextsTraining:
         readable = [texts[row] for row in np.setdiff1d(np.arange(len(texts)), valid)]
         words = train_words(learnt, names.truth_of(codes[material.rows]), len(names), self.settings.labels.seed, readable)
         words.save(self.work / WORDS)
-        add_words(bundle, self.work / WORDS, [texts[row] for row in valid], names.truth_of(codes[valid]), self.device)
+        both = read_left_out({direction: self.work / direction for direction in DIRECTIONS})
+        by_id = {str(row): texts[row] for row in material.rows.tolist()}
+        folds = witnesses(both, words, by_id, self.settings.labels.seed) if both else None
+        add_words(bundle, self.work / WORDS, [texts[row] for row in valid], names.truth_of(codes[valid]), self.device, folds)
 
     def _within(self, material: _Material, budget: Budget) -> tuple["TextsTraining", Choice]:
         """The same training with amounts that fit into the ``budget``, and these amounts."""

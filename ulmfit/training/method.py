@@ -20,7 +20,6 @@ from ulmfit.models.classifier import Classifier, HeadConfig
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.models.saving import ModelFacts, load_language_model, read_saved_model, save_model
 from ulmfit.models.transfer import average_weights, take_encoder, transfer_vocabulary
-from ulmfit.prediction.logits import predict_logits
 from ulmfit.shards.documents import Documents
 from ulmfit.store import filesystem
 from ulmfit.text.vocab import Vocab
@@ -32,6 +31,7 @@ from ulmfit.training.epochs import warm_amount
 from ulmfit.training.language_modelling import LanguageModelling, perplexity
 from ulmfit.training.loop import fit
 from ulmfit.training.lr_finder import range_test
+from ulmfit.training.out_of_fold import Unseen, left_out, write_left_out
 from ulmfit.training.placement import Placement
 from ulmfit.training.processes.launcher import run_on
 from ulmfit.training.specs import (
@@ -175,28 +175,37 @@ def train_classifier(
     """A classifier on the encoder of the language model in ``lm``, or from random weights where that is None (sec. 3.3)."""
     place, curves = _begin(folder, place)
     labels = LabelSet.of(text.labels, config)
-    objective = Objective(config, labels, text.train.labels)
-    classifier = Classifier(
-        len(text.vocab), len(labels), model, config.dropouts, HeadConfig(config.hidden, config.head_dropouts), config.seed
+    prepare = lambda text, place, name: _classifying(text, lm, model, Objective(config, labels, text.train.labels), place, name)
+    name = f"classify {text.direction}" if lm else f"classify {text.direction}, from scratch"
+    task = prepare(text, place, name)
+    if config.epochs == "auto":
+        log.info("%s: %d documents, so %d epochs", name, len(text.train), task.passes)
+    suggested = range_test(task, folder)
+    record = fit(task, curves).model_copy(update={"lr_suggested": suggested})
+    folds = left_out(task, prepare)
+    if not place.team.leads:
+        return record
+    valid = Unseen.of(task, task.valid)
+    unseen = Unseen.joined([valid, folds]) if folds else valid
+    found = calibrate(unseen.logits, labels.targets_of(unseen.codes), config)
+    if folds:
+        write_left_out(folder, folds, labels, found.temperature)
+    facts = ModelFacts(
+        direction=text.direction, labels=tuple(labels.names), bptt=config.bptt, max_tokens=config.max_tokens, calibration=found
     )
+    save_model(folder, task.model, facts)
+    _complete(folder, text.vocab, curves)
+    return record.model_copy(update=found.model_dump(include={"temperature", "ece_before", "ece_after"}))
+
+
+def _classifying(text: TrainingText, lm: Path | None, model: ModelConfig, objective: Objective, place: Placement, name: str) -> Classifying:
+    """The training of a new classifier."""
+    config = objective.config
+    head = HeadConfig(config.hidden, config.head_dropouts)
+    classifier = Classifier(len(text.vocab), len(objective.labels), model, config.dropouts, head, config.seed)
     if lm:
         pretrained, words = _open(lm, text.direction)
         if words != text.vocab:
             raise UserError(f"{lm}: the language model has another vocabulary than the classifier; fine-tune it with that one first")
         take_encoder(classifier, pretrained)
-    name = f"classify {text.direction}" if lm else f"classify {text.direction}, from scratch"
-    task = Classifying(classifier, text, objective, place, name)
-    if config.epochs == "auto":
-        log.info("%s: %d documents, so %d epochs", name, len(text.train), task.passes)
-    suggested = range_test(task, folder)
-    record = fit(task, curves).model_copy(update={"lr_suggested": suggested})
-    if not place.team.leads:
-        return record
-    logits = predict_logits(classifier, task.valid, text.direction, config.max_tokens)
-    found = calibrate(logits, labels.targets_of(task.valid.labels), config)
-    facts = ModelFacts(
-        direction=text.direction, labels=tuple(labels.names), bptt=config.bptt, max_tokens=config.max_tokens, calibration=found
-    )
-    save_model(folder, classifier, facts)
-    _complete(folder, text.vocab, curves)
-    return record.model_copy(update=found.model_dump(include={"temperature", "ece_before", "ece_after"}))
+    return Classifying(classifier, text, objective, place, name)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.special import logit
 
+from ulmfit.labels.label_set import Task
 from ulmfit.models.words import Features, Terms, Themes, WordModel, pieces_of, words_of
-from ulmfit.training.regression import Codes, cross_validated
+from ulmfit.training.regression import FOLDS, Codes, cross_validated, folds
 
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0)  # C, the inverse of the penalty
 MANY = 5_000  # rows from which on C is 10, as trying others takes long and gains little
@@ -29,9 +31,33 @@ def train_words(
 
     ``read``: all the text there is, in which words that go together are found; without any, ``texts``.
     """
-    words, pieces = (known_terms(map(cut, texts), len(texts), 1 if len(texts) < RARE else 2, MOST) for cut in (words_of, pieces_of))
     sample = _sample(read or texts, seed)
-    known = Features(words, pieces, find_themes(sample, words_of, 2, themes, seed), find_themes(sample, pieces_of, 3, themes, seed))
+    known = Features(*_terms(texts), find_themes(sample, words_of, 2, themes, seed), find_themes(sample, pieces_of, 3, themes, seed))
+    return _regression(known, texts, truth, labels, seed)
+
+
+def out_of_fold(model: WordModel, texts: Sequence[str], truth: NDArray[Any], seed: int) -> NDArray[np.float32]:
+    """Probabilities [M, L] of texts by models like ``model``, each of the folds that the text is not in; they share its themes.
+
+    ``truth`` [M] or [M, L]: see :func:`train_words`.
+    """
+    task: Task = "multi-class" if truth.ndim == 1 else "multi-label"
+    strata = np.unique(truth, axis=0, return_inverse=True)[1].ravel()
+    found = np.empty((len(texts), len(model.biases)), np.float32)
+    for learnt, left_out in folds(strata, FOLDS, seed):
+        words, pieces = _terms(read := [texts[row] for row in learnt])
+        its = _regression(replace(model.features, words=words, pieces=pieces), read, truth[learnt], len(model.biases), seed)
+        found[left_out] = its.probabilities([texts[row] for row in left_out], task)
+    return found
+
+
+def _terms(texts: Sequence[str]) -> tuple[Terms, Terms]:
+    """Words and pairs, and pieces, of the texts to learn from."""
+    words, pieces = (known_terms(map(cut, texts), len(texts), 1 if len(texts) < RARE else 2, MOST) for cut in (words_of, pieces_of))
+    return words, pieces
+
+
+def _regression(known: Features, texts: Sequence[str], truth: NDArray[Any], labels: int, seed: int) -> WordModel:
     found = known.of(texts)
     if truth.ndim == 1:
         weights, biases = _classes(found, truth, labels, seed)
