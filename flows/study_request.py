@@ -35,7 +35,7 @@ class Asked:
 class StudyRequest(TrainRequest):
     """What all studies have in common. A trial is a request of the main job, which differs in the draw of its data and in its seeds."""
 
-    # Settings: intervals are those of the trials; folds would make a classifier three times as dear, and change its confidence alone.
+    # Settings: intervals are those of the trials; folds would make a classifier five times as dear, and change its confidence alone.
     EVERY_TRIAL: ClassVar[tuple[str, ...]] = ("evaluate.bootstrap=100", "classifier.folds=null")
 
     stages: Literal["embedded"] = Field("embedded", description="a study makes its many short stages itself")
