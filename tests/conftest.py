@@ -103,6 +103,17 @@ class CommandLine:
         return Finished(process.returncode, out, err)
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch works on one core, for the same bits and times on all machines."""
+    import torch  # here, as most tests need none
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One real Prefect server for the session."""

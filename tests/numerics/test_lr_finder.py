@@ -40,14 +40,6 @@ CLASSIFY = ClassifierConfig(
 )
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def letters(documents=24, length=30, seed=0):
     """Documents that walk round the letters, forwards or backwards, by their labels."""
     rng, labels = np.random.default_rng(seed), np.arange(documents) % 2

@@ -42,12 +42,7 @@ CLASSIFY = ClassifierConfig(
 )
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def cycles(documents: int, seed: int, length: int = 60) -> Documents:

@@ -30,12 +30,7 @@ FEW = TrainingText(topics(40, seed=2), topics(12, seed=3), VOCAB, "forward", LAB
 FOLDED = CLASSIFY.model_copy(update={"folds": 3})
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_the_temperature_is_that_of_validation_documents_and_of_all_folds_by_classifiers_of_the_others(tmp_path: Path) -> None:
