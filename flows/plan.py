@@ -9,7 +9,7 @@ from flows.room import check_room
 from tasks.promotion import check_model_name
 from tasks.workspace import Workspace
 from ulmfit.compute.devices import resolve_device
-from ulmfit.compute.precision import TRAINING_SIZE, keep_gain
+from ulmfit.compute.precision import TRAINING_SIZE, check_precision, keep_gain
 from ulmfit.config import Settings
 from ulmfit.corpora.source import CorpusSource, peek
 from ulmfit.errors import UserError
@@ -64,6 +64,8 @@ def _resolved(request: Request) -> Plan:
     if distributed(request):
         return Plan(request, workspace, settings, domain, general, found)
     placement = placement_of(request.device, request.devices, request.resume)
+    for training in (settings.pretrain, settings.finetune, settings.classifier):
+        check_precision(training.precision, placement.device)
     if placement.device == "cpu" and settings.model.hidden >= TRAINING_SIZE:
         keep_gain(workspace.bf16_gain)
     return Plan(request, workspace, settings, domain, general, found, placement)

@@ -3,6 +3,7 @@ import json
 import pytest
 import torch
 
+from tests.bf16 import needs_bf16
 from ulmfit.compute import precision
 from ulmfit.compute.precision import (
     INFERENCE_SIZE,
@@ -14,6 +15,7 @@ from ulmfit.compute.precision import (
     products,
     take_kept_gain,
 )
+from ulmfit.errors import UserError
 
 FP32, BF16 = torch.float32, torch.bfloat16
 
@@ -21,6 +23,7 @@ FP32, BF16 = torch.float32, torch.bfloat16
 @pytest.fixture(params=[True, False], ids=["faster in bf16", "slower in bf16"])
 def unit(request, monkeypatch) -> bool:
     monkeypatch.setattr(precision, "faster_in_bf16", lambda device: request.param)
+    monkeypatch.setattr(precision, "can_bf16", lambda device: True)
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     return request.param
 
@@ -32,6 +35,17 @@ def test_a_precision_that_is_asked_for_is_taken(unit, choose, device, size):
     assert choose("fp32", device, size) == FP32 and choose("bf16", device, size) == BF16
     with pytest.raises(KeyError, match="fp8"):
         choose("fp8", device, size)
+
+
+@pytest.mark.parametrize("choose", [products, inference_products])
+def test_a_precision_that_the_cpu_lacks_is_told(monkeypatch, choose):
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    with pytest.raises(
+        UserError, match=r"^precision bf16: this CPU has no instructions for it \(AVX-512 is needed\); take fp32, or auto, "
+    ):
+        choose("bf16", "cpu", 4096)
+    assert choose("fp32", "cpu", 4096) == FP32 and choose("bf16", "cuda", 4096) == BF16
 
 
 def test_training_takes_bf16_where_it_pays(unit):
@@ -112,8 +126,10 @@ def test_what_another_machine_measured_or_nobody_can_read_is_measured_again(cpu,
     assert not faster_in_bf16("cpu") and measured == [0.5, 0.5]
 
 
+@needs_bf16
 def test_the_gain_is_measured_in_steps_of_both_types(monkeypatch):
     monkeypatch.setattr(precision, "_gains", {})
+    monkeypatch.setattr(precision, "_knows_bf16", lambda: True)
     threads = torch.get_num_threads()
     assert 0.01 < precision.gain() < 1000 and torch.get_num_threads() == threads
 

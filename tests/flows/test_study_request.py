@@ -5,7 +5,7 @@ import pytest
 from flows.study_request import BenchmarkRequest, DataQuantityRequest, Study, chosen, numbers
 from ulmfit.errors import UserError
 from ulmfit.experiments.trial import REGIMES
-from ulmfit.presets import small
+from ulmfit.presets import FOLDS, small
 
 GIVEN = {"corpus": "tickets.csv", "preset": "tiny", "trials": 2}
 
@@ -74,8 +74,8 @@ def test_settings_of_the_user_hold_for_every_trial_and_those_of_a_point_win() ->
 
 
 def test_trials_leave_folds_out_unless_they_are_asked_for() -> None:
-    found = [data_quantity(options=options).asked()[0].request.settings() for options in ([], ["classifier.folds=5"])]
-    assert small().classifier.folds == 3 and [each.classifier.folds for each in found] == [None, 5]
+    found = [data_quantity(options=options).asked()[0].request.settings() for options in ([], ["classifier.folds=7"])]
+    assert small().classifier.folds == FOLDS and [each.classifier.folds for each in found] == [None, 7]
 
 
 @pytest.mark.parametrize(

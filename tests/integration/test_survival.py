@@ -455,3 +455,16 @@ def test_a_document_of_a_hundred_thousand_tokens_needs_no_more_memory_than_one_o
         assert found.returncode == 0, found.stderr
         grown.append(float(found.stdout))
     assert grown[1] < 1.3 * grown[0] + 10, f"MB: {grown}"  # its states alone, all kept, would be 64 MB, its graph several times that
+
+
+def test_what_began_in_bf16_is_told_where_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interruption = Interruption()
+    interruption.asked = True
+    monkeypatch.setattr(loop, "INTERRUPTION", interruption)
+    monkeypatch.setattr(loop, "dtype_name", lambda products: "bfloat16")
+    with pytest.raises(Interrupted):
+        train_classifier(tmp_path, Placement())
+    interruption.asked = False
+    monkeypatch.setattr(loop, "can_bf16", lambda device: False)
+    with pytest.raises(UserError, match="it began in bf16, for which this CPU has no instructions; .* --no-resume$"):
+        train_classifier(tmp_path, Placement())

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.profiler import profile
 
+from tests.bf16 import needs_bf16
 from tests.oracles.awd_lstm import NO_DROPOUT, SMALL, WORDS, encode, lively, text
 from ulmfit.config import Dropouts
 from ulmfit.models.language_model import LanguageModel, regularisation
@@ -40,6 +41,7 @@ def test_linear_cross_entropy_is_the_plain_one(rows):
         assert torch.allclose(mine_part, plain_part, atol=GRADIENT)
 
 
+@needs_bf16
 @pytest.mark.parametrize("rows", [1, ROWS, ROWS + 1, 4 * ROWS + 3])
 @pytest.mark.usefixtures("small_chunks")
 def test_in_bf16_it_is_the_plain_one_but_for_rounding(rows):
@@ -58,7 +60,7 @@ def test_in_bf16_it_is_the_plain_one_but_for_rounding(rows):
         assert (mine_part.double() - plain_part).norm() < 4 * BF16 * plain_part.norm()
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=needs_bf16)])
 def test_the_length_of_a_chunk_makes_no_difference(dtype, monkeypatch):
     found = []
     for rows in (1, 7, 23, 1000):
@@ -91,6 +93,7 @@ def test_linear_cross_entropy_bears_large_logits(factor):
     assert all(gradient.isfinite().all() for gradient in torch.autograd.grad(mine, (x, weight, bias)))
 
 
+@needs_bf16
 def test_in_bf16_an_impossible_target_costs_much_and_not_all():
     (x, weight, bias), targets = problem(40)
     loss = linear_cross_entropy((3000 * x).bfloat16(), weight, bias, targets)

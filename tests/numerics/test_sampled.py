@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tests.bf16 import needs_bf16
 from ulmfit.config import Dropouts, ModelConfig
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.models.sampled_softmax import Sample, Sampler, inclusion, sampled_cross_entropy
@@ -38,6 +39,7 @@ def test_loss_and_gradients_are_those_of_the_formula(count: int) -> None:
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-7)
 
 
+@needs_bf16
 def test_bf16_stays_near_fp32() -> None:
     rows, weight, bias, targets = inputs()
     sample = Sampler(300, 60).draw(torch.Generator().manual_seed(1))

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tests.bf16 import needs_bf16
 from tests.oracles.awd_lstm import NO_DROPOUT, SMALL, WORDS, encode, lively, lstm_loop, pool, triangle
 from ulmfit.config import ClassifierConfig, Dropouts, LMConfig, ModelConfig
 from ulmfit.labels.label_set import LabelSet
@@ -229,6 +230,7 @@ def test_every_group_moves_at_its_own_rate():
     assert changes == pytest.approx([0.01 / 2.6 ** (4 - group) for group in range(5)], rel=1e-3)
 
 
+@needs_bf16
 def test_products_in_bf16_learn_as_those_in_fp32(losses):
     """The mean loss of steps 50 to 100, from the same seed and masks: rounding averages out, a fault would not."""
     size, text = ModelConfig(embedding=32, hidden=64, layers=2), Documents.of([chain(8000)])

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 
+from ulmfit.errors import UserError
 from ulmfit.store.filesystem import write_bytes
 from ulmfit.store.json import Facts
 
@@ -42,9 +43,26 @@ def faster_in_bf16(device: str) -> bool:
     return gain() >= LEAST_GAIN
 
 
+def can_bf16(device: str) -> bool:
+    """Whether the device multiplies matrices in bf16 at all, be it slowly: torch does not on a CPU that has AVX2 and no more."""
+    if device != "cpu" or not torch.backends.mkldnn.is_available():
+        return True
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def check_precision(precision: str, device: str) -> None:
+    """UserError where the device lacks bf16, and it is asked for."""
+    if precision == "bf16" and not can_bf16(device):
+        raise UserError("precision bf16: this CPU has no instructions for it (AVX-512 is needed); take fp32, or auto, which finds that out")
+
+
 def products(precision: str, device: str, size: int) -> torch.dtype:
     """The dtype of matrix products in training. ``precision``: "fp32", "bf16", or "auto": bf16 where the device is faster in it and,
-    on a CPU, the hidden states have ``TRAINING_SIZE`` numbers or more. Elsewhere bf16 may be slower than fp32, but is allowed."""
+    on a CPU, the hidden states have ``TRAINING_SIZE`` numbers or more. Elsewhere bf16 may be slower than fp32, but is allowed.
+
+    UserError where bf16 is asked for, and the device has none.
+    """
+    check_precision(precision, device)
     if precision != "auto":
         return {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
     wide = device.startswith("cuda") or size >= TRAINING_SIZE

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ulmfit.compute.pages import keep_pages
-from ulmfit.compute.precision import products
+from ulmfit.compute.precision import can_bf16, products
 from ulmfit.config import TrainingConfig
 from ulmfit.errors import UserError
 from ulmfit.models.classifier import Classifier
@@ -256,6 +256,10 @@ class _Training:
     def _resume(self, found: Checkpoint) -> tuple[int, float, bool]:
         """Continue from a checkpoint; tokens seen and seconds taken so far, and whether the training had stopped."""
         facts, tensors = CheckpointFacts.model_validate(found.facts), found.tensors
+        if facts.products == "bfloat16" and not can_bf16(self.place.device):
+            raise UserError(
+                f"{self.name}: it began in bf16, for which this CPU has no instructions; go on where it began, or begin anew with --no-resume"
+            )
         self.model.load_state_dict(below("model.", tensors))
         self.optimizer.restore(below("optimizer.", tensors))
         self.task.restore({name: tensor.to(self.place.device) for name, tensor in below("task.", tensors).items()})
