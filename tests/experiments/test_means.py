@@ -38,3 +38,14 @@ def test_trials_of_a_point_are_taken_together_by_their_headline() -> None:
 def test_another_system_than_the_headline() -> None:
     (found,) = means([result(5, 0, 0.4)], "forward")
     assert found.scores["accuracy"].value == 0.1
+
+
+def test_the_score_of_a_trial_is_that_of_its_answer_in_whatever_order_systems_are_kept() -> None:
+    accuracy = {"forward": 0.7, "backward": 0.6, "forward+backward": 0.8, "words": 0.5, "forward+backward+words": 0.9}
+    for names in (list(accuracy), sorted(accuracy), sorted(accuracy, reverse=True)):
+        kept = {name: {"accuracy": accuracy[name]} for name in names}
+        without = {name: scores for name, scores in kept.items() if "words" not in name}
+        made = result(9, 0, 0.1)
+        assert made.model_copy(update={"scores": kept}).score("accuracy") == 0.9
+        assert made.model_copy(update={"scores": without}).score("accuracy") == 0.8
+        assert made.model_copy(update={"scores": kept}).score("accuracy", "words") == 0.5

@@ -466,5 +466,5 @@ def test_what_began_in_bf16_is_told_where_there_is_none(tmp_path: Path, monkeypa
         train_classifier(tmp_path, Placement())
     interruption.asked = False
     monkeypatch.setattr(loop, "can_bf16", lambda device: False)
-    with pytest.raises(UserError, match="it began in bf16, for which this CPU has no instructions; .* --no-resume$"):
+    with pytest.raises(UserError, match=r"it began in bf16, for which this CPU has no instructions; .* --no-resume$"):
         train_classifier(tmp_path, Placement())

@@ -2,7 +2,7 @@
 
 from typing import Literal, get_args
 
-from ulmfit.directions import Direction
+from ulmfit.directions import Direction, answer_among
 from ulmfit.experiments.methods.named import WordMethod
 from ulmfit.store.json import Facts
 
@@ -89,6 +89,6 @@ class TrialResult(Facts):
     built: int
 
     def score(self, metric: str, system: str | None = None) -> float | None:
-        """Of the system, or the last one, which is the answer: the ensemble of the most members, or the only one there is."""
-        found = self.scores.get(system or list(self.scores)[-1], {})
+        """Of the system, or of the answer: the ensemble of the most members, or the only one there is."""
+        found = self.scores.get(system or answer_among(self.scores), {})
         return found.get(metric)
