@@ -3,7 +3,7 @@
     ULMFIT_DATA=... python benchmarks/confidence.py --workspace NEW [--corpora trec-6,disaster-tweets,sentences] [--labels 100] [--draws 3]
 
 Rows that judge are held out of the training files, so no test row is looked at. A draw of N labels has a tenth of them to validate on. Both
-ways share the trainings, and differ in the temperatures alone. ``sentences``: one of 6 to 40 words of each IMDB review, with the review's label.
+ways share the trainings, and differ in temperatures and in the weights of the members. ``sentences``: one of 6 to 40 words of each IMDB review, with the review's label.
 Prints a line a draw; ``by chance`` is the calibration error of a model with the very same probabilities where they are right. What is
 trained already is found again.
 """

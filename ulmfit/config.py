@@ -194,7 +194,9 @@ class ClassifierConfig(TrainingConfig):
     max_valid: Positive | None = Field(None, description="validation documents to use after each epoch and for calibration, at most")
     calibrate: bool = Field(True, description="fit a temperature on the validation documents")
     folds: int | None = Field(
-        None, ge=2, description="where validation documents are few, find the temperature by so many folds of the others, too"
+        None,
+        ge=2,
+        description="where validation documents are few, leave out so many folds of the others, too: they tell temperatures and weights of members",
     )
     hidden: Positive = 50
     head_dropouts: tuple[Share, Share] = (0.4, 0.1)

@@ -31,7 +31,7 @@ from ulmfit.training.specs import TrainingText
 from ulmfit.training.words import out_of_fold
 
 ENOUGH = 100  # validation documents that tell a temperature well enough (docs/results/few_labels.md)
-MOST = 250  # training documents: folds of more would take longer than the language model
+MOST = 250  # training documents: folds of more may take longer than the language model (docs/decisions/2026-11-27-folds.md)
 SYSTEM = "out-of-fold"
 
 Prepare = Callable[[TrainingText, Placement, str], Classifying]
