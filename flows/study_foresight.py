@@ -1,5 +1,6 @@
 """Before a study trains: which stages are there, which trials share those to make, and how long they will take here."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -121,9 +122,8 @@ class Foresight:
             return self._training("classifier", lambda: self._classifier(node))
         if node.stage in (words, choose_by_words):
             ids, settings = self.made[self._text(node.given("corpus")).ids].path, node.given("settings")
-            learnt, read = Documents.open(ids, ["train"]), Documents.open(ids, [_read_by(node)])
-            number = settings.labels.number or len(learnt)
-            return (learnt.tokens * min(1.0, number / max(1, len(learnt))) + read.tokens) / BASELINE
+            learnt, number = Documents.open(ids, ["train"]), settings.labels.number
+            return (_tokens_of(learnt, number) + self._tokens_read(node)) / BASELINE
         return self._judging(node) if kind in ("judge", "choose") else 0.0
 
     def _training(self, name: str, task: Callable[[], Trainable]) -> float:
@@ -148,20 +148,26 @@ class Foresight:
         return classifier_task(text, settings.model, settings.classifier, self.placement)
 
     def _training_text(self, corpus: Node, number: int | None, splits: Sequence[str], direction: Direction) -> TrainingText:
-        """So many documents of the whole corpus, as a sample that is drawn of it later will have them."""
+        """So many documents of the whole corpus, as a sample that is drawn of it later will have them: validation documents in proportion."""
         whole = self._text(corpus)
         ids = self.made[whole.ids].path
-        train, valid = Documents.open(ids, splits), Documents.open(ids, ["valid"])
-        chosen = np.sort(np.random.default_rng(0).permutation(len(train))[:number])
-        labels = tuple(self.made[whole.corpus].record.labels)
-        return TrainingText(train.take(chosen), valid, Vocab.load(self.made[whole.vocab].file), direction, labels)
+        labelled, train, valid = (Documents.open(ids, names) for names in (["train"], splits, ["valid"]))
+        share = min(1.0, (corpus.given("config").max_train or len(labelled)) / len(labelled))
+        vocab, labels = Vocab.load(self.made[whole.vocab].file), tuple(self.made[whole.corpus].record.labels)
+        return TrainingText(_some(train, number), _some(valid, math.ceil(share * len(valid))), vocab, direction, labels)
 
     def _judging(self, node: Node) -> float:
-        read = Documents.open(self.made[self._text(node.given("corpus")).ids].path, [_read_by(node)])
         directions = sum(node.given(direction) is not None for direction in DIRECTIONS)
-        flops = sum(layer_flops(self.model)) * read.tokens * directions
+        flops = sum(layer_flops(self.model)) * self._tokens_read(node) * directions
         speed = self.speeds.get("classifier")
         return flops / speed if speed else 0.0
+
+    def _tokens_read(self, node: Node) -> float:
+        """Of the documents that a stage predicts: all that it may choose from, or so many as judge."""
+        ids, settings = self.made[self._text(node.given("corpus")).ids].path, node.given("settings")
+        if node.name.kind == "choose":
+            return Documents.open(ids, ["train"]).tokens
+        return _tokens_of(Documents.open(ids, [settings.judge]), settings.evaluate.max_documents)
 
     def _text(self, corpus: Node) -> Text:
         source = corpus.given("source")
@@ -178,9 +184,14 @@ class Foresight:
         return self.study.ends[0][1].settings.model
 
 
-def _read_by(node: Node) -> str:
-    """The split that a stage predicts: what it may choose from, or what is scored."""
-    return "train" if node.name.kind == "choose" else node.given("settings").judge
+def _some(documents: Documents, number: int | None) -> Documents:
+    """So many of the documents, at random, in their order; None: all."""
+    return documents.take(np.sort(np.random.default_rng(0).permutation(len(documents))[:number]))
+
+
+def _tokens_of(documents: Documents, number: int | None) -> float:
+    """Of so many of the documents; None: of all."""
+    return documents.tokens * min(1.0, (number or len(documents)) / max(1, len(documents)))
 
 
 def foresee(plan: StudyPlan) -> StudyOutlook:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pyarrow.parquet as pq
 import pytest
 
 from flows import pool, study
@@ -17,6 +18,7 @@ from flows.study_request import DataQuantityRequest
 from tasks.run import Finished
 from tests.conftest import write_general, write_tickets
 from ulmfit.errors import UserError
+from ulmfit.evaluation.predictions import FILE as PREDICTIONS
 from ulmfit.stages.outputs import Evaluation
 from ulmfit.stages.stage import Context, StageName
 
@@ -86,6 +88,13 @@ def test_a_grid_tunes_each_language_model_once_and_a_killed_one_does_nothing_twi
     assert [end.output.key for end in run(plan)] == [end.output.key for end in ends] and not built
     run(planned(given, trials=1, labels="20,40,60", methods="tfidf,ulmfit"))
     assert Counter(built) == {"classify-forward": 2, "classify-backward": 2, "judge": 2, "words": 1}, "the point that was added"
+
+
+def test_no_more_documents_judge_than_asked_for_and_the_same_ones_all_methods(given: dict[str, object], built: list[str]) -> None:
+    options = [*cast(list[str], given["options"]), "evaluate.max_documents=12"]
+    ends = run(planned(given, trials=1, labels="20", regimes="general", options=options, reading="forward"))
+    judged = {tuple(pq.read_table(end.output.path / PREDICTIONS)["id"].to_pylist()) for end in ends}
+    assert len(ends) == 3 and [len(ids) for ids in judged] == [12]
 
 
 def test_only_what_knows_a_general_language_model_has_its_words(given: dict[str, object]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,8 @@ from flows.study_plan import resolve_study
 from flows.study_request import DataQuantityRequest
 from tests.conftest import write_tickets
 from ulmfit.errors import UserError
+from ulmfit.training.rehearsal import lm_task
+from ulmfit.training.specs import TrainingText
 
 Foresee = Callable[..., StudyOutlook]
 
@@ -19,7 +23,12 @@ Foresee = Callable[..., StudyOutlook]
 @pytest.fixture(scope="module")
 def foreseen(tmp_path_factory: pytest.TempPathFactory) -> Foresee:
     folder = tmp_path_factory.mktemp("foresight")
-    given = {"corpus": str(write_tickets(folder / "tickets.csv", 240)), "text_column": "body", "label_column": "topic", "device": "cpu"}
+    given: dict[str, object] = {
+        "corpus": str(write_tickets(folder / "tickets.csv", 240)),
+        "text_column": "body",
+        "label_column": "topic",
+        "device": "cpu",
+    }
     given |= {"preset": "small", "trials": 2, "workspace": str(folder / "workspace"), "methods": "ulmfit,tfidf"}
 
     def made(**asked: object) -> StudyOutlook:
@@ -49,6 +58,26 @@ def test_more_work_takes_longer(foreseen: Foresee) -> None:
         for asked in ({"labels": "20", "methods": "tfidf"}, {"labels": "20"}, {"labels": "20,60,100"}, {"labels": "20,60,100", "documents": "5,all"})
     )  # fmt: skip
     assert 0 < words < few < more < apart
+
+
+@pytest.mark.parametrize("methods", ["tfidf", "ulmfit"])
+def test_fewer_documents_that_judge_take_less_time(foreseen: Foresee, methods: str) -> None:
+    few, every = (foreseen(labels="20", methods=methods, options=options).seconds for options in (["evaluate.max_documents=5"], []))
+    assert few < every
+
+
+def test_a_sample_of_the_corpus_is_foreseen_with_its_own_validation_documents(foreseen: Foresee, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[TrainingText] = []
+
+    def noted(text: TrainingText, *rest: Any) -> Any:
+        seen.append(text)
+        return lm_task(text, *rest)
+
+    monkeypatch.setattr(study_foresight, "lm_task", noted)
+    foreseen(labels="20", documents="10,all", methods="ulmfit", trials=1, reading="forward")
+    (read, held_out), (whole, of_whole) = sorted({(len(text.train), len(text.valid)) for text in seen})
+    assert read == 30
+    assert held_out == math.ceil(of_whole * 20 / whole) < of_whole
 
 
 def test_less_text_of_its_own_is_another_language_model_for_each_trial(foreseen: Foresee) -> None:

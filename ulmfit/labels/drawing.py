@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ulmfit.config import LabelsConfig
+from ulmfit.config import EvaluateConfig, LabelsConfig
 from ulmfit.errors import UserError
 from ulmfit.store.filesystem import write_bytes
 
@@ -31,6 +31,11 @@ def rows_to_learn(codes: NDArray[np.integer], config: LabelsConfig, chosen: NDAr
 def rows_to_validate(number: int, seed: int, most: int | None) -> NDArray[np.int64]:
     """Sorted rows of the validation documents to look at: ``most`` of ``number`` at most, a smaller draw a part of a larger one."""
     return np.sort(np.random.default_rng(seed).permutation(number)[:most])
+
+
+def rows_to_judge(codes: NDArray[np.integer], config: EvaluateConfig) -> NDArray[np.int64]:
+    """Sorted rows of the held-out documents to judge by, whose labels (or strata) are ``codes`` int64 [N]: ``max_documents`` at most."""
+    return draw(codes, LabelsConfig(number=config.max_documents, seed=config.seed))
 
 
 def write_chosen(file: Path, rows: NDArray[np.int64]) -> None:

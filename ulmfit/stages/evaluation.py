@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ulmfit.config import ClassifierConfig, LabelsConfig, Settings
+from ulmfit.config import ClassifierConfig, Settings
 from ulmfit.directions import DIRECTIONS, ENSEMBLE, WITH_WORDS
 from ulmfit.evaluation import baseline
 from ulmfit.evaluation.calibration import fit_thresholds
@@ -17,7 +17,7 @@ from ulmfit.evaluation.evaluate import evaluate
 from ulmfit.evaluation.mixture import EQUAL
 from ulmfit.evaluation.predictions import HeldOut, Predictions, write_predictions
 from ulmfit.evaluation.results import FILE
-from ulmfit.labels.drawing import draw, rows_to_learn
+from ulmfit.labels.drawing import rows_to_judge, rows_to_learn
 from ulmfit.labels.label_set import LabelSet
 from ulmfit.prediction.predictor import Predictor
 from ulmfit.shards.documents import Documents
@@ -46,9 +46,8 @@ def measure(corpus: Corpus, ids: IdShards, model: Model, scratch: Model | None, 
         assert rows.ids == test.ids, "shards and corpus parts stand in one order"
         predictor, strings = Predictor(model.path, device), corpus.record.labels
         labels = LabelSet.of(strings, ClassifierConfig(task=predictor.task, label_separator=predictor.separator))
-        if config.max_documents:
-            sample = draw(labels.strata_of(test.labels), LabelsConfig(number=config.max_documents, seed=config.seed))
-            test, rows = test.take(sample), rows.take(sample.tolist())
+        sample = rows_to_judge(labels.strata_of(test.labels), config)
+        test, rows = test.take(sample), rows.take(sample.tolist())
         systems = _systems(predictor, test, rows.texts, "")
         if scratch:
             systems |= _systems(Predictor(scratch.path, device), test, rows.texts, " from scratch")

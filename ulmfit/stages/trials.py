@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ulmfit.compute.precision import inference_products
-from ulmfit.config import ClassifierConfig, Settings
+from ulmfit.config import ClassifierConfig, EvaluateConfig, Settings
 from ulmfit.directions import ENSEMBLE, WITH_WORDS, Direction, Member
 from ulmfit.evaluation.evaluate import evaluate
 from ulmfit.evaluation.mixture import EQUAL, Shares
@@ -17,7 +17,7 @@ from ulmfit.evaluation.results import FILE
 from ulmfit.evaluation.weighing import fit_mixture
 from ulmfit.experiments.methods.decoder import digest_of
 from ulmfit.experiments.methods.named import WordMethod, method_named
-from ulmfit.labels.drawing import rows_to_learn
+from ulmfit.labels.drawing import rows_to_judge, rows_to_learn
 from ulmfit.labels.label_set import LabelSet, probabilities
 from ulmfit.models.saving import load_classifier, read_saved_model
 from ulmfit.models.words import WordModel
@@ -31,8 +31,8 @@ from ulmfit.store.artifacts import Built
 from ulmfit.store.filesystem import write_bytes
 from ulmfit.store.recipe import Recipe
 
-JUDGE_VERSION = 1
-WORDS_VERSION = 2
+JUDGE_VERSION = 2
+WORDS_VERSION = 3
 
 
 def judge(
@@ -58,8 +58,9 @@ def judge(
     recipe = Recipe("evaluation", JUDGE_VERSION, facts, keys_of(inputs))
 
     def build(work: Path, context: Context) -> Built:
-        device, started = context.placement.device, time.perf_counter()
-        systems = _predicted(given, ids, settings.judge, device)
+        device, (documents, sample) = context.placement.device, _to_judge(corpus, settings)
+        started = time.perf_counter()
+        systems = _predicted(given, ids, settings.judge, device, sample)
         seconds = time.perf_counter() - started
         found: dict[str, Predictions] = {str(direction): system for direction, system in systems.items()}
         if len(systems) > 1:
@@ -68,8 +69,8 @@ def judge(
             )
         if word_model:
             known = rows_to_weigh(len(Documents.open(ids.path, ["valid"])), settings.classifier)
-            found |= _with_words(word_model, corpus, systems, _predicted(given, ids, "valid", device, known), known, settings.judge)
-        return _judged(work, corpus, settings, found, seconds)
+            found |= _with_words(word_model, corpus, systems, _predicted(given, ids, "valid", device, known), known, list(documents.texts))
+        return _judged(work, documents, settings.evaluate, found, seconds)
 
     return Stage(Evaluation, recipe, inputs, build, trains=True)
 
@@ -80,9 +81,9 @@ def _with_words(
     judged: dict[Direction, Predictions],
     valid: dict[Direction, Predictions],
     known: NDArray[np.int64],
-    split: str,
+    texts: list[str],
 ) -> dict[str, Predictions]:
-    """What words predict, and what all three do, weighed by what they predict of the ``valid`` documents whose rows are ``known``."""
+    """What words predict of ``texts``, and what all three do, weighed by what they predict of the ``valid`` documents whose rows are ``known``."""
     strings = corpus.record.labels
     words, rows = WordModel.load(word_model.path, len(strings)), read_split(corpus, "valid").take(known.tolist())
 
@@ -91,7 +92,7 @@ def _with_words(
         return {**said, "words": words.probabilities(texts, "multi-class")}
 
     mixture = fit_mixture(members(rows.texts, valid), rows.codes(strings), "multi-class")
-    of_judged = members(read_split(corpus, split).texts, judged)
+    of_judged = members(texts, judged)
     answer, plain = mixture.join(of_judged, "multi-class", calibrated=True), mixture.join(of_judged, "multi-class", calibrated=False)
     return {"words": Predictions(of_judged["words"]), WITH_WORDS: Predictions(answer, plain)}
 
@@ -130,26 +131,32 @@ def words(
 
     def build(work: Path, context: Context) -> Built:
         strings = corpus.record.labels
-        train, tests = read_split(corpus, "train"), read_split(corpus, settings.judge)
+        train, (tests, _) = read_split(corpus, "train"), _to_judge(corpus, settings)
         learner = method_named(method, seed, context.downloads, [*train.texts, *tests.texts], folder, context.placement.device)
         train = train.take(rows_to_learn(train.codes(strings), labels, chosen.rows if chosen else None).tolist())
         started = time.perf_counter()
         fitted = learner.fit(train.texts, train.codes(strings), len(strings))
         learnt = time.perf_counter()
         found = {str(method): Predictions(fitted.probabilities(tests.texts))}
-        return _judged(work, corpus, settings, found, time.perf_counter() - learnt, learnt - started)
+        return _judged(work, tests, settings.evaluate, found, time.perf_counter() - learnt, learnt - started)
 
     return Stage(Evaluation, recipe, inputs, build, trains=True)
 
 
+def _to_judge(corpus: Corpus, settings: Settings) -> tuple[HeldOut, NDArray[np.int64]]:
+    """The documents to judge by, and where they stand in their split."""
+    rows, strings = read_split(corpus, settings.judge), corpus.record.labels
+    sample = rows_to_judge(rows.codes(strings), settings.evaluate)
+    rows = rows.take(sample.tolist())
+    return HeldOut(rows.ids, rows.texts, rows.codes(strings), LabelSet.of(strings, ClassifierConfig()).names), sample
+
+
 def _judged(
-    work: Path, corpus: Corpus, settings: Settings, systems: dict[str, Predictions], seconds: float, training: float | None = None
+    work: Path, documents: HeldOut, config: EvaluateConfig, systems: dict[str, Predictions], seconds: float, training: float | None = None
 ) -> Built:
     """The scores written; their record. ``seconds``: to predict all documents; ``training``: to learn."""
-    rows, strings = read_split(corpus, settings.judge), corpus.record.labels
-    labels = LabelSet.of(strings, ClassifierConfig())
-    results = evaluate(systems, HeldOut(rows.ids, rows.texts, rows.codes(strings), labels.names), settings.evaluate)
-    write_predictions(work, systems, HeldOut(rows.ids, rows.texts, rows.codes(strings), labels.names))
+    results = evaluate(systems, documents, config)
+    write_predictions(work, systems, documents)
     write_bytes(work / FILE, results.to_json().encode())
-    speed = {"documents_per_second": len(rows.ids) / max(seconds, 1e-9), "training_seconds": training}
+    speed = {"documents_per_second": len(documents.ids) / max(seconds, 1e-9), "training_seconds": training}
     return Built(results.record().model_copy(update=speed).model_dump())
