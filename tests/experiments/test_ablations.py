@@ -5,6 +5,7 @@ import pytest
 from ulmfit.experiments.ablations import FORGETTING, ROWS, VARIANTS, WHOLE, variants
 from ulmfit.experiments.published import CORPORA, TABLES, published
 from ulmfit.presets import override, preset
+from ulmfit.training.epochs import CLASSIFIER_EPOCHS
 
 
 def test_every_row_of_the_papers_tables_has_a_variant_and_each_variant_a_row() -> None:
@@ -28,6 +29,15 @@ def test_settings_of_variants_exist_and_no_two_are_the_same(name: str) -> None:
     )
     assert found["vanilla LM"].finetune.dropouts.weight == found["vanilla LM"].classifier.dropouts.weight == 0
     assert found["chain-thaw"].classifier.unfreeze == "chain-thaw" and found["freez + cos"].classifier.schedule == "cosine"
+
+
+def test_all_but_the_whole_method_keep_the_best_of_all_their_epochs() -> None:
+    for variant, one in VARIANTS.items():
+        patience = override(preset("small"), list(one.options)).classifier.patience
+        if variant in (WHOLE, "vanilla LM", FORGETTING):
+            assert patience is None, variant
+        else:
+            assert patience and patience > CLASSIFIER_EPOCHS[1], variant
 
 
 def test_what_is_asked_for_is_tried_once() -> None:

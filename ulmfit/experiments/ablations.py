@@ -1,7 +1,8 @@
 """The variants of the paper's Tables 4 to 7 and Figure 4, as settings that differ from the whole method's.
 
 Rates of the classifier are the paper's (sec. 5): 0.01 with discriminative fine-tuning, else 0.001. Its chain-thaw learns at 0.0001 but for
-the last layer; here all layers have one rate, a step's groups being one at a time. As in the paper, all but ULMFiT may stop early.
+the last layer; here all layers have one rate, a step's groups being one at a time. As in the paper, all but ULMFiT may
+stop early: they end with the weights of their best epoch.
 """
 
 from dataclasses import dataclass
@@ -27,7 +28,8 @@ def _dropouts(stage: str, **values: float) -> tuple[str, ...]:
     return tuple(f"{stage}.dropouts.{name}={values.get(name, 0.0)}" for name in names)
 
 
-STOPS = ("classifier.patience=5",)
+# Of all epochs: one of a few hundred documents has so few steps that after five without a better loss a network from scratch has not begun.
+STOPS = ("classifier.patience=1000",)
 DISCR, ONE_RATE = ("classifier.decay=2.6", "classifier.lr=0.01"), ("classifier.decay=1.0", "classifier.lr=0.001")
 STLR, CONSTANT, COS = (f"classifier.schedule={name}" for name in ("stlr", "constant", "cosine"))
 FULL, FREEZ, LAST, CHAIN_THAW = (f"classifier.unfreeze={name}" for name in ("full", "gradual", "last", "chain-thaw"))
