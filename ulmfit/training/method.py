@@ -20,7 +20,6 @@ from ulmfit.models.classifier import Classifier, HeadConfig
 from ulmfit.models.language_model import LanguageModel
 from ulmfit.models.saving import ModelFacts, load_language_model, read_saved_model, save_model
 from ulmfit.models.transfer import average_weights, take_encoder, transfer_vocabulary
-from ulmfit.shards.documents import Documents
 from ulmfit.store import filesystem
 from ulmfit.text.vocab import Vocab
 from ulmfit.training.checkpoint import FOLDER, Checkpoints
@@ -69,7 +68,7 @@ def train(spec: TrainingSpec, folder: Path, place: Placement) -> TrainingRecord:
         case FinetuneSpec():
             return finetune(spec.text(), spec.pretrained, spec.config, folder, place)
         case WarmSpec():
-            return go_on(spec.text(), spec.earlier, spec.config, spec.keep, spec.held_out(), folder, place)
+            return go_on(spec, folder, place)
         case ClassifySpec():
             return train_classifier(spec.text(), spec.lm, spec.model, spec.config, folder, place)
 
@@ -87,27 +86,20 @@ def finetune(text: TrainingText, pretrained: Path, config: LMConfig, folder: Pat
     return record.model_copy(update={"rows_kept": kept, "rows_new": len(text.vocab) - kept})
 
 
-def go_on(
-    text: TrainingText,
-    earlier: Path,
-    config: LMConfig,
-    keep: float,
-    held_out: tuple[Documents, Documents],
-    folder: Path,
-    place: Placement = Placement(),
-) -> TrainingRecord:
-    """The language model in ``earlier``, trained further on ``text``, new documents and old ones; its rows are carried over.
+def go_on(spec: WarmSpec, folder: Path, place: Placement = Placement()) -> TrainingRecord:
+    """The language model in ``spec.earlier``, trained further on new documents and old ones; its rows are carried over.
 
-    The weights become the average of those before and after, with a share ``keep`` of those before. ``held_out``: old and new documents
-    whose perplexity is measured before and after. With less than ``LEAST_TOKENS`` the model stays as it is.
+    The weights become the average of those before and after, with a share ``spec.keep`` of those before. The perplexity of the held-out
+    documents, old and new, is measured before and after. With less than ``LEAST_TOKENS`` the model stays as it is.
     """
-    lm, kept = _carried_over(text, earlier, config)
+    text, held_out = spec.text(), spec.held_out()
+    lm, kept = _carried_over(text, spec.earlier, spec.config)
     before = [perplexity(lm, documents, text.direction, place.device) for documents in held_out]
     weights = {name: weight.clone() for name, weight in lm.state_dict().items()}
-    old_words = Vocab.load(earlier / "vocab.json")
+    old_words = Vocab.load(spec.earlier / "vocab.json")
     known = torch.tensor([token in old_words for token in text.vocab.tokens], device=place.device)
-    average = lambda lm: average_weights(lm, weights, keep, known)
-    record = _train_lm(lm, text, warm_amount(config, text.train.tokens), folder, place, f"go on {text.direction}", average)
+    average = lambda lm: average_weights(lm, weights, spec.keep, known)
+    record = _train_lm(lm, text, warm_amount(spec.config, text.train.tokens), folder, place, f"go on {text.direction}", average)
     old, new = (perplexity(lm, documents, text.direction, place.device) for documents in held_out)
     found = HeldOutPerplexities(old_before=before[0], old=old, new_before=before[1], new=new)
     return record.model_copy(update={"rows_kept": kept, "rows_new": len(text.vocab) - kept, "held_out": found})
