@@ -166,9 +166,15 @@ class AblationRequest(StudyRequest):
     def points(self) -> list[Point]:
         if self.figure not in ("4", "none"):
             raise UserError(f"--figure {self.figure}: write 4 or none")
+        labels = numbers(self.labels, "--labels", 1)
+        if len(labels) > 1:
+            raise UserError(f"--labels {self.labels}: the tables of an ablation are of one number of labels; write one, or all")
         found = []
-        for name, number in product(variants(self.shown(), self.figure == "4"), numbers(self.labels, "--labels", 1)):
-            variant, point = VARIANTS[name], Point(corpus=self.corpus, method="ulmfit", variant=name, labels=number, directions=self.read())
+        for name in variants(self.shown(), self.figure == "4"):
+            variant, point = (
+                VARIANTS[name],
+                Point(corpus=self.corpus, method="ulmfit", variant=name, labels=labels[0], directions=self.read()),
+            )
             found.append(point.model_copy(update={"method": variant.method, "regime": variant.regime, "options": variant.options}))
         return found
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from ulmfit.errors import UserError
 
 FILE = "dashboard.db"  # in the workspace
-FORM = 3  # of the tables; another number empties the file
+FORM = 4  # of the tables; another number empties the file
 PATIENCE = 10.0  # seconds for another dashboard on the same workspace
 MOST_ASKED = 500  # values of one question
 

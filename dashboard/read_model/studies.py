@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dashboard.read_model.database import Database
 from dashboard.read_model.reports import SUMMARY
 from ulmfit.evaluation.results import Estimate
+from ulmfit.experiments.paper_tables import PaperRow
 from ulmfit.report.looks import Look
 from ulmfit.store.json import Facts
 
@@ -51,14 +52,6 @@ class GridRow(Facts):
     scores: dict[int, Estimate]
 
 
-class AblationRow(Facts):
-    """A variant: its error rate here, and in the paper where that has the corpus."""
-
-    title: str
-    ours: Estimate | None
-    paper: float | None
-
-
 class StudyOf(Facts):
     """What a study found on one corpus. ``answers`` and ``forecasts``: sentences; ``tables``: of ablations, by title."""
 
@@ -68,7 +61,7 @@ class StudyOf(Facts):
     forecasts: list[str]
     charts: list[StudyChart]
     accuracy: list[GridRow]
-    tables: dict[str, list[AblationRow]]
+    tables: dict[str, list[PaperRow]]
 
 
 class Study(Facts):
@@ -140,9 +133,7 @@ def _found(view: CorpusView) -> StudyOf:
         forecasts=list(view.forecasts),
         charts=[_chart(chart) for chart in view.charts],
         accuracy=rows,
-        tables={
-            title: [AblationRow(title=row.title, ours=row.ours, paper=row.paper) for row in found] for title, found in view.tables.items()
-        },
+        tables=view.tables,
     )
 
 

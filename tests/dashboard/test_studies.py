@@ -50,7 +50,9 @@ def test_studies_are_listed_and_shown(studied: Home) -> None:
         page = Page(client.get("/study", params={"name": "labels"}).text)
         assert found["forecasts"][0] in page.text and ("a", "/study/report?name=labels") in page.targets
         tables = client.get("/api/v1/study", params={"name": "parts"}).json()["corpora"][0]["tables"]
-        assert len(tables) > 1 and "Error in the paper" in client.get("/study", params={"name": "parts"}).text
+        assert len(tables) > 1 and tables["Table 4: Pretraining"][0]["worse"]["value"] == pytest.approx(0.01)
+        parts = client.get("/study", params={"name": "parts"}).text
+        assert "Error in the paper" in parts and "+1.0" in parts and "+10.4" in parts
         assert "cannot be read as that of a study" in client.get("/studies").text
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ulmfit.experiments.means import mean, means
+from ulmfit.experiments.means import difference, mean, means
 from ulmfit.experiments.trial import Point, Trial, TrialResult
 
 
@@ -49,3 +49,13 @@ def test_the_score_of_a_trial_is_that_of_its_answer_in_whatever_order_systems_ar
         assert made.model_copy(update={"scores": kept}).score("accuracy") == 0.9
         assert made.model_copy(update={"scores": without}).score("accuracy") == 0.8
         assert made.model_copy(update={"scores": kept}).score("accuracy", "words") == 0.5
+
+
+def test_a_difference_is_that_of_trials_of_one_number_in_whatever_order() -> None:
+    few, many = [result(5, number, score).trial.point for number, score in ((0, 0.0), (1, 0.0))], result(9, 0, 0.0).trial.point
+    results = [result(9, 1, 0.9), result(5, 0, 0.5), result(9, 0, 0.6), result(5, 1, 0.7), result(9, 2, 0.1)]
+    found = difference(results, many, few[0], "accuracy")
+    assert found.value == pytest.approx(0.15), "of the two that both have: 0.1 and 0.2"
+    assert found.low == pytest.approx(0.15 - 12.706 * 0.05, abs=1e-4), "t(1) = 12.706; a difference may be below 0"
+    alone, none = difference(results[:3], many, few[0], "accuracy"), difference(results, many, few[0], "roc_auc")
+    assert (alone.value, alone.low) == (pytest.approx(0.1), None) and none.value is None

@@ -2,8 +2,9 @@
 
 import pytest
 
-from flows.study_request import BenchmarkRequest, DataQuantityRequest, Study, chosen, numbers
+from flows.study_request import AblationRequest, BenchmarkRequest, DataQuantityRequest, Study, chosen, numbers
 from ulmfit.errors import UserError
+from ulmfit.experiments.ablations import VARIANTS
 from ulmfit.experiments.trial import REGIMES
 from ulmfit.presets import FOLDS, small
 
@@ -84,6 +85,14 @@ def test_trials_leave_folds_out_unless_they_are_asked_for() -> None:
 def test_few_labels_come_with_few_to_validate_by(labels: str, options: list[str], validate: int | None) -> None:
     (one, _) = data_quantity(methods="ulmfit", labels=labels, options=options).asked()
     assert one.request.settings().classifier.max_valid == validate
+
+
+@pytest.mark.parametrize(("labels", "number"), [("all", None), ("500", 500)])
+def test_an_ablation_is_of_one_number_of_labels(labels: str, number: int | None) -> None:
+    points = AblationRequest.model_validate({**GIVEN, "labels": labels}).points()
+    assert {point.labels for point in points} == {number} and len(points) == len(VARIANTS)
+    with pytest.raises(UserError, match=f"--labels {labels},7: the tables of an ablation are of one number"):
+        AblationRequest.model_validate({**GIVEN, "labels": f"{labels},7"}).points()
 
 
 def test_a_benchmark_asks_for_the_same_of_each_corpus() -> None:

@@ -11,7 +11,7 @@ from ulmfit.experiments.ablations import FORGETTING, VARIANTS
 from ulmfit.presets import tiny
 from ulmfit.report.study_page import render_study
 from ulmfit.report.study_summary import StudyCorpus, StudySummary
-from ulmfit.report.study_views import criteria_of, label_chart, lines_of, paper_tables
+from ulmfit.report.study_views import criteria_of, label_chart, lines_of
 from ulmfit.report.summary import RunSummary
 from ulmfit.report.suspect_list import ShownSuspect, SuspectList
 
@@ -85,15 +85,9 @@ def test_an_ablation_stands_beside_the_paper(tmp_path):
     ]
     render_study(summary_of(results, kind="ablation"), tmp_path)
     page = Page((tmp_path / "report.html").read_text())
-    for table in ("Table 4: Pretraining", "Table 7: Fine-tuning of the classifier", "16.09%", "5.69%", "10.0%"):
+    for table in ("Table 4: Pretraining", "Table 7: Fine-tuning of the classifier", "16.09%", "5.69%", "10.0%", "+10.4", "+9.0"):
         assert table in page.text
     assert (tmp_path / "epochs-trec-6.png").exists() and FORGETTING in {result.trial.point.variant for result in results}
-
-
-def test_a_table_is_shown_only_where_all_its_rows_were_tried_and_other_corpora_have_no_paper():
-    rows = [trial(0.9, variant="ULMFiT", corpus="c", method="ulmfit"), trial(0.8, variant="no pretraining", corpus="c", method="ulmfit")]
-    tables = paper_tables("c", summary_of(rows).means)
-    assert list(tables) == ["Table 4: Pretraining"] and all(row.paper is None for rows in tables.values() for row in rows)
 
 
 def test_names_of_the_user_are_text(tmp_path):

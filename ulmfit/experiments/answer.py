@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from ulmfit.evaluation.results import Estimate
-from ulmfit.experiments.means import Mean
-from ulmfit.experiments.trial import REGIME_TITLES, TITLES
+from ulmfit.experiments.means import Mean, difference, means
+from ulmfit.experiments.trial import REGIME_TITLES, TITLES, TrialResult
 
 METRIC = "accuracy"
 
@@ -22,6 +22,15 @@ def in_words(estimate: Estimate) -> str:
     return f"{value} ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
 
 
+def in_points(gain: Estimate, unsure: str) -> str:
+    """A difference in points of 100, with the interval of the trials' where there are several; ``unsure`` is said where 0 lies inside."""
+    value = f"{100 * (gain.value or 0):+z.1f} points"
+    if gain.low is None or gain.high is None:
+        return f"{value}, in a single trial"
+    interval = f"({100 * gain.low:z.1f} to {100 * gain.high:z.1f})"
+    return f"{value} {interval}; {unsure}" if gain.low <= 0 <= gain.high else f"{value} {interval}"
+
+
 def by_labels(points: Iterable[Mean]) -> dict[int, Mean]:
     """The best point at each number of labels."""
     best: dict[int, Mean] = {}
@@ -31,17 +40,19 @@ def by_labels(points: Iterable[Mean]) -> dict[int, Mean]:
     return dict(sorted(best.items()))
 
 
-def answers(points: Sequence[Mean]) -> list[str]:
+def answers(results: Sequence[TrialResult]) -> list[str]:
     """Sentences about one corpus: what is reached, by which margin, what the labels are worth, and what the domain's text adds."""
+    points = means(results)
     methods = {method: by_labels(point for point in points if point.point.method == method) for method in TITLES}
     methods = {method: found for method, found in methods.items() if found}
     ours = methods.get("ulmfit")
     if not ours:
         found = max(points, key=accuracy)
         return [f"The best here is {found.point.title} with {found.labels:,} labels: {in_words(found.scores[METRIC])} right."]
-    said = [_margin(labels, point, [other[labels] for other in methods.values() if labels in other]) for labels, point in _ends(ours)]
+    others = [found for method, found in methods.items() if method != "ulmfit"]
+    said = [_margin(results, point, [found[labels] for found in others if labels in found]) for labels, point in _ends(ours)]
     said += [_worth(ours, other) for method, other in methods.items() if method not in ("ulmfit", "scratch")][:1]
-    return [*said, *_text(points)]
+    return [*said, *_text(results, points)]
 
 
 def _ends(points: dict[int, Mean]) -> list[tuple[int, Mean]]:
@@ -50,14 +61,13 @@ def _ends(points: dict[int, Mean]) -> list[tuple[int, Mean]]:
     return rows if len(rows) < 2 else [rows[0], rows[-1]]
 
 
-def _margin(labels: int, ours: Mean, others: Sequence[Mean]) -> str:
-    rest = [point for point in others if point.point.method != "ulmfit"]
-    text = f"With {labels:,} labels ULMFiT is right on {in_words(ours.scores[METRIC])} of the documents"
-    if not rest:
+def _margin(results: Iterable[TrialResult], ours: Mean, others: Sequence[Mean]) -> str:
+    text = f"With {ours.labels:,} labels ULMFiT is right on {in_words(ours.scores[METRIC])} of the documents"
+    if not others:
         return f"{text}."
-    best = max(rest, key=accuracy)
-    difference = 100 * (accuracy(ours) - accuracy(best))
-    return f"{text}; the best of the others, {TITLES[best.point.method]}, on {in_words(best.scores[METRIC])}: {difference:+.1f} points."
+    best = max(others, key=accuracy)
+    gained = in_points(difference(results, ours.point, best.point, METRIC), "which of the two is better cannot be told")
+    return f"{text}; the best of the others, {TITLES[best.point.method]}, on {in_words(best.scores[METRIC])}: {gained}."
 
 
 def _worth(ours: dict[int, Mean], other: dict[int, Mean]) -> str:
@@ -72,7 +82,7 @@ def _worth(ours: dict[int, Mean], other: dict[int, Mean]) -> str:
     return f"What ULMFiT reaches with {labels:,} labels, {name} reaches with {needed:,}, among the numbers tried."
 
 
-def _text(points: Sequence[Mean]) -> list[str]:
+def _text(results: Iterable[TrialResult], points: Sequence[Mean]) -> list[str]:
     """What the domain's text is worth at the most labels at which it was varied."""
     by_number: dict[int, list[Mean]] = {}
     for point in points:
@@ -84,9 +94,9 @@ def _text(points: Sequence[Mean]) -> list[str]:
     most = max(varied)
     found = sorted(by_number[most], key=accuracy)
     worst, best = found[0], found[-1]
+    gained = in_points(difference(results, best.point, worst.point, METRIC), "which of the two is better cannot be told")
     return [
-        f"At {most:,} labels the {_regime(best)} is best, with {in_words(best.scores[METRIC])}; the {_regime(worst)} is last, "
-        f"{100 * (accuracy(best) - accuracy(worst)):.1f} points behind."
+        f"At {most:,} labels the {_regime(best)} is best, with {in_words(best.scores[METRIC])}; over the last, the {_regime(worst)}: {gained}."
     ]
 
 

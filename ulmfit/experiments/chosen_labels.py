@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ulmfit.evaluation.results import Estimate
-from ulmfit.experiments.answer import METRIC, in_words
+from ulmfit.experiments.answer import METRIC, in_points, in_words
 from ulmfit.experiments.means import mean, student
 from ulmfit.experiments.trial import TITLES, Point, TrialResult
 
@@ -43,12 +43,8 @@ class Worth:
         return f" ({self.low:,} to {f'{self.high:,}' if self.high else f'more than {self.labels:,}'})"
 
     def _gained(self) -> str:
-        value, low, high = self.gain.value or 0.0, self.gain.low, self.gain.high
-        brought = f"With {self.labels:,} labels the choice brings {100 * value:+.1f} points"
-        if low is None or high is None:
-            return f"{brought}, in a single trial."
-        unsure = "; whether it helps there cannot be told" if low <= 0 <= high else ""
-        return f"{brought} ({100 * low:.1f} to {100 * high:.1f}){unsure}."
+        gained = in_points(self.gain, "whether it helps there cannot be told")
+        return f"With {self.labels:,} labels the choice brings {gained}."
 
 
 def worth(random: Curve, chosen: Curve) -> Worth | None:

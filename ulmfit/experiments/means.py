@@ -60,6 +60,15 @@ def mean_score(results: Iterable[TrialResult], metric: str, system: str | None) 
     return mean([score for score in scores if score is not None])
 
 
+def difference(results: Iterable[TrialResult], ours: Point, other: Point, metric: str) -> Estimate:
+    """By how much ``ours`` scores more, -1 to 1. Trials of one number draw the same labels, so the interval is that of their differences."""
+    scores: dict[Point, dict[int, float]] = {ours: {}, other: {}}
+    for result in results:
+        if result.trial.point in scores and (score := result.score(metric)) is not None:
+            scores[result.trial.point][result.trial.number] = score
+    return student([score - scores[other][number] for number, score in scores[ours].items() if number in scores[other]])
+
+
 def _mean(point: Point, found: list[TrialResult], system: str | None) -> Mean:
     scores = {metric: mean_score(found, metric, system) for metric in METRICS}
     speeds = [one.documents_per_second for one in found if one.documents_per_second]

@@ -9,21 +9,12 @@ from ulmfit.experiments.answer import answers
 from ulmfit.experiments.chosen_labels import choosing_answers
 from ulmfit.experiments.forecast import forecasts
 from ulmfit.experiments.means import METRICS
+from ulmfit.experiments.paper_tables import paper_tables
 from ulmfit.report import numbers
 from ulmfit.report.commands import settings_by_stage
 from ulmfit.report.study_figures import Chart
 from ulmfit.report.study_summary import StudySummary
-from ulmfit.report.study_views import (
-    METRIC_TITLES,
-    Line,
-    criteria_of,
-    direction_table,
-    epoch_chart,
-    label_chart,
-    lines_of,
-    paper_tables,
-    text_chart,
-)
+from ulmfit.report.study_views import METRIC_TITLES, Line, criteria_of, direction_table, epoch_chart, label_chart, lines_of, text_chart
 from ulmfit.report.templating import environment
 from ulmfit.store.filesystem import write_bytes
 
@@ -50,10 +41,10 @@ class CorpusView:
         self.lines: list[Line] = lines_of(self.points)
         self.labels = sorted({point.labels for point in self.points})
         at_random = [point for point in self.points if not point.point.chosen_after]
-        self.answers = [*answers(at_random), *choosing_answers(self.results)]
         drawn = [result for result in self.results if not result.trial.point.chosen_after]
+        self.answers = [*answers(drawn), *choosing_answers(self.results)]
         self.forecasts = forecasts(drawn, summary.purchase, summary.misfit)
-        self.tables = paper_tables(corpus, self.points)
+        self.tables = paper_tables(corpus, self.results)
         self.directions = direction_table(self.results)
         found = (label_chart(corpus, self.lines), text_chart(corpus, at_random), epoch_chart(corpus, self.results))
         self.charts: list[Chart] = [chart for chart in found if chart]

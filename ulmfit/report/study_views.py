@@ -1,13 +1,12 @@
-"""What the report of a study shows, out of its summary: series of points, tables, the paper's rows beside ours, the six criteria."""
+"""What the report of a study shows, out of its summary: series of points, tables, the six criteria."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ulmfit.evaluation.results import Estimate
-from ulmfit.experiments.ablations import FORGETTING, ROWS, WHOLE
+from ulmfit.experiments.ablations import FORGETTING, WHOLE
 from ulmfit.experiments.answer import accuracy
 from ulmfit.experiments.means import METRICS, Mean, mean_score, means
-from ulmfit.experiments.published import TABLES, published
 from ulmfit.experiments.trial import TITLES, MethodName, TrialResult
 from ulmfit.report.looks import SERIES, Look
 from ulmfit.report.numbers import count
@@ -118,37 +117,6 @@ def _series(title: str, look: Look, points: Sequence[tuple[float, Mean]]) -> Ser
 def _file(kind: str, corpus: str) -> str:
     """A file's name; of the corpus's only letters and digits."""
     return f"{kind}-" + "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in corpus.rpartition("/")[2])[:60]
-
-
-@dataclass(frozen=True)
-class PaperRow:
-    """A row of a table of the paper: error rates as shares, ours and the paper's (None: it has not this corpus)."""
-
-    title: str
-    ours: Estimate | None
-    paper: float | None
-
-
-def paper_tables(corpus: str, points: Sequence[Mean]) -> dict[str, list[PaperRow]]:
-    """The paper's tables of which variants were tried, by title."""
-    tried = {point.point.variant: error(point.scores["accuracy"]) for point in points}
-    found: dict[str, list[PaperRow]] = {}
-    for table, rows in ROWS.items():
-        if all(variant in tried for variant in rows.values()):
-            percents = {row: published(table, row, corpus) for row in rows}
-            shown = [PaperRow(row, tried[variant], _share(percents[row])) for row, variant in rows.items()]
-            found[f"Table {table}: {TABLES[table][0]}"] = shown
-    return found
-
-
-def error(score: Estimate) -> Estimate:
-    """The error rate of an accuracy."""
-    less = lambda value: None if value is None else 1 - value
-    return Estimate(value=less(score.value), low=less(score.high), high=less(score.low))
-
-
-def _share(percent: float | None) -> float | None:
-    return None if percent is None else percent / 100
 
 
 def direction_table(results: Sequence[TrialResult]) -> list[tuple[str, int, dict[str, Estimate]]]:
