@@ -7,6 +7,7 @@ from ulmfit.experiments.means import Mean, difference, means
 from ulmfit.experiments.trial import REGIME_TITLES, TITLES, TrialResult
 
 METRIC = "accuracy"
+UNSURE = "which of the two is better cannot be told"
 
 
 def accuracy(point: Mean) -> float:
@@ -41,7 +42,7 @@ def by_labels(points: Iterable[Mean]) -> dict[int, Mean]:
 
 
 def answers(results: Sequence[TrialResult]) -> list[str]:
-    """Sentences about one corpus: what is reached, by which margin, what the labels are worth, and what the domain's text adds."""
+    """Sentences about one corpus of a study without variants: what is reached, by which margin, what the labels are worth, and what the domain's text adds."""
     points = means(results)
     methods = {method: by_labels(point for point in points if point.point.method == method) for method in TITLES}
     methods = {method: found for method, found in methods.items() if found}
@@ -66,7 +67,7 @@ def _margin(results: Iterable[TrialResult], ours: Mean, others: Sequence[Mean]) 
     if not others:
         return f"{text}."
     best = max(others, key=accuracy)
-    gained = in_points(difference(results, ours.point, best.point, METRIC), "which of the two is better cannot be told")
+    gained = in_points(difference(results, ours.point, best.point, METRIC), UNSURE)
     return f"{text}; the best of the others, {TITLES[best.point.method]}, on {in_words(best.scores[METRIC])}: {gained}."
 
 
@@ -94,7 +95,7 @@ def _text(results: Iterable[TrialResult], points: Sequence[Mean]) -> list[str]:
     most = max(varied)
     found = sorted(by_number[most], key=accuracy)
     worst, best = found[0], found[-1]
-    gained = in_points(difference(results, best.point, worst.point, METRIC), "which of the two is better cannot be told")
+    gained = in_points(difference(results, best.point, worst.point, METRIC), UNSURE)
     return [
         f"At {most:,} labels the {_regime(best)} is best, with {in_words(best.scores[METRIC])}; over the last, the {_regime(worst)}: {gained}."
     ]

@@ -10,6 +10,7 @@ from ulmfit.experiments.chosen_labels import choosing_answers
 from ulmfit.experiments.forecast import forecasts
 from ulmfit.experiments.means import METRICS
 from ulmfit.experiments.paper_tables import paper_tables
+from ulmfit.experiments.variant_answers import variant_answers
 from ulmfit.report import numbers
 from ulmfit.report.commands import settings_by_stage
 from ulmfit.report.study_figures import Chart
@@ -42,7 +43,8 @@ class CorpusView:
         self.labels = sorted({point.labels for point in self.points})
         at_random = [point for point in self.points if not point.point.chosen_after]
         drawn = [result for result in self.results if not result.trial.point.chosen_after]
-        self.answers = [*answers(drawn), *choosing_answers(self.results)]
+        varied = any(result.trial.point.variant for result in drawn)
+        self.answers = [*(variant_answers if varied else answers)(drawn), *choosing_answers(self.results)]
         self.forecasts = forecasts(drawn, summary.purchase, summary.misfit)
         self.tables = paper_tables(corpus, self.results)
         self.directions = direction_table(self.results)

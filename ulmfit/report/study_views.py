@@ -150,13 +150,20 @@ class Criteria:
 
 
 def criteria_of(summary: StudySummary) -> list[Criteria]:
-    """Of each method, with labels drawn at random; of ours the best regime at the fewest labels stands for it."""
-    points = [point for point in summary.means if not point.point.chosen_after]
+    """Of each method, with labels drawn at random. Ours is, of an ablation, the whole method; else the best regime at the labels nearest to 100."""
+    points = _standing_for_methods([point for point in summary.means if not point.point.chosen_after])
     corpora = {result.trial.point.corpus for result in summary.results}
     methods: dict[MethodName, list[Mean]] = {}
     for point in points:
         methods.setdefault(point.point.method, []).append(point)
     return [_criteria(method, found, points, len(corpora), summary.changed) for method, found in methods.items()]
+
+
+def _standing_for_methods(points: Sequence[Mean]) -> Sequence[Mean]:
+    """Without an ablation's variants of our method."""
+    if not any(point.point.variant == WHOLE for point in points):
+        return points
+    return [point for point in points if point.point.method != "ulmfit" or point.point.variant == WHOLE]
 
 
 def _criteria(method: MethodName, own: list[Mean], every: Sequence[Mean], corpora: int, changed: int) -> Criteria:
