@@ -77,7 +77,6 @@ def main() -> None:
     plan = resolve_study(request)
     with prefect_server(plan.base.workspace), timed_builds() as builds:
         import flows.study as study
-        from flows.tracked import start
 
         study.cores = lambda: 1
         trials, spent = study.run_trials, list[float]()
@@ -91,7 +90,7 @@ def main() -> None:
 
         study.run_trials = timed
         started = time.perf_counter()
-        summary = start("data-quantity", lambda _: study.run_study(plan, "data-quantity"), plan.base)
+        summary = study.run_as_flow(plan, "data-quantity")
         whole = time.perf_counter() - started
     stages, beside = len(builds), spent[0]
     share = beside / stages / (options.stage_seconds + beside / stages)

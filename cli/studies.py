@@ -71,10 +71,9 @@ def study(request: StudyRequest, name: str, dry_run: bool, as_json: bool) -> Non
     if dry_run:
         return look_ahead(plan, as_json)
     with prefect_server(plan.base.workspace), server_failures(plan.base.workspace):
-        from flows.study import run_study
-        from flows.tracked import start
+        from flows.study import run_as_flow
 
-        summary = start(name, lambda _: run_study(plan, name), plan.base)
+        summary = run_as_flow(plan, name)
     from ulmfit.report.terminal import study_table
 
     console().print(study_table(summary.means))

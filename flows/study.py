@@ -15,9 +15,9 @@ from flows.dag import Dag, Node, Results
 from flows.pool import run_bounded
 from flows.study_dag import StudyDag
 from flows.study_foresight import Foresight
-from flows.study_plan import StudyPlan, check_labels
-from flows.study_request import fields_of
-from flows.tracked import tracked_job
+from flows.study_plan import StudyPlan, check_labels, resolve_study
+from flows.study_request import StudyRequest, fields_of
+from flows.tracked import start, tracked_job
 from tasks.run import Job
 from tasks.study_report import Tried, study_report
 from tasks.trials import record_trial
@@ -29,6 +29,16 @@ from ulmfit.report.study_summary import StudySummary
 log = logging.getLogger(__name__)
 
 ENOUGH = 0.05  # of a study's work, by which what was foreseen is corrected
+
+
+def study(request: StudyRequest, kind: str = "study") -> StudySummary:
+    """Resolve a study and run it as a flow of the name ``kind``; returns what its report shows. Raises UserError as ``resolve_study`` does."""
+    return run_as_flow(resolve_study(request), kind)
+
+
+def run_as_flow(plan: StudyPlan, kind: str) -> StudySummary:
+    """A study, resolved, as a flow run of the name ``kind``."""
+    return start(kind, lambda _: run_study(plan, kind), plan.base)
 
 
 def run_study(plan: StudyPlan, kind: str) -> StudySummary:

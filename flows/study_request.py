@@ -1,5 +1,6 @@
 """Requests of studies: what is tried, as a list of requests of the main job. Like every request they read nothing."""
 
+import json
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -210,18 +211,27 @@ class BenchmarkRequest(StudyRequest):
 class Study(StudyRequest):
     """Any settings of the main job varied: every combination of the values of ``vary`` (``{"classifier.lr": [0.005, 0.01]}``) is a point."""
 
+    DRAWN: ClassVar[tuple[str, ...]] = ("labels.number", "labels.seed", "classifier.seed")  # by each trial
+
     vary: dict[str, list[JsonValue]] = Field(default_factory=dict, description="values of settings, by stage.option")
+    labels: int | None = Field(None, ge=1, description="labelled documents to learn from [all]")
     method: Network = "ulmfit"
 
     def points(self) -> list[Point]:
-        rows = [tuple(f"{name}={value}" for name, value in zip(self.vary, values, strict=True)) for values in product(*self.vary.values())]
-        regime: Regime | None = "general+domain" if self.method == "ulmfit" else None
-        return [
-            Point(
-                corpus=self.corpus, method=self.method, regime=regime, variant=", ".join(row) or None, options=row, directions=self.read()
-            )
-            for row in rows
+        if drawn := [name for name in self.DRAWN if name in self.vary]:
+            raise UserError(f"vary: each trial draws {drawn[0]} itself; the fields of a study are labels, trials and seed")
+        rows = [
+            tuple(f"{name}={_as_option(value)}" for name, value in zip(self.vary, values, strict=True))
+            for values in product(*self.vary.values())
         ]
+        regime: Regime | None = "general+domain" if self.method == "ulmfit" else None
+        base = Point(corpus=self.corpus, method=self.method, regime=regime, labels=self.labels, directions=self.read())
+        return [base.model_copy(update={"variant": ", ".join(row) or None, "options": row}) for row in rows]
+
+
+def _as_option(value: JsonValue) -> str:
+    """As ``--set`` reads it."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def numbers(given: str, flag: str, least: int) -> list[int | None]:

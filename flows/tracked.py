@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from flows.dag import RUNNER
 from flows.plan import Plan
 from flows.request import Request, StagesFields, TrainingRequest
-from tasks.cluster import open_cluster
+from tasks.cluster import check_script, open_cluster
 from tasks.pools import Pools, check_pools
 from tasks.run import Job
 from tasks.tracking import EXPERIMENTS, Tracker
@@ -60,6 +60,7 @@ def _on_sigterm(handler: Any) -> Iterator[None]:
 @contextmanager
 def tracked_job(flow_name: str, plan: Plan) -> Iterator[Job]:
     """A job for the stages of a flow run. Its tracked run ends as the block does: finished, failed or killed."""
+    check_script()
     request, workspace, pools = plan.request, plan.workspace, pools_of(plan.request)
     tracker = Tracker.open(workspace, f"{EXPERIMENTS}{request.name}")
     tags = {"ulmfit.flow": flow_name, "ulmfit.corpus": request.reads, "ulmfit.preset": request.preset}

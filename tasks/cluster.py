@@ -7,6 +7,7 @@ It holds the records and a bounded number of parts under way, never a task for e
 import asyncio
 import errno
 import logging
+import multiprocessing
 import os
 import queue
 import threading
@@ -304,16 +305,25 @@ def _connect(address: str | None) -> Client:
             "distributed.nanny.pre-spawn-environ.MALLOC_ARENA_MAX": 2,  # a worker's threads but one have little to do
         }
     )
-    cluster = LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,  # tokenising holds the interpreter's lock
-        processes=True,
-        memory_limit=MEMORY_SHARE / workers,
-        silence_logs=logging.CRITICAL,
-        dashboard_address="127.0.0.1:0",
-    )
+    try:
+        cluster = LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,  # tokenising holds the interpreter's lock
+            processes=True,
+            memory_limit=MEMORY_SHARE / workers,
+            silence_logs=logging.CRITICAL,
+            dashboard_address="127.0.0.1:0",
+        )
+    except RuntimeError as error:
+        raise RunFailed(f"the local Dask workers cannot be started; what they said stands above, if they could ({error})") from error
     log.info("Dask: %d local workers, dashboard at %s", workers, cluster.dashboard_link)
     return Client(cluster)
+
+
+def check_script() -> None:
+    """UserError in a worker that is just starting: it runs the user's script again, which would start a cluster of its own without end."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # what Python itself asks before it starts a process there
+        raise UserError('the script runs again in each worker: put what it does under `if __name__ == "__main__":`')
 
 
 @contextmanager

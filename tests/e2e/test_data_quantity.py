@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,3 +93,28 @@ def test_beside_each_curve_one_by_choice(ulmfit: CommandLine, arguments: list[st
     assert "chosen labels" in ran.out and "What 60 labels drawn at random reach" in page
     again = ulmfit(*asked)
     assert again.json["made"] == 0 and [one["scores"] for one in again.json["results"]] == [one["scores"] for one in ran.json["results"]]
+
+
+VARIED = """
+from flows.study import study
+from flows.study_request import Study
+
+if __name__ == "__main__":
+    given = {"text_column": "body", "label_column": "topic", "preset": "tiny", "trials": 2, "reading": "forward", "labels": 20}
+    found = study(Study.model_validate({**given, **GIVEN, "vary": {"classifier.lr": [0.01, 0.02]}}))
+    print(found.model_dump_json())
+"""
+
+
+@pytest.mark.slow
+def test_settings_are_varied_from_python(ulmfit: CommandLine, arguments: list[str], first: Finished, tmp_path: Path) -> None:
+    places = {name: arguments[arguments.index(f"--{name}") + 1] for name in ("pretrain", "workspace")}
+    script = tmp_path / "vary.py"
+    script.write_text(VARIED.replace("GIVEN", repr({"corpus": arguments[1], **places})))
+    ran = subprocess.run([sys.executable, str(script)], cwd=tmp_path, env=ulmfit.environment, capture_output=True, text=True, timeout=200)
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout.splitlines()[-1])
+    variants = [(one["trial"]["point"]["variant"], one["labels"], one["trial"]["number"]) for one in found["results"]]
+    assert variants == [(f"classifier.lr={lr}", 20, number) for lr in (0.01, 0.02) for number in (0, 1)]
+    page = Path(found["report"]).read_text()
+    assert "The best of 2 settings is classifier.lr=" in page and "with 20 labels" in page

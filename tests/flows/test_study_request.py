@@ -108,6 +108,26 @@ def test_a_study_varies_any_setting() -> None:
     assert [(each.lr, each.schedule) for each in settings] == [(0.1, "cosine"), (0.1, "sgdr"), (0.2, "cosine"), (0.2, "sgdr")]
 
 
+def test_values_that_are_varied_arrive_as_they_are() -> None:
+    values: dict[str, list[object]] = {
+        "words": [True, None],
+        "classifier.folds": [None, 5],
+        "classifier.schedule": ["stlr"],
+        "classifier.betas": [[0.7, 0.9]],
+    }
+    settings = [one.request.settings() for one in Study.model_validate({**GIVEN, "vary": values, "trials": 1}).asked()]
+    assert [(each.words, each.classifier.folds) for each in settings] == [(True, None), (True, 5), (None, None), (None, 5)]
+    assert {(each.classifier.schedule, each.classifier.betas) for each in settings} == {("stlr", (0.7, 0.9))}
+
+
+def test_labels_are_a_field_of_a_study_and_not_varied() -> None:
+    study = Study.model_validate({**GIVEN, "labels": 9, "vary": {"classifier.lr": [0.1, 0.2]}})
+    assert {(one.trial.point.labels, one.request.settings().labels.number) for one in study.asked()} == {(9, 9)}
+    for name in ("labels.number", "labels.seed", "classifier.seed"):
+        with pytest.raises(UserError, match=f"vary: each trial draws {name} itself"):
+            Study.model_validate({**GIVEN, "vary": {name: [1, 2]}}).points()
+
+
 def test_the_decoder_needs_its_folder() -> None:
     with pytest.raises(UserError, match="--methods decoder: name the folder of a transformer with --decoder"):
         data_quantity(methods="tfidf,decoder").points()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from distributed import Client
 
 from tasks import cluster as module
 from tasks.cluster import Cluster, open_cluster
+from tests.conftest import ROOT
 from ulmfit.errors import UserError
 from ulmfit.shards.mapping import PartKilled, PartWork
 
@@ -157,3 +160,16 @@ def test_an_address_that_answers_to_nobody(address: str, monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "CONNECT", 0.5)
     with pytest.raises(UserError, match="--dask"):
         Cluster(address).client()
+
+
+@pytest.mark.parametrize(("guard", "code"), [("if True:", 1), ('if __name__ == "__main__":', 0)])
+def test_a_script_that_its_workers_would_run_again_ends_and_says_why(tmp_path: Path, guard: str, code: int) -> None:
+    script = tmp_path / "script.py"
+    lines = ["from tasks.cluster import check_script, open_cluster", guard, "    check_script()", '    with open_cluster("1") as cluster:']
+    script.write_text("\n".join([*lines, "        print(cluster.client().status)"]))
+    ran = subprocess.run(
+        [sys.executable, str(script)], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=100
+    )
+    assert ran.returncode == code, ran.stderr
+    assert ran.stdout == ("" if code else "running\n")
+    assert ("the script runs again in each worker" in ran.stderr and "workers cannot be started" in ran.stderr) == bool(code)
