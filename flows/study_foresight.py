@@ -53,7 +53,7 @@ class StudyOutlook(Facts):
         lines = [f"plan: {self.trials} trials", f"plan: {self.found} stages found or done, {sum(self.stages.values())} to make: {listed}"]
         if self.language_models:
             lines.append(f"plan: {self.language_models} trainings of language models, for {self.shared} trials")
-        return [*lines, f"plan: some {clock(self.seconds)} in all, {self.slots} stages at a time, as measured on this machine"]
+        return [*lines, f"plan: some {clock(self.seconds)} in all, stages at a time: {self.slots}, as measured on this machine"]
 
 
 @dataclass(frozen=True)
