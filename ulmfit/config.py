@@ -40,7 +40,10 @@ class CorpusConfig(Stage):
     max_test: Positive | None = Field(None, description="test documents, at most")
     max_unlabelled: Annotated[int, Field(ge=0)] | None = Field(None, description="unlabelled documents, at most")
     seed: Seed = 0
-    draw: Seed | None = Field(None, description="seed of the samples to learn from, where those held out are to stay; null: seed")
+    draw: Seed | None = Field(
+        None,
+        description="seed of the samples to learn from, where those held out are to stay: labelled rows as labels.number draws them; null: seed",
+    )
 
 
 class QualityConfig(Stage):

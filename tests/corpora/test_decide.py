@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ulmfit.config import CorpusConfig
+from ulmfit.config import CorpusConfig, LabelsConfig
 from ulmfit.corpora.ingest import splitting
 from ulmfit.corpora.ingest.decide import Subject, decide
 from ulmfit.corpora.ingest.facts import DocumentFacts
@@ -18,6 +18,7 @@ from ulmfit.corpora.quality.quality_record import Findings
 from ulmfit.corpora.splits import SPLITS
 from ulmfit.corpora.text_digests import exact, fold
 from ulmfit.errors import UserError
+from ulmfit.labels.drawing import draw as draw_of
 
 
 def facts_of(documents):
@@ -162,8 +163,11 @@ def test_a_draw_of_its_own_leaves_what_judges_and_nests():
 
     whole = split("test")
     few = {draw: split("train", max_train=20, max_unlabelled=0, draw=draw) for draw in (0, 1)}
-    assert split("train", max_train=20) == few[0] and len(few[0] & few[1]) < 10
+    assert len(few[0] & few[1]) < 10
+    train = np.array(sorted(split("train")))
+    labels = facts_of(documents).label[train]
     for draw in (0, 1):
+        assert few[draw] == set(train[draw_of(labels, LabelsConfig(number=20, seed=draw))].tolist()), "as of the whole corpus"
         assert split("test", max_train=20, max_unlabelled=10, draw=draw) == whole
         assert few[draw] == split("train", max_train=20, max_unlabelled=50, draw=draw) < split("train", max_train=60, draw=draw)
         less, more = (split("unlabelled", max_train=20, max_unlabelled=number, draw=draw) for number in (10, 50))

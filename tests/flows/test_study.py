@@ -19,8 +19,10 @@ from tasks.run import Finished
 from tests.conftest import write_general, write_tickets
 from ulmfit.errors import UserError
 from ulmfit.evaluation.predictions import FILE as PREDICTIONS
+from ulmfit.labels.drawing import rows_to_learn
+from ulmfit.stages.evaluation import read_split
 from ulmfit.stages.outputs import Evaluation
-from ulmfit.stages.stage import Context, StageName
+from ulmfit.stages.stage import Context, StageName, make
 
 TEXT_STAGES = ("ingest", "tokenise", "vocabulary", "encode")
 GRID = {"labels": "20,60", "documents": "all", "methods": "ulmfit,scratch,tfidf", "regimes": "general,general+domain", "trials": 2}
@@ -95,6 +97,21 @@ def test_no_more_documents_judge_than_asked_for_and_the_same_ones_all_methods(gi
     ends = run(planned(given, trials=1, labels="20", regimes="general", options=options, reading="forward"))
     judged = {tuple(pq.read_table(end.output.path / PREDICTIONS)["id"].to_pylist()) for end in ends}
     assert len(ends) == 3 and [len(ids) for ids in judged] == [12]
+
+
+def test_all_points_of_a_trial_learn_from_the_same_documents_whatever_text_there_is_beside_them(given: dict[str, object]) -> None:
+    regimes = "general,domain,general+domain"
+    plan = planned(given, labels="20", documents="0,30,all", regimes=regimes, methods="ulmfit,tfidf", seed=5)
+    study, context = dag_of(plan)
+    learnt = dict[int, set[tuple[str, ...]]]()
+    for trial, its, end in study.ends:
+        (ingest,) = [node for node in study.nodes_of(end) if (node.name.kind, node.name.corpus) == ("ingest", "domain")]
+        corpus = make(ingest.stage(*ingest.arguments), context)
+        train = read_split(corpus, "train")
+        rows = train.take(rows_to_learn(train.codes(corpus.record.labels), its.settings.labels).tolist())
+        assert len(rows.texts) == 20
+        learnt.setdefault(trial.number, set()).add(tuple(rows.texts))
+    assert [len(each) for each in learnt.values()] == [1, 1] and learnt[0] != learnt[1]
 
 
 def test_only_what_knows_a_general_language_model_has_its_words(given: dict[str, object]) -> None:

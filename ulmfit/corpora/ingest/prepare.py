@@ -45,7 +45,7 @@ from ulmfit.store.digests import StoredFile
 from ulmfit.store.recipe import canonical_json
 
 INGEST_VERSION = 2  # of corpora; their documents are in the recipe
-READING_VERSION = 4  # of what is remembered of files: raised where the same bytes give other documents
+READING_VERSION = 5  # of what is remembered of files: raised where the same bytes give other documents
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Splits: hold out test and validation rows where the source has none, and cut splits to the ``max_*`` of ``CorpusConfig``.
 
 Both go by label, in a seeded order that depends on the documents' texts alone: the order of a file does not matter, and a smaller
-sample is a part of a larger one.
+sample is a part of a larger one. Only the training rows of a trial (``draw``) are drawn as ``labels.number`` draws them, by their place.
 """
 
 import hashlib
@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from ulmfit.config import CorpusConfig
+from ulmfit.config import CorpusConfig, LabelsConfig
 from ulmfit.corpora.ingest.facts import UNKNOWN, DocumentFacts
 from ulmfit.corpora.splits import DROPPED, SPLITS, TEST, TRAIN, UNLABELLED, VALID
 from ulmfit.corpora.text_digests import DIGEST
-from ulmfit.labels.drawing import by_label, in_proportion
+from ulmfit.labels.drawing import by_label, draw, in_proportion
 
 CHUNK = 1 << 16  # documents hashed at a time
 LEAST = 2  # training rows of a class
@@ -51,7 +51,7 @@ def draw_samples(facts: DocumentFacts, split: np.ndarray, label: np.ndarray, con
     members = {code: np.flatnonzero(split == code) for code in (TRAIN, VALID, TEST)}
     seed = config.seed if config.draw is None else config.draw
     if config.max_train is not None and len(members[TRAIN]) > config.max_train:
-        _, spare = sample(facts, members[TRAIN], config.max_train, "train", seed)
+        spare = _not_drawn(facts, members[TRAIN], config.max_train, config)
         if labelled:
             fewer = math.ceil(config.max_train / len(members[TRAIN]) * len(members[VALID]))
             fewer = max(fewer, len(np.unique(facts.label[members[VALID]])))
@@ -64,6 +64,13 @@ def draw_samples(facts: DocumentFacts, split: np.ndarray, label: np.ndarray, con
     unlabelled = np.flatnonzero(split == UNLABELLED)
     if config.max_unlabelled is not None and len(unlabelled) > config.max_unlabelled:
         split[sample(replace(facts, label=label), unlabelled, config.max_unlabelled, "unlabelled", seed)[1]] = DROPPED
+
+
+def _not_drawn(facts: DocumentFacts, train: np.ndarray, total: int, config: CorpusConfig) -> np.ndarray:
+    """All training rows but ``total``. With a ``draw`` those of the same trial that has all the text: what is read varies, not what is learnt."""
+    if config.draw is None:
+        return sample(facts, train, total, "train", config.seed)[1]
+    return np.delete(train, draw(facts.label[train], LabelsConfig(number=total, seed=config.draw)))
 
 
 def hold_out(facts: DocumentFacts, split: np.ndarray, config: CorpusConfig, labelled: bool) -> None:
