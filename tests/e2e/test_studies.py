@@ -105,7 +105,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
 
 @pytest.mark.slow
 def test_each_request_builds_what_none_before_it_has(study: Study) -> None:
-    judged = {"average", "evaluate"}
+    evaluated = {"evaluate", "explain"}
+    judged = {"average", "familiarity"} | evaluated
     text = {"ingest", "tokenise", "vocabulary", "encode"}
     general = {f"{name}-general" for name in text}
     assert {name: ran.built for name, ran in study.ran.items()} == {
@@ -113,9 +114,9 @@ def test_each_request_builds_what_none_before_it_has(study: Study) -> None:
         "few labels": of("classify") | judged,
         "another draw": of("classify") | judged,
         "more labels": of("classify") | judged,
-        "judged by validation rows": {"evaluate"},
-        "judged by a sample": {"evaluate"},
-        "from scratch beside": of("scratch") | {"average-scratch", "evaluate"},
+        "judged by validation rows": evaluated,
+        "judged by a sample": evaluated,
+        "from scratch beside": of("scratch") | {"average-scratch"} | evaluated,
         "without fine-tuning": of("finetune", "classify") | judged,
         "without pretraining": general | of("pretrain", "finetune", "classify") | judged,
     }
