@@ -172,10 +172,8 @@ class AblationRequest(StudyRequest):
             raise UserError(f"--labels {self.labels}: the tables of an ablation are of one number of labels; write one, or all")
         found = []
         for name in variants(self.shown(), self.figure == "4"):
-            variant, point = (
-                VARIANTS[name],
-                Point(corpus=self.corpus, method="ulmfit", variant=name, labels=labels[0], directions=self.read()),
-            )
+            variant = VARIANTS[name]
+            point = Point(corpus=self.corpus, method="ulmfit", variant=name, labels=labels[0], directions=self.read())
             found.append(point.model_copy(update={"method": variant.method, "regime": variant.regime, "options": variant.options}))
         return found
 

@@ -23,6 +23,8 @@ def test_where_the_whole_method_is_best_that_is_told_and_trials_give_intervals()
     said = variant_answers([*tried("ULMFiT", 0.8, 0.9), *tried("last", 0.7, 0.8), *tried("full", 0.79, 0.9)])
     assert said[1].startswith("The variant with the most errors is last: 25.0%") and "+10.0 points (10.0 to 10.0)." in said[1]
     assert said[2] == "None of the 2 variants makes fewer errors than the whole method."
+    (_, alone) = variant_answers([*tried("ULMFiT", 0.7), *tried("no pretraining", 0.75)])
+    assert alone == "The variant tried is no pretraining: 25.0%, -5.0 points, in a single trial."
     assert variant_answers(tried("ULMFiT", 0.8)) == ["With 250 labels the whole method is wrong on 20.0% of the documents."]
 
 

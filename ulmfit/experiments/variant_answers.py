@@ -25,8 +25,8 @@ def variant_answers(results: Sequence[TrialResult]) -> list[str]:
 def _beside(whole: Mean, others: Sequence[Mean], results: Sequence[TrialResult]) -> list[str]:
     """Of an ablation; ``others``: its variants, the best first."""
     said = [f"With {whole.labels:,} labels the whole method is wrong on {in_words(error(whole.scores[METRIC]))} of the documents."]
-    if not others:
-        return said
+    if len(others) < 2:
+        return [*said, *(f"The variant tried is {_errors(other, whole, results)}." for other in others)]
     better = sum(accuracy(point) > accuracy(whole) for point in others)
     said.append(f"The variant with the most errors is {_errors(others[-1], whole, results)}.")
     if not better:
